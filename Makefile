@@ -1,0 +1,43 @@
+# Two commands matter: `make up` and `make test`. Both install what they need.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Without Java there is no Apache Kafka: a broker to try taskflow with takes its place.
+EXTRAS := local,dev$(if $(shell command -v java),,$(shell echo ,fallback-broker))
+
+.PHONY: up test check demo format clean clean-data
+
+up: $(INSTALLED)
+	@exec $(BIN)/taskflow up
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+# The fast loop: under a minute, no servers.
+check: $(INSTALLED)
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/unit
+
+demo: $(INSTALLED)
+	@$(BIN)/taskflow demo
+
+format: $(INSTALLED)
+	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests
+
+# What was built; data, secrets and logs stay.
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .hypothesis .mypy_cache .ruff_cache .taskflow/cache
+
+# The data of `make up` with its secrets: what they sealed is gone for good.
+clean-data:
+	rm -rf .taskflow
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@

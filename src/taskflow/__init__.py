@@ -1,0 +1,21 @@
+"""taskflow: a CQRS, event-sourced backend for teams that track work.
+
+client ─▶ api/ ─▶ commands/  decide on states of streams/ ─▶ store/  the log (PostgreSQL)
+                                                               │ in position order
+                             follower/  in every API process ◀─┤
+                                                               ▼
+                                        relay/ ─▶ kafka/ ─▶ projections/ ─▶ MongoDB, cache/ (Redis)
+client ◀─ api/ ◀──────────────────────────────────────────────────┘
+
+api/process            one HTTP server; routes by group         relay/leader         the log, published
+commands/execute       decide, append, decide again             kafka/message        an event on the wire
+streams/               one file a kind: events, state, evolve   projections/runner   messages into views
+store/committer        groups of appends, one transaction       cache/cache          leases and invalidations
+follower/follower      what must act at once                    privacy/sealing      personal data, encrypted
+importer/              another system's log, as commands        local/supervisor     `taskflow up`
+settings  every bound and address      errors  one tree      cli  one sub-command a process
+"""
+
+from typing import Final
+
+__version__: Final = "0.1.0"

@@ -1,0 +1,98 @@
+"""A project's board: counts and the first tasks of each status, through Redis.
+
+The entry `board:<id>` holds no names: they are joined at the read, like everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from litestar import Response
+from msgspec import Struct
+
+from taskflow.api import render
+from taskflow.api.projects import load_one
+from taskflow.api.reads import COMMON, Reading
+from taskflow.api.render import BoardBody, Column
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.streams.task import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskflow.streams.project import ProjectState
+
+VIEWS: Final = ("tasks", "boards")
+LATER: Final = {"at": "a board as it was is not available yet"}
+
+
+class Board(Struct, frozen=True):
+    """What Redis keeps: by status the number of tasks and the first of them."""
+
+    counts: dict[str, int]
+    tasks: dict[str, list[TaskState]]
+
+
+_decoder: Final = msgspec.json.Decoder(Board)
+
+
+async def get_board(call: Call) -> Response[bytes]:
+    project_id = call.id("project_id", "project")
+    reading = Reading(call, later=LATER)
+    await reading.begin()
+    project = await load_one(reading, project_id)
+    board = await _board(reading, project)
+    people = {task.assignee_id for tasks in board.tasks.values() for task in tasks if task.assignee_id is not None}
+    names = await reading.names(people)
+    columns = [
+        Column(
+            status=status.key,
+            name=status.name,
+            category=status.category,
+            count=board.counts.get(status.key, 0),
+            tasks=[render.task(task, project.workflow, names) for task in board.tasks.get(status.key, [])],
+        )
+        for status in project.workflow.statuses
+    ]
+    return reading.unversioned(BoardBody(columns))
+
+
+async def _board(reading: Reading, project: ProjectState) -> Board:
+    context = reading.context
+    key = f"board:{project.id}"
+    await asyncio.gather(*[reading.draw(view, projects=[project.id]) for view in VIEWS])
+
+    async def load(_: Sequence[str]) -> tuple[int, dict[str, bytes]]:
+        stamp = context.freshness.position((*VIEWS, "projects"))
+        # Read again: what is kept must be as new as its stamp, and this project was read before the lease.
+        today = (await context.views.projects([project.id])).get(project.id, project)
+        keys = [status.key for status in today.workflow.statuses]
+        counts, tasks = await asyncio.gather(context.views.counts(project.id), context.views.board(project.id, keys))
+        return stamp, {key: render.ENCODER.encode(Board(counts, tasks))}
+
+    entries = await context.cache.get_many(
+        [key], at_least=reading.min_position, ttl_s=context.settings.board_cache_ttl_s, load=load
+    )
+    try:
+        board = _decoder.decode(entries[key].body)
+    except msgspec.MsgspecError:
+        # An entry of another release, whose tasks have another shape.
+        stamp, bodies = await load([key])
+        reading.drew(stamp)
+        return _decoder.decode(bodies[key])
+    reading.drew(entries[key].stamp)
+    return board
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        f"{BASE}/projects/{{project_id:str}}/board",
+        get_board,
+        "A project's board",
+        answer=BoardBody,
+        query=COMMON,
+    ),
+)

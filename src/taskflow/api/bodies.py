@@ -1,0 +1,112 @@
+"""Request bodies: content types, JSON, and the Struct that a command takes.
+
+A body is read as plain JSON first. That is what a command's fingerprint is made of, so that a Struct
+which gains a field tomorrow does not turn today's repeat into another request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+from msgspec import NODEFAULT, Struct, ValidationError
+
+from taskflow.errors import Fault, Malformed, UnsupportedMedia
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+S = TypeVar("S", bound=Struct)
+
+JSON: Final = ("application/json",)
+PATCH: Final = ("application/json", "application/merge-patch+json")
+
+_CODES: Final = (
+    ("missing required", "required"),
+    ("unknown field", "unknown-field"),
+    ("of length", "length"),
+    ("matching regex", "pattern"),
+    ("Invalid enum", "choice"),
+    ("Invalid", "format"),
+    ("timezone", "format"),
+    ("RFC3339", "format"),
+    ("Expected", "type"),
+)
+_PATH: Final = re.compile(r" - at `([^`]*)`$")
+_FIELD: Final = re.compile(r"field `([^`]*)`")
+
+
+def read_json(raw: bytes, content_type: str | None, accepted: Collection[str]) -> dict[str, Any]:
+    """The JSON object in a body; an empty body is an empty object.
+
+    Raises UnsupportedMedia for another content type, Malformed for what is no JSON object.
+    """
+    if not raw:
+        return {}
+    _check_type(content_type, accepted)
+    try:
+        decoded = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed([Fault("", "json", f"expected a JSON object in UTF-8: {error}")]) from None
+    except RecursionError:
+        raise Malformed([Fault("", "json", "expected a JSON object; this one is nested too deep")]) from None
+    if not isinstance(decoded, dict):
+        raise Malformed([Fault("", "type", "expected a JSON object")])
+    return decoded
+
+
+def decode(plain: dict[str, Any], body: type[S], *, below: str = "") -> S:
+    """A plain object as the Struct. Raises Malformed with every fault; pointers begin with `below`."""
+    try:
+        return msgspec.convert(plain, body)
+    except ValidationError as error:
+        raise Malformed(_faults(plain, body, below) or [_fault(error, below)]) from None
+
+
+def _check_type(content_type: str | None, accepted: Collection[str]) -> None:
+    media, _, parameters = (content_type or "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media.strip().lower() not in accepted or charset not in {"", "utf-8", "utf8"}:
+        raise UnsupportedMedia(f"expected {' or '.join(accepted)} in UTF-8, found {content_type or 'no content type'}")
+
+
+def _faults(plain: dict[str, Any], body: type[Struct], below: str) -> list[Fault]:
+    """Every fault, field by field: the decoder itself stops at the first."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(body)}
+    faults = [
+        Fault(f"{below}/{_escaped(name)}", "unknown-field", f"there is no field {name}; expected {', '.join(fields)}")
+        for name in plain
+        if name not in fields
+    ]
+    for name, field in fields.items():
+        if name not in plain:
+            if field.default is NODEFAULT and field.default_factory is NODEFAULT:
+                faults.append(Fault(f"{below}/{name}", "required", "expected a value; the field is missing"))
+            continue
+        try:
+            msgspec.convert(plain[name], field.type)
+        except ValidationError as error:
+            faults.append(_fault(error, f"{below}/{name}"))
+    return faults
+
+
+def _fault(error: ValidationError, below: str) -> Fault:
+    message = str(error)
+    path = _PATH.search(message)
+    detail = message[: path.start()] if path else message
+    pointer = below + (_pointer(path[1]) if path else "")
+    named = _FIELD.search(detail)
+    if named:
+        pointer += f"/{_escaped(named[1])}"
+    code = next((code for words, code in _CODES if words in detail), "invalid")
+    return Fault(pointer, code, detail)
+
+
+def _pointer(path: str) -> str:
+    """msgspec's `$.labels[3]` as the JSON pointer `/labels/3`."""
+    return re.sub(r"[.\[]", "/", path.removeprefix("$")).replace("]", "")
+
+
+def _escaped(name: str) -> str:
+    return name[:100].replace("~", "~0").replace("/", "~1")

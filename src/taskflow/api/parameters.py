@@ -1,0 +1,107 @@
+"""The query string of a request, read once. A parameter that a route does not know is refused: a
+mistyped filter must not answer with everything."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import msgspec
+
+from taskflow.errors import Fault, Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+VALUES_MAX: Final = 200
+"""Values in one query string."""
+
+
+class Parameters:
+    """Takes values by name and type. Faults gather, and `done` raises them all at once as Malformed."""
+
+    def __init__(self, query_string: bytes) -> None:
+        self._values: dict[str, list[str]] = {}
+        self._faults: list[Fault] = []
+        try:
+            pairs = parse_qsl(
+                query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=VALUES_MAX
+            )
+        except ValueError:
+            raise Malformed(
+                [Fault("", "query", f"expected at most {VALUES_MAX} parameters, percent-encoded UTF-8")]
+            ) from None
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def fault(self, name: str, code: str, detail: str) -> None:
+        self._faults.append(Fault(name, code, detail))
+
+    def done(self, later: Mapping[str, str] | None = None) -> None:
+        """Raises Malformed for the faults so far and for whatever nobody took; `later` explains some of those."""
+        for name in self._values:
+            detail = (later or {}).get(name, "this route has no such parameter")
+            self.fault(name[:100], "unknown-parameter", detail)
+        if self._faults:
+            raise Malformed(self._faults)
+
+    # --- one value
+
+    def text(self, name: str) -> str | None:
+        """The value of a parameter that is given at most once."""
+        values = self._values.pop(name, [])
+        if len(values) > 1:
+            self.fault(name, "repeated", "expected at most one value")
+        return values[0] if values else None
+
+    def number(self, name: str, *, least: int, most: int) -> int | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        if text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most:  # noqa: PLR2004 - digits of 2^63
+            return int(text)
+        self.fault(name, "range", f"expected a whole number from {least} to {most}")
+        return None
+
+    def time(self, name: str) -> datetime | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            # A plus sign that nobody encoded has become a blank.
+            at = msgspec.convert(text.replace(" ", "+"), datetime)
+            if at.tzinfo is not None:
+                return at.astimezone(UTC)
+        except (msgspec.ValidationError, OverflowError):
+            pass
+        self.fault(name, "format", "expected an RFC 3339 time with its zone")
+        return None
+
+    def one_of(self, name: str, choices: Collection[str]) -> str | None:
+        text = self.text(name)
+        if text is not None and text not in choices:
+            self.fault(name, "choice", f"expected one of {', '.join(choices)}")
+            return None
+        return text
+
+    # --- any of several values; None where the parameter is not given
+
+    def texts(self, name: str, choices: Collection[str] | None = None) -> frozenset[str] | None:
+        values = self._values.pop(name, None)
+        if values is None:
+            return None
+        if choices is not None and not set(values) <= set(choices):
+            self.fault(name, "choice", f"expected one of {', '.join(choices)}")
+        return frozenset(values)
+
+    def ids(self, name: str, read: Callable[[str], UUID] = UUID) -> frozenset[UUID] | None:
+        values = self._values.pop(name, None)
+        if values is None:
+            return None
+        try:
+            return frozenset(read(value) for value in values)
+        except ValueError:
+            self.fault(name, "format", "expected an id, a UUID")
+            return None

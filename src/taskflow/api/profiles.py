@@ -1,0 +1,77 @@
+"""One's own profile, and what people who share a project may read of each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from litestar import Response
+
+from taskflow.api import render
+from taskflow.api.reads import COMMON, Reading
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.writes import write
+from taskflow.commands.user import EditProfile
+from taskflow.errors import NotFound
+
+if TYPE_CHECKING:
+    from taskflow.streams.user import UserState
+
+
+async def get_user(call: Call) -> Response[bytes]:
+    user_id = call.id("user_id", "user")
+    reading = Reading(call)
+    await reading.begin()
+    if not await _share_a_project(reading, user_id):
+        raise NotFound("user", user_id)
+    user = await _person(reading, user_id)
+    return reading.resource(render.public_profile(user), user.version)
+
+
+async def get_me(call: Call) -> Response[bytes]:
+    reading = Reading(call)
+    await reading.begin()
+    user = await _person(reading, call.user)
+    return reading.resource(render.profile(user), user.version)
+
+
+async def edit_me(call: Call) -> Response[bytes]:
+    return await write(call, "EditProfile")
+
+
+async def _person(reading: Reading, user_id: UUID) -> UserState:
+    """Raises NotFound. Who registered a moment ago is there: no view is waited for without a position."""
+    people: dict[UUID, UserState]
+    people, position = await reading.context.people.get(
+        [user_id], at_least=reading.min_position, timeout_s=reading.left_s
+    )
+    reading.drew(position)
+    if user_id not in people:
+        raise NotFound("user", user_id)
+    return people[user_id]
+
+
+async def _share_a_project(reading: Reading, user_id: UUID) -> bool:
+    follower = reading.context.follower
+
+    def shared() -> bool:
+        mine, theirs = follower.projects_of(reading.caller), follower.projects_of(user_id)
+        return user_id == reading.caller or not mine.keys().isdisjoint(theirs)
+
+    if not shared():
+        await follower.poll()  # a membership that was granted a moment ago counts already
+    return shared()
+
+
+ROUTES: Final = (
+    Route("GET", f"{BASE}/users/me", get_me, "My profile", answer=render.Profile, query=COMMON),
+    Route("PATCH", f"{BASE}/users/me", edit_me, "Change my profile", EditProfile, render.WrittenProfile),
+    Route(
+        "GET",
+        f"{BASE}/users/{{user_id:str}}",
+        get_user,
+        "A person with whom I share a project",
+        answer=render.PublicProfile,
+        query=COMMON,
+    ),
+)

@@ -1,0 +1,199 @@
+"""What every read does: waits for the freshness that was asked for, notes how fresh it was, answers 304.
+
+Reading(request)      takes `min_position`, `wait_ms`, `limit`, `cursor`
+begin()               the caller's own access is as fresh as `min_position`
+draw(view, streams)   before documents are read: waits for them, notes their position
+answer(), page()      body, ETag, `Taskflow-Position`, `Link`
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode
+from uuid import UUID
+
+import msgspec
+from litestar import Response
+from msgspec import Struct
+
+from taskflow.api import render
+from taskflow.api.parameters import Parameters
+from taskflow.api.stored import committed
+from taskflow.errors import Behind, Invalid, NotFound
+from taskflow.store.pool import AWAY
+from taskflow.streams import TASK
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from taskflow.api.routes import Call
+    from taskflow.streams.project import Role
+
+COMMON: Final = ("min_position", "wait_ms")
+PAGED: Final = ("limit", "cursor", *COMMON)
+WAIT_MS: Final = 2_000
+WAIT_MS_MAX: Final = 10_000
+LIMIT: Final = 50
+LIMIT_MAX: Final = 200
+ASK_S: Final = 1.0
+"""The log itself is asked for at least this long, whatever the wait for views may be."""
+
+
+class Reading:
+    """One read by one caller."""
+
+    def __init__(self, call: Call, *, later: Mapping[str, str] | None = None) -> None:
+        self._request = call.request
+        self.context = call.context
+        self.caller = call.user
+        self.parameters = Parameters(call.request.scope["query_string"])
+        self._later = later
+        self.min_position = self.parameters.number("min_position", least=0, most=2**62) or 0
+        wait_ms = self.parameters.number("wait_ms", least=0, most=WAIT_MS_MAX)
+        self._wait_s = (WAIT_MS if wait_ms is None else wait_ms) / 1000
+        self._deadline = asyncio.get_running_loop().time() + self._wait_s
+        self._position: int | None = None
+        self._stale = False
+        self.limit = LIMIT
+        self.cursor: str | None = None
+
+    def paged(self) -> None:
+        """Takes `limit` and `cursor`."""
+        self.limit = self.parameters.number("limit", least=1, most=LIMIT_MAX) or LIMIT
+        self.cursor = self.parameters.text("cursor")
+
+    async def begin(self) -> None:
+        """Raises Malformed for bad or unknown parameters, Invalid for a position past the head of the log."""
+        self.parameters.done(self._later)
+        follower = self.context.follower
+        if self.min_position <= follower.position:
+            return
+        try:
+            async with asyncio.timeout(max(self.left_s, ASK_S)):
+                await follower.poll()
+        except AWAY as error:
+            raise Behind(self.min_position, follower.position) from error
+        if self.min_position > follower.position:
+            raise Invalid("min_position", "past-head", f"the log ends at position {follower.position}")
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that this read may still wait."""
+        return max(0.0, self._deadline - asyncio.get_running_loop().time())
+
+    async def role(self, project_id: UUID) -> Role | None:
+        role: Role | None = await self.context.follower.role(project_id, self.caller)
+        return role
+
+    async def projects(self) -> Mapping[UUID, Role]:
+        """The caller's projects and roles, with whatever was granted before this request, here or elsewhere."""
+        follower = self.context.follower
+        with suppress(*AWAY):
+            await follower.poll()
+        return follower.projects_of(self.caller)
+
+    async def must_see(self, project_id: UUID, what: str, key: object) -> Role:
+        """The caller's role. Raises NotFound, naming what was asked for, where there is none."""
+        role = await self.role(project_id)
+        if role is None:
+            raise NotFound(what, key)
+        return role
+
+    async def draw(
+        self, view: str, streams: Iterable[UUID] | None = None, *, projects: Collection[UUID] | None = None
+    ) -> None:
+        """Called before documents of a view are read: of these streams, or of any (of these projects).
+
+        Raises Behind where the view does not come to `min_position` in time, or never will because a
+        stream in question is parked.
+        """
+        freshness = self.context.freshness
+        named = None if streams is None else set(streams)
+        partitions = None if named is None else {freshness.partition_of(stream) for stream in named}
+        if self.min_position:
+            await freshness.wait([view], self.min_position, timeout_s=self.left_s, partitions=partitions)
+        self.drew(freshness.position([view], partitions))
+        for stream_id, position in freshness.parked.items():
+            if await self._may_include(stream_id, named, projects):
+                if position <= self.min_position:
+                    raise Behind(self.min_position, position - 1)
+                self._stale = True
+
+    async def _may_include(
+        self, stream_id: UUID, named: Collection[UUID] | None, projects: Collection[UUID] | None
+    ) -> bool:
+        """What a view cannot fold, the write side can: it says whose task that is."""
+        if named is not None:
+            return stream_id in named
+        task = await committed(self.context.store, TASK, stream_id)
+        return task is not None and (projects is None or task.project_id in projects)
+
+    def drew(self, position: int | None) -> None:
+        """Notes how fresh something is that goes into the answer."""
+        if position is not None:
+            self._position = position if self._position is None else min(self._position, position)
+
+    async def names(self, ids: Collection[UUID]) -> dict[UUID, str | None]:
+        """Names of people, as fresh as was asked for."""
+        names: dict[UUID, str | None]
+        names, position = await self.context.people.names(ids, at_least=self.min_position, timeout_s=self.left_s)
+        self.drew(position)
+        return names
+
+    # --- answers
+
+    def resource(self, body: Struct, version: int) -> Response[bytes]:
+        encoded = render.ENCODER.encode(body)
+        return self._answer(encoded, render.resource_etag(version, encoded))
+
+    def unversioned(self, body: Struct) -> Response[bytes]:
+        """What is no single stream's: its ETag is opaque."""
+        encoded = render.ENCODER.encode(body)
+        return self._answer(encoded, f'"{render.digest(encoded)}"')
+
+    def page(self, items: Sequence[Any], next_cursor: str | None) -> Response[bytes]:
+        encoded = render.ENCODER.encode({"items": items, "next_cursor": next_cursor})
+        headers = {} if next_cursor is None else {"Link": f'<{self._next(next_cursor)}>; rel="next"'}
+        return self._answer(encoded, f'"{render.digest(encoded)}"', headers)
+
+    def _answer(self, body: bytes, etag: str, headers: dict[str, str] | None = None) -> Response[bytes]:
+        position = self.context.follower.position if self._position is None else self._position
+        headers = (headers or {}) | {"ETag": etag, "Taskflow-Position": str(position)}
+        if self._stale:
+            headers["Taskflow-Stale"] = "true"
+        if _matches(self._request.headers.get("if-none-match"), etag):
+            return Response(b"", status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type="application/json")
+
+    def _next(self, cursor: str) -> str:
+        query = parse_qsl(self._request.scope["query_string"].decode("ascii"), keep_blank_values=True)
+        query = [(name, value) for name, value in query if name != "cursor"]
+        return f"{self._request.scope['path']}?{urlencode([*query, ('cursor', cursor)])}"
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    """Weak comparison with every tag of the header."""
+    if if_none_match is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or etag in tags
+
+
+def to_cursor(of: str, after: str | int) -> str:
+    """A cursor of the list `of`: the next page begins after that item."""
+    return urlsafe_b64encode(msgspec.json.encode([of, after])).decode().rstrip("=")
+
+
+def after_cursor(cursor: str, of: str) -> str | int:
+    """The item that a cursor of the list `of` stands after. Raises Invalid for any other text."""
+    try:
+        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        found, after = msgspec.json.decode(raw, type=tuple[str, str | int])
+    except (ValueError, msgspec.MsgspecError):
+        found, after = "", ""
+    if found != of:
+        raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
+    return after

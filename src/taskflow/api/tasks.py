@@ -1,0 +1,158 @@
+"""Tasks over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from litestar import Response
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskflow.api import render
+from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.writes import Method, write
+from taskflow.commands.catalog import COMMANDS
+from taskflow.commands.task import CreateTask
+from taskflow.errors import NotFound
+from taskflow.projections.queries import SORTS, TaskFilter
+from taskflow.projections.view import micros
+from taskflow.streams.task import PRIORITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskflow.api.render import TaskBody
+    from taskflow.streams.project import ProjectState
+    from taskflow.streams.task import TaskState
+
+FILTERS: Final = (
+    "project",
+    "status",
+    "category",
+    "assignee",
+    "label",
+    "priority",
+    "due_before",
+    "due_after",
+    "parent",
+    "trashed",
+    "sort",
+)
+CATEGORIES: Final = ("todo", "in_progress", "waiting", "done", "cancelled")
+ORDERS: Final = (*SORTS, *[f"-{field}" for field in SORTS])
+LATER_LIST: Final = {"q": "full-text search is not available yet"}
+LATER_GET: Final = dict.fromkeys(("at", "clock", "version"), "reading a task as it was is not available yet")
+
+
+async def joined(reading: Reading, tasks: Sequence[TaskState]) -> list[TaskBody]:
+    """Tasks with the names of people and the categories of today's workflows: three reads for any number."""
+    projects, names = await asyncio.gather(
+        projects_of(reading, {task.project_id for task in tasks}),
+        reading.names({task.assignee_id for task in tasks if task.assignee_id is not None}),
+    )
+    return [
+        render.task(task, projects[task.project_id].workflow if task.project_id in projects else None, names)
+        for task in tasks
+    ]
+
+
+async def projects_of(reading: Reading, ids: set[UUID]) -> dict[UUID, ProjectState]:
+    if not ids:
+        return {}
+    await reading.draw("projects", ids)
+    found: dict[UUID, ProjectState] = await reading.context.views.projects(list(ids))
+    return found
+
+
+async def create_task(call: Call) -> Response[bytes]:
+    return await write(call, "CreateTask")
+
+
+async def list_tasks(call: Call) -> Response[bytes]:
+    reading = Reading(call, later=LATER_LIST)
+    reading.paged()
+    take = reading.parameters
+    projects = take.ids("project")
+    categories = take.texts("category", CATEGORIES)
+    sort = take.one_of("sort", ORDERS) or "created_at"
+    wanted = TaskFilter(
+        projects=frozenset(),
+        statuses=take.texts("status"),
+        assignees=take.ids("assignee", lambda text: reading.caller if text == "me" else UUID(text)),
+        labels=take.texts("label"),
+        priorities=take.texts("priority", PRIORITIES),
+        parents=take.ids("parent"),
+        due_before=micros(take.time("due_before")),
+        due_after=micros(take.time("due_after")),
+        trashed=take.one_of("trashed", ("true", "false")) == "true",
+    )
+    await reading.begin()
+    if projects is None:
+        projects = frozenset(reading.context.follower.projects_of(reading.caller))
+    for project_id in projects:
+        await reading.must_see(project_id, "project", project_id)
+    pairs = None if categories is None else await _pairs(reading, projects, categories)
+    await reading.draw("tasks", projects=projects)
+    wanted = replace(wanted, projects=projects, pairs=pairs)
+    page = await reading.context.views.tasks(wanted, sort=sort, limit=reading.limit, cursor=reading.cursor)
+    return reading.page(await joined(reading, page.tasks), page.next_cursor)
+
+
+async def _pairs(
+    reading: Reading, projects: frozenset[UUID], categories: frozenset[str]
+) -> frozenset[tuple[UUID, str]]:
+    """A category as the statuses that stand for it in each project today."""
+    found = await projects_of(reading, set(projects))
+    return frozenset(
+        (project.id, status.key)
+        for project in found.values()
+        for status in project.workflow.statuses
+        if status.category in categories
+    )
+
+
+async def get_task(call: Call) -> Response[bytes]:
+    task_id = call.id("task_id", "task")
+    reading = Reading(call, later=LATER_GET)
+    await reading.begin()
+    await reading.draw("tasks", [task_id])
+    task = await reading.context.views.task(task_id)
+    if task is None:
+        raise NotFound("task", task_id)
+    await reading.must_see(task.project_id, "task", task_id)
+    [body] = await joined(reading, [task])
+    return reading.resource(body, task.version)
+
+
+class TaskPage(Struct, frozen=True):
+    items: list[render.TaskBody]
+    next_cursor: str | None
+
+
+def _command(method: Method, path: str, name: str, summary: str) -> Route:
+    """A write on a task."""
+
+    async def run(call: Call) -> Response[bytes]:
+        return await write(call, name, call.id("task_id", "task"))
+
+    return Route(method, ONE + path, run, summary, COMMANDS[name].body, render.WrittenTask)
+
+
+ALL: Final = f"{BASE}/tasks"
+ONE: Final = f"{ALL}/{{task_id:str}}"
+ROUTES: Final = (
+    Route("POST", ALL, create_task, "Create a task", CreateTask, render.WrittenTask, 201),
+    Route("GET", ALL, list_tasks, "Tasks", answer=TaskPage, query=(*FILTERS, *PAGED)),
+    Route("GET", ONE, get_task, "A task", answer=render.TaskBody, query=COMMON),
+    _command("PATCH", "", "EditTask", "Change a task by a JSON merge patch"),
+    _command("DELETE", "", "TrashTask", "Put a task in the trash"),
+    _command("POST", "/restore", "RestoreTask", "Take a task out of the trash"),
+    _command("POST", "/start", "StartTask", "To the first status in progress"),
+    _command("POST", "/complete", "CompleteTask", "To the first status of done"),
+    _command("POST", "/reopen", "ReopenTask", "To the first status of to do"),
+    _command("POST", "/cancel", "CancelTask", "To the first status of cancelled"),
+    _command("POST", "/assign", "AssignTask", "Give a task to somebody, or to nobody"),
+)

@@ -1,0 +1,236 @@
+"""The one way from HTTP to a command: every REST write and `/commands` go through here.
+
+headers and body ─▶ Sent ─▶ send: the executor stores it ─▶ Written: the resource as of its version
+                              └ a repeat: today's access is judged before the old answer is given
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response
+from msgspec import Struct
+
+from taskflow.api import render
+from taskflow.api.bodies import JSON, PATCH, decode, read_json
+from taskflow.api.parameters import Parameters
+from taskflow.api.routes import BASE, Call
+from taskflow.api.stored import committed
+from taskflow.commands.catalog import COMMANDS, CommandType, Member
+from taskflow.commands.execute import Accepted, Request
+from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
+from taskflow.ids import command_id_of_key, new_id
+from taskflow.store.append import Outcome
+from taskflow.streams import PROJECT, SESSION, TASK, USER
+
+if TYPE_CHECKING:
+    from taskflow.api.context import Context
+    from taskflow.commands.fields import Command
+    from taskflow.store.eventstore import EventStore
+
+KEY_MAX: Final = 255
+EVENTS_SINCE_MAX: Final = 1_000
+"""Events that a version conflict lists."""
+
+Method = Literal["POST", "PUT", "PATCH", "DELETE"]
+"""Of writes."""
+_IF_MATCH: Final = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-[^"]*)?"')
+_sorted: Final = msgspec.json.Encoder(order="sorted")
+
+
+class Sent(Struct, frozen=True, kw_only=True):
+    """A command as it came in. `plain` is its body as JSON gave it, `command` the same as its Struct."""
+
+    name: str
+    target: Any
+    plain: dict[str, Any]
+    command: Command
+    command_id: UUID
+    expected_version: int | None
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """An accepted command and the resource as of its version. `body` holds `version` and `position`."""
+
+    accepted: Accepted
+    body: bytes
+    etag: str
+    created: bool
+
+    @property
+    def position(self) -> int:
+        return self.accepted.receipt.position
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"ETag": self.etag, "Taskflow-Position": str(self.position)}
+        if self.accepted.receipt.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return headers
+
+    @property
+    def location(self) -> str:
+        return f"{BASE}/{self.accepted.kind.name}s/{self.accepted.receipt.stream_id}"
+
+
+class Since(Struct, frozen=True):
+    """An event that a caller with a stale version has not seen."""
+
+    version: int
+    type: str
+    actor: str
+    occurred_at: str
+
+
+async def write(call: Call, name: str, target: Any = None) -> Response[bytes]:
+    """A REST write: the command of that name on that target, its body being the request's."""
+    request = call.request
+    Parameters(request.scope["query_string"]).done()
+    accepted_types = PATCH if request.method == "PATCH" else JSON
+    plain = read_json(await request.body(), request.headers.get("content-type"), accepted_types)
+    sent = Sent(
+        name=name,
+        target=target,
+        plain=plain,
+        command=decode(plain, COMMANDS[name].body),
+        command_id=_command_id(request.headers.get("idempotency-key")),
+        expected_version=expected_version(request.headers.get("if-match")),
+    )
+    written = await send(call, sent)
+    headers = written.headers
+    if written.created:
+        headers["Location"] = written.location
+    return Response(
+        written.body, status_code=201 if written.created else 200, headers=headers, media_type="application/json"
+    )
+
+
+async def send(call: Call, sent: Sent) -> Written:
+    """Executes a command for its caller and renders the answer.
+
+    Raises what the executor raises; a VersionConflict says what happened since.
+    """
+    context = call.context
+    entry = COMMANDS[sent.name]
+    request = Request(
+        caller=call.user,
+        command_id=sent.command_id,
+        fingerprint=fingerprint(context, call.user, sent),
+        at=datetime.now(UTC),
+        correlation_id=call.request_id,
+        expected_version=sent.expected_version,
+        actor=call.user,
+    )
+    try:
+        accepted = await context.executor.execute(request, lambda unit: entry.handler(unit, sent.target, sent.command))
+    except VersionConflict as conflict:
+        conflict.since = await _since(context.store, conflict)
+        raise
+    if accepted.receipt.replayed:
+        await _judge_replay(context.store, call.user, accepted)
+    if accepted.kind in {PROJECT, SESSION}:
+        # What this withdraws must stop in this process before anybody hears that it was withdrawn.
+        await context.follower.reach(accepted.receipt.position, timeout_ms=context.settings.own_write_seen_ms)
+    return await _written(context, call.user, entry, accepted)
+
+
+def fingerprint(context: Context, caller: UUID, sent: Sent) -> bytes:
+    """A keyed hash of who asks for what: of a command's content as it was sent, by whichever door."""
+    target = _sorted.encode(sent.target)
+    content = b"\x1f".join((caller.bytes, sent.name.encode(), target, _sorted.encode(sent.plain)))
+    return hmac.digest(context.settings.token_secret_bytes, b"taskflow/fingerprint\x1f" + content, "sha256")
+
+
+def expected_version(if_match: str | None) -> int | None:
+    """The version of an `If-Match`: `"3"`, `"3-x"`, `W/"3"`; None for `*` and where there is none."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = _IF_MATCH.fullmatch(if_match.strip())
+    if found is None:
+        raise Malformed([Fault("If-Match", "format", 'expected one ETag that begins with a version, like "3", or *')])
+    return int(found[1])
+
+
+def _command_id(key: str | None) -> UUID:
+    if key is None:
+        return new_id()
+    if not 1 <= len(key) <= KEY_MAX:
+        raise Malformed([Fault("Idempotency-Key", "length", f"expected 1 to {KEY_MAX} characters, found {len(key)}")])
+    return command_id_of_key(key)
+
+
+def target_of(entry: CommandType, text: str | None) -> Any:
+    """A target as `/commands` writes it: an id, `<project id>/<user id>` for a member, nothing for the rest.
+
+    Raises Malformed.
+    """
+    if entry.target is None:
+        if text is not None:
+            raise Malformed([Fault("/target", "unknown-field", f"{entry.body.__name__} has no target")])
+        return None
+    try:
+        if entry.target == "member":
+            project_id, user_id = (text or "").split("/")
+            return Member(UUID(project_id), UUID(user_id))
+        return UUID(text or "")
+    except ValueError:
+        shape = "<project id>/<user id>" if entry.target == "member" else f"the id of a {entry.target}"
+        raise Malformed([Fault("/target", "format", f"expected {shape}")]) from None
+
+
+async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> None:
+    """Today's access to what an earlier command answered with. Raises NotFound, as a read does."""
+    stream_id = accepted.receipt.stream_id
+    if accepted.kind is USER:
+        allowed = stream_id == caller
+    else:
+        project_id = stream_id
+        if accepted.kind is TASK:
+            task = await committed(store, TASK, stream_id)
+            project_id = accepted.state.project_id if task is None else task.project_id
+        project = await committed(store, PROJECT, project_id)
+        allowed = project is not None and caller in project.members
+    if not allowed:
+        raise NotFound(accepted.kind.name, stream_id)
+
+
+async def _written(context: Context, caller: UUID, entry: CommandType, accepted: Accepted) -> Written:
+    body = render.ENCODER.encode(await _resource(context, caller, accepted))
+    version = accepted.receipt.version
+    return Written(
+        accepted=accepted,
+        body=render.with_position(body, accepted.receipt.position),
+        etag=render.resource_etag(version, body),
+        created=entry.creates,
+    )
+
+
+async def _resource(context: Context, caller: UUID, accepted: Accepted) -> Struct:
+    state = accepted.state
+    if accepted.kind is PROJECT:
+        return render.project(state, state.members.get(caller))
+    if accepted.kind is USER:
+        return render.profile(state)
+    if accepted.kind is not TASK:
+        raise AssertionError(f"no route shows a {accepted.kind.name}")
+    project = await committed(context.store, PROJECT, state.project_id)
+    people = {state.assignee_id} - {None}
+    names = await context.people.stored_names(people)
+    return render.task(state, None if project is None else project.workflow, names)
+
+
+async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:
+    events = await store.log.stream(conflict.stream_id, after=conflict.expected, limit=EVENTS_SINCE_MAX)
+    return tuple(
+        Since(event.stream_version, event.type, str(event.actor or "system"), render.timestamp(event.occurred_at))
+        for event in events
+    )
+
+
+def outcome_word(accepted: Accepted) -> str:
+    return "applied" if accepted.receipt.outcome is Outcome.APPLIED else "unchanged"

@@ -1,0 +1,1 @@
+"""Redis in front of the views: filled under leases, stamped with positions, invalidated by projectors."""

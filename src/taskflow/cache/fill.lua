@@ -1,0 +1,13 @@
+-- KEYS: entry and lease of each key, in turn. ARGV: token, ttl in s, stamp, then a body for each key.
+-- A fill whose lease expired, was evicted or was deleted by an invalidation is dropped.
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local filled = 0
+for i = 1, #KEYS, 2 do
+  if redis.call('GET', KEYS[i + 1]) == ARGV[1] then
+    redis.call('HSET', KEYS[i], 'run', run, 'stamp', ARGV[3], 'body', ARGV[3 + (i + 1) / 2])
+    redis.call('EXPIRE', KEYS[i], ARGV[2])
+    redis.call('DEL', KEYS[i + 1])
+    filled = filled + 1
+  end
+end
+return filled

@@ -1,0 +1,163 @@
+"""The command line: one sub-command a process, and the operator's tools."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from taskflow import logs
+from taskflow.errors import TaskflowError
+from taskflow.local.addresses import with_local_urls
+from taskflow.secrets import with_secrets
+from taskflow.settings import SECRETS, Settings, variable
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(
+        prog="taskflow", description="A CQRS, event-sourced backend for teams that track work"
+    )
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("up", help="run everything here; servers too, where no URL names one")
+    commands.add_parser("api", help="the HTTP API")
+    commands.add_parser("relay", help="publish the event log to Kafka; one leads, others stand by")
+    projector = commands.add_parser("projector", help="build the read models from Kafka and the log")
+    projector.add_argument("names", nargs="*", metavar="NAME", help="projections to run (default: all)")
+    commands.add_parser("migrate", help="bring the event store's schema to this release")
+    commands.add_parser("config", help="every setting, its value and where it comes from; secrets masked")
+    log = commands.add_parser("logs", help="what the processes of `taskflow up` wrote")
+    log.add_argument("processes", nargs="*", metavar="PROCESS", help="api, relay, projector, postgres … (default: all)")
+    log.add_argument("-f", "--follow", action="store_true", help="go on as more is written")
+    importing = commands.add_parser("import", help="turn another system's log into tasks and their history")
+    importing.add_argument("file", type=Path, help="a CSV file, plain or gzipped")
+    importing.add_argument("--mapping", type=Path, required=True, help="a TOML file that says what the columns are")
+    importing.add_argument("--project", help="the id of an existing project (default: one of the mapping's own)")
+    importing.add_argument("--as", dest="user", metavar="EMAIL", help="who imports (default: the mapping's owner)")
+    importing.add_argument("--rejects", type=Path, help="where bad rows go (default: FILE.rejects.csv)")
+    commands.add_parser("demo", help="import a small example into the running system and say what to look at")
+    admin = commands.add_parser("admin", help="what is done at the machine").add_subparsers(dest="admin", required=True)
+    grant = admin.add_parser("grant", help="give a registered person a system role")
+    grant.add_argument("email")
+    grant.add_argument("role", choices=["admin", "analyst"])
+    return root
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Exits 0, 1 for an error that the message explains, 2 for wrong arguments."""
+    arguments = parser().parse_args(argv)
+    try:
+        settings = Settings.from_env()
+        match arguments.command:
+            case "config":
+                for name, value in settings.shown().items():
+                    print(f"{name}={value}  ({source(settings, name)})")
+            case "logs":
+                show_logs(settings.data_path / "logs", arguments.processes, follow=arguments.follow)
+            case command:
+                sys.exit(run(command, settings, arguments))
+    except TaskflowError as error:
+        print(f"taskflow: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `taskflow logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
+    """Runs one process until it ends or is told to (SIGTERM, SIGINT); its exit code."""
+    if command not in {"up", "import", "demo", "admin"}:
+        logs.configure(settings, command)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_until_told(_work(command, settings, arguments)))
+
+
+def _work(command: str, settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int | None]:
+    # Each process imports only what it needs. Beside a running `taskflow up` any can be started by hand.
+    match command:
+        case "up":
+            from taskflow.local.supervisor import up
+
+            return up(settings)
+        case "migrate":
+            from taskflow.store.migrate import migrate_and_tell
+
+            return migrate_and_tell(with_local_urls(settings, ["postgres_url"]))
+        case "api":
+            from taskflow.api import process as api
+
+            return api.run(with_local_urls(with_secrets(settings)))
+        case "relay":
+            from taskflow.relay import process as relay
+
+            return relay.run(with_local_urls(settings, ["postgres_url", "kafka_bootstrap"]))
+        case "projector":
+            from taskflow.projections import process as projections
+
+            return projections.run(with_local_urls(with_secrets(settings)), arguments.names)
+        case "import":
+            from taskflow.importer import process as importer
+
+            return importer.run(settings, arguments)
+        case "demo":
+            from taskflow.importer import demo
+
+            return demo.run(settings)
+        case _:
+            from taskflow.commands.admin import grant
+
+            return grant(settings, arguments.email, arguments.role)
+
+
+async def _until_told(work: Coroutine[Any, Any, int | None]) -> int:
+    """Cancels the work on SIGTERM or SIGINT and lets it stop in order."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task or 0
+    except asyncio.CancelledError:
+        return 0
+
+
+def source(settings: Settings, name: str) -> str:
+    """Where the value of a variable comes from, for a person."""
+    if os.environ.get(name):
+        return "environment"
+    if name in {variable(secret) for secret in SECRETS} and settings.env == "development":
+        return f"{settings.data_dir}/secrets, made on first start"
+    return "default"
+
+
+def show_logs(folder: Path, processes: list[str], *, follow: bool) -> None:
+    """Prints the log files of some or all processes; with `follow`, goes on until interrupted."""
+    positions: dict[Path, int] = {}
+    while True:
+        files = [folder / f"{name}.log" for name in processes] or sorted(folder.glob("*.log"))
+        for path in files:
+            if not path.exists():
+                if not follow:
+                    print(f"taskflow: no log {path.name}; there are {_names(folder)}", file=sys.stderr)
+                continue
+            with path.open(errors="replace") as file:
+                file.seek(positions.get(path, 0))
+                for line in file:
+                    print(line if len(files) == 1 or line.startswith("{") else f"{path.stem}: {line}", end="")
+                positions[path] = file.tell()
+        if not follow:
+            return
+        sys.stdout.flush()
+        time.sleep(0.3)
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(path.stem for path in folder.glob("*.log"))) or "none"

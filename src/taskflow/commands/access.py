@@ -1,0 +1,54 @@
+"""Who may do what: judged on the project's own stream, which every such decision thereby guards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskflow.errors import Forbidden, NotFound, Unauthenticated
+from taskflow.streams import PROJECT, TASK
+from taskflow.streams.project import ROLES, ProjectState, Role
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from taskflow.commands.unit import Unit
+    from taskflow.streams.task import TaskState
+
+
+def rank_of(role: Role) -> int:
+    """Roles compared: viewer 0 … owner 3."""
+    return ROLES.index(role)
+
+
+def at_least(project: ProjectState, user: UUID | None, minimum: Role) -> Role:
+    """The user's role. Raises NotFound for a stranger and Forbidden for a role below `minimum`."""
+    role = project.members.get(user) if user is not None else None
+    if role is None:
+        raise NotFound("project", project.id)
+    if rank_of(role) < rank_of(minimum):
+        raise Forbidden(f"this takes the role {minimum}; yours in this project is {role}")
+    return role
+
+
+def caller(unit: Unit) -> UUID:
+    """The user behind a command. Raises Unauthenticated where there is none."""
+    if unit.actor is None:
+        raise Unauthenticated("this takes a signed-in user")
+    return unit.actor
+
+
+async def project_for(unit: Unit, project_id: UUID, minimum: Role) -> ProjectState:
+    """The project, if the caller may use it at least as `minimum`."""
+    project = await unit.get(PROJECT, project_id)
+    at_least(project, unit.actor, minimum)
+    return project
+
+
+async def task_for(unit: Unit, task_id: UUID, minimum: Role) -> tuple[TaskState, ProjectState]:
+    """The task and its project, if the caller may use them; someone else's task is not found."""
+    task = await unit.get(TASK, task_id)
+    try:
+        project = await project_for(unit, task.project_id, minimum)
+    except NotFound:
+        raise NotFound("task", task_id) from None
+    return task, project

@@ -1,0 +1,61 @@
+"""Every command that a client may send, by name: REST routes and `/commands` are two doors to these."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.commands import project, task, user
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import Command
+from taskflow.commands.unit import Unit
+
+
+class CommandType(Struct, frozen=True):
+    """A command: its body's type, what its target is (None: it has none), and its handler."""
+
+    body: type[Command]
+    target: str | None
+    handler: Callable[[Unit, Any, Any], Awaitable[Target]]
+    creates: bool = False
+
+
+class Member(Struct, frozen=True):
+    """The target of commands on a project's member: `<project id>/<user id>` where written as text."""
+
+    project_id: UUID
+    user_id: UUID
+
+
+async def _set_member(unit: Unit, target: Member, command: project.SetMember) -> Target:
+    return await project.set_project_member(unit, target.project_id, target.user_id, command)
+
+
+async def _remove_member(unit: Unit, target: Member, _: project.RemoveMember) -> Target:
+    return await project.remove_project_member(unit, target.project_id, target.user_id)
+
+
+COMMANDS: Final[dict[str, CommandType]] = {
+    entry.body.__name__: entry
+    for entry in (
+        CommandType(user.EditProfile, None, user.edit_profile),
+        CommandType(project.CreateProject, None, project.create_project, creates=True),
+        CommandType(project.EditProject, "project", project.edit_project),
+        CommandType(project.ArchiveProject, "project", project.archive_project),
+        CommandType(project.UnarchiveProject, "project", project.unarchive_project),
+        CommandType(project.SetMember, "member", _set_member),
+        CommandType(project.RemoveMember, "member", _remove_member),
+        CommandType(task.CreateTask, None, task.create_task, creates=True),
+        CommandType(task.EditTask, "task", task.edit_task),
+        CommandType(task.StartTask, "task", task.intend_task),
+        CommandType(task.CompleteTask, "task", task.intend_task),
+        CommandType(task.ReopenTask, "task", task.intend_task),
+        CommandType(task.CancelTask, "task", task.intend_task),
+        CommandType(task.AssignTask, "task", task.assign_task),
+        CommandType(task.TrashTask, "task", task.trash_task),
+        CommandType(task.RestoreTask, "task", task.restore_task),
+    )
+}

@@ -1,0 +1,171 @@
+"""From a command to its receipt: decide, append, and decide again where a stream had moved.
+
+handler(unit)  reads streams, decides, stages events          may be run several times
+    │ refused?  ── one SELECT: nothing it stood on has moved ──▶ the refusal
+    ▼
+append         events + checks + receipt, in a group            Lost ──▶ decide again
+    ▼
+Accepted       the receipt, and the state at its version
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.commands.unit import Unit
+from taskflow.errors import KeyReused, NotFound, Refusal, StoreError, Unavailable
+from taskflow.store.append import Append, Lost, Outcome, Receipt
+
+if TYPE_CHECKING:
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+    from taskflow.streams import Kind
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A command's circumstances: who sends it, under which id, when.
+
+    `fingerprint` is a keyed hash of the whole request, so that one id cannot stand for two contents.
+    """
+
+    caller: UUID
+    command_id: UUID
+    fingerprint: bytes
+    at: datetime
+    correlation_id: str | None = None
+    expected_version: int | None = None
+    actor: UUID | None = None
+
+
+class Target(NamedTuple):
+    """The stream that a command's answer shows."""
+
+    kind: Kind[Any]
+    stream_id: UUID
+
+
+class AppendedEvent(Struct, frozen=True):
+    type: str
+    version: int
+    position: int
+
+
+class Accepted(Struct, frozen=True):
+    """An accepted command: its receipt, the target's state at the receipt's version, its events."""
+
+    receipt: Receipt
+    kind: Kind[Any]
+    state: Any
+    events: tuple[AppendedEvent, ...]
+
+
+Handler = Callable[[Unit], Awaitable[Target]]
+
+
+class Executor:
+    """Executes commands against one event store."""
+
+    def __init__(self, store: EventStore, settings: Settings) -> None:
+        self._store = store
+        self._attempts_max = settings.decide_attempts_max
+        self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
+
+    async def execute(self, request: Request, handler: Handler) -> Accepted:
+        """Raises a Refusal, KeyReused, QueueFull, Unavailable or StoreError; else the command is stored.
+
+        A second copy of a command waits for the first and gets its outcome.
+        """
+        key = (request.caller, request.command_id)
+        while key in self._running:
+            await asyncio.shield(self._running[key])
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._running[key] = ended
+        try:
+            return await self._decide(request, handler)
+        finally:
+            del self._running[key]
+            ended.set_result(None)
+
+    async def _decide(self, request: Request, handler: Handler) -> Accepted:
+        for _ in range(self._attempts_max):
+            unit = Unit(self._store, actor=request.actor, at=request.at, expected_version=request.expected_version)
+            try:
+                target = await handler(unit)
+            except Refusal:
+                standing = await self._store.standing(request.caller, request.command_id, unit.checks)
+                if standing.receipt is not None:
+                    return await self._replay(request, standing.receipt)
+                if not standing.moved:
+                    raise
+                await self._look_again(unit)
+                continue
+            events = await unit.sealed(correlation_id=request.correlation_id, causation_id=None)
+            append = Append(
+                caller=request.caller,
+                command_id=request.command_id,
+                fingerprint=request.fingerprint,
+                outcome=Outcome.APPLIED if events else Outcome.UNCHANGED,
+                result_stream=target.stream_id,
+                result_kind=target.kind.name,
+                checks=unit.checks,
+                events=events,
+                keys=unit.keys,
+                stands_on=tuple(unit.stands_on),
+            )
+            self._store.committer.submit(append)
+            unit.leave(append)
+            # The append goes on when the caller leaves: what was sent is committed or not, never half known.
+            outcome = await asyncio.shield(append.done)
+            if isinstance(outcome, Lost):
+                if outcome.stream_id is not None:
+                    self._store.folds.drop_stale(outcome.stream_id, outcome.current_version)
+                continue
+            if not outcome.own:
+                return await self._replay(request, outcome)
+            return await self._applied(unit, target, outcome)
+        raise Unavailable(f"the streams moved {self._attempts_max} times while this was decided; send it again")
+
+    async def _look_again(self, unit: Unit) -> None:
+        """After a refusal on versions that are not the store's: pending ones end first, stale ones go."""
+        for pending in unit.stands_on:
+            await asyncio.wait([pending.done])
+        for stream_id, _, version in unit.checks:
+            self._store.folds.drop_stale(stream_id, version + 1)
+
+    async def _applied(self, unit: Unit, target: Target, receipt: Receipt) -> Accepted:
+        stream = unit.streams[target.stream_id]
+        first = receipt.position - receipt.events + 1
+        events = tuple(
+            AppendedEvent(type(staged.event).__name__, staged.happened.version, first + index)
+            for index, staged in enumerate(unit.staged)
+        )
+        for stream_id, written in unit.streams.items():
+            if written.version > written.read_version:
+                await self._store.folds.snapshot_if_due(
+                    written.kind, stream_id, written.read_version, written.version, written.state
+                )
+        return Accepted(receipt, target.kind, stream.state, events)
+
+    async def _replay(self, request: Request, receipt: Receipt) -> Accepted:
+        """The outcome of an earlier copy, as of its version. Access is the renderer's to judge, today's."""
+        if receipt.fingerprint != request.fingerprint:
+            raise KeyReused(f"command id {request.command_id} was accepted with another content")
+        kind = await self._store.kind_of(receipt.stream_id)
+        if kind is None:
+            raise NotFound("stream", receipt.stream_id)
+        state = await self._store.folds.at_version(kind, receipt.stream_id, receipt.version)
+        if state is None:
+            raise StoreError(f"a receipt names version {receipt.version} of {receipt.stream_id}; there is none")
+        recorded = (
+            await self._store.log.read(receipt.position - receipt.events, limit=receipt.events)
+            if (receipt.events)
+            else []
+        )
+        events = tuple(AppendedEvent(event.type, event.stream_version, event.position) for event in recorded)
+        return Accepted(receipt, kind, state, events)

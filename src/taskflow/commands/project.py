@@ -1,0 +1,179 @@
+"""What may be done to a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from msgspec import UNSET, UnsetType
+
+from taskflow.commands.access import at_least, caller, project_for, rank_of
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import Command, Description, Name
+from taskflow.errors import Forbidden, NotFound, Rejected
+from taskflow.ids import new_id
+from taskflow.streams import PROJECT, USER, Event
+from taskflow.streams.project import (
+    DEFAULT_WORKFLOW,
+    MemberAdded,
+    MemberRemoved,
+    MemberRoleChanged,
+    ProjectArchived,
+    ProjectCreated,
+    ProjectDescribed,
+    ProjectRenamed,
+    ProjectState,
+    ProjectUnarchived,
+    Role,
+)
+
+if TYPE_CHECKING:
+    from taskflow.commands.unit import Unit
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class CreateProject(Command, frozen=True):
+    name: Name
+    description: Description = ""
+
+
+class SetMember(Command, frozen=True):
+    role: Role
+
+
+class RemoveMember(Command, frozen=True):
+    pass
+
+
+class EditProject(Command, frozen=True):
+    """A JSON merge patch: what is left out stays, `null` clears."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+
+
+class ArchiveProject(Command, frozen=True):
+    pass
+
+
+class UnarchiveProject(Command, frozen=True):
+    pass
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def create(owner: UUID, command: CreateProject) -> list[Event]:
+    return [
+        ProjectCreated(name=command.name, description=command.description, owner_id=owner, workflow=DEFAULT_WORKFLOW)
+    ]
+
+
+def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role) -> list[Event]:
+    """Adds a member or changes a role. Only an owner makes, or unmakes, admins and owners."""
+    mine = at_least(project, actor, "admin")
+    current = project.members.get(user_id)
+    if current == role:
+        return []
+    if project.inbox:
+        raise Rejected("inbox", "an Inbox is its owner's alone")
+    _only_owners_touch(mine, role, current)
+    if current == "owner":
+        _not_the_last_owner(project)
+    if current is None:
+        return [MemberAdded(user_id=user_id, role=role)]
+    return [MemberRoleChanged(user_id=user_id, role=role)]
+
+
+def remove_member(project: ProjectState, actor: UUID, user_id: UUID) -> list[Event]:
+    """Anyone may leave; who removes another is an admin, and an owner where it is an admin or owner."""
+    mine = at_least(project, actor, "viewer")
+    current = project.members.get(user_id)
+    if user_id != actor:
+        at_least(project, actor, "admin")
+        if current is None:
+            return []
+        _only_owners_touch(mine, current, current)
+    if current == "owner":
+        _not_the_last_owner(project)
+    return [MemberRemoved(user_id=user_id)]
+
+
+def edit(project: ProjectState, command: EditProject) -> list[Event]:
+    events: list[Event] = []
+    if command.name is not UNSET and command.name != project.name:
+        events.append(ProjectRenamed(name=command.name))
+    if command.description is not UNSET and (command.description or "") != project.description:
+        events.append(ProjectDescribed(description=command.description or ""))
+    return events
+
+
+def archive(project: ProjectState) -> list[Event]:
+    if project.inbox:
+        raise Rejected("inbox", "an Inbox cannot be archived")
+    return [] if project.archived_at is not None else [ProjectArchived()]
+
+
+def unarchive(project: ProjectState) -> list[Event]:
+    return [] if project.archived_at is None else [ProjectUnarchived()]
+
+
+def _only_owners_touch(mine: Role, wanted: Role, current: Role | None) -> None:
+    touched = max(rank_of(wanted), rank_of(current) if current else 0)
+    if touched >= rank_of("admin") and mine != "owner":
+        raise Forbidden("only an owner makes or removes admins and owners")
+
+
+def _not_the_last_owner(project: ProjectState) -> None:
+    if sum(role == "owner" for role in project.members.values()) == 1:
+        raise Rejected("last-owner", "a project has at least one owner: make another one first")
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def create_project(unit: Unit, target: UUID | None, command: CreateProject) -> Target:
+    owner = caller(unit)
+    await unit.get(USER, owner)
+    project_id = target or new_id()
+    await unit.read(PROJECT, project_id)
+    unit.append(PROJECT, project_id, *create(owner, command))
+    return Target(PROJECT, project_id)
+
+
+async def set_project_member(unit: Unit, target: UUID, user_id: UUID, command: SetMember) -> Target:
+    project = await project_for(unit, target, "admin")
+    unit.expect_version(target)
+    if await unit.read(USER, user_id) is None:
+        raise NotFound("user", user_id)
+    unit.append(PROJECT, target, *set_member(project, caller(unit), user_id, command.role))
+    return Target(PROJECT, target)
+
+
+async def remove_project_member(unit: Unit, target: UUID, user_id: UUID) -> Target:
+    project = await project_for(unit, target, "viewer")
+    unit.expect_version(target)
+    unit.append(PROJECT, target, *remove_member(project, caller(unit), user_id))
+    return Target(PROJECT, target)
+
+
+async def edit_project(unit: Unit, target: UUID, command: EditProject) -> Target:
+    project = await project_for(unit, target, "admin")
+    unit.expect_version(target)
+    unit.append(PROJECT, target, *edit(project, command))
+    return Target(PROJECT, target)
+
+
+async def archive_project(unit: Unit, target: UUID, _: ArchiveProject) -> Target:
+    project = await project_for(unit, target, "admin")
+    unit.expect_version(target)
+    unit.append(PROJECT, target, *archive(project))
+    return Target(PROJECT, target)
+
+
+async def unarchive_project(unit: Unit, target: UUID, _: UnarchiveProject) -> Target:
+    project = await project_for(unit, target, "admin")
+    unit.expect_version(target)
+    unit.append(PROJECT, target, *unarchive(project))
+    return Target(PROJECT, target)

@@ -1,0 +1,81 @@
+"""Signing in, staying signed in, signing out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.commands.execute import Target
+from taskflow.errors import Unauthenticated
+from taskflow.streams import CLAIM, SESSION, USER, Event
+from taskflow.streams.session import SessionEnded, SessionRefreshed, SessionStarted, SessionState
+
+if TYPE_CHECKING:
+    from taskflow.commands.unit import Unit
+
+GRACE_S: Final = 10
+"""How long the direct predecessor of a refresh token is answered with the same successor."""
+IDLE_DAYS_MAX: Final = 30
+"""A session that was not refreshed for this long is over."""
+
+
+class NewSession(Struct, frozen=True, kw_only=True):
+    """A session about to start. `address` and `agent` are the person's data: where they signed in."""
+
+    session_id: UUID
+    address: str | None
+    agent: str | None
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def start(user_id: UUID, session: NewSession) -> list[Event]:
+    return [SessionStarted(user_id=user_id, address=session.address, agent=session.agent)]
+
+
+def refresh(session: SessionState, generation: int, at: datetime) -> list[Event]:
+    """The next token for the current one; nothing for its direct predecessor within the grace; the end
+    of the family for any other. Raises Unauthenticated for a session that is over."""
+    if session.ended_at is not None or at - session.refreshed_at > timedelta(days=IDLE_DAYS_MAX):
+        raise Unauthenticated("the session has ended; sign in again")
+    if generation == session.generation:
+        return [SessionRefreshed(generation=generation + 1)]
+    if generation == session.generation - 1 and at - session.refreshed_at <= timedelta(seconds=GRACE_S):
+        return []
+    return [SessionEnded(reason="reuse")]
+
+
+def end(session: SessionState) -> list[Event]:
+    return [] if session.ended_at is not None else [SessionEnded(reason="logout")]
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def start_session(unit: Unit, user_id: UUID, claim_id: UUID, password_hash: str, session: NewSession) -> Target:
+    """Raises Unauthenticated where the account is no longer the one whose password was checked."""
+    claim = await unit.read(CLAIM, claim_id)
+    user = await unit.read(USER, user_id)
+    if claim is None or claim.user_id != user_id or user is None or user.password_hash != password_hash:
+        raise Unauthenticated("wrong address or password")
+    await unit.read(SESSION, session.session_id)
+    unit.append(SESSION, session.session_id, *start(user_id, session), actor=user_id)
+    return Target(SESSION, session.session_id)
+
+
+async def refresh_session(unit: Unit, session_id: UUID, generation: int) -> Target:
+    session = await unit.read(SESSION, session_id)
+    if session is None:
+        raise Unauthenticated("the refresh token is not valid")
+    unit.append(SESSION, session_id, *refresh(session, generation, unit.at), actor=session.user_id)
+    return Target(SESSION, session_id)
+
+
+async def end_session(unit: Unit, session_id: UUID) -> Target:
+    session = await unit.get(SESSION, session_id)
+    unit.append(SESSION, session_id, *end(session))
+    return Target(SESSION, session_id)

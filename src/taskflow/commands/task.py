@@ -1,0 +1,312 @@
+"""What may be done to a task."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from msgspec import UNSET, UnsetType
+
+from taskflow.commands.access import caller, project_for, task_for
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import (
+    DESCRIPTION_BYTES_MAX,
+    PARENT_DEPTH_MAX,
+    Command,
+    Description,
+    Labels,
+    StatusKey,
+    Time,
+    Title,
+)
+from taskflow.errors import Invalid, NotFound, Rejected
+from taskflow.ids import new_id
+from taskflow.streams import TASK, USER, Event
+from taskflow.streams.project import Category, ProjectState, Status
+from taskflow.streams.task import (
+    Priority,
+    TaskAssigned,
+    TaskCreated,
+    TaskDescribed,
+    TaskDueSet,
+    TaskLabelled,
+    TaskParentSet,
+    TaskPrioritised,
+    TaskRestored,
+    TaskRetitled,
+    TaskState,
+    TaskStatusChanged,
+    TaskTrashed,
+)
+
+if TYPE_CHECKING:
+    from taskflow.commands.unit import Unit
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class CreateTask(Command, frozen=True, kw_only=True):
+    project_id: UUID | None = None
+    """None: the caller's Inbox."""
+    title: Title
+    description: Description = ""
+    status: StatusKey | None = None
+    priority: Priority = "medium"
+    due_at: Time | None = None
+    labels: Labels = ()
+    assignee_id: UUID | None = None
+    parent_id: UUID | None = None
+
+
+class EditTask(Command, frozen=True):
+    """A JSON merge patch: what is left out stays, `null` clears."""
+
+    title: Title | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+    status: StatusKey | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    due_at: Time | UnsetType | None = UNSET
+    labels: Labels | UnsetType | None = UNSET
+    assignee_id: UUID | UnsetType | None = UNSET
+    parent_id: UUID | UnsetType | None = UNSET
+
+
+class StartTask(Command, frozen=True):
+    pass
+
+
+class CompleteTask(Command, frozen=True):
+    pass
+
+
+class ReopenTask(Command, frozen=True):
+    pass
+
+
+class CancelTask(Command, frozen=True):
+    pass
+
+
+class AssignTask(Command, frozen=True):
+    user_id: UUID | None
+
+
+class TrashTask(Command, frozen=True):
+    pass
+
+
+class RestoreTask(Command, frozen=True):
+    pass
+
+
+INTENTS: Final[dict[type[Command], Category]] = {
+    StartTask: "in_progress",
+    CompleteTask: "done",
+    ReopenTask: "todo",
+    CancelTask: "cancelled",
+}
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def create(project: ProjectState, command: CreateTask, at: datetime) -> list[Event]:
+    _open(project)
+    status = project.workflow.initial() if command.status is None else _status(project, command.status)
+    _assignable(project, command.assignee_id)
+    return [
+        TaskCreated(
+            project_id=project.id,
+            title=command.title,
+            description=_description(command.description),
+            status=status.key,
+            category=status.category,
+            rank=rank_at(at),
+            priority=command.priority,
+            due_at=_utc(command.due_at, "/due_at"),
+            labels=tuple(dict.fromkeys(command.labels)),
+            assignee_id=command.assignee_id,
+            parent_id=command.parent_id,
+        )
+    ]
+
+
+def edit(task: TaskState, project: ProjectState, command: EditTask) -> list[Event]:
+    """One event for each field that differs, none for a field that is as it was."""
+    _live(task, project)
+    events: list[Event] = []
+    if command.title is not UNSET and command.title != task.title:
+        events.append(TaskRetitled(title=command.title))
+    if command.description is not UNSET and (command.description or "") != task.description:
+        events.append(TaskDescribed(description=_description(command.description or "")))
+    if command.status is not UNSET:
+        events += change_status(task, project, _status(project, command.status))
+    if command.priority is not UNSET and command.priority != task.priority:
+        events.append(TaskPrioritised(priority=command.priority))
+    if command.due_at is not UNSET:
+        due_at = _utc(command.due_at, "/due_at")
+        if due_at != task.due_at:
+            events.append(TaskDueSet(due_at=due_at))
+    if command.labels is not UNSET:
+        events += relabelled(task.labels, command.labels or ())
+    if command.assignee_id is not UNSET:
+        events += assign(task, project, command.assignee_id)
+    if command.parent_id is not UNSET and command.parent_id != task.parent_id:
+        events.append(TaskParentSet(parent_id=command.parent_id))
+    return events
+
+
+def intend(task: TaskState, project: ProjectState, category: Category) -> list[Event]:
+    """To the first status of a category, in workflow order."""
+    _live(task, project)
+    status = project.workflow.first(category)
+    if status is None:
+        raise Rejected("no-such-status", f"the project's workflow has no status of the category {category}")
+    return change_status(task, project, status)
+
+
+def change_status(task: TaskState, project: ProjectState, status: Status) -> list[Event]:
+    if status.key == task.status:
+        return []
+    if not project.workflow.allows(task.status, status.key):
+        raise Rejected("transition", f"the workflow has no transition from {task.status} to {status.key}")
+    return [TaskStatusChanged(from_status=task.status, status=status.key, category=status.category)]
+
+
+def assign(task: TaskState, project: ProjectState, user_id: UUID | None) -> list[Event]:
+    _live(task, project)
+    if user_id == task.assignee_id:
+        return []
+    _assignable(project, user_id)
+    return [TaskAssigned(assignee_id=user_id)]
+
+
+def trash(task: TaskState, project: ProjectState) -> list[Event]:
+    _open(project)
+    return [] if task.trashed_at is not None else [TaskTrashed()]
+
+
+def restore(task: TaskState, project: ProjectState) -> list[Event]:
+    _open(project)
+    return [] if task.trashed_at is None else [TaskRestored()]
+
+
+def relabelled(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
+    added = tuple(label for label in dict.fromkeys(wanted) if label not in labels)
+    removed = tuple(label for label in labels if label not in wanted)
+    return [TaskLabelled(added=added, removed=removed)] if added or removed else []
+
+
+def rank_at(at: datetime) -> str:
+    """A rank after that of every task created before: the microsecond, as 14 hexadecimal digits."""
+    return f"{int(at.timestamp() * 1_000_000):014x}"
+
+
+def _open(project: ProjectState) -> None:
+    if project.archived_at is not None:
+        raise Rejected("project-archived", "the project is archived; unarchive it first")
+
+
+def _live(task: TaskState, project: ProjectState) -> None:
+    _open(project)
+    if task.trashed_at is not None:
+        raise Rejected("trashed", "the task is in the trash; restore it first")
+
+
+def _status(project: ProjectState, key: str) -> Status:
+    status = project.workflow.status(key)
+    if status is None:
+        known = ", ".join(status.key for status in project.workflow.statuses)
+        raise Rejected("no-such-status", f"the project has no status {key!r}; it has {known}")
+    return status
+
+
+def _assignable(project: ProjectState, user_id: UUID | None) -> None:
+    if user_id is not None and user_id not in project.members:
+        raise Rejected("not-a-member", f"user {user_id} is no member of the project")
+
+
+def _description(text: str) -> str:
+    size = len(text.encode())
+    if size > DESCRIPTION_BYTES_MAX:
+        raise Invalid("/description", "too-long", f"expected at most {DESCRIPTION_BYTES_MAX} bytes, found {size}")
+    return text
+
+
+def _utc(at: datetime | None, pointer: str) -> datetime | None:
+    try:
+        return None if at is None else at.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(pointer, "out-of-range", "expected a time between the years 1 and 9999 in UTC") from None
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> Target:
+    project = await project_for(unit, command.project_id or await _inbox(unit), "member")
+    task_id = target or new_id()
+    await unit.read(TASK, task_id)
+    await _check_parent(unit, project, task_id, command.parent_id)
+    unit.append(TASK, task_id, *create(project, command, unit.at))
+    return Target(TASK, task_id)
+
+
+async def edit_task(unit: Unit, target: UUID, command: EditTask) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    if command.parent_id is not UNSET:
+        await _check_parent(unit, project, target, command.parent_id)
+    unit.append(TASK, target, *edit(task, project, command))
+    return Target(TASK, target)
+
+
+async def intend_task(unit: Unit, target: UUID, command: Command) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    unit.append(TASK, target, *intend(task, project, INTENTS[type(command)]))
+    return Target(TASK, target)
+
+
+async def assign_task(unit: Unit, target: UUID, command: AssignTask) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    unit.append(TASK, target, *assign(task, project, command.user_id))
+    return Target(TASK, target)
+
+
+async def trash_task(unit: Unit, target: UUID, _: TrashTask) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    unit.append(TASK, target, *trash(task, project))
+    return Target(TASK, target)
+
+
+async def restore_task(unit: Unit, target: UUID, _: RestoreTask) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    unit.append(TASK, target, *restore(task, project))
+    return Target(TASK, target)
+
+
+async def _inbox(unit: Unit) -> UUID:
+    user = await unit.get(USER, caller(unit))
+    if user.inbox_id is None:
+        raise Invalid("/project_id", "required", "expected a project's id: the caller has no Inbox")
+    return user.inbox_id
+
+
+async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
+    """Walks up from the new parent. Each stream on the way becomes a guard, so that two writers who
+    would close a cycle between them cannot both win."""
+    above = parent_id
+    for _ in range(PARENT_DEPTH_MAX):
+        if above is None:
+            return
+        if above == task_id:
+            raise Rejected("cycle", "a task cannot stand below itself")
+        ancestor = await unit.read(TASK, above)
+        if ancestor is None or ancestor.project_id != project.id:
+            raise NotFound("task", above)
+        above = ancestor.parent_id
+    raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep")

@@ -1,0 +1,165 @@
+"""A unit of work: what one decision read, and what it wants appended.
+
+Every stream that a handler reads is noted with its version and becomes a check of the append: a
+guard where the decision only looked, the expected version where it writes. Reading is all it takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+
+from taskflow.errors import NotFound, VersionConflict
+from taskflow.ids import new_id
+from taskflow.privacy.sealing import personal_fields
+from taskflow.store.append import NewEvent, NewKey
+from taskflow.store.mapper import encode
+from taskflow.streams import USER, Event, Happened
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from taskflow.store.append import Append
+    from taskflow.store.eventstore import EventStore
+    from taskflow.streams import Kind
+
+S = TypeVar("S")
+
+
+class Staged(Struct, frozen=True):
+    """An event that waits for its append, with what its envelope needs."""
+
+    kind: Kind[Any]
+    happened: Happened
+    event_id: UUID
+    event: Event
+
+
+class Stream(Struct):
+    """A stream as this unit has it: `read_version` in the store, `version` with the staged events."""
+
+    kind: Kind[Any]
+    read_version: int
+    version: int
+    state: Any
+
+
+class Unit:
+    """Reads streams and stages events for one command. Lives for one attempt at deciding."""
+
+    def __init__(self, store: EventStore, *, actor: UUID | None, at: datetime, expected_version: int | None) -> None:
+        self._store = store
+        self.actor = actor
+        self.at = at
+        """The clock's time as the command arrived, or an import's."""
+        self._expected_version = expected_version
+        self.streams: dict[UUID, Stream] = {}
+        self.staged: list[Staged] = []
+        self.stands_on: list[Append] = []
+        self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
+
+    async def read(self, kind: Kind[S], stream_id: UUID) -> S | None:
+        """A stream's state as it stands, staged events included; None where there is none."""
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            folded = await self._store.folds.load(kind, stream_id)
+            stream = Stream(kind, folded.version, folded.version, folded.state)
+            self.streams[stream_id] = stream
+            if folded.pending is not None and folded.pending not in self.stands_on:
+                self.stands_on.append(folded.pending)
+        # An id of another kind of stream names nothing of this kind.
+        if stream.state is not None and not isinstance(stream.state, kind.state):
+            return None
+        state: S | None = stream.state
+        return state
+
+    async def get(self, kind: Kind[S], stream_id: UUID) -> S:
+        """As `read`, for what must exist. Raises NotFound."""
+        state = await self.read(kind, stream_id)
+        if state is None:
+            raise NotFound(kind.name, stream_id)
+        return state
+
+    def expect_version(self, stream_id: UUID) -> None:
+        """Compares the command's target with the version its caller expected. Raises VersionConflict.
+
+        Called after access was judged: a stranger learns nothing from a version.
+        """
+        current = self.streams[stream_id].version
+        if self._expected_version is not None and self._expected_version != current:
+            raise VersionConflict(stream_id, self._expected_version, current)
+
+    def append(
+        self, kind: Kind[S], stream_id: UUID, *events: Event, at: datetime | None = None, actor: UUID | None = None
+    ) -> None:
+        """Stages events on a stream that was read, and folds them.
+
+        `occurred_at` is the greater of the unit's time (or `at`) and the stream's last.
+        """
+        stream = self.streams[stream_id]
+        for event in events:
+            occurred_at = at or self.at
+            if stream.state is not None:
+                occurred_at = max(occurred_at, stream.state.updated_at)
+            happened = Happened(stream_id, stream.version + 1, occurred_at, actor or self.actor)
+            stream.state = kind.evolve(stream.state, event, happened)
+            stream.version += 1
+            self.staged.append(Staged(kind, happened, new_id(), event))
+
+    def make_key(self, person: UUID) -> None:
+        """Makes a person's key, stored with this append and no other. For registrations only."""
+        self._new_keys[person] = self._store.keyring.make()
+
+    @property
+    def checks(self) -> tuple[tuple[UUID, str, int], ...]:
+        """(stream, kind, version as read) of everything the decision looked at."""
+        return tuple((stream_id, s.kind.name, s.read_version) for stream_id, s in self.streams.items())
+
+    @property
+    def keys(self) -> tuple[NewKey, ...]:
+        return tuple(NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items())
+
+    async def sealed(self, *, correlation_id: str | None, causation_id: UUID | None) -> tuple[NewEvent, ...]:
+        """The staged events, encoded; personal fields under their person's key.
+
+        Whatever appends a person's fields guards that person's stream, so an erasure in between makes
+        the append lose.
+        """
+        persons = [_person(staged) for staged in self.staged]
+        needed = {person for person in persons if person is not None and person not in self._new_keys}
+        for person in needed:
+            await self.read(USER, person)
+        keys = await self._store.keyring.fetch(needed) if needed else {}
+        keys |= {person: key for person, (key, _) in self._new_keys.items()}
+        return tuple(
+            NewEvent(
+                stream_id=staged.happened.stream_id,
+                kind=staged.kind.name,
+                version=staged.happened.version,
+                type=type(staged.event).__name__,
+                schema_version=staged.event.schema_version,
+                event_id=staged.event_id,
+                occurred_at=staged.happened.occurred_at,
+                actor=staged.happened.actor,
+                correlation_id=correlation_id,
+                causation_id=causation_id,
+                data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys[person]),
+            )
+            for staged, person in zip(self.staged, persons, strict=True)
+        )
+
+    def leave(self, pending: Append) -> None:
+        """Leaves the new states for the next command of this process, on the condition of `pending`."""
+        for stream_id in dict.fromkeys(staged.happened.stream_id for staged in self.staged):
+            stream = self.streams[stream_id]
+            self._store.folds.put(stream_id, stream.version, stream.state, pending)
+
+
+def _person(staged: Staged) -> UUID | None:
+    event = type(staged.event)
+    if not personal_fields(event):
+        return None
+    person: UUID = getattr(staged.event, event.person_field) if event.person_field else staged.happened.stream_id
+    return person

@@ -1,0 +1,128 @@
+"""What may be done to a person's account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+from taskflow.commands.access import caller
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import Command, Email, Name, Password, Url
+from taskflow.commands.session import NewSession, start
+from taskflow.errors import Invalid, Rejected
+from taskflow.streams import CLAIM, PROJECT, SESSION, USER, Event
+from taskflow.streams.claim import AddressClaimed
+from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated
+from taskflow.streams.user import (
+    Settings,
+    SystemRole,
+    UserAvatarSet,
+    UserRegistered,
+    UserRenamed,
+    UserRolesSet,
+    UserSettingsChanged,
+    UserState,
+)
+
+if TYPE_CHECKING:
+    from taskflow.commands.unit import Unit
+
+SETTINGS_MAX = 100
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class RegisterUser(Command, frozen=True):
+    email: Email
+    password: Password
+    name: Name
+
+
+class EditProfile(Command, frozen=True):
+    """A JSON merge patch, `settings` included."""
+
+    name: Name | UnsetType = UNSET
+    avatar_url: Url | UnsetType | None = UNSET
+    settings: dict[str, str | int | bool | None] | UnsetType = UNSET
+
+
+class Registration(Struct, frozen=True, kw_only=True):
+    """What a registration needs beside its body: made at the edge, so that deciding stays pure."""
+
+    user_id: UUID
+    claim_id: UUID
+    inbox_id: UUID
+    password_hash: str
+    session: NewSession
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def edit(user: UserState, command: EditProfile) -> list[Event]:
+    events: list[Event] = []
+    if command.name is not UNSET and command.name != user.name:
+        events.append(UserRenamed(name=command.name))
+    if command.avatar_url is not UNSET and command.avatar_url != user.avatar_url:
+        events.append(UserAvatarSet(avatar_url=command.avatar_url))
+    if command.settings is not UNSET:
+        changed: Settings = {key: value for key, value in command.settings.items() if value != user.settings.get(key)}
+        if len(user.settings | changed) > SETTINGS_MAX:
+            raise Invalid("/settings", "too-many", f"expected at most {SETTINGS_MAX} settings")
+        if changed:
+            events.append(UserSettingsChanged(settings=changed))
+    return events
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def register_user(unit: Unit, registration: Registration, command: RegisterUser) -> Target:
+    """Claims the address, makes the person with their key, their Inbox and a first session, in one append."""
+    user_id = registration.user_id
+    claim = await unit.read(CLAIM, registration.claim_id)
+    if claim is not None and claim.user_id is not None:
+        raise Rejected("email-taken", "this address is registered already")
+    await unit.read(USER, user_id)
+    await unit.read(PROJECT, registration.inbox_id)
+    unit.make_key(user_id)
+    unit.append(CLAIM, registration.claim_id, AddressClaimed(user_id=user_id), actor=user_id)
+    unit.append(
+        USER,
+        user_id,
+        UserRegistered(
+            email=command.email.strip(),
+            name=command.name,
+            password_hash=registration.password_hash,
+            claim_id=registration.claim_id,
+            inbox_id=registration.inbox_id,
+        ),
+        actor=user_id,
+    )
+    unit.append(
+        PROJECT,
+        registration.inbox_id,
+        ProjectCreated(name="Inbox", owner_id=user_id, workflow=DEFAULT_WORKFLOW, inbox=True),
+        actor=user_id,
+    )
+    await unit.read(SESSION, registration.session.session_id)
+    unit.append(SESSION, registration.session.session_id, *start(user_id, registration.session), actor=user_id)
+    return Target(USER, user_id)
+
+
+async def edit_profile(unit: Unit, _: None, command: EditProfile) -> Target:
+    user_id = caller(unit)
+    user = await unit.get(USER, user_id)
+    unit.expect_version(user_id)
+    unit.append(USER, user_id, *edit(user, command))
+    return Target(USER, user_id)
+
+
+async def set_roles(unit: Unit, user_id: UUID, roles: tuple[SystemRole, ...]) -> Target:
+    """System roles. The caller's right to do so is judged where the call comes from."""
+    user = await unit.get(USER, user_id)
+    wanted = tuple(sorted(set(roles)))
+    unit.append(USER, user_id, *([UserRolesSet(roles=wanted)] if wanted != user.roles else []))
+    return Target(USER, user_id)

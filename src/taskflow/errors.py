@@ -1,0 +1,188 @@
+"""Every error that taskflow raises on purpose, in one tree.
+
+    TaskflowError
+    ├── Refusal                  the command is well formed and may not happen
+    │   ├── NotFound             404: it does not exist, or the caller may not know that it does
+    │   ├── Forbidden            403: a member whose role is too low
+    │   ├── Rejected             409 with a `code`: a rule of the domain
+    │   ├── VersionConflict      412: the caller expected another version
+    │   ├── Invalid              400: a value that only the domain can judge
+    │   └── Unauthenticated      401: no credentials, or credentials that no longer count
+    ├── Malformed                400: the request cannot be read; it says where, everywhere at once
+    ├── UnsupportedMedia         415: a body of another content type
+    ├── KeyReused                422: one command id, two contents
+    ├── CommandInProgress        409: the first copy still runs
+    ├── RateLimited              429
+    ├── Behind                   503: a view has not reached the position that was asked for
+    ├── Unavailable              503: a server is gone; the outcome may be unknown
+    ├── QueueFull                503: more work than the process may hold
+    ├── StoreError               the log is not what this process believes it to be
+    │   ├── EpochChanged         another system id or timeline: `taskflow recover` must speak first
+    │   ├── UnknownEventType     written by a newer version of taskflow
+    │   └── KeyMissing           a person's key is gone and no erasure says why
+    ├── LeaseLost                another process leads now
+    └── BrokerError              Kafka holds what relay and projectors must not work with
+        ├── TopicMismatch        the topic has another partition count than its generation
+        └── BadMessage           a message that the relay did not write
+
+`taskflow.api.problems` holds the one table that maps them to HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from msgspec import Struct
+
+
+class TaskflowError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class Refusal(TaskflowError):
+    """The command was understood and is refused; nothing is stored."""
+
+
+class NotFound(Refusal):
+    """No such thing, or none that the caller may know of."""
+
+    def __init__(self, what: str, key: object) -> None:
+        super().__init__(f"no {what} {key}")
+        self.what = what
+
+
+class Forbidden(Refusal):
+    """The caller may see the thing and may not do this to it."""
+
+
+class Rejected(Refusal):
+    """A rule of the domain was broken; `code` names the rule for programs."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class VersionConflict(Refusal):
+    """The caller expected one version and the stream is at another."""
+
+    def __init__(self, stream_id: UUID, expected: int, current: int) -> None:
+        super().__init__(f"expected version {expected}, stream is at {current}")
+        self.stream_id = stream_id
+        self.expected = expected
+        self.current = current
+        self.since: tuple[Struct, ...] = ()
+        """What happened after `expected`, as `{version, type, actor, occurred_at}`; the edge fills it in."""
+
+
+class Invalid(Refusal):
+    """A value that is well formed and makes no sense here; `pointer` is a JSON pointer into the body."""
+
+    def __init__(self, pointer: str, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+        self.code = code
+
+
+class Unauthenticated(Refusal):
+    """No credentials, or credentials that no longer count."""
+
+
+class Fault(NamedTuple):
+    """What is wrong at one place: a JSON pointer into the body, or the name of a parameter or header."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Malformed(TaskflowError):
+    """The request cannot be read; `faults` holds at least one place and why."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(
+            "; ".join(f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail for fault in faults)
+        )
+        self.faults = tuple(faults)
+
+
+class UnsupportedMedia(TaskflowError):
+    """The body is of a content type that this route does not take."""
+
+
+class KeyReused(TaskflowError):
+    """The command id was accepted before with another content."""
+
+
+class CommandInProgress(TaskflowError):
+    """The first copy of this command has not ended yet."""
+
+
+class RateLimited(TaskflowError):
+    """Too many requests; try again after `retry_after_s`."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Behind(TaskflowError):
+    """A view is behind the position that the reader asked for."""
+
+    def __init__(self, wanted: int, found: int) -> None:
+        super().__init__(f"asked for position {wanted}, the view is at {found}")
+        self.wanted = wanted
+        self.found = found
+
+
+class Unavailable(TaskflowError):
+    """A server that this request needs does not answer."""
+
+
+class QueueFull(TaskflowError):
+    """A bounded queue is full: `taskflow config` names the bound."""
+
+
+class StoreError(TaskflowError):
+    """The event store is not what this process believes it to be."""
+
+
+class EpochChanged(StoreError):
+    """The server behind the URL is not the one whose log this is."""
+
+
+class UnknownEventType(StoreError):
+    """An event of a type or schema version that this release does not know."""
+
+
+class KeyMissing(StoreError):
+    """A person's key is gone without an erasure on record."""
+
+
+class LeaseLost(TaskflowError):
+    """Another process leads, or may: whoever gets this stops at once and saves nothing."""
+
+
+class BrokerError(TaskflowError):
+    """Kafka holds what relay and projectors must not work with."""
+
+
+class TopicMismatch(BrokerError):
+    """The topic has another partition count than its generation: shards would land elsewhere."""
+
+    def __init__(self, topic: str, expected: int, found: int) -> None:
+        super().__init__(
+            f"topic {topic}: expected {expected} partitions, found {found}; "
+            f"delete the topic and the relay makes it again with {expected}"
+        )
+        self.topic = topic
+        self.expected = expected
+        self.found = found
+
+
+class BadMessage(BrokerError):
+    """A message on the topic is not one that the relay wrote."""

@@ -1,0 +1,6 @@
+"""The log, followed in every API process for the few facts that must act at once.
+
+`facts`     what is folded: ended sessions, memberships, system roles
+`ring`      which partition moved when, among the recent positions
+`follower`  the tail: from a snapshot in PostgreSQL to the head, and on
+"""

@@ -1,0 +1,59 @@
+"""What a process must know of the log to answer for anybody: folded, never stored by hand."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from msgspec import Struct, field
+
+from taskflow.streams.project import MemberAdded, MemberRemoved, MemberRoleChanged, ProjectCreated, Role
+from taskflow.streams.session import SessionEnded
+from taskflow.streams.user import SystemRole, UserRolesSet
+
+if TYPE_CHECKING:
+    from taskflow.store.recorded import RecordedEvent
+    from taskflow.streams import Event
+
+FACT_TYPES: Final = frozenset(
+    event.__name__
+    for event in (ProjectCreated, MemberAdded, MemberRoleChanged, MemberRemoved, SessionEnded, UserRolesSet)
+)
+
+
+class Facts(Struct):
+    """Facts up to `position`, every event at or before it included."""
+
+    position: int = 0
+    members: dict[UUID, dict[UUID, Role]] = field(default_factory=dict)
+    """Project → user → role."""
+    projects_of: dict[UUID, set[UUID]] = field(default_factory=dict)
+    """User → projects: the same facts from the other side."""
+    ended_sessions: dict[UUID, datetime] = field(default_factory=dict)
+    """Kept until no access token of theirs can be alive."""
+    system_roles: dict[UUID, tuple[SystemRole, ...]] = field(default_factory=dict)
+
+    def apply(self, recorded: RecordedEvent, event: Event) -> None:
+        stream = recorded.stream_id
+        match event:
+            case ProjectCreated(owner_id=owner):
+                self.members[stream] = {owner: "owner"}
+                self.projects_of.setdefault(owner, set()).add(stream)
+            case MemberAdded(user_id=user, role=role) | MemberRoleChanged(user_id=user, role=role):
+                self.members[stream][user] = role
+                self.projects_of.setdefault(user, set()).add(stream)
+            case MemberRemoved(user_id=user):
+                self.members[stream].pop(user, None)
+                self.projects_of[user].discard(stream)
+            case SessionEnded():
+                self.ended_sessions[stream] = recorded.recorded_at
+            case UserRolesSet(roles=roles):
+                self.system_roles[stream] = roles
+            case _:
+                raise AssertionError(f"{recorded.type} is no fact")
+
+    def forget_sessions(self, now: datetime, token_ttl_s: int) -> None:
+        """Drops ended sessions whose last access token has expired by itself."""
+        horizon = now - timedelta(seconds=2 * token_ttl_s)
+        self.ended_sessions = {sid: at for sid, at in self.ended_sessions.items() if at > horizon}

@@ -1,0 +1,217 @@
+"""The tail of the log in an API process.
+
+Polls by position, so it never skips an event. A process that was stopped, or cut off from the log,
+polls before it answers; one that cannot for `auth_stale_max_s` answers nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import msgspec
+
+from taskflow.errors import Behind, StoreError, Unavailable, UnknownEventType
+from taskflow.follower.facts import FACT_TYPES, Facts
+from taskflow.follower.ring import Ring
+from taskflow.ids import SHARDS
+from taskflow.store.pool import AWAY
+from taskflow.streams import EVENT_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+    from taskflow.streams.project import Role
+    from taskflow.streams.user import SystemRole
+
+log = logging.getLogger(__name__)
+
+_SNAPSHOT: Final = "follower-1"
+"""The 1 is the shape of Facts: another shape, another row, folded anew."""
+_READ: Final = "select position, state from progress where name = $1"
+_WRITE: Final = """
+insert into progress as p (name, position, state) values ($1, $2, $3)
+on conflict (name) do update set position = excluded.position, state = excluded.state, updated_at = now()
+ where p.position < excluded.position
+"""
+FRESH_S: Final = 1.0
+"""The oldest poll that a process answers on without another."""
+
+
+class Follower:
+    """What has been withdrawn and granted, as of the last poll. Made by `open_follower`."""
+
+    def __init__(self, store: EventStore, settings: Settings, partitions: int) -> None:
+        self._store = store
+        self._settings = settings
+        self.ring = Ring(partitions, positions_max=settings.follower_ring_max)
+        self.facts = Facts()
+        self.epoch = 0
+        self.failure: str | None = None
+        self._polled_at = 0.0
+        self._saved_position = 0
+        self._asked = 0
+        self._served = 0
+        self._polling = asyncio.Lock()
+        self._moved = asyncio.Event()
+
+    # --- what it knows
+
+    @property
+    def position(self) -> int:
+        """Every event at or before this position is folded."""
+        return self.facts.position
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last poll that succeeded."""
+        return time.monotonic() - self._polled_at
+
+    def session_ended(self, session_id: UUID) -> bool:
+        return session_id in self.facts.ended_sessions
+
+    def system_roles(self, user_id: UUID) -> tuple[SystemRole, ...]:
+        return self.facts.system_roles.get(user_id, ())
+
+    def projects_of(self, user_id: UUID) -> Mapping[UUID, Role]:
+        """The projects of a user and the roles there."""
+        members = self.facts.members
+        return {project: members[project][user_id] for project in self.facts.projects_of.get(user_id, ())}
+
+    def known_role(self, project_id: UUID, user_id: UUID) -> Role | None:
+        return self.facts.members.get(project_id, {}).get(user_id)
+
+    async def role(self, project_id: UUID, user_id: UUID) -> Role | None:
+        """The user's role in a project. On a miss the log is asked: what was granted works at once."""
+        role = self.known_role(project_id, user_id)
+        if role is None:
+            with suppress(*AWAY):
+                await self.poll()
+            role = self.known_role(project_id, user_id)
+        return role
+
+    # --- how fresh it is
+
+    async def ready(self) -> None:
+        """Makes sure that the facts are recent enough to answer on. Raises Unavailable where they are not."""
+        if self.failure is not None:
+            raise Unavailable(self.failure)
+        if self.age_s <= FRESH_S:
+            return
+        try:
+            async with asyncio.timeout(FRESH_S):
+                await self.poll()
+        except AWAY as error:
+            if self.age_s > self._settings.auth_stale_max_s:
+                raise Unavailable(
+                    f"this process has not seen the log for {self.age_s:.0f} s and may not judge access"
+                ) from error
+
+    async def reach(self, position: int, *, timeout_ms: int) -> None:
+        """Waits until the facts are at least as fresh as `position`. Raises Behind."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                while self.facts.position < position:
+                    await self.poll()
+                    if self.facts.position < position:
+                        self._moved.clear()
+                        await self._moved.wait()
+        except AWAY as error:
+            raise Behind(position, self.facts.position) from error
+
+    async def poll(self) -> None:
+        """Reads the log to its head; the reading begins after this call, shared with whoever waits too."""
+        self._asked += 1
+        mine = self._asked
+        async with self._polling:
+            if self._served >= mine:
+                return
+            serving = self._asked
+            await self._read_to_head()
+            self._served = serving
+
+    # --- how it gets there
+
+    async def start(self) -> None:
+        """From the snapshot to the head. Raises StoreError where an event cannot be folded."""
+        row = await self._store.pool.fetchrow(_READ, _SNAPSHOT)
+        if row is not None:
+            self.facts = msgspec.json.decode(row["state"], type=Facts)
+            self._saved_position = self.facts.position
+        last = await self._store.log.last_positions(range(SHARDS), to=self.facts.position)
+        self.ring.start(self.facts.position, last)
+        await self.poll()
+
+    async def run(self) -> None:
+        """Polls until cancelled. An event that cannot be folded ends it: the process is then unready."""
+        while True:
+            await asyncio.sleep(self._settings.follower_poll_ms / 1000)
+            try:
+                await self.poll()
+                await self._save_if_due()
+            except AWAY as error:
+                log.warning("the log cannot be read", extra={"error": repr(error), "age_s": round(self.age_s, 1)})
+                await asyncio.sleep(0.25)
+            except (StoreError, msgspec.MsgspecError, AssertionError, KeyError) as error:
+                log.exception("an event cannot be folded", extra={"position": self.facts.position})
+                self.failure = f"this process cannot read the log past position {self.facts.position}: {error}"
+                return
+
+    async def _read_to_head(self) -> None:
+        limit = self._settings.follower_batch_max
+        while True:
+            started = time.monotonic()
+            head = await self._store.log.head()
+            if head.epoch != self.epoch:
+                if self.epoch:
+                    raise StoreError(f"the log is at epoch {head.epoch}, this process began at {self.epoch}")
+                self.epoch = head.epoch
+            if head.position > self.facts.position:
+                await self._fold(limit)
+            if self.facts.position >= head.position:
+                self.ring.head = max(self.ring.head, self.facts.position)
+                self._polled_at = started
+                self._moved.set()
+                return
+
+    async def _fold(self, limit: int) -> None:
+        events = await self._store.log.read(self.facts.position, limit=limit)
+        relevant = [recorded for recorded in events if recorded.type in FACT_TYPES]
+        decoded = dict(zip((r.position for r in relevant), await self._store.mapper.decode(relevant), strict=True))
+        for recorded in events:
+            if recorded.type not in EVENT_TYPES:
+                raise UnknownEventType(f"position {recorded.position} holds {recorded.type}, unknown to this release")
+            event = decoded.get(recorded.position)
+            if event is not None:
+                self.facts.apply(recorded, event)
+            self._store.folds.drop_stale(recorded.stream_id, recorded.stream_version)
+            self.ring.add(recorded.position, recorded.shard)
+            self.facts.position = recorded.position
+
+    async def _save_if_due(self) -> None:
+        if self.facts.position - self._saved_position < self._settings.follower_snapshot_every_events:
+            return
+        self.facts.forget_sessions(datetime.now(UTC), self._settings.access_token_ttl_s)
+        await self._store.pool.execute(_WRITE, _SNAPSHOT, self.facts.position, msgspec.json.encode(self.facts))
+        self._saved_position = self.facts.position
+
+
+@asynccontextmanager
+async def open_follower(store: EventStore, settings: Settings, partitions: int) -> AsyncIterator[Follower]:
+    """A follower that has reached the head, and follows it in the background."""
+    follower = Follower(store, settings, partitions)
+    await follower.start()
+    task = asyncio.create_task(follower.run(), name="log follower")
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

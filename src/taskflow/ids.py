@@ -1,0 +1,58 @@
+"""Identifiers: UUIDv7 for what is new, derived ones for what must come out the same twice."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import zlib
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SHARDS: Final = 1024
+"""Frozen: `events.shard` is stored, and topics and views are cut along it."""
+
+_KEY_NAMESPACE: Final = b"taskflow/idempotency-key"
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7."""
+    return uuid7()
+
+
+def shard_of(stream_id: UUID) -> int:
+    """The shard of a stream, 0 to 1023: CRC-32 of the id's 16 bytes, modulo 1024. Frozen."""
+    return zlib.crc32(stream_id.bytes) % SHARDS
+
+
+def derived_id(secret: bytes, *parts: str, at: datetime | None = None) -> UUID:
+    """An id that the same parts always give and that tells nobody what they were.
+
+    An HMAC-SHA-256 under `secret`, cut to a UUIDv8; with `at` laid out as a UUIDv7 of that
+    millisecond, so that derived streams sort by age like any other.
+    """
+    digest = hmac.digest(secret, "\x1f".join(parts).encode(), "sha256")
+    value = int.from_bytes(digest[:16], "big")
+    version = 8
+    if at is not None:
+        millis = int(at.timestamp() * 1000)
+        value = (millis << 80) | (value & ((1 << 80) - 1))
+        version = 7
+    value &= ~(0xF << 76) & ~(0x3 << 62)
+    return UUID(int=value | (version << 76) | (0x2 << 62))
+
+
+def command_id_of_key(idempotency_key: str) -> UUID:
+    """The command id that an `Idempotency-Key` stands for: itself if a UUID, else a hash of it."""
+    try:
+        given = UUID(idempotency_key)
+    except ValueError:
+        given = None
+    if given is not None and str(given) == idempotency_key.lower():
+        return given
+    digest = hashlib.sha256(_KEY_NAMESPACE + idempotency_key.encode()).digest()
+    return UUID(bytes=digest[:16], version=5)

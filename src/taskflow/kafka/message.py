@@ -1,0 +1,153 @@
+"""Events and watermarks as CloudEvents 1.0 messages in Kafka's binary mode.
+
+    key     the stream's id; none for a watermark
+    value   the event's JSON as stored, personal fields sealed; empty for a watermark
+    headers the attributes, each `ce_` and a lower-case name; an attribute that is absent is null
+
+`position` and `prev` make the chain that readers trust instead of offsets: a reader that stands at
+c drops what has position ≤ c, applies what has prev ≤ c, and otherwise first reads (c, prev] of the
+partition's shards from the store. A watermark says the same without an event: up to `position` the
+partition's last event is the one at `prev`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.errors import BadMessage
+from taskflow.store.recorded import RecordedEvent
+
+WATERMARK: Final = "taskflow.watermark"
+"""`ce_type` of watermarks. Event types are class names, so none is spelled like it."""
+SOURCE: Final = b"/taskflow/events"
+
+_SYSTEM: Final = b"system"
+_JSON: Final = ("content-type", b"application/json")
+_SPEC: Final = ("ce_specversion", b"1.0")
+
+Headers = list[tuple[str, bytes]]
+
+
+class Encoded(Struct, frozen=True):
+    """What a producer is given."""
+
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """What a consumer reads. `event` is None for a watermark."""
+
+    position: int
+    """The event's; a watermark's is how far the log was read."""
+    prev: int
+    """Position of the event before it on the partition, a watermark's of the last one; 0: there is none."""
+    epoch: int
+    generation: int
+    event: RecordedEvent | None
+
+
+def to_message(event: RecordedEvent, *, prev: int, generation: int) -> Encoded:
+    """An event behind the event at `prev` on its partition."""
+    stream = str(event.stream_id).encode()
+    headers: Headers = [
+        _SPEC,
+        ("ce_id", str(event.event_id).encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_source", SOURCE),
+        ("ce_subject", stream),
+        ("ce_time", _time(event.occurred_at)),
+        _JSON,
+        ("ce_position", b"%d" % event.position),
+        ("ce_prev", b"%d" % prev),
+        ("ce_epoch", b"%d" % event.epoch),
+        ("ce_generation", b"%d" % generation),
+        ("ce_shard", b"%d" % event.shard),
+        ("ce_streamversion", b"%d" % event.stream_version),
+        ("ce_schemaversion", b"%d" % event.schema_version),
+        ("ce_recordedtime", _time(event.recorded_at)),
+        ("ce_actor", _SYSTEM if event.actor is None else str(event.actor).encode()),
+        ("ce_commandid", str(event.command_id).encode()),
+    ]
+    if event.correlation_id is not None:
+        headers.append(("ce_correlationid", event.correlation_id.encode()))
+    if event.causation_id is not None:
+        headers.append(("ce_causationid", str(event.causation_id).encode()))
+    return Encoded(stream, event.data, headers)
+
+
+def to_watermark(*, position: int, prev: int, epoch: int, generation: int, partition: int) -> Encoded:
+    """The log was read to `position`, and the last event of the partition up to there is at `prev`."""
+    return Encoded(
+        None,
+        b"",
+        [
+            _SPEC,
+            # One watermark said twice is the same event to whoever drops repeats by id.
+            ("ce_id", b"%d.%d.%d.%d" % (generation, epoch, partition, position)),
+            ("ce_type", WATERMARK.encode()),
+            ("ce_source", SOURCE),
+            ("ce_position", b"%d" % position),
+            ("ce_prev", b"%d" % prev),
+            ("ce_epoch", b"%d" % epoch),
+            ("ce_generation", b"%d" % generation),
+        ],
+    )
+
+
+def from_message(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Message:
+    """Decodes a message of the topic. Raises BadMessage where the relay cannot have written it."""
+    attributes = dict(headers)
+    try:
+        return _message(value or b"", attributes)
+    except (KeyError, ValueError) as error:
+        found = {name: text[:100] for name, text in attributes.items()}
+        raise BadMessage(f"expected a CloudEvents message of the relay, found {found}: {error!r}") from error
+
+
+def _message(value: bytes, attributes: Mapping[str, bytes]) -> Message:
+    position = int(attributes["ce_position"])
+    epoch = int(attributes["ce_epoch"])
+    kind = attributes["ce_type"].decode()
+    event = None
+    if kind != WATERMARK:
+        actor = attributes["ce_actor"]
+        correlation = attributes.get("ce_correlationid")
+        causation = attributes.get("ce_causationid")
+        event = RecordedEvent(
+            position=position,
+            epoch=epoch,
+            stream_id=UUID(attributes["ce_subject"].decode()),
+            stream_version=int(attributes["ce_streamversion"]),
+            shard=int(attributes["ce_shard"]),
+            type=kind,
+            schema_version=int(attributes["ce_schemaversion"]),
+            event_id=UUID(attributes["ce_id"].decode()),
+            occurred_at=datetime.fromisoformat(attributes["ce_time"].decode()),
+            recorded_at=datetime.fromisoformat(attributes["ce_recordedtime"].decode()),
+            actor=None if actor == _SYSTEM else UUID(actor.decode()),
+            command_id=UUID(attributes["ce_commandid"].decode()),
+            correlation_id=None if correlation is None else correlation.decode(),
+            causation_id=None if causation is None else UUID(causation.decode()),
+            data=value,
+        )
+    return Message(
+        position=position,
+        prev=int(attributes["ce_prev"]),
+        epoch=epoch,
+        generation=int(attributes["ce_generation"]),
+        event=event,
+    )
+
+
+def _time(moment: datetime) -> bytes:
+    """RFC 3339 in UTC, with microseconds."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z".encode()

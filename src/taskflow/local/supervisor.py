@@ -1,0 +1,135 @@
+"""`taskflow up`: the servers, the schema, then the processes; whatever dies is started again."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import httpx
+
+from taskflow.local.addresses import FIELDS, forget, remember
+from taskflow.local.program import CannotStart, Program, Running, free_port
+from taskflow.local.servers import Servers
+from taskflow.secrets import with_secrets
+from taskflow.settings import variable
+from taskflow.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from taskflow.settings import Settings
+
+PROCESSES: Final = ("relay", "projector", "api")
+"""In the order in which they start; they stop the other way round, the API first."""
+READY_S: Final = 240.0
+PORT_WAIT_S: Final = 10.0
+"""The API of a launcher that was killed has its signal already, and answers what is under way."""
+RESTART_PAUSE_S: Final = 0.5
+RESTART_PAUSE_MAX_S: Final = 10.0
+STEADY_S: Final = 30.0
+"""A process that ran this long is started again after the shortest pause."""
+
+
+def program(settings: Settings, name: str) -> Program:
+    """A taskflow process as a child of the supervisor."""
+
+    async def spawned() -> bool:
+        return True
+
+    return Program(
+        name=name,
+        argv=[sys.executable, "-m", "taskflow", name],
+        env=settings.environ(),
+        log=settings.data_path / "logs" / f"{name}.log",
+        ready=spawned,
+        stop_timeout_s=5,
+    )
+
+
+async def up(settings: Settings) -> None:
+    """Runs everything until cancelled. Raises BadSettings, CannotStart and StoreError."""
+    settings = with_secrets(settings)
+    missing = [variable(name) for name in FIELDS if not getattr(settings, name)]
+    if missing and settings.env == "production":
+        raise CannotStart(f"production needs servers from outside; not set: {', '.join(missing)}")
+    await free_port("the API", settings.api_port, "TASKFLOW_API_PORT", wait_s=PORT_WAIT_S)
+    say(f"starting; data and logs in {settings.data_dir}/")
+    servers = Servers(settings)
+    try:
+        await servers.start()
+        # Only from here on: until the servers are ours, the addresses may be another launcher's.
+        remember(servers.settings)
+        try:
+            await _supervise(servers)
+        finally:
+            forget(servers.settings)
+    finally:
+        await servers.stop()
+
+
+async def _supervise(servers: Servers) -> None:
+    settings = servers.settings
+    await _migrate(settings)
+    keepers: list[asyncio.Task[None]] = []
+    running: list[Running] = []
+    try:
+        for name in PROCESSES:
+            process = Running(program(settings, name))
+            running.append(process)
+            await process.spawn()
+        keepers += [asyncio.create_task(_keep(one)) for one in (*running, *servers.running.values())]
+        await _ready(settings)
+        say(f"ready: http://{settings.api_host}:{settings.api_port}")
+        await asyncio.gather(*keepers)
+    finally:
+        say("stopping")
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+        for process in reversed(running):
+            await process.stop()
+
+
+async def _migrate(settings: Settings) -> None:
+    try:
+        for name in await migrate(settings):
+            say(f"migrated {name}")
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise CannotStart(f"PostgreSQL of {variable('postgres_url')} does not answer as it should: {error}") from error
+
+
+async def _keep(process: Running) -> None:
+    """Starts a process again whenever it ends, after a pause that grows while it keeps dying."""
+    pause_s = RESTART_PAUSE_S
+    while True:
+        started = time.monotonic()
+        code = await process.wait()
+        if time.monotonic() - started > STEADY_S:
+            pause_s = RESTART_PAUSE_S
+        say(f"{process.program.name} ended ({code}); starting it again, see {process.program.log}")
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, RESTART_PAUSE_MAX_S)
+        await process.spawn()
+
+
+async def _ready(settings: Settings) -> None:
+    """Until every part works. Raises CannotStart with what the API says is missing."""
+    deadline = time.monotonic() + READY_S
+    url = f"http://{settings.api_host}:{settings.api_port}/readyz?verbose"
+    answer = "no answer"
+    async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            with suppress(httpx.HTTPError):
+                response = await client.get(url)
+                if response.status_code == httpx.codes.OK:
+                    return
+                answer = response.text
+            await asyncio.sleep(0.2)
+    raise CannotStart(f"not ready after {READY_S:.0f} s: {answer}\nsee {settings.data_dir}/logs/")
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal."""
+    print(f"taskflow: {line}", flush=True)

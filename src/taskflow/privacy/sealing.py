@@ -1,0 +1,87 @@
+"""Which fields of a Struct are personal, and how they look when sealed.
+
+A sealed value is a string `~1.<base64url of nonce and ciphertext>`: AES-256-GCM over the value's JSON,
+with the field's name and a context (the event's id, a snapshot's stream and version) as associated
+data, so that a ciphertext cannot be moved to another field or another event.
+"""
+
+from __future__ import annotations
+
+import os
+import typing
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from taskflow.errors import StoreError
+from taskflow.streams.kind import PERSONAL
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+_PREFIX: Final = "~1."
+_NONCE_BYTES: Final = 12
+KEY_BYTES: Final = 32
+
+
+def personal_fields(struct: type[Struct]) -> tuple[str, ...]:
+    """The encoded names of a Struct's fields that are marked PERSONAL."""
+    return _personal_fields(struct)
+
+
+@cache
+def _personal_fields(struct: type[Struct]) -> tuple[str, ...]:
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return tuple(
+        field.encode_name
+        for field in msgspec.structs.fields(struct)
+        if PERSONAL in getattr(hints[field.name], "__metadata__", ())
+    )
+
+
+def new_key() -> bytes:
+    """A fresh 256-bit key for one person."""
+    return AESGCM.generate_key(KEY_BYTES * 8)
+
+
+def _associated(context: bytes, field: str) -> bytes:
+    return context + b"\x1f" + field.encode()
+
+
+def seal_fields(value: Struct, key: bytes, context: bytes) -> bytes:
+    """The Struct as JSON, its personal fields sealed; `None` stays `null`."""
+    plain: dict[str, Any] = msgspec.to_builtins(value)
+    cipher = AESGCM(key)
+    for field in personal_fields(type(value)):
+        if plain.get(field) is not None:
+            nonce = os.urandom(_NONCE_BYTES)
+            sealed = cipher.encrypt(nonce, msgspec.json.encode(plain[field]), _associated(context, field))
+            plain[field] = _PREFIX + urlsafe_b64encode(nonce + sealed).decode()
+    return msgspec.json.encode(plain)
+
+
+def open_fields(struct: type[Struct], plain: dict[str, Any], key: bytes | None, context: bytes) -> None:
+    """Replaces the sealed fields of a decoded JSON object in place; without a key they become None."""
+    cipher = None if key is None else AESGCM(key)
+    for field in personal_fields(struct):
+        sealed = plain.get(field)
+        if sealed is None:
+            continue
+        if cipher is None:
+            plain[field] = None
+            continue
+        if not (isinstance(sealed, str) and sealed.startswith(_PREFIX)):
+            raise StoreError(f"{struct.__name__}.{field} is not sealed: expected {_PREFIX}…")
+        raw = urlsafe_b64decode(sealed[len(_PREFIX) :])
+        try:
+            value = cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _associated(context, field))
+        except InvalidTag:
+            raise StoreError(
+                f"{struct.__name__}.{field} does not open with the person's key: "
+                "the master key is another, or the data was moved"
+            ) from None
+        plain[field] = msgspec.json.decode(value)

@@ -1,0 +1,11 @@
+"""The read side: from Kafka and the log to documents in MongoDB.
+
+`view`         what a projection is; `tasks`, `projects`, `users`, `boards`: one file each
+`batch`        pure: events of one batch, folded into documents, sums and invalidations
+`messages`     pure: which messages count, which are repeats, where a gap begins
+`checkpoints`  how far each partition is, in the transaction of its documents
+`runner`       one projection on one worker
+`process`      `taskflow projector`
+`freshness`    the API's side: how fresh a view is, and waiting for it
+`queries`      the API's side: reading the documents
+"""

@@ -1,0 +1,81 @@
+"""A batch of events, folded into what has to be written. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct, field
+
+from taskflow.projections.view import Sums, View
+from taskflow.store.recorded import RecordedEvent
+from taskflow.streams import Event, Happened
+
+
+class Held(Struct):
+    """A stream's state in a view: the version and position it was folded to."""
+
+    position: int
+    version: int
+    state: Any
+
+
+class Parked(Struct, frozen=True):
+    """A stream whose events a view cannot apply: from `version` on they wait in the log."""
+
+    stream_id: UUID
+    version: int
+    position: int
+    partition: int
+    reason: str
+
+
+class Changes(Struct):
+    """What a batch writes: documents by stream, sums, cache keys, newly parked streams."""
+
+    held: dict[UUID, Held] = field(default_factory=dict)
+    sums: Sums = field(default_factory=dict)
+    invalidated: set[str] = field(default_factory=set)
+    parked: list[Parked] = field(default_factory=list)
+
+
+def apply(
+    view: View,
+    changes: Changes,
+    held: Held | None,
+    recorded: RecordedEvent,
+    event: Event | Exception,
+    partition: int,
+) -> None:
+    """Applies one event to the state that its stream has so far, into `changes`.
+
+    An event at or before the state's position was applied before. A fold that fails, a version that
+    does not follow, and data that could not be decoded (`event` is then the error) park the stream.
+    """
+    if held is not None and recorded.position <= held.position:
+        return
+    before = None if held is None else held.state
+    try:
+        if isinstance(event, Exception):
+            raise event
+        expected = 1 if held is None else held.version + 1
+        if recorded.stream_version != expected:
+            raise AssertionError(f"expected version {expected}, found {recorded.stream_version}")
+        happened = Happened(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
+        after = view.kind.evolve(before, event, happened)
+        sums = view.sums(before, after, recorded.shard) if view.sums else {}
+        invalidated = view.invalidates(before, after)
+        view.document(after)
+    except Exception as error:  # noqa: BLE001 - whatever a pure fold raises is the stream's fault, not the worker's
+        changes.parked.append(
+            Parked(recorded.stream_id, recorded.stream_version, recorded.position, partition, repr(error)[:500])
+        )
+        return
+    changes.held[recorded.stream_id] = Held(recorded.position, recorded.stream_version, after)
+    if sums:
+        total = Counter(changes.sums)
+        total.update(sums)
+        # What cancels out within a batch is nothing to write.
+        changes.sums = {key: count for key, count in total.items() if count}
+    changes.invalidated.update(invalidated)

@@ -1,0 +1,162 @@
+"""How fresh the views are, for one API process: one watcher reads the checkpoints for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pymongo.errors import PyMongoError
+
+from taskflow.errors import Behind
+from taskflow.ids import shard_of
+from taskflow.projections.checkpoints import COLLECTION, PARKED
+from taskflow.projections.registry import VIEWS
+from taskflow.projections.view import ATTEMPT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+    from uuid import UUID
+
+    from taskflow.projections.mongo import Database
+    from taskflow.settings import Settings
+
+log = logging.getLogger(__name__)
+
+IDLE_POLL_S: Final = 0.25
+
+
+class Ring(Protocol):
+    """What the log follower knows of recent positions."""
+
+    partitions: int
+
+    def last_event_of(self, partition: int, *, at_or_before: int) -> int | None: ...
+    def fresh_to(self, partition: int, checkpoint: int) -> int: ...
+
+
+class Freshness:
+    """The checkpoints of every view, as last read. Made by `open_freshness`."""
+
+    def __init__(self, database: Database, ring: Ring, generation: int, settings: Settings) -> None:
+        self._collection = database[COLLECTION]
+        self._parked = database[PARKED]
+        self._ring = ring
+        self._generation = generation
+        self._settings = settings
+        self._checkpoints: dict[tuple[str, int], int] = {}
+        self.halted: dict[str, str] = {}
+        self.parked: dict[UUID, int] = {}
+        """Streams that some view could not apply, and the position of the first event that waits."""
+        self._waiting = 0
+        self._wanted = asyncio.Event()
+        self._read_once = asyncio.Event()
+
+    def partition_of(self, stream_id: UUID) -> int:
+        return shard_of(stream_id) % self._ring.partitions
+
+    def position(self, views: Iterable[str], partitions: Iterable[int] | None = None) -> int:
+        """The position that these views are at least as fresh as: the least over their partitions."""
+        numbers = range(self._ring.partitions) if partitions is None else list(partitions)
+        return min(
+            (
+                self._ring.fresh_to(number, self._checkpoints.get((view, number), 0))
+                for view in views
+                for number in numbers
+            ),
+            default=0,
+        )
+
+    async def wait(
+        self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
+    ) -> None:
+        """Returns once the views are at least as fresh as `position`. Raises Behind."""
+        names, numbers = list(views), None if partitions is None else list(partitions)
+        if self._fresh(names, position, numbers):
+            return
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self._fresh(names, position, numbers):
+                    self._wanted.set()
+                    self._read_once.clear()
+                    await self._read_once.wait()
+        except TimeoutError:
+            raise Behind(position, self.position(names, numbers)) from None
+        finally:
+            self._waiting -= 1
+
+    def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
+        """A partition without an event between its checkpoint and the position is fresh: idle ones cost nothing."""
+        for number in range(self._ring.partitions) if partitions is None else partitions:
+            needed = self._ring.last_event_of(number, at_or_before=position)
+            needed = position if needed is None else needed
+            if any(self._checkpoints.get((view, number), 0) < needed for view in views):
+                return False
+        return True
+
+    async def watch(self) -> None:
+        """Reads the checkpoints until cancelled: often while somebody waits, seldom otherwise."""
+        while True:
+            try:
+                await self._read()
+            except PyMongoError as error:
+                log.warning("checkpoints cannot be read", extra={"error": repr(error)})
+                await asyncio.sleep(IDLE_POLL_S)
+            if self._waiting:
+                await asyncio.sleep(self._settings.watch_poll_ms / 1000)
+                continue
+            self._wanted.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_POLL_S):
+                    await self._wanted.wait()
+
+    async def _read(self) -> None:
+        halted: dict[str, str] = {}
+        query = {"attempt": ATTEMPT, "generation": self._generation}
+        async for found in self._collection.find(query, {"projection": 1, "partition": 1, "position": 1, "halted": 1}):
+            self._checkpoints[found["projection"], found["partition"]] = found["position"]
+            if found["halted"]:
+                halted[found["projection"]] = found["halted"]
+        self.halted = halted
+        # Read after the checkpoints: none is believed without the streams that it left behind.
+        parked: dict[UUID, int] = {}
+        async for found in self._parked.find({"attempt": ATTEMPT}, {"stream_id": 1, "position": 1}):
+            stream = found["stream_id"]
+            parked[stream] = min(found["position"], parked.get(stream, found["position"]))
+        self.parked = parked
+        self._read_once.set()
+
+    async def silent_s(self) -> dict[str, float]:
+        """For each view, the seconds since its slowest partition was last saved; infinite if never."""
+        pipeline = [
+            {"$match": {"attempt": ATTEMPT, "generation": self._generation}},
+            {
+                "$group": {
+                    "_id": "$projection",
+                    "partitions": {"$sum": {"$cond": [{"$gt": ["$saved_at", None]}, 1, 0]}},
+                    "age_ms": {"$max": {"$subtract": ["$$NOW", "$saved_at"]}},
+                }
+            },
+        ]
+        silent = dict.fromkeys(VIEWS, float("inf"))
+        async for found in await self._collection.aggregate(pipeline):
+            if found["partitions"] == self._ring.partitions and found["age_ms"] is not None:
+                silent[found["_id"]] = found["age_ms"] / 1000
+        return silent
+
+
+@asynccontextmanager
+async def open_freshness(
+    database: Database, ring: Ring, generation: int, settings: Settings
+) -> AsyncIterator[Freshness]:
+    """Freshness with its watcher running."""
+    freshness = Freshness(database, ring, generation, settings)
+    task = asyncio.create_task(freshness.watch(), name="checkpoint watcher")
+    try:
+        yield freshness
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

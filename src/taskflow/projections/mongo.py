@@ -1,0 +1,41 @@
+"""Connections to MongoDB: the only place that opens one."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from taskflow.settings import Settings
+
+Database = AsyncDatabase[dict[str, Any]]
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The views' database: reads what a majority holds, writes durably, pools its connections."""
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        settings.mongodb_url,
+        uuidRepresentation="standard",
+        maxPoolSize=settings.mongodb_pool_max,
+        minPoolSize=settings.mongodb_pool_min,
+        serverSelectionTimeoutMS=settings.mongodb_timeout_ms,
+        connectTimeoutMS=settings.mongodb_timeout_ms,
+        waitQueueTimeoutMS=settings.mongodb_timeout_ms,
+        appname="taskflow",
+    )
+    try:
+        yield client.get_database(
+            settings.mongodb_database,
+            read_concern=ReadConcern("majority"),
+            write_concern=WriteConcern("majority", j=True, wtimeout=settings.mongodb_timeout_ms),
+        )
+    finally:
+        await client.close()

@@ -1,0 +1,47 @@
+"""`taskflow projector [NAME …]`: a runner for each projection, until cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from taskflow.cache.cache import open_cache
+from taskflow.errors import TaskflowError
+from taskflow.kafka.topics import current_generation
+from taskflow.privacy.keyring import KeyRing
+from taskflow.projections.mongo import open_database
+from taskflow.projections.registry import VIEWS
+from taskflow.projections.runner import Runner
+from taskflow.store.log import Log
+from taskflow.store.mapper import Mapper
+from taskflow.store.pool import wait_for_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskflow.settings import Settings
+
+
+class NoSuchProjection(TaskflowError):
+    """A name on the command line that no projection has."""
+
+
+async def run(settings: Settings, names: Sequence[str] = ()) -> None:
+    """Raises NoSuchProjection, and StoreError where the topic is not what its generation says."""
+    unknown = [name for name in names if name not in VIEWS]
+    if unknown:
+        raise NoSuchProjection(f"no projection {unknown[0]}; there are {', '.join(VIEWS)}")
+    pool = await wait_for_pool(settings, "taskflow projector")
+    keyring = KeyRing(
+        pool, settings.master_key_bytes, ttl_s=settings.person_key_ttl_s, keys_max=settings.person_keys_max
+    )
+    try:
+        generation = await current_generation(pool, settings)
+        async with open_database(settings) as database, open_cache(settings) as cache, asyncio.TaskGroup() as tasks:
+            for name in names or VIEWS:
+                runner = Runner(VIEWS[name], database, Log(pool), Mapper(keyring), cache, generation, settings)
+                tasks.create_task(runner.run(), name=f"projection {name}")
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+    finally:
+        pool.terminate()

@@ -1,0 +1,33 @@
+"""Projects with their members, workflow and labels: one document a project."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pymongo import ASCENDING, IndexModel
+
+from taskflow.projections.view import Document, View, micros
+from taskflow.streams import PROJECT
+from taskflow.streams.project import ProjectState
+
+
+def document(project: ProjectState) -> Document:
+    return {
+        "members": list(project.members),
+        "archived": project.archived_at is not None,
+        "created_at": micros(project.created_at),
+    }
+
+
+def boards_of(_: ProjectState | None, after: ProjectState) -> tuple[str, ...]:
+    return (f"board:{after.id}",)
+
+
+PROJECTS: Final = View(
+    name="projects",
+    version=1,
+    kind=PROJECT,
+    document=document,
+    indexes=(IndexModel([("members", ASCENDING), ("_id", ASCENDING)]),),
+    invalidates=boards_of,
+)

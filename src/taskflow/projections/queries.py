@@ -1,0 +1,181 @@
+"""Reading the views: documents by id, pages by key, counts. No access is judged here."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from taskflow.errors import Invalid
+from taskflow.projections.registry import VIEWS
+from taskflow.streams.project import ProjectState
+from taskflow.streams.task import PRIORITIES, TaskState
+from taskflow.streams.user import UserState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskflow.projections.mongo import Database
+
+SORTS: Final = ("created_at", "updated_at", "due_at", "priority", "rank")
+BOARD_TASKS_MAX: Final = 50
+QUERY_MS_MAX: Final = 2_000
+
+_Value = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
+_tasks: Final = msgspec.json.Decoder(TaskState)
+_projects: Final = msgspec.json.Decoder(ProjectState)
+_users: Final = msgspec.json.Decoder(UserState)
+
+
+class TaskFilter(Struct, frozen=True, kw_only=True):
+    """What a list of tasks is narrowed to. Each set: any of these; None: all.
+
+    `statuses` names (project, status) pairs where a category was asked for.
+    """
+
+    projects: frozenset[UUID]
+    statuses: frozenset[str] | None = None
+    pairs: frozenset[tuple[UUID, str]] | None = None
+    assignees: frozenset[UUID | None] | None = None
+    labels: frozenset[str] | None = None
+    priorities: frozenset[str] | None = None
+    parents: frozenset[UUID] | None = None
+    due_before: int | None = None
+    due_after: int | None = None
+    trashed: bool = False
+
+
+class Page(Struct, frozen=True):
+    """Tasks in order, and the cursor of the next page if there is one."""
+
+    tasks: list[TaskState]
+    next_cursor: str | None
+
+
+class Views:
+    """The documents of the views that serve."""
+
+    def __init__(self, database: Database) -> None:
+        self._tasks = database[VIEWS["tasks"].collection]
+        self._projects = database[VIEWS["projects"].collection]
+        self._users = database[VIEWS["users"].collection]
+        self._sums = database[VIEWS["boards"].sums_collection]
+
+    async def task(self, task_id: UUID) -> TaskState | None:
+        found = await self._tasks.find_one({"_id": task_id}, {"state": 1})
+        return None if found is None else _tasks.decode(found["state"])
+
+    async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
+        """A page in the order of `sort` (`-` before it: descending), ties by id. Raises Invalid for a cursor
+        of another order."""
+        query = task_query(wanted)
+        field, descending = sort.removeprefix("-"), sort.startswith("-")
+        if cursor is not None:
+            value, last_id = _read_cursor(cursor, sort)
+            beyond = "$lt" if descending else "$gt"
+            query = {"$and": [query, {"$or": [{field: {beyond: value}}, {field: value, "_id": {beyond: last_id}}]}]}
+        direction = -1 if descending else 1
+        found = (
+            self._tasks.find(query, {"state": 1, field: 1})
+            .sort([(field, direction), ("_id", direction)])
+            .limit(limit + 1)
+            .max_time_ms(QUERY_MS_MAX)
+        )
+        documents = await found.to_list()
+        more = len(documents) > limit
+        documents = documents[:limit]
+        return Page(
+            [_tasks.decode(document["state"]) for document in documents],
+            _cursor(sort, documents[-1][field], documents[-1]["_id"]) if more else None,
+        )
+
+    async def project(self, project_id: UUID) -> ProjectState | None:
+        found = await self._projects.find_one({"_id": project_id}, {"state": 1})
+        return None if found is None else _projects.decode(found["state"])
+
+    async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
+        """Those of these projects that the view has."""
+        found = self._projects.find({"_id": {"$in": list(ids)}}, {"state": 1})
+        return {document["_id"]: _projects.decode(document["state"]) async for document in found}
+
+    async def users(self, ids: Sequence[UUID]) -> dict[UUID, UserState]:
+        """Those of these people that the view has."""
+        found = self._users.find({"_id": {"$in": list(ids)}}, {"state": 1})
+        return {document["_id"]: _users.decode(document["state"]) async for document in found}
+
+    async def counts(self, project_id: UUID) -> dict[str, int]:
+        """Tasks outside the trash by status."""
+        pipeline = [
+            {"$match": {"project_id": project_id}},
+            {"$group": {"_id": "$status", "count": {"$sum": "$count"}}},
+        ]
+        return {found["_id"]: found["count"] async for found in await self._sums.aggregate(pipeline) if found["count"]}
+
+    async def board(self, project_id: UUID, statuses: Sequence[str]) -> dict[str, list[TaskState]]:
+        """The first tasks of each status, by rank."""
+
+        async def column(status: str) -> list[TaskState]:
+            found = (
+                self._tasks.find({"project_id": project_id, "trashed": False, "status": status}, {"state": 1})
+                .sort([("rank", 1), ("_id", 1)])
+                .limit(BOARD_TASKS_MAX)
+            )
+            return [_tasks.decode(document["state"]) async for document in found]
+
+        columns = await asyncio.gather(*[column(status) for status in statuses])
+        return dict(zip(statuses, columns, strict=True))
+
+
+def task_query(wanted: TaskFilter) -> dict[str, Any]:
+    """The filter as MongoDB's query; always led by projects, so that an index carries it."""
+    query: dict[str, Any] = {"project_id": _any_of(wanted.projects), "trashed": wanted.trashed}
+    if wanted.statuses is not None:
+        query["status"] = _any_of(wanted.statuses)
+    if wanted.pairs is not None:
+        by_project: dict[UUID, list[str]] = {}
+        for project_id, status in sorted(wanted.pairs):
+            by_project.setdefault(project_id, []).append(status)
+        query["$or"] = [
+            {"project_id": project_id, "status": {"$in": statuses}} for project_id, statuses in by_project.items()
+        ] or [{"_id": {"$in": []}}]
+    if wanted.assignees is not None:
+        query["assignee_id"] = _any_of(wanted.assignees)
+    if wanted.labels is not None:
+        query["labels"] = _any_of(wanted.labels)
+    if wanted.priorities is not None:
+        query["priority"] = {"$in": [PRIORITIES.index(name) for name in PRIORITIES if name in wanted.priorities]}
+    if wanted.parents is not None:
+        query["parent_id"] = _any_of(wanted.parents)
+    due: dict[str, int] = {}
+    if wanted.due_before is not None:
+        due["$lt"] = wanted.due_before
+    if wanted.due_after is not None:
+        due |= {"$gt": wanted.due_after, "$lt": min(due.get("$lt", 2**62), 2**62)}
+    if due:
+        query["due_at"] = due
+    return query
+
+
+def _any_of(values: frozenset[Any]) -> Any:
+    return next(iter(values)) if len(values) == 1 else {"$in": list(values)}
+
+
+def _cursor(sort: str, value: int | str, last_id: UUID) -> str:
+    if not isinstance(value, str):
+        value = int(value)  # MongoDB's own kind of integer is none that JSON takes
+    return urlsafe_b64encode(msgspec.json.encode([sort, value, last_id])).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, sort: str) -> tuple[Any, UUID]:
+    try:
+        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        order, value, last_id = msgspec.json.decode(raw, type=tuple[str, _Value, UUID])
+    except (ValueError, msgspec.MsgspecError):
+        raise Invalid("cursor", "cursor", "expected a next_cursor of this list") from None
+    if order != sort:
+        raise Invalid("cursor", "cursor", f"this cursor is of a list sorted by {order}, not by {sort}")
+    return value, last_id

@@ -1,0 +1,247 @@
+"""A term: what the holder of the lease does until something fails.
+
+    standing ─▶ read (position, head] ─▶ publish ─▶ all acknowledged ─▶ save progress (fence compared)
+        every watermark_interval_ms   a watermark to each partition
+        every relay_check_ends_ms     what the broker lost is published again
+
+Any failure ends the term. Nothing in memory outlives it: the next one begins at the saved progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+from aiokafka.errors import UnknownTopicOrPartitionError
+from msgspec import Struct
+
+from taskflow.errors import EpochChanged, LeaseLost
+from taskflow.kafka.message import to_message, to_watermark
+from taskflow.kafka.offsets import open_offsets
+from taskflow.kafka.topics import current_generation, open_topics
+from taskflow.relay import progress as progress_row
+from taskflow.relay.publisher import open_publisher
+from taskflow.store.log import Log
+from taskflow.store.ranges import attach_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskflow.kafka.message import Encoded
+    from taskflow.kafka.offsets import Offsets
+    from taskflow.kafka.topics import Generation, Topics
+    from taskflow.relay.lease import Lease
+    from taskflow.relay.progress import Progress
+    from taskflow.relay.publisher import Publisher
+    from taskflow.settings import Settings
+    from taskflow.store.recorded import RecordedEvent
+
+log = logging.getLogger(__name__)
+
+_STANDING: Final = """
+select s.position, s.epoch, s.same_server, r.fence, r.expires_at > clock_timestamp() as held
+  from log_standing() s, relay r
+"""
+_RETAINED_FROM: Final = "select position_before(clock_timestamp() - make_interval(hours => $1))"
+
+
+async def lead(pool: asyncpg.Pool[asyncpg.Record], settings: Settings, lease: Lease) -> None:
+    """Publishes until a failure: LeaseLost, EpochChanged, TopicMismatch, and what drivers raise."""
+    generation = await current_generation(pool, settings)
+    async with (
+        open_topics(settings) as topics,
+        open_offsets(settings) as offsets,
+        open_publisher(settings) as publisher,
+    ):
+        await topics.ensure(generation)
+        term = Term(pool, settings, lease=lease, generation=generation, broker=Broker(topics, offsets, publisher))
+        await term.start()
+        await term.run()
+
+
+async def keep_ranges(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> None:
+    """Attaches ranges of `events` ahead of the positions that will need them, for ever."""
+    while True:
+        try:
+            await attach_ahead(pool, settings)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            # No reason to stop publishing: whole ranges are still empty.
+            log.exception("no range of events could be attached")
+        await asyncio.sleep(settings.relay_ranges_check_s)
+
+
+class Broker(Struct, frozen=True):
+    """A term's three connections to Kafka."""
+
+    topics: Topics
+    offsets: Offsets
+    publisher: Publisher
+
+
+class Term:
+    """One leader's stay, on one producer."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        settings: Settings,
+        *,
+        lease: Lease,
+        generation: Generation,
+        broker: Broker,
+    ) -> None:
+        self._pool = pool
+        self._log = Log(pool)
+        self._settings = settings
+        self._lease = lease
+        self._generation = generation
+        self._broker = broker
+        self._epoch = 0
+        self._progress: Progress
+        self._mended_to = 0
+        """Up to here, events of partitions that lost nothing are passed over."""
+        self._mending: frozenset[int] = frozenset()
+
+    async def start(self) -> None:
+        """Takes up the saved progress and compares it with what the broker has."""
+        await self._head()
+        self._progress = await progress_row.load(self._pool, self._log, self._generation, self._lease.fence)
+        await self._compare_ends()
+        await self._save()
+        log.info(
+            "leading",
+            extra={"fence": self._lease.fence, "position": self._progress.position, "epoch": self._epoch},
+        )
+
+    async def run(self) -> None:
+        """Publishes, says watermarks and compares, for ever."""
+        settings = self._settings
+        watermark_at = check_at = time.monotonic()
+        while True:
+            head = await self._head()
+            moved = head > self._progress.position
+            if moved:
+                await self._publish_next(head)
+            now = time.monotonic()
+            if now >= watermark_at:
+                await self._say_watermarks(head)
+                watermark_at = now + settings.watermark_interval_ms / 1000
+            if now >= check_at:
+                if not await self._broker.topics.check(self._generation):
+                    raise UnknownTopicOrPartitionError(f"topic {self._generation.topic} is gone")
+                await self._compare_ends()
+                check_at = now + settings.relay_check_ends_ms / 1000
+            if not moved:
+                await asyncio.sleep(settings.relay_poll_ms / 1000)
+
+    async def _head(self) -> int:
+        """The log's head. Raises LeaseLost and EpochChanged: asked before anything is published."""
+        row = await self._pool.fetchrow(_STANDING)
+        if row is None:
+            raise AssertionError("log_head, log_meta and relay have one row each since their migrations")
+        if row["fence"] != self._lease.fence or not row["held"]:
+            raise LeaseLost(f"fence {self._lease.fence} is not the leader's any more: {row['fence']} is the newest")
+        if not row["same_server"]:
+            raise EpochChanged(f"this server is not the one that epoch {row['epoch']} of the log belongs to")
+        if self._epoch and row["epoch"] != self._epoch:
+            raise EpochChanged(f"the log is at epoch {row['epoch']}, this term began at {self._epoch}")
+        self._epoch = row["epoch"]
+        head: int = row["position"]
+        return head
+
+    async def _publish_next(self, head: int) -> None:
+        progress = self._progress
+        limit = self._settings.relay_batch_max
+        events = await self._log.read(progress.position, to=head, limit=limit)
+        last = list(progress.last)
+        messages = self._messages(events, last)
+        delivered = await self._broker.publisher.publish(self._generation.topic, messages)
+        before = progress.position
+        progress.position = events[-1].position if len(events) == limit else head
+        progress.last = last
+        await self._delivered(delivered)
+        if before < self._mended_to <= progress.position:
+            log.info("published again what the broker had lost", extra={"to": self._mended_to})
+
+    def _messages(self, events: Sequence[RecordedEvent], last: list[int]) -> list[tuple[int, Encoded]]:
+        """Events as messages for their partitions; moves `last` along."""
+        generation = self._generation
+        messages = []
+        for event in events:
+            partition = generation.partition_of(event.shard)
+            if event.position > self._mended_to or partition in self._mending:
+                messages.append((partition, to_message(event, prev=last[partition], generation=generation.number)))
+            last[partition] = event.position
+        return messages
+
+    async def _say_watermarks(self, head: int) -> None:
+        position, last = self._progress.position, self._progress.last
+        if position < self._mended_to:
+            # What is new waits behind what is published again. Readers need not: told of it, they ask the store.
+            position = head
+            last = await progress_row.last_of_partitions(self._log, self._generation, head)
+        generation = self._generation
+        marks = [
+            (
+                partition,
+                to_watermark(
+                    position=position,
+                    prev=last[partition],
+                    epoch=self._epoch,
+                    generation=generation.number,
+                    partition=partition,
+                ),
+            )
+            for partition in range(generation.partitions)
+        ]
+        await self._delivered(await self._broker.publisher.publish(generation.topic, marks))
+
+    async def _delivered(self, delivered: Sequence[tuple[int, int]]) -> None:
+        """Saves progress, unless the offsets tell that the broker lost what came before this batch."""
+        ends = self._progress.ends
+        lost = set()
+        for partition, offset in delivered:
+            expected = ends[partition]
+            if offset < 0:  # a repeat of what the broker has: it does not say where
+                continue
+            if expected is not None and offset < expected:
+                lost.add(partition)
+            ends[partition] = offset + 1
+        if lost:
+            await self._go_back(lost)
+        await self._save()
+
+    async def _compare_ends(self) -> None:
+        """Goes back where the broker's partitions end before what it had acknowledged."""
+        found = await self._broker.offsets.ends(self._generation)
+        expected = self._progress.ends
+        lost = {
+            partition
+            for partition, (end, now) in enumerate(zip(expected, found, strict=True))
+            if end is not None and now < end
+        }
+        self._progress.ends = list(found)
+        if lost:
+            await self._go_back(lost)
+            await self._save()
+
+    async def _go_back(self, lost: set[int]) -> None:
+        """To where retention begins: from there the partitions in `lost` are published again."""
+        progress = self._progress
+        before = progress.position
+        kept_from: int = await self._pool.fetchval(_RETAINED_FROM, self._settings.kafka_retention_hours)
+        # What this process does not know after a crash is only that some partitions could be passed over.
+        self._mending = frozenset(lost | self._mending if before < self._mended_to else lost)
+        self._mended_to = max(self._mended_to, before)
+        progress.position = min(kept_from, before)
+        progress.last = await progress_row.last_of_partitions(self._log, self._generation, progress.position)
+        log.warning(
+            "the broker lost messages that it had acknowledged: publishing them again",
+            extra={"partitions": sorted(lost), "from": progress.position, "to": before},
+        )
+
+    async def _save(self) -> None:
+        await progress_row.save(self._pool, self._generation, self._lease.fence, self._progress)

@@ -1,0 +1,102 @@
+"""`taskflow relay`: one leads, others stand by."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from taskflow.errors import BrokerError, EpochChanged, LeaseLost
+from taskflow.relay.leader import keep_ranges, lead
+from taskflow.relay.lease import Lease, holder_name
+from taskflow.store.pool import open_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from taskflow.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_STORE_AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_PASSING: Final = (*_STORE_AWAY, KafkaError, LeaseLost)
+"""A server is away, or another relay leads: worth another try."""
+_RELEASE_S: Final = 0.5
+
+
+async def run(settings: Settings) -> None:
+    """Runs until cancelled. Raises BrokerError and EpochChanged: then an operator has to act first."""
+    holder = holder_name()
+    backoff = _Backoff(settings)
+    while True:
+        try:
+            pool = await open_pool(settings, "taskflow relay")
+            try:
+                await _stand_by_and_lead(pool, settings, holder, backoff)
+            finally:
+                pool.terminate()
+        except _STORE_AWAY as error:
+            log.warning("PostgreSQL is away", extra={"error": repr(error)})
+            await backoff.wait()
+
+
+async def _stand_by_and_lead(
+    pool: asyncpg.Pool[asyncpg.Record], settings: Settings, holder: str, backoff: _Backoff
+) -> None:
+    while True:
+        lease = await Lease.acquire(pool, settings, holder)
+        if lease is None:
+            await asyncio.sleep(settings.relay_standby_poll_ms / 1000)
+            continue
+        started = time.monotonic()
+        try:
+            await _until_one_fails(lease.keep(), keep_ranges(pool, settings), lead(pool, settings, lease))
+        except (BrokerError, EpochChanged) as error:
+            log.critical("the relay stops", extra={"error": str(error)})
+            with suppress(*_STORE_AWAY):
+                await lease.blame(str(error))
+            raise
+        except _PASSING as error:
+            log.warning(
+                "the term ended",
+                extra={"fence": lease.fence, "error": repr(error), "lasted_s": round(time.monotonic() - started, 3)},
+            )
+        finally:
+            with suppress(*_STORE_AWAY):
+                await asyncio.wait_for(lease.release(), _RELEASE_S)
+        if time.monotonic() - started > settings.relay_backoff_max_ms / 1000:
+            backoff.reset()
+        await backoff.wait()
+
+
+class _Backoff:
+    """Waits twice as long each time, up to a bound."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        self._wait_ms = self._settings.relay_backoff_min_ms
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self._wait_ms / 1000)
+        self._wait_ms = min(self._wait_ms * 2, self._settings.relay_backoff_max_ms)
+
+
+async def _until_one_fails(*works: Coroutine[Any, Any, None]) -> None:
+    """Runs all; the first that fails ends the others, and its exception is raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

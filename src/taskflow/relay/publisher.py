@@ -1,0 +1,100 @@
+"""The producer. A batch is delivered whole, or the producer is given up with it.
+
+aiokafka 0.14 goes on trying for ever while a broker is away and its idempotent producer can stay dead
+after an outage (#1017). So each batch has a time limit, and after any failure there is a new producer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from taskflow.kafka.offsets import CLOSE_S
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from taskflow.kafka.message import Encoded
+    from taskflow.settings import Settings
+
+BATCH_BYTES_MAX: Final = 262_144
+"""Of one partition's request: aiokafka has one a partition in flight, so a small one costs a round trip each."""
+
+
+class Publisher:
+    """Made by `open_publisher`."""
+
+    def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
+        self._producer = producer
+        self._timeout_s = settings.kafka_request_timeout_ms / 1000
+
+    async def publish(self, topic: str, messages: Iterable[tuple[int, Encoded]]) -> list[tuple[int, int]]:
+        """Delivers (partition, message) in order to all replicas in sync; answers (partition, offset) of each.
+
+        Raises KafkaError or TimeoutError; then some may have been delivered and the producer must not be
+        used again. An offset is -1 where the broker only knows that it had the message already.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        delivered: list[asyncio.Future[Any]] = []
+        partitions: list[int] = []
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                for partition, message in messages:
+                    delivered.append(
+                        await self._producer.send(
+                            topic, message.value, key=message.key, partition=partition, headers=message.headers
+                        )
+                    )
+                    partitions.append(partition)
+            pending: set[asyncio.Future[Any]] = set()
+            if delivered:
+                _, pending = await asyncio.wait(delivered, timeout=max(0.0, deadline - time.monotonic()))
+            if pending:
+                raise KafkaTimeoutError(f"{len(pending)} of {len(delivered)} messages were not acknowledged in time")
+            return [(partition, one.result().offset) for partition, one in zip(partitions, delivered, strict=True)]
+        except AssertionError as error:  # how aiokafka says that a partition is not there any more
+            raise KafkaError(f"sending to {topic}: {error}") from error
+        finally:
+            for one in delivered:
+                _heed(one)
+
+
+def _heed(future: asyncio.Future[Any]) -> None:
+    """Marks a future's exception as seen: the batch has already failed with the first of them."""
+    if not future.done():
+        future.add_done_callback(_heed)
+    elif not future.cancelled():
+        future.exception()
+
+
+@asynccontextmanager
+async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
+    """An idempotent producer. Raises KafkaError or TimeoutError where there is no broker."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap,
+        enable_idempotence=True,
+        acks="all",
+        max_batch_size=BATCH_BYTES_MAX,
+        max_request_size=settings.kafka_message_bytes_max,
+        request_timeout_ms=settings.kafka_request_timeout_ms,
+    )
+    try:
+        async with asyncio.timeout(settings.kafka_request_timeout_ms / 1000):
+            await producer.start()
+        yield Publisher(producer, settings)
+    finally:
+        await _drop(producer)
+
+
+async def _drop(producer: AIOKafkaProducer) -> None:
+    """Closes without the flush of stop(), which waits for ever for what cannot be sent; it is sent again anyway."""
+    with suppress(TimeoutError, KafkaError):
+        async with asyncio.timeout(CLOSE_S):
+            await producer.client.close()
+            await producer._sender.close()  # noqa: SLF001 - no public call ends the sender alone
+    producer._closed = True  # noqa: SLF001 - else it complains that it was not stopped

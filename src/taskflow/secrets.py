@@ -1,0 +1,58 @@
+"""Development's secrets: made on first start, kept in files that only their owner reads."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+
+from taskflow.settings import SECRET_BYTES_MIN, SECRETS, BadSettings, variable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from taskflow.settings import Settings
+
+
+def new_secret(name: str) -> str:
+    """A fresh value for a secret setting."""
+    if name != "jwt_private_key":
+        return urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES_MIN)).decode().rstrip("=")
+    return (
+        Ed25519PrivateKey.generate()
+        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        .decode()
+    )
+
+
+def kept_secret(folder: Path, name: str, fresh: str) -> str:
+    """The secret in `folder/name`; `fresh` is written there, for its owner alone, if there is none."""
+    path = folder / name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile("w", dir=folder) as partial:  # for its owner alone
+            partial.write(fresh)
+            partial.flush()
+            os.fsync(partial.fileno())
+            with suppress(FileExistsError):  # of many first starts at once one wins, and all read the winner's
+                os.link(partial.name, path)
+    return path.read_text()
+
+
+def with_secrets(settings: Settings) -> Settings:
+    """Settings with every secret set. Raises BadSettings in production, where none is made."""
+    missing = [name for name in SECRETS if not getattr(settings, name)]
+    if not missing:
+        return settings
+    if settings.env == "production":
+        names = ", ".join(variable(name) for name in missing)
+        raise BadSettings(f"production needs secrets from outside; not set: {names}")
+    folder = settings.data_path / "secrets"
+    return replace(settings, **{name: kept_secret(folder, name, new_secret(name)) for name in missing})

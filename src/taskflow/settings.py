@@ -1,0 +1,320 @@
+"""Every bound, address and secret, in one place, from the environment.
+
+A field `append_queue_max` is the variable `TASKFLOW_APPEND_QUEUE_MAX`. `taskflow config` shows them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from base64 import urlsafe_b64decode
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
+import msgspec.inspect
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from msgspec import Meta, Struct
+
+from taskflow.errors import TaskflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX: Final = "TASKFLOW_"
+SECRET_BYTES_MIN: Final = 32
+SECRETS: Final = ("master_key", "claim_secret", "token_secret", "jwt_private_key")
+KEYS: Final = (*SECRETS, "jwt_previous_public_key")
+
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
+_PASSWORD_IN_URL: Final = re.compile(
+    r"(?<=://)\S*@|(?<=[?&])([^=&]*(?:password|passphrase|token)[^=&]*=)[^&]*", re.IGNORECASE
+)
+
+Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class BadSettings(TaskflowError):
+    """The environment does not make valid settings; the message names every variable at fault."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    # --- what kind of place this is
+    env: Literal["development", "production"] = "development"
+    """Production makes no secrets by itself and starts no servers."""
+    data_dir: str = ".taskflow"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    # --- servers; empty: `taskflow up` starts one
+    postgres_url: str = ""
+    kafka_bootstrap: str = ""
+    mongodb_url: str = ""
+    redis_url: str = ""
+    mongodb_database: str = "taskflow"
+    postgres_port: Port = 18432
+    kafka_port: Port = 18092
+    kafka_controller_port: Port = 18093
+    mongodb_port: Port = 18017
+    redis_port: Port = 18379
+
+    # --- secrets; base64url of at least 32 bytes, the JWT key as PEM
+    master_key: str = ""
+    """Wraps the keys of persons. Losing it loses all personal data."""
+    claim_secret: str = ""
+    """Hides addresses in stream ids. Never rotated: claims would be lost."""
+    token_secret: str = ""
+    """Fingerprints of requests, refresh tokens, cursors."""
+    jwt_private_key: str = ""
+    """Ed25519, PEM. Signs access tokens."""
+    jwt_previous_public_key: str = ""
+    """PEM of the key before this one: its tokens stay valid until they expire."""
+
+    # --- the event store
+    postgres_pool_max: Positive = 20
+    postgres_connect_timeout_ms: Positive = 3_000
+    postgres_command_timeout_ms: Positive = 10_000
+    append_queue_max: Positive = 10_000
+    """Commands that may wait to be stored; one more is refused (503)."""
+    append_group_max: Positive = 256
+    append_group_events_max: Positive = 2_000
+    append_timeout_ms: Positive = 5_000
+    append_transaction_timeout_ms: Positive = 1_000
+    """No transaction that holds the append lock lives longer."""
+    append_deadline_ms: Positive = 8_000
+    """How long an unknown commit is sent again before its callers get 503."""
+    decide_attempts_max: Positive = 100
+    folds_max: Positive = 50_000
+    snapshot_every_events: Positive = 200
+    events_range_size: Positive = 10_000_000
+    person_key_ttl_s: Positive = 60
+    person_keys_max: Positive = 10_000
+
+    # --- the log follower
+    follower_poll_ms: Positive = 50
+    follower_batch_max: Positive = 2_000
+    own_write_seen_ms: Positive = 2_000
+    """How long an answer that withdraws something waits until this process has seen it itself."""
+    follower_ring_max: Positive = 10_000
+    follower_snapshot_every_events: Positive = 10_000
+    auth_stale_max_s: Positive = 10
+    """How long a process that cannot reach the log may go on judging access."""
+
+    # --- the relay and Kafka
+    kafka_topic: str = "taskflow.events"
+    kafka_partitions: Annotated[int, Meta(ge=1, le=1024)] = 8
+    kafka_retention_hours: Positive = 168
+    kafka_replication: Positive = 1
+    kafka_request_timeout_ms: Positive = 10_000
+    kafka_message_bytes_max: Positive = 8_388_608
+    """Well above the largest event: one that Kafka refused would hold back all that follow."""
+    relay_batch_max: Positive = 1_000
+    relay_poll_ms: Positive = 10
+    relay_check_ends_ms: Positive = 5_000
+    """How often the broker's end offsets are compared with what was published."""
+    relay_standby_poll_ms: Positive = 500
+    relay_backoff_min_ms: Positive = 100
+    relay_backoff_max_ms: Positive = 2_000
+    relay_ranges_check_s: Positive = 60
+    watermark_interval_ms: Positive = 1_000
+    lease_ttl_ms: Positive = 3_000
+    lease_renew_ms: Positive = 1_000
+
+    # --- projectors and views
+    mongodb_pool_max: Positive = 50
+    mongodb_pool_min: Annotated[int, Meta(ge=0)] = 10
+    mongodb_timeout_ms: Positive = 5_000
+    projector_batch_max: Positive = 1_000
+    projector_silence_ms: Positive = 5_000
+    """A projector that heard nothing for this long asks the store, and makes a new consumer."""
+    projector_states_max: Positive = 50_000
+    parked_streams_max: Positive = 100
+    """More parked streams than this stop a partition: the fault is not a stream's."""
+    heartbeat_ms: Positive = 1_000
+    heartbeat_stale_ms: Positive = 10_000
+    watch_poll_ms: Positive = 20
+    """How often checkpoints are read while somebody waits for a position."""
+
+    # --- caches
+    user_cache_ttl_s: Positive = 3_600
+    board_cache_ttl_s: Positive = 300
+    cache_lease_ttl_ms: Positive = 5_000
+    cache_timeout_ms: Positive = 250
+    """Redis has this long to answer; then it counts as a miss."""
+    cache_pause_ms: Positive = 1_000
+    """After a failure Redis is left alone for this long."""
+    invalidations_pending_max: Positive = 10_000
+
+    # --- the API
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    public_url: str = "http://127.0.0.1:8000"
+    """`iss` of tokens."""
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: Annotated[int, Meta(ge=0)] = 0
+    """How many proxies in front add to X-Forwarded-For; 0: the header is ignored."""
+    body_bytes_max: Positive = 1_048_576
+    body_drain_bytes_max: Positive = 8_388_608
+    access_token_ttl_s: Positive = 900
+    argon2_parallel_max: Positive = 2
+    argon2_memory_kib: Positive = 19_456
+    argon2_time_cost: Positive = 2
+    metrics: Literal["on", "off"] = "on"
+    email_verification: Literal["off"] = "off"
+    """Until mail is sent there is nothing to turn on; refused rather than ignored."""
+
+    # --- rate limits
+    rate_limits: Literal["on", "off"] = "on"
+    """`off` is for load tests and acceptance runs."""
+    anonymous_requests_max: Positive = 100
+    anonymous_window_s: Positive = 900
+    user_requests_per_s: Positive = 50
+    user_burst_max: Positive = 200
+    login_attempts_max: Positive = 20
+    """Sign-ins and registrations from one address in a window."""
+    login_failures_max: Positive = 10
+    """Wrong passwords for one account in a window."""
+    login_window_s: Positive = 900
+
+    # --- import
+    import_inflight_max: Positive = 512
+
+    @property
+    def master_key_bytes(self) -> bytes:
+        return _secret(self.master_key)
+
+    @property
+    def claim_secret_bytes(self) -> bytes:
+        return _secret(self.claim_secret)
+
+    @property
+    def token_secret_bytes(self) -> bytes:
+        return _secret(self.token_secret)
+
+    @property
+    def data_path(self) -> Path:
+        return Path(self.data_dir).resolve()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Reads the variables that are set; an empty one counts as not set.
+
+        Raises BadSettings naming each bad one and what it takes.
+        """
+        environ = os.environ if environ is None else environ
+        given: dict[str, Any] = {}
+        faults: list[str] = []
+        fields = {variable(field.name): field for field in msgspec.structs.fields(cls)}
+        for name, field in fields.items():
+            raw = environ.get(name)
+            if not raw:
+                continue
+            value: Any = tuple(part.strip() for part in raw.split(",")) if field.name == "cors_origins" else raw
+            try:
+                given[field.name] = msgspec.convert(value, field.type, strict=False)
+            except msgspec.ValidationError:
+                faults.append(f"{name}: expected {_expected(field.type)}, found {raw!r}")
+        faults += [f"{variable(name)}: {fault}" for name in KEYS if (fault := _key_fault(name, given.get(name, "")))]
+        faults += [
+            f"{name}: no such setting" for name in sorted(environ) if name.startswith(PREFIX) and name not in fields
+        ]
+        if not faults:
+            settings = cls(**given)
+            faults = _contradictions(settings)
+        if faults:
+            raise BadSettings("bad settings:\n  " + "\n  ".join(faults))
+        return settings
+
+    def __repr__(self) -> str:
+        """For logs and tracebacks: without a secret, and only what is not the default."""
+        given = (field.name for field in msgspec.structs.fields(self) if getattr(self, field.name) != field.default)
+        return f"Settings({', '.join(f'{name}={_masked(name, getattr(self, name))}' for name in given)})"
+
+    def environ(self) -> dict[str, str]:
+        """The variables that make these settings: what a child process is given."""
+        variables = {}
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                variables[variable(field.name)] = ",".join(value) if isinstance(value, tuple) else str(value)
+        return variables
+
+    def shown(self) -> dict[str, str]:
+        """Every setting by its variable's name; secrets and passwords masked, each on one line."""
+        return {variable(name): _masked(name, getattr(self, name)) for name in self.__struct_fields__}
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def _secret(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))[:SECRET_BYTES_MIN]
+
+
+def _expected(kind: Any) -> str:
+    """A setting's type in words."""
+    info = msgspec.inspect.type_info(kind)
+    match info:
+        case msgspec.inspect.LiteralType(values):
+            return " or ".join(str(value) for value in values)
+        case msgspec.inspect.IntType(ge=least, le=most):
+            return f"a whole number from {least}" + ("" if most is None else f" to {most}")
+        case _:
+            return type(info).__name__.removesuffix("Type").lower()
+
+
+def _key_fault(name: str, value: str) -> str | None:
+    """What is wrong with a secret or key, without a word of it."""
+    if not value:
+        return None
+    if name.startswith("jwt_"):
+        return _pem_fault(name, value.encode())
+    if not _BASE64URL.fullmatch(value):
+        return "expected base64url (letters, digits, - and _)"
+    try:
+        size = len(urlsafe_b64decode(value + "=" * (-len(value) % 4)))
+    except ValueError:
+        return "expected base64url, found a length that no bytes have"
+    return None if size >= SECRET_BYTES_MIN else f"expected at least {SECRET_BYTES_MIN} bytes, found {size}"
+
+
+def _pem_fault(name: str, pem: bytes) -> str | None:
+    try:
+        if name == "jwt_previous_public_key":
+            load_pem_public_key(pem)
+        elif not isinstance(load_pem_private_key(pem, password=None), Ed25519PrivateKey):
+            return "expected an Ed25519 key, found one of another kind"
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "expected a key as PEM, without a password"
+    return None
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """Bounds that are each in range and cannot hold together."""
+    pairs = (
+        # (the lesser, the greater, why)
+        ("lease_renew_ms", "lease_ttl_ms", "a lease that is renewed after it ended changes hands for nothing"),
+        ("mongodb_pool_min", "mongodb_pool_max", "the pool cannot hold fewer than it keeps"),
+        ("relay_backoff_min_ms", "relay_backoff_max_ms", "the pauses grow from the one to the other"),
+        ("heartbeat_ms", "heartbeat_stale_ms", "a worker would be called silent between two heartbeats"),
+        ("watermark_interval_ms", "projector_silence_ms", "a projector would call an idle relay dead"),
+        ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),
+    )
+    return [
+        f"{variable(less)}: expected at most {variable(more)} ({getattr(settings, more)}), "
+        f"found {getattr(settings, less)}: {why}"
+        for less, more, why in pairs
+        if getattr(settings, less) > getattr(settings, more)
+    ]
+
+
+def _masked(name: str, value: object) -> str:
+    if name in SECRETS:
+        return "(set)" if value else "(not set)"
+    text = ",".join(value) if isinstance(value, tuple) else str(value)
+    masked = _PASSWORD_IN_URL.sub(lambda found: f"{found[1]}***" if found[1] else "***@", text)
+    return masked.replace("\n", "\\n")

@@ -1,0 +1,91 @@
+"""What one append is, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from enum import IntEnum
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct, field
+
+NOBODY: Final = UUID(int=0)
+"""The caller of commands that need no credentials: registration and login."""
+
+
+class Outcome(IntEnum):
+    """What an accepted command did; stored in its receipt."""
+
+    APPLIED = 1
+    UNCHANGED = 2
+
+
+class NewEvent(Struct, frozen=True, kw_only=True):
+    """An event on its way into the store, sealed and encoded."""
+
+    stream_id: UUID
+    kind: str
+    version: int
+    type: str
+    schema_version: int
+    event_id: UUID
+    occurred_at: datetime
+    actor: UUID | None
+    correlation_id: str | None
+    causation_id: UUID | None
+    data: bytes
+
+
+class NewKey(Struct, frozen=True):
+    """The wrapped key of a person who registers in this append."""
+
+    person: UUID
+    wrapped: bytes
+
+
+class Append(Struct, frozen=True, kw_only=True, eq=False):
+    """One accepted command: its events, what its decision stood on, and its receipt.
+
+    `checks` holds the version of every stream that the decision read: those it writes and those it
+    only looked at (guards); 0 means that the stream must not exist. `stands_on` is an append of this
+    process whose events were read before they were committed: if it loses, so does this one.
+    """
+
+    caller: UUID
+    command_id: UUID
+    fingerprint: bytes
+    outcome: Outcome
+    result_stream: UUID
+    result_kind: str
+    checks: tuple[tuple[UUID, str, int], ...]
+    events: tuple[NewEvent, ...]
+    keys: tuple[NewKey, ...] = ()
+    stands_on: tuple[Append, ...] = ()
+    done: asyncio.Future[Receipt | Lost] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What is known for ever about an accepted command. `events` counts those it appended, the last of
+    them at `position`. `replayed`: an earlier copy of the command was the one accepted. `own`: the
+    stored events are known to be those of this very append."""
+
+    fingerprint: bytes
+    outcome: Outcome
+    stream_id: UUID
+    version: int
+    position: int
+    events: int
+    recorded_at: datetime
+    replayed: bool
+    own: bool
+
+
+class Lost(Struct, frozen=True):
+    """A stream had moved: nothing of the append was stored. Decide again on fresh state.
+
+    `stream_id` is None where the append fell with another that it stood on.
+    """
+
+    stream_id: UUID | None
+    current_version: int

@@ -1,0 +1,109 @@
+"""The event store as the rest of a process sees it: opened once, shared by all its tasks."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.privacy.keyring import KeyRing
+from taskflow.store.append import Outcome, Receipt
+from taskflow.store.committer import Committer
+from taskflow.store.folds import Folds
+from taskflow.store.log import Log
+from taskflow.store.mapper import Mapper
+from taskflow.store.pool import open_pool
+from taskflow.store.snapshots import Snapshots
+from taskflow.streams import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    import asyncpg
+
+    from taskflow.settings import Settings
+    from taskflow.streams import Kind
+
+# One statement, so one snapshot of the store: the receipt, and which of the named streams have moved.
+_STANDING: Final = """
+select r.fingerprint, r.outcome, r.stream_id, r.version, r.position, r.events, r.recorded_at,
+       exists (select 1 from unnest($3::uuid[], $4::integer[]) as c (stream_id, version)
+               left join streams s on s.stream_id = c.stream_id
+               where coalesce(s.version, 0) <> c.version) as moved
+from (select) as one left join receipts r on r.caller = $1 and r.command_id = $2
+"""
+
+
+class Standing(Struct, frozen=True):
+    """Whether a decision still stands, and whether its command was accepted before."""
+
+    receipt: Receipt | None
+    moved: bool
+
+
+class EventStore(Struct, frozen=True, eq=False):
+    """Everything that reads or appends; `open_event_store` makes one."""
+
+    pool: asyncpg.Pool[asyncpg.Record]
+    log: Log
+    keyring: KeyRing
+    mapper: Mapper
+    folds: Folds
+    committer: Committer
+
+    async def standing(self, caller: UUID, command_id: UUID, checks: Iterable[tuple[UUID, str, int]]) -> Standing:
+        """Looks up a receipt and compares versions, in one round trip and without a lock.
+
+        A refusal is given, and a receipt answered, only on what this says.
+        """
+        named = list(checks)
+        row = await self.pool.fetchrow(
+            _STANDING, caller, command_id, [check[0] for check in named], [check[2] for check in named]
+        )
+        if row is None:
+            raise AssertionError("the query selects exactly one row")
+        if row["fingerprint"] is None:
+            return Standing(None, row["moved"])
+        receipt = Receipt(
+            fingerprint=row["fingerprint"],
+            outcome=Outcome(row["outcome"]),
+            stream_id=UUID(int=row["stream_id"].int),
+            version=row["version"],
+            position=row["position"],
+            events=row["events"],
+            recorded_at=row["recorded_at"],
+            replayed=True,
+            own=False,
+        )
+        return Standing(receipt, row["moved"])
+
+    async def kind_of(self, stream_id: UUID) -> Kind[Any] | None:
+        """The kind of a stream; None where there is no such stream."""
+        name = await self.pool.fetchval("select kind from streams where stream_id = $1", stream_id)
+        return next((kind for kind in KINDS if kind.name == name), None)
+
+
+@asynccontextmanager
+async def open_event_store(settings: Settings, name: str) -> AsyncIterator[EventStore]:
+    """Connects, reads the log's epoch and starts the committer; on the way out commits what is queued."""
+    pool = await open_pool(settings, name)
+    try:
+        log = Log(pool)
+        head = await log.head()
+        keyring = KeyRing(
+            pool, settings.master_key_bytes, ttl_s=settings.person_key_ttl_s, keys_max=settings.person_keys_max
+        )
+        mapper = Mapper(keyring)
+        folds = Folds(
+            log,
+            mapper,
+            Snapshots(pool, keyring),
+            streams_max=settings.folds_max,
+            snapshot_every=settings.snapshot_every_events,
+        )
+        async with Committer(settings, head.epoch) as committer:
+            yield EventStore(pool, log, keyring, mapper, folds, committer)
+    finally:
+        pool.terminate()

@@ -1,0 +1,138 @@
+"""States of streams, folded from the log and kept in memory.
+
+A cached state may be stale: nothing rests on it, because every append names the versions it read.
+A state may also be pending: decided in this process and not committed yet. The next command of a hot
+stream is decided on it and falls with it if it loses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+
+from taskflow.store.committer import lost
+from taskflow.streams import Happened
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from taskflow.store.append import Append
+    from taskflow.store.log import Log
+    from taskflow.store.mapper import Mapper
+    from taskflow.store.snapshots import Snapshots
+    from taskflow.streams import Kind
+
+S = TypeVar("S")
+
+
+class Folded(Struct):
+    """A stream's state at `version` (0 and None: no such stream). `pending`: what must commit first."""
+
+    version: int
+    state: Any
+    pending: Append | None = None
+
+
+class Folds:
+    """A bounded cache of folds over the log."""
+
+    def __init__(
+        self, log: Log, mapper: Mapper, snapshots: Snapshots, *, streams_max: int, snapshot_every: int
+    ) -> None:
+        self._log = log
+        self._mapper = mapper
+        self._snapshots = snapshots
+        self._streams_max = streams_max
+        self._snapshot_every = snapshot_every
+        self._folded: OrderedDict[UUID, Folded] = OrderedDict()
+        self._loading: dict[UUID, asyncio.Task[Folded]] = {}
+
+    async def load(self, kind: Kind[S], stream_id: UUID) -> Folded:
+        """The newest state this process knows of, pending or committed; else the store's.
+
+        Many callers for one stream share one read, and each looks again after it: the first of them may
+        have left a pending state by then.
+        """
+        while True:
+            folded = self._settled(stream_id)
+            if folded is not None:
+                return folded
+            loading = self._loading.get(stream_id)
+            if loading is None:
+                loading = asyncio.create_task(self._load(kind, stream_id))
+                self._loading[stream_id] = loading
+            # Shared, so one caller that is cancelled must not cancel it for the others.
+            loaded = await asyncio.shield(loading)
+            if loaded.version == 0:
+                return self._settled(stream_id) or loaded
+
+    async def at_version(self, kind: Kind[S], stream_id: UUID, version: int) -> S | None:
+        """The state as it was at a version; None where the stream never got there."""
+        folded = self._folded.get(stream_id)
+        if folded is not None and folded.pending is None and folded.version == version:
+            state: S = folded.state
+            return state
+        found = await self._fold(kind, stream_id, version)
+        return found.state if found.version == version else None
+
+    def put(self, stream_id: UUID, version: int, state: Any, pending: Append) -> None:
+        """Leaves the state that `pending` will have made, for the next command of this process."""
+        self._keep(stream_id, Folded(version, state, pending))
+
+    def drop_stale(self, stream_id: UUID, version: int) -> None:
+        """Forgets a committed state older than `version`, which somebody has seen in the store."""
+        folded = self._settled(stream_id)
+        if folded is not None and folded.pending is None and folded.version < version:
+            del self._folded[stream_id]
+
+    async def snapshot_if_due(self, kind: Kind[Any], stream_id: UUID, before: int, version: int, state: Any) -> None:
+        """Writes a snapshot where a committed append crossed a multiple of the interval."""
+        if version // self._snapshot_every > before // self._snapshot_every:
+            await self._snapshots.write(kind, stream_id, version, state)
+
+    def _settled(self, stream_id: UUID) -> Folded | None:
+        folded = self._folded.get(stream_id)
+        if folded is None:
+            return None
+        if folded.pending is not None and folded.pending.done.done():
+            if lost(folded.pending):
+                del self._folded[stream_id]
+                return None
+            folded.pending = None
+        self._folded.move_to_end(stream_id)
+        return folded
+
+    def _keep(self, stream_id: UUID, folded: Folded) -> None:
+        self._folded[stream_id] = folded
+        self._folded.move_to_end(stream_id)
+        while len(self._folded) > self._streams_max:
+            self._folded.popitem(last=False)
+
+    async def _load(self, kind: Kind[Any], stream_id: UUID) -> Folded:
+        try:
+            loaded = await self._fold(kind, stream_id, None)
+            # Absence is not cached: what a client names and nobody made must not push real states out.
+            if loaded.version > 0 and stream_id not in self._folded:
+                self._keep(stream_id, loaded)
+            return loaded
+        finally:
+            del self._loading[stream_id]
+
+    async def _fold(self, kind: Kind[Any], stream_id: UUID, to: int | None) -> Folded:
+        events = await self._log.stream(stream_id, to=to, limit=self._snapshot_every)
+        version, state = 0, None
+        if len(events) == self._snapshot_every:
+            # A long stream: its snapshot, if there is one, and what came after.
+            found = await self._snapshots.read(kind, stream_id, 2**31 - 1 if to is None else to)
+            if found is not None:
+                version, state = found
+                events = []
+            events += await self._log.stream(stream_id, after=version or events[-1].stream_version, to=to)
+        for recorded, event in zip(events, await self._mapper.decode(events), strict=True):
+            happened = Happened(stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
+            state = kind.evolve(state, event, happened)
+            version = recorded.stream_version
+        return Folded(version, state)

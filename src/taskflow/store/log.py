@@ -1,0 +1,129 @@
+"""Reading the log: by stream, by position, by shard. Nothing here writes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.store.recorded import RecordedEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import asyncpg
+
+_COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, schema_version, event_id,
+    occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, data"""
+
+_HEAD: Final = "select h.position, h.recorded_at, m.epoch from log_head h, log_meta m"
+
+# The range of positions that a stream touches names the partitions to look at.
+_STREAM: Final = f"""
+select {_COLUMNS} from events
+where stream_id = $1 and stream_version > $2 and stream_version <= $3
+  and position >= (select first_position from streams where stream_id = $1)
+  and position <= (select last_position from streams where stream_id = $1)
+order by stream_version limit $4
+"""
+
+_LOG: Final = f"""
+select {_COLUMNS} from events where position > $1 and position <= $2 order by position limit $3
+"""
+
+_SHARDS: Final = f"""
+select {_COLUMNS} from events
+where position > $1 and position <= $2 and shard = any($4::smallint[])
+order by position limit $3
+"""
+
+_TYPES: Final = f"""
+select {_COLUMNS} from events
+where position > $1 and position <= $2 and type = any($4::text[])
+order by position limit $3
+"""
+
+# One index probe a shard; the newest event of all of them is the greatest.
+_LAST: Final = """
+select s.shard, e.position from unnest($1::smallint[]) as s (shard)
+cross join lateral (
+    select position from events where shard = s.shard and position <= $2 order by position desc limit 1
+) e
+"""
+
+END: Final = 2**62
+"""A position and a version past every real one."""
+
+
+class Head(Struct, frozen=True):
+    """The end of the log."""
+
+    position: int
+    recorded_at: datetime | None
+    epoch: int
+
+
+def recorded(row: Any) -> RecordedEvent:
+    """A row of `events` as a Struct; the driver's own UUID type becomes the standard one."""
+    return RecordedEvent(
+        position=row[0],
+        epoch=row[1],
+        stream_id=UUID(int=row[2].int),
+        stream_version=row[3],
+        shard=row[4],
+        type=row[5],
+        schema_version=row[6],
+        event_id=UUID(int=row[7].int),
+        occurred_at=row[8],
+        recorded_at=row[9],
+        actor=None if row[10] is None else UUID(int=row[10].int),
+        command_id=UUID(int=row[11].int),
+        correlation_id=row[12],
+        causation_id=None if row[13] is None else UUID(int=row[13].int),
+        data=row[14],
+    )
+
+
+class Log:
+    """The log as its readers see it. Safe to share between tasks: every call takes a pooled connection."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self.pool = pool
+
+    async def head(self) -> Head:
+        """The last position given out; every event at or before it is visible."""
+        row = await self.pool.fetchrow(_HEAD)
+        if row is None:
+            raise AssertionError("log_head and log_meta have one row each since the first migration")
+        return Head(row[0], row[1] if row[0] else None, row[2])
+
+    async def stream(
+        self, stream_id: UUID, *, after: int = 0, to: int | None = None, limit: int = 2**31 - 1
+    ) -> list[RecordedEvent]:
+        """A stream's events with `after` < version ≤ `to`, oldest first; empty where there is none."""
+        rows = await self.pool.fetch(_STREAM, stream_id, after, 2**31 - 1 if to is None else to, limit)
+        return [recorded(row) for row in rows]
+
+    async def read(
+        self,
+        after: int,
+        *,
+        limit: int,
+        to: int = END,
+        shards: Sequence[int] | None = None,
+        types: Sequence[str] | None = None,
+    ) -> list[RecordedEvent]:
+        """Events with `after` < position ≤ `to` in position order; all, or of some shards, or of some types."""
+        if shards is not None:
+            rows = await self.pool.fetch(_SHARDS, after, to, limit, list(shards))
+        elif types is not None:
+            rows = await self.pool.fetch(_TYPES, after, to, limit, list(types))
+        else:
+            rows = await self.pool.fetch(_LOG, after, to, limit)
+        return [recorded(row) for row in rows]
+
+    async def last_positions(self, shards: Sequence[int], *, to: int = END) -> dict[int, int]:
+        """The last position at or before `to` of each shard that has one."""
+        return {row[0]: row[1] for row in await self.pool.fetch(_LAST, list(shards), to)}

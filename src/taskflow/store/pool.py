@@ -1,0 +1,66 @@
+"""Connections to PostgreSQL. The only place that opens one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from taskflow.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = 1.0
+AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What is raised while PostgreSQL does not answer."""
+
+
+def _server_settings(name: str) -> dict[str, str]:
+    # A client that was stopped or cut off must not keep a connection: the server has to notice.
+    return {
+        "application_name": name,
+        "timezone": "UTC",
+        "idle_in_transaction_session_timeout": "1s",
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "10000",
+    }
+
+
+async def open_pool(settings: Settings, name: str = "taskflow") -> asyncpg.Pool[asyncpg.Record]:
+    """A pool for reads and short transactions."""
+    pool: Any = asyncpg.create_pool(
+        settings.postgres_url,
+        min_size=min(2, settings.postgres_pool_max),
+        max_size=settings.postgres_pool_max,
+        timeout=settings.postgres_connect_timeout_ms / 1000,
+        command_timeout=settings.postgres_command_timeout_ms / 1000,
+        server_settings=_server_settings(name),
+    )
+    opened: asyncpg.Pool[asyncpg.Record] = await pool
+    return opened
+
+
+async def wait_for_pool(settings: Settings, name: str) -> asyncpg.Pool[asyncpg.Record]:
+    """As `open_pool`, for workers: one that starts before its store is not a fault."""
+    while True:
+        try:
+            return await open_pool(settings, name)
+        except AWAY as error:
+            log.warning("the event store does not answer", extra={"error": repr(error)})
+            await asyncio.sleep(RETRY_S)
+
+
+async def connect_writer(settings: Settings) -> asyncpg.Connection[asyncpg.Record]:
+    """The append path's own connection: it never waits behind readers and never holds the lock for long."""
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+        settings.postgres_url,
+        timeout=settings.postgres_connect_timeout_ms / 1000,
+        server_settings=_server_settings("taskflow writer")
+        | {"transaction_timeout": f"{settings.append_transaction_timeout_ms}ms"},
+    )
+    return connection

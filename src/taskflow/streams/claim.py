@@ -1,0 +1,52 @@
+"""A claim of an e-mail address: at most one person holds it.
+
+The stream's id is an HMAC of the trimmed, case-folded address under a secret of its own, so that
+two registrations of one address meet in one stream and the id reveals nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.ids import derived_id
+from taskflow.streams.kind import Event, Happened, Kind
+
+
+def claim_id(claim_secret: bytes, address: str) -> UUID:
+    """The stream on which an address is claimed."""
+    return derived_id(claim_secret, "address", address.strip().casefold())
+
+
+class AddressClaimed(Event, frozen=True):
+    user_id: UUID
+
+
+class AddressReleased(Event, frozen=True):
+    pass
+
+
+class ClaimState(Struct, frozen=True, kw_only=True):
+    id: UUID
+    user_id: UUID | None
+    """Who holds the address; None once released."""
+    updated_at: datetime
+    version: int
+
+
+def evolve(_: ClaimState | None, event: Event, happened: Happened) -> ClaimState:
+    holder: UUID | None
+    match event:
+        case AddressClaimed(user_id=user_id):
+            holder = user_id
+        case AddressReleased():
+            holder = None
+        case _:
+            raise AssertionError(f"a claim has no {type(event).__name__}")
+    return ClaimState(id=happened.stream_id, user_id=holder, updated_at=happened.occurred_at, version=happened.version)
+
+
+CLAIM: Final = Kind(name="claim", state=ClaimState, events=(AddressClaimed, AddressReleased), evolve=evolve)

@@ -1,0 +1,56 @@
+"""What every kind of stream is made of: events, a state, and `evolve` from one state to the next."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PERSONAL: Final = Meta(extra={"personal": True})
+"""Marks a field that is encrypted with its person's key before it leaves the process.
+
+Such a field's type admits `None`: that is what it reads as once the person is erased.
+"""
+
+
+class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A fact, in the past tense. The class's name is the storage format: never rename one.
+    Defaults are not stored and so are part of the format too: never change one.
+
+    `schema_version` rises when the stored shape changes; `taskflow.streams.upcasters` then lifts
+    the old shape. `person_field` names the field with the id of the person whose key seals the
+    fields marked PERSONAL; empty: the stream itself is the person.
+    """
+
+    schema_version: ClassVar[int] = 1
+    person_field: ClassVar[str] = ""
+
+
+class Happened(Struct, frozen=True):
+    """The circumstances of an event that `evolve` may look at: everything else is the event's own."""
+
+    stream_id: UUID
+    version: int
+    occurred_at: datetime
+    actor: UUID | None = None
+
+
+S = TypeVar("S")
+
+
+class Kind(Struct, Generic[S], frozen=True, eq=False):
+    """A kind of stream: its name in the store, its state's type and the fold's single step."""
+
+    name: str
+    state: type[S]
+    events: tuple[type[Event], ...]
+    evolve: Callable[[S | None, Any, Happened], S]
+    state_version: int = 1
+    """Raised when the state's shape changes: older snapshots are then ignored."""
+    person_field: str = ""
+    """As `Event.person_field`, for the personal fields of the state."""

@@ -1,0 +1,90 @@
+"""A session: one sign-in and the family of refresh tokens that grew from it.
+
+No token is stored. Token n of a session is an HMAC of (session, n), so that a repeated refresh
+can hand out the same successor; the stream only says which n is current.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
+
+EndReason = Literal["logout", "revoked", "reuse", "password-changed"]
+
+# --- events --------------------------------------------------------------------------------------
+
+
+class SessionStarted(Event, frozen=True):
+    person_field = "user_id"
+    user_id: UUID
+    address: Annotated[str | None, PERSONAL] = None
+    agent: Annotated[str | None, PERSONAL] = None
+
+
+class SessionRefreshed(Event, frozen=True):
+    generation: int
+    """The number of the refresh token that is now current; the first is 1."""
+
+
+class SessionEnded(Event, frozen=True):
+    reason: EndReason
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+
+class SessionState(Struct, frozen=True, kw_only=True):
+    id: UUID
+    user_id: UUID
+    address: Annotated[str | None, PERSONAL]
+    agent: Annotated[str | None, PERSONAL]
+    generation: int
+    refreshed_at: datetime
+    started_at: datetime
+    ended_at: datetime | None
+    end_reason: EndReason | None
+    updated_at: datetime
+    version: int
+
+
+def evolve(state: SessionState | None, event: Event, happened: Happened) -> SessionState:
+    at = happened.occurred_at
+    if isinstance(event, SessionStarted):
+        return SessionState(
+            id=happened.stream_id,
+            user_id=event.user_id,
+            address=event.address,
+            agent=event.agent,
+            generation=1,
+            refreshed_at=at,
+            started_at=at,
+            ended_at=None,
+            end_reason=None,
+            updated_at=at,
+            version=happened.version,
+        )
+    if state is None:
+        raise AssertionError(f"stream {happened.stream_id} does not begin with SessionStarted")
+    version = happened.version
+    match event:
+        case SessionRefreshed(generation=generation):
+            return replace(state, generation=generation, refreshed_at=at, updated_at=at, version=version)
+        case SessionEnded(reason=reason):
+            return replace(state, ended_at=at, end_reason=reason, updated_at=at, version=version)
+        case _:
+            raise AssertionError(f"a session has no {type(event).__name__}")
+
+
+SESSION: Final = Kind(
+    name="session",
+    state=SessionState,
+    events=(SessionStarted, SessionRefreshed, SessionEnded),
+    evolve=evolve,
+    person_field="user_id",
+)

@@ -1,0 +1,24 @@
+"""Old shapes of stored events, lifted one schema version at a time to today's.
+
+An upcaster takes the decoded JSON of version n and returns that of version n + 1. It may not look
+anywhere else: events are never rewritten, so it runs for ever. Golden files in
+`tests/unit/golden/` hold each version ever stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _due_date_to_time(data: dict[str, Any]) -> dict[str, Any]:
+    """A task was due on a day (`due`); it is now due at the day's end, UTC."""
+    due = data.get("due")
+    return {"due_at": None if due is None else f"{due}T23:59:59.999999Z"}
+
+
+UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
+    ("TaskDueSet", 1): _due_date_to_time,
+}

@@ -1,0 +1,126 @@
+"""A person: profile, password and system roles. The stream's id is the person's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
+
+SystemRole = Literal["analyst", "admin"]
+Settings = dict[str, str | int | bool | None]
+
+# --- events --------------------------------------------------------------------------------------
+
+
+class UserRegistered(Event, frozen=True):
+    email: Annotated[str | None, PERSONAL]
+    name: Annotated[str | None, PERSONAL]
+    password_hash: Annotated[str | None, PERSONAL]
+    """Sealed like personal data, so that neither Kafka nor an export carries it in clear."""
+    claim_id: UUID
+    inbox_id: UUID
+
+
+class UserImported(Event, frozen=True):
+    """A person named by an import: can be assigned, cannot sign in."""
+
+    name: Annotated[str | None, PERSONAL]
+
+
+class UserRenamed(Event, frozen=True):
+    name: Annotated[str | None, PERSONAL]
+
+
+class UserAvatarSet(Event, frozen=True):
+    avatar_url: Annotated[str | None, PERSONAL] = None
+
+
+class UserSettingsChanged(Event, frozen=True):
+    """The settings that changed; None removes one."""
+
+    settings: Settings
+
+
+class UserPasswordChanged(Event, frozen=True):
+    password_hash: Annotated[str | None, PERSONAL]
+
+
+class UserRolesSet(Event, frozen=True):
+    roles: tuple[SystemRole, ...]
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+
+class UserState(Struct, frozen=True, kw_only=True):
+    id: UUID
+    email: Annotated[str | None, PERSONAL]
+    name: Annotated[str | None, PERSONAL]
+    password_hash: Annotated[str | None, PERSONAL]
+    avatar_url: Annotated[str | None, PERSONAL]
+    settings: Settings
+    roles: tuple[SystemRole, ...]
+    claim_id: UUID | None
+    inbox_id: UUID | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+def evolve(state: UserState | None, event: Event, happened: Happened) -> UserState:
+    at = happened.occurred_at
+    if isinstance(event, UserRegistered | UserImported):
+        registered = event if isinstance(event, UserRegistered) else None
+        return UserState(
+            id=happened.stream_id,
+            email=registered.email if registered else None,
+            name=event.name,
+            password_hash=registered.password_hash if registered else None,
+            avatar_url=None,
+            settings={},
+            roles=(),
+            claim_id=registered.claim_id if registered else None,
+            inbox_id=registered.inbox_id if registered else None,
+            created_at=at,
+            updated_at=at,
+            version=happened.version,
+        )
+    if state is None:
+        raise AssertionError(f"stream {happened.stream_id} does not begin with a registration")
+    changed: dict[str, Any]
+    match event:
+        case UserRenamed(name=name):
+            changed = {"name": name}
+        case UserAvatarSet(avatar_url=avatar_url):
+            changed = {"avatar_url": avatar_url}
+        case UserSettingsChanged(settings=settings):
+            merged = state.settings | settings
+            changed = {"settings": {key: value for key, value in merged.items() if value is not None}}
+        case UserPasswordChanged(password_hash=password_hash):
+            changed = {"password_hash": password_hash}
+        case UserRolesSet(roles=roles):
+            changed = {"roles": roles}
+        case _:
+            raise AssertionError(f"a user has no {type(event).__name__}")
+    return replace(state, updated_at=at, version=happened.version, **changed)
+
+
+USER: Final = Kind(
+    name="user",
+    state=UserState,
+    events=(
+        UserRegistered,
+        UserImported,
+        UserRenamed,
+        UserAvatarSet,
+        UserSettingsChanged,
+        UserPasswordChanged,
+        UserRolesSet,
+    ),
+    evolve=evolve,
+)

@@ -1,0 +1,195 @@
+"""Nobody reads or changes what their role does not allow, by any route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.stack import Caller, accepted, refused, until
+
+# Method, path, body, and the weakest role that may. Every route on something that is somebody's stands here.
+READS: list[tuple[str, str, Any, str]] = [
+    ("GET", "/tasks/{task}", None, "viewer"),
+    ("GET", "/tasks/{task}/events", None, "viewer"),
+    ("GET", "/tasks?project={project}", None, "viewer"),
+    ("GET", "/projects/{project}", None, "viewer"),
+    ("GET", "/projects/{project}/members", None, "viewer"),
+    ("GET", "/projects/{project}/board", None, "viewer"),
+    ("GET", "/users/{owner}", None, "viewer"),
+]
+WRITES: list[tuple[str, str, Any, str]] = [
+    ("POST", "/tasks", {"title": "x", "project_id": "{project}"}, "member"),
+    ("POST", "/tasks", {"title": "x", "project_id": "{project}", "parent_id": "{task}"}, "member"),
+    ("PATCH", "/tasks/{task}", {"title": "y"}, "member"),
+    ("POST", "/tasks/{task}/start", None, "member"),
+    ("POST", "/tasks/{task}/complete", None, "member"),
+    ("POST", "/tasks/{task}/reopen", None, "member"),
+    ("POST", "/tasks/{task}/cancel", None, "member"),
+    ("POST", "/tasks/{task}/assign", {"user_id": "{owner}"}, "member"),
+    ("DELETE", "/tasks/{task}", None, "member"),
+    ("POST", "/tasks/{task}/restore", None, "member"),
+    ("PATCH", "/projects/{project}", {"name": "y"}, "admin"),
+    ("DELETE", "/projects/{project}", None, "admin"),
+    ("POST", "/projects/{project}/unarchive", None, "admin"),
+    ("PUT", "/projects/{project}/members/{caller}", {"role": "member"}, "admin"),
+    ("PUT", "/projects/{project}/members/{owner}", {"role": "viewer"}, "owner"),
+    ("DELETE", "/projects/{project}/members/{owner}", None, "owner"),
+]
+COMMANDS: list[tuple[str, str | None, Any, str]] = [
+    ("CreateTask", None, {"title": "x", "project_id": "{project}"}, "member"),
+    ("EditTask", "{task}", {"title": "y"}, "member"),
+    ("StartTask", "{task}", {}, "member"),
+    ("CompleteTask", "{task}", {}, "member"),
+    ("ReopenTask", "{task}", {}, "member"),
+    ("CancelTask", "{task}", {}, "member"),
+    ("AssignTask", "{task}", {"user_id": None}, "member"),
+    ("TrashTask", "{task}", {}, "member"),
+    ("RestoreTask", "{task}", {}, "member"),
+    ("EditProject", "{project}", {"name": "y"}, "admin"),
+    ("ArchiveProject", "{project}", {}, "admin"),
+    ("UnarchiveProject", "{project}", {}, "admin"),
+    ("SetMember", "{project}/{owner}", {"role": "viewer"}, "owner"),
+    ("RemoveMember", "{project}/{owner}", {}, "owner"),
+]
+
+
+def _fill(template: Any, names: dict[str, str]) -> Any:
+    if isinstance(template, dict):
+        return {key: _fill(value, names) for key, value in template.items()}
+    return template.format(**names) if isinstance(template, str) else template
+
+
+async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
+    project = (await ada.project())["id"]
+    task = await ada.task("theirs", project_id=project)
+    accepted(await ada.read(f"/tasks/{task['id']}", task["position"]))
+    return {"project": project, "task": task["id"], "owner": ada.id, "caller": caller.id}
+
+
+class TestStrangers:
+    @pytest.mark.parametrize(("method", "path", "body", "_"), READS + WRITES)
+    async def test_get_404_from_every_route(
+        self, ada: Caller, bob: Caller, method: str, path: str, body: Any, _: str
+    ) -> None:
+        names = await _owned(ada, bob)
+        for headers in ({}, {"If-Match": '"999"'}, {"If-None-Match": "*"}):
+            response = await bob.call(method, path.format(**names), json=_fill(body, names), headers=headers)
+            problem = refused(response, 404, "not-found")
+            assert "events" not in problem
+            assert "etag" not in response.headers
+
+    @pytest.mark.parametrize(("type_", "target", "data", "_"), COMMANDS)
+    async def test_get_404_from_every_command(
+        self, ada: Caller, bob: Caller, type_: str, target: str | None, data: Any, _: str
+    ) -> None:
+        names = await _owned(ada, bob)
+        response = await bob.command(type_, _fill(target, names), data=_fill(data, names), expected_version=999)
+        refused(response, 404, "not-found")
+
+    async def test_see_nothing_in_any_list(self, ada: Caller, bob: Caller) -> None:
+        names = await _owned(ada, bob)
+        for path in ("/tasks", f"/tasks?assignee={ada.id}", f"/tasks?parent={names['task']}", "/projects"):
+            listed = accepted(await bob.get(path))["items"]
+            assert names["task"] not in {one["id"] for one in listed}
+            assert names["project"] not in {one["id"] for one in listed}
+
+    async def test_cannot_hang_a_task_below_somebody_elses(self, ada: Caller, bob: Caller) -> None:
+        names = await _owned(ada, bob)
+        refused(await bob.post("/tasks", {"title": "x", "parent_id": names["task"]}), 404, "not-found")
+
+    async def test_without_a_token_everything_is_401(self, ada: Caller, bob: Caller) -> None:
+        names = await _owned(ada, bob)
+        for method, path, body, _ in READS + WRITES:
+            filled = _fill(body, names)
+            response = await ada.http.request(method, f"/api/v1{path.format(**names)}", json=filled)
+            refused(response, 401, "unauthenticated")
+        for path in ("/commands", "/projects"):
+            refused(await ada.http.post(f"/api/v1{path}", json={}), 401, "unauthenticated")
+        refused(await ada.http.get("/api/v1/commands/types"), 401, "unauthenticated")
+
+
+class TestRoles:
+    @pytest.mark.parametrize("role", ["viewer", "member", "admin"])
+    async def test_too_low_a_role_is_403(self, ada: Caller, bob: Caller, role: str) -> None:
+        ranks = ["viewer", "member", "admin", "owner"]
+        for method, path, body, least in WRITES:
+            names = await _owned(ada, bob)
+            await ada.add(names["project"], bob, role)
+            response = await bob.call(method, path.format(**names), json=_fill(body, names))
+            if ranks.index(role) < ranks.index(least):
+                refused(response, 403, "forbidden")
+            else:
+                assert response.status_code in {200, 201, 403}, response.text
+                assert (response.status_code == 403) == (role == "admin" and "{caller}" in path)
+
+    async def test_a_viewer_may_read_everything(self, ada: Caller, bob: Caller) -> None:
+        names = await _owned(ada, bob)
+        added = await ada.add(names["project"], bob, "viewer")
+        for method, path, _, _ in READS:
+            accepted(
+                await bob.call(
+                    method,
+                    path.format(**names),
+                    params={"min_position": added["position"]} if "?" not in path else None,
+                )
+            )
+        shown = accepted(await bob.get(f"/projects/{names['project']}"))
+        assert shown["role"] == "viewer"
+
+    async def test_an_old_version_tells_a_viewer_nothing(self, ada: Caller, bob: Caller) -> None:
+        names = await _owned(ada, bob)
+        await ada.add(names["project"], bob, "viewer")
+        response = await bob.patch(f"/tasks/{names['task']}", {"title": "x"}, headers={"If-Match": '"7"'})
+        refused(response, 403, "forbidden")
+
+
+class TestWithdrawal:
+    async def test_who_is_removed_is_refused_at_once_where_it_was_answered(self, ada: Caller, bob: Caller) -> None:
+        for _ in range(5):
+            names = await _owned(ada, bob)
+            await ada.add(names["project"], bob, "member")
+            accepted(await bob.get(f"/tasks/{names['task']}"))
+            accepted(await ada.delete(f"/projects/{names['project']}/members/{bob.id}"))
+            for method, path, body, _ in READS + WRITES:
+                response = await bob.call(method, path.format(**names), json=_fill(body, names))
+                refused(response, 404, "not-found")
+
+    async def test_and_within_a_second_everywhere_else(
+        self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient
+    ) -> None:
+        there = Caller(other_http, bob.id, bob.name, bob.token)
+        names = await _owned(ada, bob)
+        await ada.add(names["project"], bob, "member")
+        accepted(await there.get(f"/tasks/{names['task']}"))
+        accepted(await ada.delete(f"/projects/{names['project']}/members/{bob.id}"))
+
+        async def gone() -> bool:
+            return (await there.get(f"/tasks/{names['task']}")).status_code == 404
+
+        await until(gone, "the other process refuses who was removed", within_s=1.0)
+        refused(await there.patch(f"/tasks/{names['task']}", {"title": "last word"}), 404, "not-found")
+
+    async def test_a_write_after_the_removal_is_refused_everywhere_at_once(
+        self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient
+    ) -> None:
+        there = Caller(other_http, bob.id, bob.name, bob.token)
+        for _ in range(10):
+            names = await _owned(ada, bob)
+            await ada.add(names["project"], bob, "member")
+            accepted(await there.patch(f"/tasks/{names['task']}", {"title": "still in"}))
+            accepted(await ada.delete(f"/projects/{names['project']}/members/{bob.id}"))
+            refused(await there.patch(f"/tasks/{names['task']}", {"title": "last word"}), 404, "not-found")
+
+    async def test_what_is_granted_works_at_once_everywhere(
+        self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient
+    ) -> None:
+        there = Caller(other_http, bob.id, bob.name, bob.token)
+        for _ in range(10):
+            names = await _owned(ada, bob)
+            await ada.add(names["project"], bob, "member")
+            accepted(await there.get(f"/projects/{names['project']}"))
+            accepted(await there.get(f"/tasks/{names['task']}/events"))
+            accepted(await there.get("/tasks", params={"project": names["project"]}))
+            accepted(await there.post("/tasks", {"title": "x", "project_id": names["project"]}), 201)

@@ -1,0 +1,188 @@
+"""Every event version ever stored can be read for ever: one golden file a version.
+
+A golden file is what the store held, written by the real type when the version was new. With
+TASKFLOW_WRITE_GOLDEN=1 missing files are written; existing ones are never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from taskflow.errors import UnknownEventType
+from taskflow.privacy.sealing import KEY_BYTES
+from taskflow.store.mapper import Mapper, encode
+from taskflow.store.recorded import RecordedEvent
+from taskflow.streams import EVENT_TYPES, Event
+from taskflow.streams.claim import AddressClaimed, AddressReleased
+from taskflow.streams.project import (
+    DEFAULT_WORKFLOW,
+    MemberAdded,
+    MemberRemoved,
+    MemberRoleChanged,
+    ProjectArchived,
+    ProjectCreated,
+    ProjectDescribed,
+    ProjectRenamed,
+    ProjectUnarchived,
+    Transition,
+    Workflow,
+)
+from taskflow.streams.session import SessionEnded, SessionRefreshed, SessionStarted
+from taskflow.streams.task import (
+    TaskAssigned,
+    TaskChangeImported,
+    TaskCreated,
+    TaskDescribed,
+    TaskDueSet,
+    TaskLabelled,
+    TaskParentSet,
+    TaskPrioritised,
+    TaskRestored,
+    TaskRetitled,
+    TaskStatusChanged,
+    TaskTrashed,
+)
+from taskflow.streams.upcasters import UPCASTERS
+from taskflow.streams.user import (
+    UserAvatarSet,
+    UserImported,
+    UserPasswordChanged,
+    UserRegistered,
+    UserRenamed,
+    UserRolesSet,
+    UserSettingsChanged,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+KEY = b"k" * KEY_BYTES
+A, B = UUID("01900000-0000-7000-8000-00000000000a"), UUID("01900000-0000-7000-8000-00000000000b")
+AT = datetime(2026, 2, 28, 23, 59, 59, 999999, tzinfo=UTC)
+
+TODAY: tuple[Event, ...] = (
+    AddressClaimed(user_id=A),
+    AddressReleased(),
+    MemberAdded(user_id=A, role="viewer"),
+    MemberRemoved(user_id=A),
+    MemberRoleChanged(user_id=A, role="admin"),
+    ProjectArchived(),
+    ProjectCreated(
+        name="Ünïcode",
+        owner_id=A,
+        workflow=Workflow(DEFAULT_WORKFLOW.statuses, (Transition("todo", "done"),)),
+        description="D",
+        inbox=True,
+    ),
+    ProjectDescribed(description="D"),
+    ProjectRenamed(name="N"),
+    ProjectUnarchived(),
+    SessionEnded(reason="logout"),
+    SessionRefreshed(generation=2),
+    SessionStarted(user_id=A, address="192.0.2.7", agent="curl"),
+    TaskAssigned(assignee_id=A),
+    TaskChangeImported(
+        status="done", category="done", priority="high", added=("a",), removed=("b",), assignee_id=A, source={"k": "v"}
+    ),
+    TaskCreated(
+        project_id=B,
+        title="T",
+        status="todo",
+        category="todo",
+        rank="00064d2a5e3c00",
+        description="D",
+        priority="urgent",
+        due_at=AT,
+        labels=("a", "b"),
+        assignee_id=A,
+        parent_id=B,
+        external_id="1-2",
+        source={"k": "v"},
+    ),
+    TaskDescribed(description="D"),
+    TaskDueSet(due_at=AT),
+    TaskLabelled(added=("a",), removed=("b",)),
+    TaskParentSet(parent_id=A),
+    TaskPrioritised(priority="low"),
+    TaskRestored(),
+    TaskRetitled(title="T"),
+    TaskStatusChanged(from_status="todo", status="done", category="done"),
+    TaskTrashed(),
+    UserAvatarSet(avatar_url="https://example.com/a.png"),
+    UserImported(name="Frederic"),
+    UserPasswordChanged(password_hash="$argon2id$x"),
+    UserRegistered(email="ada@example.com", name="Ada", password_hash="$argon2id$x", claim_id=A, inbox_id=B),
+    UserRenamed(name="Ada"),
+    UserRolesSet(roles=("admin", "analyst")),
+    UserSettingsChanged(settings={"theme": "dark", "gone": None}),
+)
+
+READ_AS: dict[str, Event] = {f"{type(event).__name__}.v{event.schema_version}": event for event in TODAY} | {
+    "TaskDueSet.v1": TaskDueSet(due_at=AT),
+}
+
+
+class OneKey:
+    """Every person's key is KEY: what a golden file was sealed with."""
+
+    async def fetch(self, persons: object) -> dict[UUID, bytes]:
+        return {A: KEY, B: KEY}
+
+
+def recorded(name: str, data: bytes) -> RecordedEvent:
+    type_name, _, version = name.partition(".v")
+    return RecordedEvent(
+        position=1,
+        epoch=1,
+        stream_id=A,
+        stream_version=1,
+        shard=0,
+        type=type_name,
+        schema_version=int(version),
+        event_id=B,
+        occurred_at=AT,
+        recorded_at=AT,
+        actor=None,
+        command_id=B,
+        correlation_id=None,
+        causation_id=None,
+        data=data,
+    )
+
+
+def test_there_is_an_example_of_every_type() -> None:
+    assert {type(event).__name__ for event in TODAY} == set(EVENT_TYPES)
+
+
+@pytest.mark.parametrize("event", TODAY, ids=lambda event: type(event).__name__)
+def test_todays_version_has_a_golden_file(event: Event) -> None:
+    path = GOLDEN / f"{type(event).__name__}.v{event.schema_version}.json"
+    if not path.exists() and os.environ.get("TASKFLOW_WRITE_GOLDEN"):
+        path.write_bytes(encode(event, event_id=B, key=KEY) + b"\n")
+    assert path.exists(), f"{path.name} is missing; TASKFLOW_WRITE_GOLDEN=1 writes it from the type"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+async def test_what_was_ever_stored_reads_as_today(path: Path) -> None:
+    mapper = Mapper(OneKey())  # type: ignore[arg-type]  # a key ring without a store behind it
+    (event,) = await mapper.decode([recorded(path.stem, path.read_bytes().strip())])
+    assert event == READ_AS[path.stem]
+
+
+def test_every_older_version_has_an_upcaster_and_a_golden_file() -> None:
+    for name, event in EVENT_TYPES.items():
+        for version in range(1, event.schema_version):
+            assert (name, version) in UPCASTERS
+            assert (GOLDEN / f"{name}.v{version}.json").exists()
+
+
+async def test_an_event_from_the_future_is_refused_by_name() -> None:
+    mapper = Mapper(OneKey())  # type: ignore[arg-type]  # as above
+    with pytest.raises(UnknownEventType, match="TaskRetitled version 9; this release knows up to version 1"):
+        await mapper.decode([recorded("TaskRetitled.v9", msgspec.json.encode({"title": "T"}))])
+    with pytest.raises(UnknownEventType, match="none of that name"):
+        await mapper.decode([recorded("TaskTeleported.v1", b"{}")])

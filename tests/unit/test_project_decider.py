@@ -1,0 +1,135 @@
+"""Members, roles and the last owner: given, when, then."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskflow.commands import project as commands
+from taskflow.errors import Forbidden, NotFound, Rejected, Refusal
+from taskflow.streams import PROJECT, Event, Happened
+from taskflow.streams.project import (
+    DEFAULT_WORKFLOW,
+    ROLES,
+    MemberAdded,
+    MemberRemoved,
+    MemberRoleChanged,
+    ProjectArchived,
+    ProjectCreated,
+    ProjectRenamed,
+    ProjectState,
+    Role,
+)
+
+OWNER, ADMIN, MEMBER, VIEWER, STRANGER, OTHER = (UUID(int=n) for n in range(1, 7))
+PROJECT_ID = UUID(int=10)
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def fold(*events: Event, state: ProjectState | None = None) -> ProjectState:
+    for event in events:
+        version = 1 if state is None else state.version + 1
+        state = PROJECT.evolve(state, event, Happened(PROJECT_ID, version, NOW, OWNER))
+    assert state is not None
+    return state
+
+
+def team(*more: Event) -> ProjectState:
+    return fold(
+        ProjectCreated(name="P", owner_id=OWNER, workflow=DEFAULT_WORKFLOW),
+        MemberAdded(user_id=ADMIN, role="admin"),
+        MemberAdded(user_id=MEMBER, role="member"),
+        MemberAdded(user_id=VIEWER, role="viewer"),
+        *more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("actor", "user", "role", "expected"),
+    [
+        (OWNER, STRANGER, "owner", MemberAdded(user_id=STRANGER, role="owner")),
+        (OWNER, MEMBER, "admin", MemberRoleChanged(user_id=MEMBER, role="admin")),
+        (OWNER, MEMBER, "member", None),
+        (ADMIN, STRANGER, "member", MemberAdded(user_id=STRANGER, role="member")),
+        (ADMIN, VIEWER, "member", MemberRoleChanged(user_id=VIEWER, role="member")),
+        (ADMIN, STRANGER, "admin", Forbidden),
+        (ADMIN, OWNER, "member", Forbidden),
+        (MEMBER, STRANGER, "viewer", Forbidden),
+        (STRANGER, STRANGER, "owner", NotFound),
+        (OWNER, OWNER, "admin", Rejected),
+    ],
+)
+def test_who_sets_which_role(actor: UUID, user: UUID, role: Role, expected: Any) -> None:
+    if isinstance(expected, type):
+        with pytest.raises(expected):
+            commands.set_member(team(), actor, user, role)
+    else:
+        assert commands.set_member(team(), actor, user, role) == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("actor", "user", "expected"),
+    [
+        (ADMIN, MEMBER, MemberRemoved(user_id=MEMBER)),
+        (MEMBER, MEMBER, MemberRemoved(user_id=MEMBER)),
+        (VIEWER, VIEWER, MemberRemoved(user_id=VIEWER)),
+        (MEMBER, VIEWER, Forbidden),
+        (ADMIN, OWNER, Forbidden),
+        (ADMIN, STRANGER, None),
+        (OWNER, OWNER, Rejected),
+        (STRANGER, MEMBER, NotFound),
+    ],
+)
+def test_who_removes_whom(actor: UUID, user: UUID, expected: Any) -> None:
+    if isinstance(expected, type):
+        with pytest.raises(expected):
+            commands.remove_member(team(), actor, user)
+    else:
+        assert commands.remove_member(team(), actor, user) == ([expected] if expected else [])
+
+
+def test_an_inbox_takes_no_members_and_is_not_archived() -> None:
+    inbox = fold(ProjectCreated(name="Inbox", owner_id=OWNER, workflow=DEFAULT_WORKFLOW, inbox=True))
+    with pytest.raises(Rejected, match="alone"):
+        commands.set_member(inbox, OWNER, MEMBER, "viewer")
+    with pytest.raises(Rejected, match="archived"):
+        commands.archive(inbox)
+
+
+def test_edits_and_the_archive_change_only_what_differs() -> None:
+    assert commands.edit(team(), commands.EditProject(name="Q")) == [ProjectRenamed(name="Q")]
+    assert commands.edit(team(), commands.EditProject(name="P", description=None)) == []
+    assert commands.archive(team()) == [ProjectArchived()]
+    assert commands.archive(team(ProjectArchived())) == []
+    assert commands.unarchive(team()) == []
+
+
+people = st.sampled_from([OWNER, ADMIN, MEMBER, VIEWER, STRANGER, OTHER])
+
+
+@given(st.lists(st.tuples(people, people, st.sampled_from(ROLES) | st.none()), max_size=25))
+def test_whatever_is_tried_there_is_always_an_owner_and_nobody_rises_by_themselves(
+    attempts: list[tuple[UUID, UUID, Role | None]],
+) -> None:
+    state = team()
+    for actor, user, role in attempts:
+        before = dict(state.members)
+        try:
+            events = (
+                commands.remove_member(state, actor, user)
+                if role is None
+                else commands.set_member(state, actor, user, role)
+            )
+        except Refusal:
+            continue
+        state = fold(*events, state=state)
+        assert "owner" in state.members.values()
+        raised = ROLES.index(state.members[user]) if user in state.members else -1
+        if events and role is not None:
+            assert before[actor] in {"admin", "owner"}
+            assert raised <= ROLES.index(before[actor])
