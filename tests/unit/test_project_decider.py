@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.commands import project as commands
-from taskflow.errors import Forbidden, NotFound, Rejected, Refusal
+from taskflow.errors import Forbidden, NotFound, Refusal, Rejected
 from taskflow.streams import PROJECT, Event, Happened
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,

@@ -36,5 +36,5 @@ def sift(checkpoint: int, messages: Iterable[Message]) -> Iterator[Next | Gap]:
             continue
         if message.prev > checkpoint:
             yield Gap(checkpoint, message.prev)
-        yield Next(message.position, message.recorded)
+        yield Next(message.position, message.event)
         checkpoint = message.position

@@ -29,9 +29,9 @@ from msgspec.structs import replace
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import PyMongoError
 
-from taskflow.errors import StoreError, Unavailable
-from taskflow.kafka import message
-from taskflow.kafka.topics import ensure_topic
+from taskflow.errors import BadMessage, StoreError, Unavailable
+from taskflow.kafka.message import Message, from_message
+from taskflow.kafka.topics import open_topics
 from taskflow.projections.batch import Changes, Held, apply
 from taskflow.projections.checkpoints import Checkpoint, Checkpoints, Moved
 from taskflow.projections.messages import Gap, sift
@@ -96,7 +96,7 @@ class Runner:
         self.applied = 0
 
     async def run(self) -> None:
-        """Raises StoreError for a topic with another partition count."""
+        """Raises TopicMismatch for a topic with another partition count."""
         await self._until_it_works(self._prepare)
         pause_s = PAUSE_S
         while True:
@@ -138,7 +138,9 @@ class Runner:
 
     async def _consume(self) -> None:
         """Reads messages until the consumer is silent for too long, which a new one may mend."""
-        await ensure_topic(self._generation, self._settings)
+        async with open_topics(self._settings) as topics:
+            if not await topics.check(self._generation):
+                raise Unavailable(f"there is no topic {self._generation.topic} yet")
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_bootstrap,
             group_id=f"{self._generation.topic}.{self._view.name}.v{self._view.version}",
@@ -202,8 +204,7 @@ class Runner:
             checkpoint = self._owned.get(partition)
             if checkpoint is None or checkpoint.halted is not None:
                 continue
-            read = [message.read(record.value, record.headers) for record in batch]
-            known = [one for one in read if one.generation == self._generation.number]
+            known = self._read(partition, batch)
             events: list[RecordedEvent] = []
             position = checkpoint.position
             for step in sift(checkpoint.position, known):
@@ -228,6 +229,21 @@ class Runner:
             )
         if targets:
             await self._write(steps, targets)
+
+    def _read(self, partition: int, batch: Sequence[Any]) -> list[Message]:
+        """The messages of this generation. What somebody else wrote is left out: nothing rests on the
+        broker, and what the log holds beside it comes by the chain."""
+        known: list[Message] = []
+        for record in batch:
+            try:
+                message = from_message(record.value, record.headers)
+            except BadMessage as error:
+                log.error("a foreign message", extra=self._context(error) | {"offset": record.offset})  # noqa: TRY400 - the message says it all
+                continue
+            here = message.event is None or self._generation.partition_of(message.event.shard) == partition
+            if message.generation == self._generation.number and here:
+                known.append(message)
+        return known
 
     # --- the log
 
