@@ -10,6 +10,7 @@
     │   └── Unauthenticated      401: no credentials, or credentials that no longer count
     ├── Malformed                400: the request cannot be read; it says where, everywhere at once
     ├── UnsupportedMedia         415: a body of another content type
+    ├── PayloadTooLarge          413: the body is larger than may be sent
     ├── KeyReused                422: one command id, two contents
     ├── CommandInProgress        409: the first copy still runs
     ├── RateLimited              429
@@ -112,6 +113,10 @@ class Malformed(TaskflowError):
 
 class UnsupportedMedia(TaskflowError):
     """The body is of a content type that this route does not take."""
+
+
+class PayloadTooLarge(TaskflowError):
+    """The body is larger than `body_bytes_max`."""
 
 
 class KeyReused(TaskflowError):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from litestar import Response
 from msgspec import Struct
-from taskflow.api.routes import BASE, Call, Route
 
 from taskflow.api import render
 from taskflow.api.projects import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.render import BoardBody, Column
+from taskflow.api.routes import BASE, Call, Route
 from taskflow.streams.task import TaskState
 
 if TYPE_CHECKING:

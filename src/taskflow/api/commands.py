@@ -9,12 +9,12 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 from msgspec import Meta, Raw, Struct
-from taskflow.api.routes import BASE, Call, Route
 
 from taskflow.api import render
 from taskflow.api.bodies import JSON, decode, read_json
 from taskflow.api.parameters import Parameters
 from taskflow.api.reads import COMMON, Reading
+from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.writes import Sent, outcome_word, send, target_of
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import AppendedEvent

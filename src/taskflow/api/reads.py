@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from taskflow.api.routes import Call
-
     from taskflow.streams.project import Role
 
 COMMON: Final = ("min_position", "wait_ms")

@@ -8,10 +8,10 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 from msgspec import Raw, Struct
-from taskflow.api.routes import BASE, Call, Route
 
 from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
 from taskflow.api.render import Timestamp, timestamp
+from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import Invalid, NotFound
 from taskflow.privacy.sealing import personal_fields

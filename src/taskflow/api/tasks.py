@@ -9,10 +9,10 @@ from uuid import UUID
 from litestar import Response
 from msgspec import Struct
 from msgspec.structs import replace
-from taskflow.api.routes import BASE, Call, Route
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask

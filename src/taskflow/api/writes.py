@@ -15,11 +15,11 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 from msgspec import Struct
-from taskflow.api.routes import BASE, Call
 
 from taskflow.api import render
 from taskflow.api.bodies import JSON, PATCH, decode, read_json
 from taskflow.api.parameters import Parameters
+from taskflow.api.routes import BASE, Call
 from taskflow.api.stored import committed
 from taskflow.commands.catalog import COMMANDS, CommandType, Member
 from taskflow.commands.execute import Accepted, Request
@@ -30,7 +30,6 @@ from taskflow.streams import PROJECT, SESSION, TASK, USER
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
-
     from taskflow.commands.fields import Command
     from taskflow.store.eventstore import EventStore
 

@@ -110,7 +110,7 @@ class Cache:
                 self._loading.pop(key, None)
 
     async def _ask(self, keys: Sequence[str], at_least: int, token: str) -> tuple[dict[str, Entry], set[str]]:
-        answers: Any = await self._try(
+        answers: Any = await self.attempt(
             lambda: self._look(
                 keys=[part for key in keys for part in (key, key + _LEASE)],
                 args=[at_least, token, self._settings.cache_lease_ttl_ms],
@@ -127,7 +127,7 @@ class Cache:
 
     async def _keep(self, keys: Sequence[str], bodies: dict[str, bytes], stamp: int, token: str, ttl_s: int) -> None:
         if keys:
-            await self._try(
+            await self.attempt(
                 lambda: self._fill(
                     keys=[part for key in keys for part in (key, key + _LEASE)],
                     args=[token, ttl_s, stamp, *[bodies[key] for key in keys]],
@@ -136,7 +136,7 @@ class Cache:
 
     async def invalidate(self, keys: Sequence[str]) -> bool:
         """Deletes entries and leases; True once Redis has acknowledged it."""
-        answer = await self._try(lambda: self.redis.delete(*[part for key in keys for part in (key, key + _LEASE)]))
+        answer = await self.attempt(lambda: self.redis.delete(*[part for key in keys for part in (key, key + _LEASE)]))
         return answer is not None
 
     async def clear(self) -> bool:
@@ -149,10 +149,10 @@ class Cache:
                     count += await self.redis.delete(key)
             return count
 
-        return await self._try(work) is not None
+        return await self.attempt(work) is not None
 
-    async def _try(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """The answer, or None where Redis gave none in time."""
+    async def attempt(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """What a command answers, or None where Redis gives no answer in time."""
         if self.away:
             return None
         try:

@@ -1,0 +1,85 @@
+"""The application of one process: every group of routes, behind the conventions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar import Litestar, Request, Response
+from litestar.config.cors import CORSConfig
+
+from taskflow.api import (
+    board,
+    commands,
+    documents,
+    health,
+    identity,
+    problems,
+    profiles,
+    projects,
+    task_events,
+    tasks,
+)
+from taskflow.api.conventions import Conventions
+from taskflow.api.metrics import Metrics
+from taskflow.errors import TaskflowError
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+    from taskflow.api.context import Context
+    from taskflow.api.routes import Route
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *identity.ROUTES,
+    *profiles.ROUTES,
+    *projects.ROUTES,
+    *board.ROUTES,
+    *tasks.ROUTES,
+    *task_events.ROUTES,
+    *commands.ROUTES,
+)
+_EXPOSED: Final = (
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "Taskflow-Position",
+    "Taskflow-Stale",
+    "X-Request-ID",
+)
+
+
+def make_app(context: Context) -> ASGIApp:
+    """Conventions around Litestar around the routes."""
+    metrics = Metrics(context)
+    operators = health.handlers(context) + documents.handlers(ROUTES)
+    if context.settings.metrics == "on":
+        operators.append(metrics.handler())
+    cors = CORSConfig(
+        allow_origins=list(context.settings.cors_origins),
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID"],
+        expose_headers=list(_EXPOSED),
+        max_age=600,
+    )
+    app = Litestar(
+        route_handlers=[*[route.handler(context) for route in ROUTES], *operators],
+        exception_handlers={TaskflowError: _problem, Exception: _problem},
+        cors_config=cors if context.settings.cors_origins else None,
+        openapi_config=None,
+        request_max_body_size=None,
+        logging_config=None,
+    )
+    return Conventions(app, context, metrics)
+
+
+def _problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    problem = problems.problem_of(error)
+    return Response(
+        problem.body(request.scope["path"]),
+        status_code=problem.status,
+        headers=dict(problem.headers),
+        media_type=problems.MEDIA_TYPE,
+    )

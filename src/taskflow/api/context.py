@@ -1,0 +1,86 @@
+"""What an API process has open, from its first request to its last."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from taskflow.api.passwords import Passwords
+from taskflow.api.people import People
+from taskflow.api.rate_limits import RateLimits
+from taskflow.api.tokens import Tokens
+from taskflow.cache.cache import open_cache
+from taskflow.commands.execute import Executor
+from taskflow.follower.follower import open_follower
+from taskflow.kafka.topics import current_generation
+from taskflow.projections.freshness import open_freshness
+from taskflow.projections.mongo import open_database
+from taskflow.projections.queries import Views
+from taskflow.store.eventstore import open_event_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from taskflow.cache.cache import Cache
+    from taskflow.follower.follower import Follower
+    from taskflow.projections.freshness import Freshness
+    from taskflow.projections.mongo import Database
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+
+
+class Context(Struct, frozen=True, kw_only=True, eq=False):
+    """Shared by all requests of a process; nothing in it belongs to one of them."""
+
+    settings: Settings
+    store: EventStore
+    executor: Executor
+    follower: Follower
+    database: Database
+    views: Views
+    freshness: Freshness
+    cache: Cache
+    people: People
+    tokens: Tokens
+    passwords: Passwords
+    limits: RateLimits
+    started_at: float
+    """Seconds of the monotonic clock."""
+
+
+@asynccontextmanager
+async def open_context(settings: Settings) -> AsyncIterator[Context]:
+    """Opens everything, the log followed to its head; closes it the other way round.
+
+    Raises StoreError for a log this release cannot read, and what PostgreSQL raises while it is away.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_event_store(settings, "taskflow api"))
+        generation = await current_generation(store.pool, settings)
+        follower = await stack.enter_async_context(open_follower(store, settings, generation.partitions))
+        database = await stack.enter_async_context(open_database(settings))
+        freshness = await stack.enter_async_context(
+            open_freshness(database, follower.ring, generation.number, settings)
+        )
+        cache = await stack.enter_async_context(open_cache(settings))
+        views = Views(database)
+        yield Context(
+            settings=settings,
+            store=store,
+            executor=Executor(store, settings),
+            follower=follower,
+            database=database,
+            views=views,
+            freshness=freshness,
+            cache=cache,
+            people=People(
+                store=store, follower=follower, views=views, freshness=freshness, cache=cache, settings=settings
+            ),
+            tokens=Tokens(settings),
+            passwords=Passwords(settings),
+            limits=RateLimits(cache, settings),
+            started_at=time.monotonic(),
+        )

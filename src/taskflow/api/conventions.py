@@ -1,0 +1,192 @@
+"""What holds for every request and every answer, whatever route it is for, and where there is none.
+
+request id and trace ─▶ the whole body, bounded ─▶ the gate ─▶ the application
+answer: security headers, `X-Request-ID`, a line in the log, a count in the metrics; an error: a problem
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar.enums import ScopeType
+
+from taskflow.api import problems
+from taskflow.api.gate import address_of, admit, header
+from taskflow.errors import PayloadTooLarge
+from taskflow.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+    from taskflow.api.context import Context
+    from taskflow.api.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+_REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACE: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+
+SECURITY: Final = (
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"x-frame-options", b"DENY"),
+    (b"permissions-policy", b"accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_CSP: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+class Conventions:
+    """The outermost ASGI application."""
+
+    def __init__(self, app: ASGIApp, context: Context, metrics: Metrics) -> None:
+        self._app = app
+        self._context = context
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        await _Exchange(self._context, self._metrics, scope, send).run(self._app, receive)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, context: Context, metrics: Metrics, scope: Any, send: Send) -> None:
+        self._context = context
+        self._metrics = metrics
+        self._scope = scope
+        self._send = send
+        self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self._path: str = scope["path"]
+        self._method: str = scope["method"]
+        self._under_api = self._path.startswith("/api/")
+        given = header(self._headers, b"x-request-id")
+        self._request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else str(new_id())
+        trace = _TRACE.fullmatch(header(self._headers, b"traceparent") or "")
+        self._trace_id = trace[1] if trace else secrets.token_hex(16)
+        self._trace_flags = trace[2] if trace else "01"
+        self._extra: dict[str, str] = {}
+        """Header fields that the gate adds to the answer."""
+        self._status = 0
+        self._started = time.perf_counter()
+
+    async def run(self, app: ASGIApp, receive: Receive) -> None:
+        settings = self._context.settings
+        peer = self._scope["client"][0] if self._scope.get("client") else ""
+        state = self._scope.setdefault("state", {})
+        state["request_id"] = self._request_id
+        state["address"] = address_of(
+            peer, header(self._headers, b"x-forwarded-for"), trusted_proxies=settings.trusted_proxies
+        )
+        state["principal"] = None
+        if self._method == "HEAD":
+            self._scope["method"] = "GET"
+        try:
+            body = await self._body(receive)
+            if body is None:
+                return
+            state["principal"] = await admit(
+                self._context,
+                under_api=self._under_api and self._method != "OPTIONS",
+                address=state["address"],
+                authorization=header(self._headers, b"authorization"),
+                headers=self._extra,
+            )
+            await app(self._scope, _once(body, receive), self._answer)
+        except Exception as error:
+            if self._status:
+                raise
+            await self.problem(error)
+        finally:
+            self._note(state["principal"])
+
+    async def problem(self, error: Exception) -> None:
+        problem = problems.problem_of(error)
+        body = problem.body(self._path)
+        headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+        headers += [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+        await self._answer({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._answer({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        """The whole body; None where the client left. Raises PayloadTooLarge, what was sent having been
+        read up to a bound, so that a client that is still sending gets to read the answer."""
+        settings = self._context.settings
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message: Any = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size <= settings.body_bytes_max:
+                parts.append(part)
+            if not message.get("more_body", False) or size > settings.body_drain_bytes_max:
+                break
+        if size > settings.body_bytes_max:
+            raise PayloadTooLarge(f"expected a body of at most {settings.body_bytes_max} bytes")
+        return b"".join(parts)
+
+    async def _answer(self, message: Message) -> None:
+        """Sends a part of the answer, its beginning with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message["headers"] = [*message["headers"], *self._every(dict(message["headers"]))]
+        elif self._method == "HEAD" and message["type"] == "http.response.body":
+            message["body"] = b""
+        await self._send(message)
+
+    def _every(self, present: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        headers = [
+            (b"x-request-id", self._request_id.encode("latin-1")),
+            (b"traceparent", f"00-{self._trace_id}-{secrets.token_hex(8)}-{self._trace_flags}".encode()),
+            *SECURITY,
+        ]
+        if b"content-security-policy" not in present:
+            headers.append(_CSP)
+        if self._under_api and b"cache-control" not in present:
+            headers.append(_NO_STORE)
+        headers += [(name.lower().encode(), value.encode()) for name, value in self._extra.items()]
+        return headers
+
+    def _note(self, principal: Any) -> None:
+        seconds = time.perf_counter() - self._started
+        # The route's template, never the path: a label for each id would be one for each task.
+        template = str(self._scope.get("path_template") or "none")
+        self._metrics.answered(self._method, template, self._status, seconds)
+        if self._under_api:
+            log.info(
+                "%s %s",
+                self._method,
+                template,
+                extra={
+                    "status": self._status,
+                    "ms": round(seconds * 1000, 2),
+                    "request_id": self._request_id,
+                    "trace_id": self._trace_id,
+                    "user": None if principal is None else str(principal.user_id),
+                },
+            )
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """Hands out the body that was read already; after that, what the connection says."""
+    parts: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_part() -> Any:
+        return parts.pop() if parts else await receive()
+
+    return next_part

@@ -1,0 +1,83 @@
+"""Who calls, and whether they may call now: before any route, and for paths that no route has too."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from taskflow.api.context import Context
+
+
+class Principal(Struct, frozen=True):
+    """Whoever an access token stands for."""
+
+    user_id: UUID
+    session_id: UUID
+
+
+async def admit(
+    context: Context, *, under_api: bool, address: str, authorization: str | None, headers: dict[str, str]
+) -> Principal | None:
+    """The caller, once counted against their limit; None for nobody in particular.
+
+    Adds to `headers` what the answer says about limits. Raises RateLimited, and Unauthenticated for
+    a token that does not count.
+    """
+    if not under_api:
+        return None
+    principal, fault = None, None
+    try:
+        principal = _principal(context, authorization)
+    except Unauthenticated as error:
+        fault = error
+    # Whoever brings a bad token is counted like whoever brings none.
+    await context.limits.request(address, None if principal is None else principal.user_id, headers)
+    if fault is not None:
+        raise fault
+    return principal
+
+
+def _principal(context: Context, authorization: str | None) -> Principal | None:
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("expected the scheme Bearer")
+    claims = context.tokens.verify(token.strip())
+    if context.follower.session_ended(claims.session_id):
+        raise Unauthenticated("the session has ended; sign in again")
+    return Principal(claims.user_id, claims.session_id)
+
+
+def address_of(peer: str, forwarded_for: str | None, *, trusted_proxies: int) -> str:
+    """The client's address: the one that the outermost trusted proxy saw, else the connection's."""
+    if trusted_proxies and forwarded_for:
+        hops = [hop.strip() for hop in forwarded_for.split(",")]
+        return hops[-min(trusted_proxies, len(hops))]
+    return peer
+
+
+def network_of(address: str) -> str:
+    """What is counted as one caller: an IPv4 address, or the /64 that one IPv6 host usually has."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(IPv6Address(int(parsed) >> 64 << 64))
+    return str(parsed)
+
+
+def header(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")

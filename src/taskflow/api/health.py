@@ -1,0 +1,177 @@
+"""For operators: `/health` (the servers), `/livez` (this process), `/readyz` (send it requests or not).
+
+`/readyz` first waits until everything works, relay and projectors included. After that it stays ready
+while this process can serve what does not need the part that is missing: writes go on without Kafka,
+MongoDB or Redis, so losing one must not take every process out of rotation at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from litestar import Request, Response, get
+from pymongo.errors import PyMongoError
+from redis.exceptions import RedisError
+
+from taskflow.api.render import timestamp
+from taskflow.projections.registry import VIEWS
+from taskflow.relay import status as relay_status
+from taskflow.store.pool import AWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from litestar.handlers import HTTPRouteHandler
+
+    from taskflow.api.context import Context
+
+PROBE_S: Final = 1.5
+"""A server that does not answer within this is away."""
+KEEP_S: Final = 1.0
+"""How long one look serves everybody who asks."""
+RELAY_IDLE_MAX_S: Final = 10.0
+_AWAY: Final = (*AWAY, PyMongoError, RedisError, KafkaError)
+
+
+class Health:
+    """Looks at everything, at most once in `KEEP_S`, and remembers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
+        self._servers: dict[str, str | None] = {}
+        self._workers: dict[str, str | None] = {}
+        self.started = False
+        """Whether everything has worked at once, so far."""
+
+    async def look(self) -> None:
+        async with self._looking:
+            if time.monotonic() - self._looked_at < KEEP_S:
+                return
+            context = self._context
+            servers: dict[str, Callable[[], Awaitable[Any]]] = {
+                "postgres": lambda: context.store.pool.fetchval("select 1"),
+                "mongodb": lambda: context.database.command("ping"),
+                "redis": context.cache.redis.ping,
+                "kafka": self._ping_kafka,
+            }
+            workers: dict[str, Callable[[], Awaitable[Any]]] = {"relay": self._relay, "projections": self._projections}
+            probes = [_probe(probe) for probe in (*servers.values(), *workers.values())]
+            results = await asyncio.gather(*probes)
+            self._servers = dict(zip(servers, results[: len(servers)], strict=True))
+            self._workers = dict(zip(workers, results[len(servers) :], strict=True))
+            self._looked_at = time.monotonic()
+            if not any((*self._servers.values(), *self._workers.values(), self.unable())):
+                self.started = True
+
+    @property
+    def servers(self) -> dict[str, str | None]:
+        """By server: None where it answers, else why not."""
+        return self._servers
+
+    def checks(self) -> dict[str, str | None]:
+        """Everything that was looked at: None where it is well, else what is wrong."""
+        return {"access": self.unable(), **self._servers, **self._workers}
+
+    def unable(self) -> str | None:
+        """Why this process cannot serve anybody; None where it can."""
+        context = self._context
+        if context.follower.failure is not None:
+            return context.follower.failure
+        if context.follower.age_s > context.settings.auth_stale_max_s:
+            return f"the log was last seen {context.follower.age_s:.0f} s ago"
+        halted = context.freshness.halted
+        if halted:
+            return "; ".join(f"{view} stands still: {reason}" for view, reason in sorted(halted.items()))
+        return None
+
+    async def _ping_kafka(self) -> None:
+        client = AIOKafkaClient(
+            bootstrap_servers=self._context.settings.kafka_bootstrap, request_timeout_ms=int(PROBE_S * 1000)
+        )
+        try:
+            await client.bootstrap()
+        finally:
+            await client.close()
+
+    async def _relay(self) -> None:
+        relay = await relay_status.read(self._context.store.pool)
+        if relay.fault is not None:
+            raise _Unwell(relay.fault)
+        if relay.leader is None:
+            raise _Unwell("no relay leads")
+        if relay.idle_s is None or relay.idle_s > RELAY_IDLE_MAX_S:
+            raise _Unwell("Kafka has acknowledged nothing lately")
+
+    async def _projections(self) -> None:
+        silent = await self._context.freshness.silent_s()
+        stale_s = self._context.settings.heartbeat_stale_ms / 1000
+        late = sorted(view for view in VIEWS if silent[view] > stale_s)
+        if late:
+            raise _Unwell(f"nothing was heard of {', '.join(late)} lately")
+
+
+class _Unwell(Exception):
+    """What a probe found."""
+
+
+async def _probe(probe: Callable[[], Awaitable[Any]]) -> str | None:
+    try:
+        async with asyncio.timeout(PROBE_S):
+            await probe()
+    except _Unwell as unwell:
+        return str(unwell)
+    except _AWAY as error:
+        # The kind only: addresses and passwords may stand in the message.
+        return f"does not answer ({type(error).__name__})"
+    return None
+
+
+def handlers(context: Context) -> list[HTTPRouteHandler]:
+    """The operators' routes at the root."""
+    state = Health(context)
+
+    @get("/health")
+    async def health() -> Response[bytes]:
+        await state.look()
+        up = {name: fault is None for name, fault in state.servers.items()}
+        well = not any(state.checks().values())
+        body = {
+            "status": "healthy" if well else "degraded",
+            "timestamp": timestamp(datetime.now(UTC)),
+            "uptime": round(time.monotonic() - context.started_at, 3),
+            **up,
+        }
+        return _json(body, 200 if up["postgres"] else 503)
+
+    @get("/livez")
+    async def livez() -> Response[bytes]:
+        return _json({"status": "alive"}, 200)
+
+    @get("/readyz")
+    async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
+        await state.look()
+        checks = state.checks()
+        ready = state.started and checks["access"] is None
+        body: dict[str, Any] = {"status": "ready" if ready else "not ready"}
+        if "verbose" in request.query_params:
+            body["checks"] = {name: fault or "ok" for name, fault in checks.items()}
+        return _json(body, 200 if ready else 503)
+
+    return [health, livez, readyz]
+
+
+def _json(body: dict[str, Any], status: int) -> Response[bytes]:
+    return Response(
+        msgspec.json.encode(body),
+        status_code=status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

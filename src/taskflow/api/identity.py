@@ -1,0 +1,199 @@
+"""Registering, signing in, staying signed in, signing out. No command ids here: an `Idempotency-Key` is ignored."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from litestar import Response
+from msgspec import Meta, Struct
+
+from taskflow.api import render
+from taskflow.api.bodies import JSON, decode, read_json
+from taskflow.api.parameters import Parameters
+from taskflow.api.passwords import refuse_common
+from taskflow.api.render import Profile
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.stored import committed
+from taskflow.commands.execute import Request, Target
+from taskflow.commands.fields import PASSWORD_MAX, Command
+from taskflow.commands.session import NewSession, end_session, refresh_session, start_session
+from taskflow.commands.user import RegisterUser, Registration, register_user
+from taskflow.errors import Unauthenticated
+from taskflow.ids import new_id
+from taskflow.store.append import NOBODY
+from taskflow.streams import CLAIM, USER
+from taskflow.streams.claim import claim_id
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from taskflow.commands.execute import Accepted
+    from taskflow.commands.unit import Unit
+
+AGENT_MAX: Final = 200
+_WRONG: Final = "wrong address or password"
+
+
+class Login(Command, frozen=True):
+    email: Annotated[str, Meta(max_length=1000)]
+    password: Annotated[str, Meta(max_length=PASSWORD_MAX)]
+    otp: Annotated[str, Meta(max_length=20)] | None = None
+    """Of no use before there is a second factor."""
+
+
+class Refresh(Command, frozen=True):
+    refresh_token: Annotated[str, Meta(max_length=1000)]
+
+
+class Logout(Command, frozen=True):
+    refresh_token: Annotated[str, Meta(max_length=1000)] | None = None
+    """The session's own, where it is sent: clients may simply send what they hold."""
+
+
+class TokenPair(Struct, frozen=True, kw_only=True):
+    access_token: str
+    refresh_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the kind, not a token
+    expires_in: int
+    """Seconds."""
+
+
+class SignedIn(TokenPair, frozen=True, kw_only=True):
+    user: Profile
+
+
+async def register(call: Call) -> Response[bytes]:
+    context = call.context
+    body = await _body(call, RegisterUser)
+    refuse_common(body.password, "/password")
+    await context.limits.sign_in(call.address)
+    session = _new_session(call)
+    registration = Registration(
+        user_id=new_id(),
+        claim_id=claim_id(context.settings.claim_secret_bytes, body.email),
+        inbox_id=new_id(),
+        password_hash=await context.passwords.hash(body.password),
+        session=session,
+    )
+    accepted = await _execute(call, lambda unit: register_user(unit, registration, body))
+    return _signed_in(call, accepted, session.session_id, status=201)
+
+
+async def login(call: Call) -> Response[bytes]:
+    context = call.context
+    body = await _body(call, Login)
+    await context.limits.sign_in(call.address)
+    account = claim_id(context.settings.claim_secret_bytes, body.email)
+    await context.limits.may_try(account)
+    claim = await committed(context.store, CLAIM, account)
+    holder = None if claim is None else claim.user_id
+    user = None if holder is None else await committed(context.store, USER, holder)
+    password_hash = None if user is None else user.password_hash
+    if not await context.passwords.check(body.password, password_hash) or user is None or password_hash is None:
+        await context.limits.failed(account)
+        raise Unauthenticated(_WRONG)
+    await context.limits.succeeded(account)
+    session = _new_session(call)
+    user_id = user.id
+    accepted = await _execute(call, lambda unit: start_session(unit, user_id, account, password_hash, session))
+    return _signed_in(call, accepted, session.session_id, user=render.profile(user))
+
+
+async def refresh(call: Call) -> Response[bytes]:
+    context = call.context
+    body = await _body(call, Refresh)
+    session_id, generation = context.tokens.read_refresh(body.refresh_token)
+    accepted = await _execute(call, lambda unit: refresh_session(unit, session_id, generation))
+    session = accepted.state
+    if session.ended_at is not None:
+        # The family ended here and now: its access tokens stop in this process before the answer is known.
+        await context.follower.reach(accepted.receipt.position, timeout_ms=context.settings.own_write_seen_ms)
+        raise Unauthenticated("the refresh token was used before; the session has ended, sign in again")
+    pair = TokenPair(
+        access_token=context.tokens.access(session.user_id, session_id),
+        refresh_token=context.tokens.refresh(session_id, session.generation),
+        expires_in=context.tokens.ttl_s,
+    )
+    return _answer(pair, accepted)
+
+
+async def logout(call: Call) -> Response[bytes]:
+    context = call.context
+    session_id = call.principal.session_id
+    body = await _body(call, Logout)
+    if body.refresh_token is not None and context.tokens.read_refresh(body.refresh_token)[0] != session_id:
+        raise Unauthenticated("the refresh token is of another session")
+    accepted = await _execute(call, lambda unit: end_session(unit, session_id), actor=call.user)
+    await context.follower.reach(accepted.receipt.position, timeout_ms=context.settings.own_write_seen_ms)
+    return Response(b"", status_code=204, headers={"Taskflow-Position": str(accepted.receipt.position)})
+
+
+async def jwks(call: Call) -> Response[bytes]:
+    return Response(
+        render.ENCODER.encode(call.context.tokens.jwks()),
+        headers={"Cache-Control": "public, max-age=300"},
+        media_type="application/json",
+    )
+
+
+async def _body(call: Call, body: type[Any]) -> Any:
+    request = call.request
+    Parameters(request.scope["query_string"]).done()
+    return decode(read_json(await request.body(), request.headers.get("content-type"), JSON), body)
+
+
+async def _execute(call: Call, handler: Any, *, actor: UUID | None = None) -> Accepted:
+    """A command of nobody's, or of the session's own person, under an id made here."""
+    command_id = new_id()
+
+    async def run(unit: Unit) -> Target:
+        target: Target = await handler(unit)
+        return target
+
+    request = Request(
+        caller=NOBODY if actor is None else actor,
+        command_id=command_id,
+        fingerprint=hmac.digest(call.context.settings.token_secret_bytes, command_id.bytes, "sha256"),
+        at=datetime.now(UTC),
+        correlation_id=call.request_id,
+        actor=actor,
+    )
+    return await call.context.executor.execute(request, run)
+
+
+def _new_session(call: Call) -> NewSession:
+    agent = call.request.headers.get("user-agent")
+    return NewSession(
+        session_id=new_id(), address=call.address or None, agent=None if agent is None else agent[:AGENT_MAX]
+    )
+
+
+def _signed_in(
+    call: Call, accepted: Accepted, session_id: UUID, *, user: Profile | None = None, status: int = 200
+) -> Response[bytes]:
+    tokens = call.context.tokens
+    profile = render.profile(accepted.state) if user is None else user
+    body = SignedIn(
+        user=profile,
+        access_token=tokens.access(profile.id, session_id),
+        refresh_token=tokens.refresh(session_id, 1),
+        expires_in=tokens.ttl_s,
+    )
+    return _answer(body, accepted, status)
+
+
+def _answer(body: Struct, accepted: Accepted, status: int = 200) -> Response[bytes]:
+    headers = {"Taskflow-Position": str(accepted.receipt.position)} if accepted.events else {}
+    return Response(render.ENCODER.encode(body), status_code=status, headers=headers, media_type="application/json")
+
+
+AUTH: Final = f"{BASE}/auth"
+ROUTES: Final = (
+    Route("POST", f"{AUTH}/register", register, "Register", RegisterUser, SignedIn, 201, signed_in=False),
+    Route("POST", f"{AUTH}/login", login, "Sign in", Login, SignedIn, signed_in=False),
+    Route("POST", f"{AUTH}/refresh", refresh, "A new pair of tokens", Refresh, TokenPair, signed_in=False),
+    Route("POST", f"{AUTH}/logout", logout, "End this session", Logout, status=204),
+    Route("GET", "/.well-known/jwks.json", jwks, "Public keys of access tokens", signed_in=False),
+)

@@ -1,0 +1,89 @@
+"""`/metrics` for Prometheus: what this process did, and how far relay and views are."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar import Response, get
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from taskflow.projections.registry import VIEWS
+from taskflow.relay import status as relay_status
+from taskflow.store.pool import AWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from litestar.handlers import HTTPRouteHandler
+
+    from taskflow.api.context import Context
+    from taskflow.relay.status import RelayStatus
+
+BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
+ASK_S: Final = 1.0
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class Metrics(Collector):
+    """The numbers of one API process."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._relay: RelayStatus | None = None
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "taskflow_http_request_seconds",
+            "Requests by route and status; seconds to the last byte handed over",
+            ("method", "route", "status"),
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+        self._registry.register(self)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """`status` 0: the client left before there was an answer."""
+        # A client may send any word for a method; not each may become a label.
+        known = method if method in _METHODS else "other"
+        self._requests.labels(known, route, status).observe(seconds)
+
+    def handler(self) -> HTTPRouteHandler:
+        @get("/metrics")
+        async def metrics() -> Response[bytes]:
+            try:
+                async with asyncio.timeout(ASK_S):
+                    self._relay = await relay_status.read(self._context.store.pool)
+            except AWAY:
+                self._relay = None
+            return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+        return metrics
+
+    def describe(self) -> list[Any]:
+        """Nothing before the first reading: what is collected needs servers."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        context = self._context
+        committer, follower, cache = context.store.committer, context.follower, context.cache
+        yield CounterMetricFamily("taskflow_appends", "Commands stored or answered by the store", committer.appends)
+        yield CounterMetricFamily("taskflow_append_groups", "Transactions of the append path", committer.groups)
+        yield GaugeMetricFamily("taskflow_append_queue", "Commands that wait to be stored", committer.queued)
+        yield GaugeMetricFamily("taskflow_follower_position", "Log followed to here", follower.position)
+        yield GaugeMetricFamily("taskflow_follower_age_seconds", "Since the last look at the log", follower.age_s)
+        yield CounterMetricFamily("taskflow_cache_hits", "Entries that Redis had", cache.hits)
+        yield CounterMetricFamily("taskflow_cache_misses", "Entries that were loaded", cache.misses)
+        lag = GaugeMetricFamily("taskflow_view_lag_events", "Log positions that a view is behind", labels=["view"])
+        for view in VIEWS:
+            lag.add_metric([view], max(0, follower.position - context.freshness.position([view])))
+        yield lag
+        yield GaugeMetricFamily(
+            "taskflow_parked_streams", "Streams that a view could not apply", len(context.freshness.parked)
+        )
+        if self._relay is not None:
+            yield GaugeMetricFamily("taskflow_log_position", "Last position of the log", self._relay.head)
+            yield GaugeMetricFamily("taskflow_relay_lag_events", "Events not in Kafka yet", self._relay.lag_events)
+            yield GaugeMetricFamily("taskflow_relay_lag_seconds", "Age of the oldest of them", self._relay.lag_s)

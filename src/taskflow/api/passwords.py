@@ -1,0 +1,61 @@
+"""Passwords: argon2id in a few threads, and the most common ones refused."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from taskflow.errors import Invalid
+
+if TYPE_CHECKING:
+    from taskflow.settings import Settings
+
+
+def refuse_common(password: str, pointer: str) -> None:
+    """Raises Invalid for one of the most common passwords, whatever its case."""
+    if password.casefold() in _common():
+        raise Invalid(pointer, "common", "this password is among the most common ones; choose another")
+
+
+@cache
+def _common() -> frozenset[str]:
+    return frozenset((resources.files("taskflow.api") / "common_passwords.txt").read_text().split("\n"))
+
+
+def _plain(password: str) -> str:
+    # What looks the same is the same, whichever keyboard it was typed on.
+    return unicodedata.normalize("NFKC", password)
+
+
+class Passwords:
+    """Hashes and checks, a bounded number at a time: each takes tens of megabytes and milliseconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._hasher = PasswordHasher(
+            time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_kib, parallelism=1
+        )
+        # The one place where a thread begins: argon2 lets go of the interpreter while it works.
+        self._threads = ThreadPoolExecutor(settings.argon2_parallel_max, thread_name_prefix="argon2")
+        self._nobody = self._hasher.hash("nobody's password")
+
+    async def hash(self, password: str) -> str:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, _plain(password))
+
+    async def check(self, password: str, password_hash: str | None) -> bool:
+        """Whether the password is the hashed one. Without a hash it takes as long and is false."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._check, _plain(password), password_hash
+        )
+
+    def _check(self, password: str, password_hash: str | None) -> bool:
+        try:
+            return self._hasher.verify(password_hash or self._nobody, password) and password_hash is not None
+        except (VerificationError, InvalidHashError):
+            return False

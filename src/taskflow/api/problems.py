@@ -1,0 +1,138 @@
+"""Errors as RFC 9457 problems: the one table from what is raised to what is answered."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from msgspec import Struct
+from pymongo.errors import PyMongoError
+
+from taskflow import errors
+from taskflow.store.pool import AWAY
+
+log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_S: Final = 1
+"""`Retry-After` of what passes by itself."""
+
+_TITLES: Final = {
+    "validation": "The request is not valid",
+    "unauthenticated": "Who calls is not known",
+    "forbidden": "Not allowed",
+    "not-found": "Not found",
+    "method-not-allowed": "No such method here",
+    "unsupported-media-type": "The body is of another content type",
+    "version-conflict": "The resource has changed",
+    "command-rejected": "A rule forbids this",
+    "idempotency-key-reused": "This id stands for another request",
+    "command-in-progress": "The first copy of this request still runs",
+    "rate-limited": "Too many requests",
+    "projection-behind": "The view is not there yet",
+    "unavailable": "Not available now",
+    "payload-too-large": "The body is too large",
+    "internal": "Something went wrong here",
+}
+
+# The first that fits: subclasses stand before their bases.
+_TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int, str], ...]] = (
+    (errors.NotFound, 404, "not-found"),
+    (errors.Forbidden, 403, "forbidden"),
+    (errors.Rejected, 409, "command-rejected"),
+    (errors.VersionConflict, 412, "version-conflict"),
+    (errors.Invalid, 400, "validation"),
+    (errors.Unauthenticated, 401, "unauthenticated"),
+    (errors.Malformed, 400, "validation"),
+    (errors.UnsupportedMedia, 415, "unsupported-media-type"),
+    (errors.PayloadTooLarge, 413, "payload-too-large"),
+    (errors.KeyReused, 422, "idempotency-key-reused"),
+    (errors.CommandInProgress, 409, "command-in-progress"),
+    (errors.RateLimited, 429, "rate-limited"),
+    (errors.Behind, 503, "projection-behind"),
+    (errors.Unavailable, 503, "unavailable"),
+    (errors.QueueFull, 503, "unavailable"),
+    (errors.EpochChanged, 503, "unavailable"),
+)
+_OF_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "payload-too-large"}
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """An answer that is an error. `more` are the members beside the standard ones."""
+
+    status: int
+    slug: str
+    detail: str
+    headers: Mapping[str, str]
+    more: Mapping[str, Any]
+
+    def body(self, instance: str) -> bytes:
+        """The problem as JSON; `instance` is the path of the request."""
+        return msgspec.json.encode(
+            {
+                "type": f"/problems/{self.slug}",
+                "title": _TITLES[self.slug],
+                "status": self.status,
+                "detail": self.detail,
+                "instance": instance,
+                **self.more,
+            }
+        )
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What to answer when this was raised. Logs what nobody raised on purpose."""
+    for kind, status, slug in _TABLE:
+        if isinstance(error, kind):
+            return Problem(status=status, slug=slug, detail=str(error), headers=_headers(error), more=_more(error))
+    if isinstance(error, PyMongoError | AWAY):
+        log.warning("a server does not answer", extra={"error": repr(error)})
+        return _plain(
+            503, "unavailable", "a server that this needs does not answer; try again shortly", _retry(RETRY_S)
+        )
+    if isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004 - the framework's own refusals
+        slug = _OF_STATUS.get(error.status_code, "validation")
+        allow = error.headers or {} if isinstance(error, MethodNotAllowedException) else {}
+        status = error.status_code if error.status_code in _OF_STATUS else 400
+        return _plain(status, slug, error.detail or _TITLES[slug], {k: v for k, v in allow.items() if k == "Allow"})
+    log.error("unexpected", exc_info=error)
+    return _plain(500, "internal", "it is logged under the request's id", {})
+
+
+def _plain(status: int, slug: str, detail: str, headers: Mapping[str, str]) -> Problem:
+    return Problem(status=status, slug=slug, detail=detail, headers=headers, more={})
+
+
+def _retry(seconds: int) -> dict[str, str]:
+    return {"Retry-After": str(seconds)}
+
+
+def _headers(error: BaseException) -> dict[str, str]:
+    match error:
+        case errors.Unauthenticated():
+            return {"WWW-Authenticate": 'Bearer realm="taskflow"'}
+        case errors.RateLimited(retry_after_s=seconds):
+            return _retry(seconds)
+        case errors.Behind() | errors.Unavailable() | errors.QueueFull() | errors.CommandInProgress():
+            return _retry(RETRY_S)
+        case _:
+            return {}
+
+
+def _more(error: BaseException) -> dict[str, Any]:
+    match error:
+        case errors.Invalid(pointer=pointer, code=code):
+            return {"errors": [{"pointer": pointer, "code": code, "detail": str(error)}]}
+        case errors.Malformed(faults=faults):
+            return {"errors": [fault._asdict() for fault in faults]}
+        case errors.Rejected(code=code):
+            return {"code": code}
+        case errors.VersionConflict(current=current, since=since):
+            return {"current_version": current, "events": since}
+        case _:
+            return {}

@@ -1,0 +1,89 @@
+"""What a route is, and the request as its handler sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Literal
+from uuid import UUID
+
+from litestar import HttpMethod, Request, Response
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+from taskflow.errors import NotFound, Unauthenticated
+
+if TYPE_CHECKING:
+    from taskflow.api.context import Context
+    from taskflow.api.gate import Principal
+
+BASE: Final = "/api/v1"
+
+
+class Call:
+    """One request: what came in, who sent it, and what the process has open."""
+
+    __slots__ = ("context", "request")
+
+    def __init__(self, request: Request[Any, Any, Any], context: Context) -> None:
+        self.request = request
+        self.context = context
+
+    @property
+    def principal(self) -> Principal:
+        """Raises Unauthenticated where nobody is signed in."""
+        principal: Principal | None = self.request.scope["state"]["principal"]
+        if principal is None:
+            raise Unauthenticated("expected an access token in the header Authorization: Bearer …")
+        return principal
+
+    @property
+    def user(self) -> UUID:
+        return self.principal.user_id
+
+    @property
+    def address(self) -> str:
+        """Where the request came from, as far as the proxies in front are believed."""
+        address: str = self.request.scope["state"]["address"]
+        return address
+
+    @property
+    def request_id(self) -> str:
+        request_id: str = self.request.scope["state"]["request_id"]
+        return request_id
+
+    def id(self, parameter: str, what: str) -> UUID:
+        """An id in the path. Raises NotFound for what is no id: nothing is called so."""
+        text = self.request.path_params[parameter]
+        try:
+            return UUID(text)
+        except ValueError:
+            raise NotFound(what, text) from None
+
+
+class Route(Struct, frozen=True):
+    """A method on a path. `body` and `answer` are what the document says, `query` the parameters' names."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    run: Callable[[Call], Awaitable[Response[bytes]]]
+    summary: str
+    body: type[Struct] | None = None
+    answer: type[Struct] | None = None
+    status: int = 200
+    query: tuple[str, ...] = ()
+    signed_in: bool = True
+    """Whether it takes an access token."""
+
+    def handler(self, context: Context) -> HTTPRouteHandler:
+        """The route as Litestar takes it. Access is judged before anything of the request is read."""
+
+        async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
+            call = Call(request, context)
+            if self.signed_in:
+                call.principal  # noqa: B018 - raises where there is none
+                await context.follower.ready()
+            return await self.run(call)
+
+        return HTTPRouteHandler(
+            self.path, http_method=HttpMethod(self.method), name=f"{self.method} {self.path}", status_code=self.status
+        )(handle)

@@ -1,0 +1,155 @@
+"""Access tokens (asymmetric JWTs) and refresh tokens.
+
+An access token is checked by anybody who has the public key; that its session has not ended, the log
+follower knows. A refresh token is not stored: number n of a session is an HMAC of both, so that a
+repeated refresh can be handed the same successor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from msgspec import Struct
+
+from taskflow.errors import Unauthenticated
+from taskflow.ids import new_id
+
+if TYPE_CHECKING:
+    from taskflow.settings import Settings
+
+AUDIENCE: Final = "taskflow"
+VERIFIED_MAX: Final = 20_000
+"""Tokens whose signature was checked and is remembered until they expire."""
+_PREFIX: Final = "tfr_"
+_MAC_BYTES: Final = 32
+_REFRESH_BYTES: Final = 16 + 4 + _MAC_BYTES
+_NOT_VALID: Final = "the access token is not valid; sign in or refresh"
+
+
+class Claims(Struct, frozen=True):
+    user_id: UUID
+    session_id: UUID
+    expires_at: float
+    """Seconds since 1970."""
+
+
+class Tokens:
+    """Makes and checks the tokens of one deployment."""
+
+    def __init__(self, settings: Settings) -> None:
+        key = load_pem_private_key(settings.jwt_private_key.encode(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise AssertionError("the settings refused every other kind of key")
+        self._private = key
+        self._key_id = _thumbprint(key.public_key())
+        self._public: dict[str, Ed25519PublicKey] = {self._key_id: key.public_key()}
+        if settings.jwt_previous_public_key:
+            previous = load_pem_public_key(settings.jwt_previous_public_key.encode())
+            if isinstance(previous, Ed25519PublicKey):
+                self._public[_thumbprint(previous)] = previous
+        self._issuer = settings.public_url
+        self._secret = settings.token_secret_bytes
+        self.ttl_s = settings.access_token_ttl_s
+        self._verified: OrderedDict[str, Claims] = OrderedDict()
+
+    # --- access tokens
+
+    def access(self, user_id: UUID, session_id: UUID) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self._issuer,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "jti": str(new_id()),
+            "iat": now,
+            "exp": now + self.ttl_s,
+        }
+        return jwt.encode(claims, self._private, algorithm="EdDSA", headers={"kid": self._key_id, "typ": "at+jwt"})
+
+    def verify(self, token: str) -> Claims:
+        """Raises Unauthenticated for a token that is not ours, not an access token, or expired."""
+        known = self._verified.get(token)
+        if known is None:
+            known = self._verified[token] = self._decode(token)
+            while len(self._verified) > VERIFIED_MAX:
+                self._verified.popitem(last=False)
+        elif known.expires_at <= time.time():
+            del self._verified[token]
+            raise Unauthenticated("the access token has expired; refresh it")
+        return known
+
+    def _decode(self, token: str) -> Claims:
+        try:
+            head = jwt.get_unverified_header(token)
+            key = self._public.get(str(head.get("kid")))
+            if key is None or head.get("typ") != "at+jwt":
+                raise Unauthenticated(_NOT_VALID)
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=["EdDSA"],
+                audience=AUDIENCE,
+                issuer=self._issuer,
+                options={"require": ["exp", "iat", "sub", "sid", "jti"]},
+            )
+            return Claims(UUID(claims["sub"]), UUID(claims["sid"]), float(claims["exp"]))
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated("the access token has expired; refresh it") from None
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+            raise Unauthenticated(_NOT_VALID) from None
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys, today's first."""
+        return {
+            "keys": [
+                {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": _x(public)}
+                for kid, public in self._public.items()
+            ]
+        }
+
+    # --- refresh tokens
+
+    def refresh(self, session_id: UUID, generation: int) -> str:
+        body = session_id.bytes + generation.to_bytes(4, "big")
+        return _PREFIX + urlsafe_b64encode(body + self._mac(body)).decode().rstrip("=")
+
+    def read_refresh(self, token: str) -> tuple[UUID, int]:
+        """(session, generation). Raises Unauthenticated for what was not made here."""
+        try:
+            text = token.removeprefix(_PREFIX)
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            raw = b""
+        body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+        if len(raw) != _REFRESH_BYTES or not hmac.compare_digest(mac, self._mac(body)):
+            raise Unauthenticated("the refresh token is not valid")
+        return UUID(bytes=body[:16]), int.from_bytes(body[16:], "big")
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._secret, b"taskflow/refresh\x1f" + body, "sha256")
+
+
+def _x(public: Ed25519PublicKey) -> str:
+    raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _thumbprint(public: Ed25519PublicKey) -> str:
+    """RFC 7638: a key's id is a hash of the key."""
+    members = f'{{"crv":"Ed25519","kty":"OKP","x":"{_x(public)}"}}'
+    return urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).decode().rstrip("=")
