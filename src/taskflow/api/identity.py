@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from taskflow.commands.execute import Accepted
     from taskflow.commands.unit import Unit
+    from taskflow.streams.user import UserState
 
 AGENT_MAX: Final = 200
 _WRONG: Final = "wrong address or password"
@@ -89,7 +90,9 @@ async def login(call: Call) -> Response[bytes]:
     await context.limits.may_try(account)
     claim = await committed(context.store, CLAIM, account)
     holder = None if claim is None else claim.user_id
-    user = None if holder is None else await committed(context.store, USER, holder)
+    user: UserState | None = None
+    if holder is not None:
+        user = await committed(context.store, USER, holder)
     password_hash = None if user is None else user.password_hash
     if not await context.passwords.check(body.password, password_hash) or user is None or password_hash is None:
         await context.limits.failed(account)

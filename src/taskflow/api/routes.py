@@ -84,6 +84,7 @@ class Route(Struct, frozen=True):
                 await context.follower.ready()
             return await self.run(call)
 
+        # Every answer says its own status where it is not 200.
         return HTTPRouteHandler(
-            self.path, http_method=HttpMethod(self.method), name=f"{self.method} {self.path}", status_code=self.status
+            self.path, http_method=HttpMethod(self.method), name=f"{self.method} {self.path}", status_code=200
         )(handle)
