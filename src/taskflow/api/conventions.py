@@ -66,7 +66,7 @@ class _Exchange:
     def __init__(self, context: Context, metrics: Metrics, scope: Any, send: Send) -> None:
         self._context = context
         self._metrics = metrics
-        self._scope = scope
+        self._scope: Any = dict(scope)
         self._send = send
         self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self._path: str = scope["path"]
@@ -92,6 +92,7 @@ class _Exchange:
         )
         state["principal"] = None
         if self._method == "HEAD":
+            # The server sees in its own scope what was asked, and leaves the body out.
             self._scope["method"] = "GET"
         try:
             body = await self._body(receive)
@@ -145,8 +146,6 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             message["headers"] = [*message["headers"], *self._every(dict(message["headers"]))]
-        elif self._method == "HEAD" and message["type"] == "http.response.body":
-            message["body"] = b""
         await self._send(message)
 
     def _every(self, present: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:

@@ -136,6 +136,6 @@ def handlers(routes: Sequence[Route]) -> list[HTTPRouteHandler]:
 
     @get("/docs")
     async def docs() -> Response[bytes]:
-        return Response(html, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _PAGE_CSP})
+        return Response(html, media_type="text/html", headers={"Content-Security-Policy": _PAGE_CSP})
 
     return [openapi_json, docs]

@@ -90,16 +90,19 @@ def problem_of(error: BaseException) -> Problem:
     for kind, status, slug in _TABLE:
         if isinstance(error, kind):
             return Problem(status=status, slug=slug, detail=str(error), headers=_headers(error), more=_more(error))
-    if isinstance(error, PyMongoError | AWAY):
+    if isinstance(error, (PyMongoError, *AWAY)):
         log.warning("a server does not answer", extra={"error": repr(error)})
         return _plain(
             503, "unavailable", "a server that this needs does not answer; try again shortly", _retry(RETRY_S)
         )
     if isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004 - the framework's own refusals
         slug = _OF_STATUS.get(error.status_code, "validation")
-        allow = error.headers or {} if isinstance(error, MethodNotAllowedException) else {}
         status = error.status_code if error.status_code in _OF_STATUS else 400
-        return _plain(status, slug, error.detail or _TITLES[slug], {k: v for k, v in allow.items() if k == "Allow"})
+        if isinstance(error, MethodNotAllowedException):
+            allow = (error.headers or {}).get("allow", "")
+            return _plain(status, slug, f"this path takes {allow}", {"Allow": allow})
+        detail = "nothing is served at this path" if slug == "not-found" else error.detail
+        return _plain(status, slug, detail or _TITLES[slug], {})
     log.error("unexpected", exc_info=error)
     return _plain(500, "internal", "it is logged under the request's id", {})
 

@@ -65,6 +65,7 @@ async def _serve(app: Any, listener: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom to believe is a setting of ours: `trusted_proxies`
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=STOP_S,
         http="httptools",
