@@ -132,8 +132,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     projector_states_max: Positive = 50_000
     parked_streams_max: Positive = 100
     """More parked streams than this stop a partition: the fault is not a stream's."""
-    heartbeat_ms: Positive = 1_000
-    heartbeat_stale_ms: Positive = 10_000
+    projector_stale_ms: Positive = 10_000
+    """A view with a partition that was not saved for this long counts as left alone by its projectors."""
     watch_poll_ms: Positive = 20
     """How often checkpoints are read while somebody waits for a position."""
 
@@ -300,7 +300,7 @@ def _contradictions(settings: Settings) -> list[str]:
         ("lease_renew_ms", "lease_ttl_ms", "a lease that is renewed after it ended changes hands for nothing"),
         ("mongodb_pool_min", "mongodb_pool_max", "the pool cannot hold fewer than it keeps"),
         ("relay_backoff_min_ms", "relay_backoff_max_ms", "the pauses grow from the one to the other"),
-        ("heartbeat_ms", "heartbeat_stale_ms", "a worker would be called silent between two heartbeats"),
+        ("projector_silence_ms", "projector_stale_ms", "a projector that reads the log instead would be called gone"),
         ("watermark_interval_ms", "projector_silence_ms", "a projector would call an idle relay dead"),
         ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),
     )

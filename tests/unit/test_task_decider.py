@@ -205,7 +205,7 @@ patches = st.fixed_dictionaries(
         "description": st.none() | st.text(max_size=20),
         "status": st.sampled_from(["todo", "in_progress", "done", "cancelled"]),
         "priority": st.sampled_from(["low", "medium", "high", "urgent"]),
-        "due_at": st.none() | st.datetimes(min_value=datetime(1990, 1, 1), timezones=st.just(UTC)),
+        "due_at": st.none() | st.datetimes(min_value=datetime(1990, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the strategy adds the zone
         "labels": st.none() | st.lists(st.sampled_from("abcxyz"), max_size=5).map(tuple),
         "assignee_id": st.none() | st.sampled_from([OWNER, MEMBER]),
     },

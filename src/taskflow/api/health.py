@@ -112,7 +112,7 @@ class Health:
 
     async def _projections(self) -> None:
         silent = await self._context.freshness.silent_s()
-        stale_s = self._context.settings.heartbeat_stale_ms / 1000
+        stale_s = self._context.settings.projector_stale_ms / 1000
         late = sorted(view for view in VIEWS if silent[view] > stale_s)
         if late:
             raise _Unwell(f"nothing was heard of {', '.join(late)} lately")

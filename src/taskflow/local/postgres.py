@@ -86,7 +86,7 @@ async def prepare(folder: Path, port: int, log: Path, *, durable: bool = True) -
 
 def _elsewhere(folder: Path, installed: Path) -> tuple[Path, Path]:
     """Binaries and data where another user can come: initdb refuses root, and a home directory is closed."""
-    place = Path("/var/tmp") / f"taskflow-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"  # noqa: S108
+    place = Path("/var/tmp") / f"taskflow-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"  # noqa: S108 - the server's user owns it alone
     place.mkdir(mode=0o711, exist_ok=True)
     found = place.lstat()  # anyone may write to the folder above: what lies there must be ours, and ours alone
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:

@@ -1,0 +1,96 @@
+"""Who may import whom: write side, read side and edges do not reach into each other sideways."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import taskflow
+
+PACKAGE = Path(taskflow.__file__).parent
+LEAVES = {"errors", "ids", "settings", "taskflow"}
+"""What everybody may import; `taskflow` itself holds the version alone."""
+
+# A folder, or a module of the top, and what it may import beside the leaves and itself.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "ids": set(),
+    "settings": set(),
+    "secrets": set(),
+    "logs": set(),
+    "streams": set(),
+    "privacy": {"streams"},
+    "store": {"streams", "privacy"},
+    "commands": {"streams", "privacy", "store"},
+    "follower": {"streams", "store"},
+    "kafka": {"store"},
+    "relay": {"store", "kafka"},
+    "cache": set(),
+    "projections": {"streams", "privacy", "store", "kafka", "cache"},
+    "api": {"streams", "privacy", "store", "commands", "follower", "kafka", "relay", "cache", "projections"},
+    "importer": {"streams", "privacy", "store", "commands", "local", "secrets"},
+    "local": {"store", "secrets"},
+    "cli": {"logs", "local", "secrets", "api", "relay", "projections", "importer", "commands", "store"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+# A driver, and the places that may speak to its server. `api/health` asks each whether it is there,
+# `api/problems` names their errors.
+DRIVERS: dict[str, set[str]] = {
+    "asyncpg": {"store", "relay", "privacy", "kafka", "local"},
+    "aiokafka": {"kafka", "relay", "projections", "local", "api/health.py"},
+    "pymongo": {"projections", "local", "api/health.py", "api/problems.py"},
+    "redis": {"cache", "local", "api/health.py"},
+    "litestar": {"api"},
+    "uvicorn": {"api"},
+    "eventsourcing": {"store/library.py"},
+    "psycopg": set(),
+    "jwt": {"api/tokens.py"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where a thing is"
+            module = node.module or ""
+            yield from (f"{module}.{name.name}" for name in node.names) if module == "taskflow" else [module]
+
+
+def room(path: Path) -> str:
+    return path.parts[0] if len(path.parts) > 1 else path.stem
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_a_module_imports_what_its_room_may(path: Path) -> None:
+    own = room(path)
+    allowed = ALLOWED[own] | LEAVES | {own, "__version__"}
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "taskflow" and len(parts) > 1:
+            assert parts[1] in allowed, f"{path} imports {name}; {own} may import {sorted(allowed)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_a_driver_is_met_in_few_places(path: Path) -> None:
+    for name in imports(path):
+        places = DRIVERS.get(name.split(".")[0])
+        if places is not None:
+            assert {room(path), str(path)} & places, f"{path} imports {name}, which is for {sorted(places)}"
+
+
+def test_streams_and_deciders_do_no_io() -> None:
+    for path in modules():
+        if room(path) == "streams" or str(path) in {"projections/batch.py", "projections/messages.py"}:
+            roots = {name.split(".")[0] for name in imports(path)}
+            assert not roots & {"asyncio", "os", "time", "random", "socket", "pathlib", "secrets"}, path
