@@ -61,15 +61,23 @@ def look(api: str, report: Report) -> list[str]:
     password = report.who.password or "the password shown when the account was made"
     credentials = f'{{"email": "{report.who.email}", "password": "{password}"}}'
     authorised = 'curl -s -H "Authorization: Bearer $TOKEN"'
+    signed_in = _piped(
+        f"curl -s {api}/api/v1/auth/login -H 'Content-Type: application/json' -d '{credentials}'", "access_token"
+    )
+    first = _piped(f"{authorised} '{api}/api/v1/tasks?project={report.project_id}&limit=1'", "items", 0, "id")
     return [
         "Sign in:",
-        f"  TOKEN=$(curl -s {api}/api/v1/auth/login -H 'Content-Type: application/json' -d '{credentials}' |"
-        " python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')",
+        f"  TOKEN={signed_in}",
         "The board, the tasks last changed, the whole history of one, and how it began:",
         f"  {authorised} {api}/api/v1/projects/{report.project_id}/board",
         f"  {authorised} '{api}/api/v1/tasks?project={report.project_id}&sort=-updated_at&limit=5'",
-        f"  TASK=$({authorised} '{api}/api/v1/tasks?project={report.project_id}&limit=1' |"
-        ' python3 -c \'import json, sys; print(json.load(sys.stdin)["items"][0]["id"])\')',
+        f"  TASK={first}",
         f"  {authorised} {api}/api/v1/tasks/$TASK/events",
-        f"  {authorised} '{api}/api/v1/tasks/'$TASK'?version=1'",
+        f"  {authorised} {api}/api/v1/tasks/$TASK?version=1",
     ]
+
+
+def _piped(call: str, *path: str | int) -> str:
+    """A call in a subshell, with one value picked out of its answer."""
+    picked = "".join(f"[{step!r}]" for step in path).replace("'", '"')
+    return f"$({call} | python3 -c 'import json, sys; print(json.load(sys.stdin){picked})')"

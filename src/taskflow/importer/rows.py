@@ -77,9 +77,11 @@ class Source:
             raise BadFile(f"{path}: {error.strerror}") from None
         self._path = path
         self.size = max(1, path.stat().st_size)
+        # Held here: a wrapper that nobody holds closes what it wraps.
+        self._file = _text(self._raw)
         self._taken: list[str] = []
         self._overlong = False
-        self._records = csv.reader(self._lines(_text(self._raw)), delimiter=mapping.delimiter, strict=True)
+        self._records = csv.reader(self._lines(self._file), delimiter=mapping.delimiter, strict=True)
         self.header = self._header()
         self._read = reader(mapping, self.header)
 
@@ -87,6 +89,7 @@ class Source:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._file.close()
         self._raw.close()
 
     @property
