@@ -49,13 +49,16 @@ class EditProfile(Command, frozen=True):
 
 
 class Registration(Struct, frozen=True, kw_only=True):
-    """What a registration needs beside its body: made at the edge, so that deciding stays pure."""
+    """What a registration needs beside its body: made at the edge, so that deciding stays pure.
+
+    Without a `session` nobody is signed in: an account made at the machine.
+    """
 
     user_id: UUID
     claim_id: UUID
     inbox_id: UUID
     password_hash: str
-    session: NewSession
+    session: NewSession | None = None
 
 
 # --- decide --------------------------------------------------------------------------------------
@@ -80,7 +83,7 @@ def edit(user: UserState, command: EditProfile) -> list[Event]:
 
 
 async def register_user(unit: Unit, registration: Registration, command: RegisterUser) -> Target:
-    """Claims the address, makes the person with their key, their Inbox and a first session, in one append."""
+    """Claims the address, makes the person with their key, their Inbox and any first session, in one append."""
     user_id = registration.user_id
     claim = await unit.read(CLAIM, registration.claim_id)
     if claim is not None and claim.user_id is not None:
@@ -107,8 +110,9 @@ async def register_user(unit: Unit, registration: Registration, command: Registe
         ProjectCreated(name="Inbox", owner_id=user_id, workflow=DEFAULT_WORKFLOW, inbox=True),
         actor=user_id,
     )
-    await unit.read(SESSION, registration.session.session_id)
-    unit.append(SESSION, registration.session.session_id, *start(user_id, registration.session), actor=user_id)
+    if registration.session is not None:
+        await unit.read(SESSION, registration.session.session_id)
+        unit.append(SESSION, registration.session.session_id, *start(user_id, registration.session), actor=user_id)
     return Target(USER, user_id)
 
 

@@ -35,6 +35,10 @@ select r.fingerprint, r.outcome, r.stream_id, r.version, r.position, r.events, r
 from (select) as one left join receipts r on r.caller = $1 and r.command_id = $2
 """
 
+_RECEIPTS: Final = """
+select command_id, fingerprint, stream_id from receipts where caller = $1 and command_id = any($2::uuid[])
+"""
+
 
 class Standing(Struct, frozen=True):
     """Whether a decision still stands, and whether its command was accepted before."""
@@ -78,6 +82,14 @@ class EventStore(Struct, frozen=True, eq=False):
             own=False,
         )
         return Standing(receipt, row["moved"])
+
+    async def accepted(self, caller: UUID, command_ids: Iterable[UUID]) -> dict[UUID, tuple[bytes, UUID]]:
+        """Which of a caller's commands were accepted before: (fingerprint, result stream) by command id.
+
+        One round trip for many; what is not in it may be accepted at any moment.
+        """
+        rows = await self.pool.fetch(_RECEIPTS, caller, list(command_ids))
+        return {UUID(int=row[0].int): (row[1], UUID(int=row[2].int)) for row in rows}
 
     async def kind_of(self, stream_id: UUID) -> Kind[Any] | None:
         """The kind of a stream; None where there is no such stream."""

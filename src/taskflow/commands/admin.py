@@ -1,0 +1,45 @@
+"""What is done at the machine: `taskflow admin grant` makes the first admin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from taskflow.commands.execute import Executor, Request, Target
+from taskflow.commands.user import set_roles
+from taskflow.errors import Rejected
+from taskflow.ids import new_id
+from taskflow.local.addresses import with_local_urls
+from taskflow.secrets import with_secrets
+from taskflow.store.append import NOBODY, Outcome
+from taskflow.store.eventstore import open_event_store
+from taskflow.streams import CLAIM, USER
+from taskflow.streams.claim import claim_id
+
+if TYPE_CHECKING:
+    from taskflow.commands.unit import Unit
+    from taskflow.settings import Settings
+    from taskflow.streams.user import SystemRole
+
+
+async def grant(settings: Settings, email: str, role: SystemRole) -> None:
+    """Adds a system role to those of whoever holds an address, and says so.
+
+    Raises Rejected where nobody holds it.
+    """
+    settings = with_local_urls(with_secrets(settings), ["postgres_url"])
+    claim = claim_id(settings.claim_secret_bytes, email)
+
+    async def add(unit: Unit) -> Target:
+        claimed = await unit.read(CLAIM, claim)
+        if claimed is None or claimed.user_id is None:
+            raise Rejected("no-such-address", f"nobody is registered as {email}; register first, then grant {role}")
+        user = await unit.get(USER, claimed.user_id)
+        return await set_roles(unit, user.id, (*user.roles, role))
+
+    async with open_event_store(settings, "taskflow admin") as store:
+        accepted = await Executor(store, settings).execute(
+            Request(caller=NOBODY, command_id=new_id(), fingerprint=b"grant", at=datetime.now(UTC)), add
+        )
+    done = "now has" if accepted.receipt.outcome is Outcome.APPLIED else "already had"
+    print(f"{email} {done} the role {role}; theirs are {', '.join(accepted.state.roles)}")

@@ -1,0 +1,6 @@
+"""Another system's log, as commands: each row is one, and run again it is the same one.
+
+file ─▶ rows ─▶ run: receipts, people, then the rows of each ticket in order ─▶ commands/imports
+mapping  what the columns become          account  who imports
+process  `taskflow import`                demo     `taskflow demo`, on examples/
+"""

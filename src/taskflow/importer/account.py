@@ -1,0 +1,70 @@
+"""Who imports: a registered person, or the mapping's owner, for whom an account is made."""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from msgspec import Struct
+
+from taskflow.commands.execute import Request
+from taskflow.commands.user import RegisterUser, Registration, register_user
+from taskflow.errors import Rejected
+from taskflow.ids import new_id
+from taskflow.store.append import NOBODY
+from taskflow.streams import CLAIM
+from taskflow.streams.claim import claim_id
+
+if TYPE_CHECKING:
+    from taskflow.commands.execute import Executor, Target
+    from taskflow.commands.unit import Unit
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+
+PASSWORD_BYTES: Final = 18
+
+
+class Importer(Struct, frozen=True):
+    """Who imports. `password` is there only where the account was made just now, and nowhere else."""
+
+    user_id: UUID
+    email: str
+    password: str | None = None
+
+
+async def importer(
+    store: EventStore, executor: Executor, settings: Settings, *, owner: str, user: str | None, register: bool
+) -> Importer:
+    """The person registered as `user`, else as `owner`, else, to `register`, a new account for the owner.
+
+    Raises Rejected where nobody is registered.
+    """
+    email = user or owner
+    claim = claim_id(settings.claim_secret_bytes, email)
+    known = (await store.folds.load(CLAIM, claim)).state
+    if known is not None and known.user_id is not None:
+        return Importer(known.user_id, email)
+    if user is not None or not register:
+        raise Rejected("no-such-address", f"nobody is registered as {email}; --as names who imports")
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    registration = Registration(
+        user_id=new_id(), claim_id=claim, inbox_id=new_id(), password_hash=password_hash(settings, password)
+    )
+    command = RegisterUser(email=email, password=password, name=email.partition("@")[0])
+
+    async def make(unit: Unit) -> Target:
+        return await register_user(unit, registration, command)
+
+    request = Request(caller=NOBODY, command_id=new_id(), fingerprint=b"import", at=datetime.now(UTC))
+    await executor.execute(request, make)
+    return Importer(registration.user_id, email, password)
+
+
+def password_hash(settings: Settings, password: str) -> str:
+    """As a registration through the API makes it: argon2id of the normalised password."""
+    hasher = PasswordHasher(time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_kib, parallelism=1)
+    return hasher.hash(unicodedata.normalize("NFKC", password))

@@ -1,0 +1,166 @@
+"""`taskflow import`: a file, a mapping, a progress bar, and what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from taskflow.commands.execute import Executor
+from taskflow.errors import Rejected
+from taskflow.importer.account import Importer, importer
+from taskflow.importer.mapping import read_mapping
+from taskflow.importer.project import usable
+from taskflow.importer.rejects import Rejects
+from taskflow.importer.rows import BadFile, Source
+from taskflow.importer.run import Counts, Import
+from taskflow.local.addresses import with_local_urls
+from taskflow.secrets import with_secrets
+from taskflow.store.eventstore import open_event_store
+
+if TYPE_CHECKING:
+    from taskflow.settings import Settings
+
+INTERRUPTED: Final = 130
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What an import did. `project_id` is None where no row could be read."""
+
+    counts: Counts
+    who: Importer
+    project_id: UUID | None
+    position: int
+    seconds: float
+    rejects: Path
+    whole: bool
+
+
+async def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Exits 0, and 1 where rows were rejected or the import ended before the file."""
+    settings = with_local_urls(with_secrets(settings), ["postgres_url"])
+    rejects = arguments.rejects or arguments.file.with_name(f"{arguments.file.name}.rejects.csv")
+    report = await import_file(
+        settings, arguments.file, arguments.mapping, project=arguments.project, user=arguments.user, rejects=rejects
+    )
+    for line in told(report):
+        print(line)
+    if not report.whole:
+        return INTERRUPTED
+    return 1 if report.counts.rejected else 0
+
+
+async def import_file(
+    settings: Settings, file: Path, mapping_file: Path, *, project: str | None, user: str | None, rejects: Path
+) -> Report:
+    """Imports a file into the project with that id, or into the mapping's own.
+
+    What is wrong with the mapping, the header, the person or the project is raised before anything is
+    written. A cancelled import reports what it did until then.
+    """
+    mapping = read_mapping(mapping_file)
+    project_id = _project_id(project)
+    _apart(rejects, file, mapping_file)
+    with Source(file, mapping) as source, _bar() as bar:
+        shown = bar.add_task(file.name, total=source.size)
+        async with open_event_store(settings, "taskflow import") as store:
+            executor = Executor(store, settings)
+            who = await importer(
+                store, executor, settings, owner=mapping.project.owner, user=user, register=project_id is None
+            )
+            if project_id is not None:
+                await usable(store, mapping, project_id, who.user_id)
+            with Rejects(rejects, source.header) as rejected:
+                work = Import(
+                    store,
+                    executor,
+                    settings,
+                    mapping,
+                    user_id=who.user_id,
+                    project_id=project_id,
+                    reject=rejected.write,
+                    step=lambda: bar.update(shown, completed=source.bytes_read),
+                )
+                began = time.monotonic()
+                whole = True
+                try:
+                    await work.run(source.rows())
+                except asyncio.CancelledError:
+                    whole = False
+                except BaseException:
+                    _tell_password(who)
+                    raise
+    return Report(
+        counts=work.counts,
+        who=who,
+        project_id=work.project_id,
+        position=work.position,
+        seconds=time.monotonic() - began,
+        rejects=rejects,
+        whole=whole,
+    )
+
+
+def _apart(rejects: Path, *files: Path) -> None:
+    if rejects.resolve() in {file.resolve() for file in files}:
+        raise BadFile(f"rejects {rejects}: expected a file of its own")
+
+
+def told(report: Report) -> list[str]:
+    """The report for a person."""
+    counts = report.counts
+    did = (
+        f"{counts.applied} applied, {counts.already_there} already there, {counts.unchanged} unchanged, "
+        f"{counts.rejected} rejected"
+    )
+    speed = counts.rows / max(report.seconds, 0.001)
+    lines = [
+        f"{counts.rows} rows in {report.seconds:.1f} s ({speed:,.0f} rows/s): {did}",
+        f"{counts.tasks} new tasks, {counts.people} new people",
+    ]
+    if report.project_id is not None:
+        lines.append(f"project {report.project_id}, imported by {report.who.email}")
+    if report.who.password is not None:
+        lines.append(_password(report.who))
+    if counts.rejected:
+        lines.append(f"rejected rows, with lines and reasons: {report.rejects}")
+    if not report.whole:
+        lines.append("interrupted: run it again, and it goes on where it stopped")
+    return lines
+
+
+def _project_id(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        raise Rejected("no-such-project", f"--project: expected a project's id, a UUID, found {text!r}") from None
+
+
+def _password(who: Importer) -> str:
+    return f"made the account {who.email} with the password {who.password} (shown this once)"
+
+
+def _tell_password(who: Importer) -> None:
+    # The account is there although the import failed, and nobody will ever know its password again.
+    if who.password is not None:
+        print(_password(who), file=sys.stderr)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )

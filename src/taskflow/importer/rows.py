@@ -1,0 +1,278 @@
+"""A file's rows, one at a time: what can be read becomes a Row, the rest a Bad row with its reason.
+
+file ─▶ lines (plain or gzip, UTF-8) ─▶ records (CSV) ─▶ Row: times, statuses, labels as the mapping says
+                                                     └─▶ Bad: line number and reason
+The file is never in memory whole: a line, a field and a text each have a bound.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Self, TextIO
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from taskflow.commands.fields import LABEL_MAX, LABELS_MAX, NAME_MAX, TITLE_MAX
+from taskflow.errors import TaskflowError
+from taskflow.importer.mapping import BadMapping, Mapping, Time, literals, slots
+from taskflow.streams.task import Priority
+
+LINE_CHARS_MAX: Final = 1_000_000
+EXTERNAL_ID_MAX: Final = 200
+SOURCE_VALUE_MAX: Final = 2_000
+_GZIP: Final = b"\x1f\x8b"
+_SHOWN_MAX: Final = 60
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class BadFile(TaskflowError):
+    """The file cannot be read, or read on: the message says where and why."""
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """A row as the mapping reads it. `content` holds the mapped columns: rows are the same where it is,
+    whatever columns stand beside them and in which order."""
+
+    line: int
+    fields: tuple[str, ...]
+    content: bytes
+    external_id: str
+    at: datetime
+    title: str
+    status: str
+    priority: Priority | None
+    labels: tuple[str, ...]
+    person: tuple[str, ...] | None
+    person_name: str
+    source: dict[str, str] | None
+
+
+class Bad(Struct, frozen=True, kw_only=True):
+    """A row that cannot become a command. `line` counts from 1, the header included."""
+
+    line: int
+    reason: str
+    fields: tuple[str, ...]
+
+
+class RowFault(Exception):
+    """One row is unusable; the message is the reason."""
+
+
+class Source:
+    """An open file and its header. Use as a context manager, then iterate `rows`."""
+
+    def __init__(self, path: Path, mapping: Mapping) -> None:
+        try:
+            self._raw = path.open("rb")
+        except OSError as error:
+            raise BadFile(f"{path}: {error.strerror}") from None
+        self._path = path
+        self.size = max(1, path.stat().st_size)
+        # Held here: a wrapper that nobody holds closes what it wraps.
+        self._file = _text(self._raw)
+        self._taken: list[str] = []
+        self._overlong = False
+        self._records = csv.reader(self._lines(self._file), delimiter=mapping.delimiter, strict=True)
+        self.header = self._header()
+        self._read = reader(mapping, self.header)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._raw.close()
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the file, as it lies on the disk, has been read."""
+        return self._raw.tell()
+
+    def rows(self) -> Iterator[Row | Bad]:
+        """Raises BadFile where the file ends in the middle of its compression."""
+        while True:
+            line = self._records.line_num + 1
+            self._taken.clear()
+            self._overlong = False
+            fields: list[str] = []
+            try:
+                fields = next(self._records)
+                if self._overlong:
+                    raise RowFault(f"expected at most {LINE_CHARS_MAX} characters a line")
+                if fields:  # an empty line is no row
+                    yield self._read(line, fields)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Bad(line=line, reason=f"no CSV: {error}", fields=("".join(self._taken).rstrip("\r\n"),))
+            except RowFault as fault:
+                yield Bad(line=line, reason=str(fault), fields=tuple(fields))
+            except (EOFError, OSError, zlib.error) as error:
+                raise BadFile(f"{self._path}: cannot be read past line {line - 1}: {error}") from None
+
+    def _header(self) -> tuple[str, ...]:
+        try:
+            header = tuple(next(self._records, ()))
+        except (csv.Error, EOFError, OSError, zlib.error) as error:
+            raise BadFile(f"{self._path}: {error}") from None
+        if not any(header):
+            raise BadFile(f"{self._path}: expected a header with the columns' names, found nothing")
+        return header
+
+    def _lines(self, file: TextIO) -> Iterator[str]:
+        """Physical lines; an overlong one is cut, and what was cut off is passed over."""
+        while line := file.readline(LINE_CHARS_MAX):
+            rest = line if len(line) == LINE_CHARS_MAX else ""
+            while rest and not rest.endswith("\n"):
+                self._overlong = True
+                rest = file.readline(LINE_CHARS_MAX)
+            self._taken.append(line)
+            yield line
+
+
+def _text(raw: io.BufferedReader) -> TextIO:
+    # Bytes that are no UTF-8 reach their row as surrogates, so that one bad row is not the file's end.
+    binary = gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == _GZIP else raw
+    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def reader(mapping: Mapping, header: Sequence[str]) -> Callable[[int, Sequence[str]], Row]:
+    """From a record to its Row, for files with this header; the result raises RowFault.
+
+    Raises BadMapping where the header lacks a column, or has one twice.
+    """
+    faults = [f"no column {name!r}" for name in mapping.columns if name not in header]
+    faults += [f"more than one column {name!r}" for name in mapping.columns if header.count(name) > 1]
+    if faults:
+        raise BadMapping(f"the file has {'; '.join(faults)}; its columns are {', '.join(map(repr, header))}")
+    index = {name: header.index(name) for name in mapping.columns}
+    width = len(header)
+    content_at = [index[name] for name in sorted(index)]
+    external_id_at, time_at = index[mapping.external_id], index[mapping.time.column]
+    parse_time = _time_parser(mapping.time)
+    title = _template(mapping.title, index)
+    status_at = [index[name] for name in mapping.status.columns]
+    statuses = {match: status.key for status in mapping.status.values for match in status.matches}
+    priority_at = None if mapping.priority is None else index[mapping.priority.column]
+    priorities = {} if mapping.priority is None else mapping.priority.values
+    labels_at = [(index[label.column], label.prefix) for label in mapping.labels]
+    person_at = [] if mapping.assignee is None else [index[name] for name in mapping.assignee.columns]
+    person_name = _template("" if mapping.assignee is None else mapping.assignee.name, index)
+    source_at = [(index[name], name) for name in mapping.source]
+    encode = msgspec.json.Encoder().encode
+
+    def read(line: int, fields: Sequence[str]) -> Row:
+        if len(fields) != width:
+            raise RowFault(f"expected {width} fields, found {len(fields)}")
+        content = _encoded(encode, [fields[at] for at in content_at])
+        external_id = fields[external_id_at].strip()
+        if not external_id:
+            raise RowFault(f"column {mapping.external_id!r} is empty")
+        joined = "/".join([fields[at].strip() for at in status_at])
+        status = statuses.get(joined)
+        if status is None:
+            raise RowFault(f"the mapping has no status for {_shown(joined)}")
+        labels = tuple(dict.fromkeys([prefix + value for at, prefix in labels_at if (value := fields[at].strip())]))
+        person = tuple([fields[at].strip() for at in person_at])
+        name = person_name(fields) if any(person) else ""
+        row = Row(
+            line=line,
+            fields=tuple(fields),
+            content=content,
+            external_id=external_id,
+            at=parse_time(fields[time_at].strip()),
+            title=title(fields),
+            status=status,
+            priority=None if priority_at is None else _priority(priorities, fields[priority_at].strip()),
+            labels=labels,
+            person=person if any(person) else None,
+            person_name=name,
+            source={column: value for at, column in source_at if (value := fields[at].strip())} or None,
+        )
+        _bounded(row)
+        return row
+
+    return read
+
+
+def _encoded(encode: Callable[[Sequence[str]], bytes], fields: Sequence[str]) -> bytes:
+    try:
+        content = encode(fields)
+    except UnicodeEncodeError:
+        raise RowFault("expected UTF-8, found other bytes") from None
+    if b"\\u0000" in content and any("\0" in field for field in fields):
+        raise RowFault("found a NUL character")
+    return content
+
+
+def _priority(priorities: dict[str, Priority], value: str) -> Priority | None:
+    if not value:
+        return None
+    if value not in priorities:
+        raise RowFault(f"the mapping has no priority for {_shown(value)}")
+    return priorities[value]
+
+
+def _bounded(row: Row) -> None:
+    _at_most("the external id", row.external_id, EXTERNAL_ID_MAX)
+    _at_most("the title", row.title, TITLE_MAX)
+    _at_most("the person's name", row.person_name, NAME_MAX)
+    if len(row.labels) > LABELS_MAX:
+        raise RowFault(f"expected at most {LABELS_MAX} labels, found {len(row.labels)}")
+    for label in row.labels:
+        _at_most("a label", label, LABEL_MAX)
+    for column, value in (row.source or {}).items():
+        _at_most(f"column {column!r}", value, SOURCE_VALUE_MAX)
+    if not row.title:
+        raise RowFault("the title is empty")
+    if row.person is not None and not row.person_name:
+        raise RowFault("the person's name is empty")
+
+
+def _at_most(what: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise RowFault(f"{what} is too long: expected at most {most} characters, found {len(text)}")
+
+
+def _time_parser(time: Time) -> Callable[[str], datetime]:
+    zone = None if time.zone is None else ZoneInfo(time.zone)
+    expected = "a time as ISO 8601" if time.format is None else f"a time as {time.format}"
+
+    def parse(text: str) -> datetime:
+        try:
+            at = datetime.fromisoformat(text) if time.format is None else datetime.strptime(text, time.format)  # noqa: DTZ007 - the zone is judged below
+            if at.tzinfo is None:
+                if zone is None:
+                    raise RowFault(f"expected a time with an offset, found {_shown(text)} (or set time.zone)")
+                at = at.replace(tzinfo=zone)
+            at = at.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise RowFault(f"expected {expected}, found {_shown(text)}") from None
+        if at < _FIRST:  # ids are laid out by the milliseconds since then
+            raise RowFault(f"expected a time since 1970, found {_shown(text)}")
+        return at
+
+    return parse
+
+
+def _template(template: str, index: dict[str, int]) -> Callable[[Sequence[str]], str]:
+    pieces = literals(template)
+    first, more = pieces[0], list(zip([index[name] for name in slots(template)], pieces[1:], strict=True))
+
+    def fill(fields: Sequence[str]) -> str:
+        return (first + "".join([fields[at].strip() + text for at, text in more])).strip()
+
+    return fill
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…")

@@ -1,0 +1,344 @@
+"""The engine of an import: many tickets at once, the rows of one in order, each row one command.
+
+chunk of rows ─▶ receipts: what was accepted before is passed over, in one look a chunk
+              ─▶ people that are new in it
+              ─▶ lanes: one a ticket, its rows one after the other; at most `import_inflight_max` rows
+
+Every id is derived: that of a row's command from the project, the ticket, what the row says and the
+how-manieth it is of those that say the same at the same time. So run again, by whomever, from the
+start or after a kill, a row is the command that it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct, field
+
+from taskflow.commands.execute import Accepted, Executor, Handler, Request
+from taskflow.commands.imports import (
+    ImportPerson,
+    ImportProject,
+    ImportRow,
+    import_person,
+    import_project,
+    import_row,
+)
+from taskflow.errors import KeyReused, QueueFull, Rejected, Unavailable
+from taskflow.ids import derived_id
+from taskflow.importer.project import usable
+from taskflow.importer.rows import Bad, Row
+from taskflow.store.append import Outcome
+from taskflow.store.pool import AWAY
+
+if TYPE_CHECKING:
+    from taskflow.importer.mapping import Mapping
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+CHUNK_ROWS: Final = 512
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Counts(Struct):
+    """What became of the rows; and, of what was made, the tasks and the people."""
+
+    applied: int = 0
+    already_there: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    tasks: int = 0
+    people: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.applied + self.already_there + self.unchanged + self.rejected
+
+
+class Ticket(Struct):
+    """A ticket of this run. `task_id` is None until one of its rows has made the task."""
+
+    command_id: UUID
+    task_id: UUID | None
+    created_by: bytes
+    """The fingerprint of the row that made the task, where it was made before this run."""
+    at: datetime
+    seen: list[bytes] = field(default_factory=list)
+    """The fingerprints of its rows at the time `at`."""
+    waiting: deque[Work] = field(default_factory=deque)
+
+    def occurrence(self, row: Row, fingerprint: bytes) -> int:
+        """How many of the ticket's rows said the same before this one. Only rows of one time can."""
+        if row.at > self.at:
+            self.at = row.at
+            self.seen.clear()
+        count = self.seen.count(fingerprint)
+        if row.at == self.at:
+            self.seen.append(fingerprint)
+        return count
+
+
+class Work(Struct):
+    """A row on its way."""
+
+    row: Row
+    ticket: Ticket
+    fingerprint: bytes
+    occurrence: int
+    command_id: UUID
+
+
+class Import:
+    """One run over a file. `reject(line, reason, fields)` is told of each refused row, `step()` of each chunk."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        executor: Executor,
+        settings: Settings,
+        mapping: Mapping,
+        *,
+        user_id: UUID,
+        project_id: UUID | None,
+        reject: Callable[[int, str, tuple[str, ...]], None],
+        step: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._settings = settings
+        self._secret = settings.claim_secret_bytes
+        self._mapping = mapping
+        self._prefixes = tuple(label.prefix for label in mapping.labels)
+        self._user_id = user_id
+        self.project_id = project_id
+        """None until the first row that can be read has made the mapping's own project, or found it."""
+        self._reject_row = reject
+        self._step = step
+        self._tickets: dict[str, Ticket] = {}
+        self._people: dict[tuple[str, ...], UUID] = {}
+        self._room = asyncio.Semaphore(settings.import_inflight_max)
+        self._away_since: float | None = None
+        self.counts = Counts()
+        self.position = 0
+        """Of the last event that this run appended, or met again."""
+
+    async def run(self, rows: Iterator[Row | Bad]) -> None:
+        """Takes every row to its end. Raises what ends an import: a lost role, a store that stays away."""
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                while chunk := list(islice(rows, CHUNK_ROWS)):
+                    for work in await self._prepared(chunk):
+                        await self._room.acquire()
+                        self._dispatch(work, lanes)
+                    self._step()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        self._step()
+
+    # --- a chunk
+
+    async def _prepared(self, chunk: list[Row | Bad]) -> list[Work]:
+        """The rows of a chunk that are not in the store yet, in order; the people in them are."""
+        for bad in chunk:
+            if isinstance(bad, Bad):
+                self._reject(bad, bad.reason)
+        rows = [row for row in chunk if isinstance(row, Row)]
+        if not rows:
+            return []
+        project_id = self.project_id or await self._project(rows[0])
+        scope, caller = self._scope(project_id)
+        fingerprints = [hmac.digest(self._secret, row.content, "sha256") for row in rows]
+        await self._look_up_tickets(rows, scope, caller)
+        works = []
+        for row, fingerprint in zip(rows, fingerprints, strict=True):
+            ticket = self._tickets[row.external_id]
+            count = ticket.occurrence(row, fingerprint)
+            command_id = derived_id(self._secret, *scope, "row", row.external_id, fingerprint.hex(), str(count))
+            works.append(Work(row, ticket, fingerprint, count, command_id))
+        known = await self._answered(lambda: self._store.accepted(caller, [work.command_id for work in works]))
+        new = [work for work in works if work.command_id not in known and not _made_its_task(work)]
+        self.counts.already_there += len(works) - len(new)
+        await self._meet_people([work.row for work in new], scope, caller)
+        return new
+
+    async def _look_up_tickets(self, rows: list[Row], scope: tuple[str, ...], caller: UUID) -> None:
+        """Tasks that earlier runs made, under whichever row came first then."""
+        met = {row.external_id: row for row in rows if row.external_id not in self._tickets}
+        ids = {external_id: derived_id(self._secret, *scope, "task", external_id) for external_id in met}
+        known = await self._answered(lambda: self._store.accepted(caller, ids.values())) if ids else {}
+        for external_id, command_id in ids.items():
+            fingerprint, task_id = known.get(command_id, (b"", None))
+            self._tickets[external_id] = Ticket(command_id, task_id, fingerprint, met[external_id].at)
+
+    async def _meet_people(self, rows: list[Row], scope: tuple[str, ...], caller: UUID) -> None:
+        met: dict[tuple[str, ...], Row] = {}
+        for row in rows:
+            if row.person is not None and row.person not in self._people:
+                met.setdefault(row.person, row)
+        if not met:
+            return
+        ids = {key: derived_id(self._secret, *scope, "person", _encode(key).decode()) for key in met}
+        known = await self._answered(lambda: self._store.accepted(caller, ids.values()))
+        for key, command_id in ids.items():
+            if command_id in known:
+                self._people[key] = known[command_id][1]
+        await asyncio.gather(
+            *[self._meet(key, row, ids[key], scope, caller) for key, row in met.items() if key not in self._people]
+        )
+
+    async def _meet(
+        self, key: tuple[str, ...], row: Row, command_id: UUID, scope: tuple[str, ...], caller: UUID
+    ) -> None:
+        user_id = derived_id(self._secret, *scope, "user", _encode(key).decode(), at=row.at)
+        command = ImportPerson(project_id=UUID(scope[1]), name=row.person_name, at=row.at)
+        handler = partial(import_person, user_id=user_id, command=command)
+        accepted, ours = await self._execute(caller, command_id, command_id.bytes, handler)
+        self._people[key] = accepted.receipt.stream_id
+        self.counts.people += ours
+
+    async def _project(self, first: Row) -> UUID:
+        """The mapping's own project: made as old as the first row, or found, whoever made it."""
+        key = self._mapping.project.key
+        caller = derived_id(self._secret, "import", key)
+        command_id = derived_id(self._secret, "import", key, "project")
+        known = await self._answered(lambda: self._store.accepted(caller, [command_id]))
+        if command_id in known:
+            self.project_id = known[command_id][1]
+        else:
+            command = ImportProject(
+                name=self._mapping.project.name,
+                description=self._mapping.project.description,
+                workflow=self._mapping.workflow,
+                at=min(first.at, datetime.now(UTC)),
+            )
+            project_id = derived_id(self._secret, "import", key, "stream", at=command.at)
+            handler = partial(import_project, project_id=project_id, command=command)
+            accepted, _ = await self._execute(caller, command_id, command_id.bytes, handler)
+            self.project_id = accepted.receipt.stream_id
+        await usable(self._store, self._mapping, self.project_id, self._user_id)
+        return self.project_id
+
+    def _scope(self, project_id: UUID) -> tuple[tuple[str, ...], UUID]:
+        """What the ids within a project are derived from, and the caller of its receipts: whoever imports
+        the same file into it again meets the same ones."""
+        scope = ("import", str(project_id))
+        return scope, derived_id(self._secret, *scope)
+
+    # --- a ticket
+
+    def _dispatch(self, work: Work, lanes: asyncio.TaskGroup) -> None:
+        work.ticket.waiting.append(work)
+        if len(work.ticket.waiting) == 1:
+            lanes.create_task(self._lane(work.ticket))
+
+    async def _lane(self, ticket: Ticket) -> None:
+        """A ticket's rows, each after the one before it was stored: its history is a sequence."""
+        while ticket.waiting:
+            await self._store_row(ticket, ticket.waiting[0])
+            ticket.waiting.popleft()
+            self._room.release()
+
+    async def _store_row(self, ticket: Ticket, work: Work) -> None:
+        row = work.row
+        project_id = self.project_id
+        if project_id is None:
+            raise AssertionError("rows are dispatched once their project is known")
+        scope, caller = self._scope(project_id)
+        first = ticket.task_id is None
+        task_id = ticket.task_id or derived_id(self._secret, *scope, "stream", row.external_id, at=row.at)
+        command = ImportRow(
+            project_id=project_id,
+            external_id=row.external_id,
+            at=row.at,
+            title=row.title,
+            status=row.status,
+            priority=row.priority,
+            labels=row.labels,
+            prefixes=self._prefixes,
+            assignee_id=None if row.person is None else self._people[row.person],
+            source=row.source,
+        )
+        handler = partial(import_row, task_id=task_id, row=command)
+        command_id = ticket.command_id if first else work.command_id
+        try:
+            accepted, ours = await self._execute(caller, command_id, work.fingerprint, handler)
+        except Rejected as refusal:
+            if refusal.code == "project-archived":
+                raise
+            self._reject(row, str(refusal))
+            return
+        except KeyReused:
+            self._reject(row, "another import made this ticket's task just now, from another first row")
+            return
+        ticket.task_id = accepted.receipt.stream_id
+        if not ours:
+            self.counts.already_there += 1
+        elif accepted.receipt.outcome is Outcome.APPLIED:
+            self.counts.applied += 1
+            self.counts.tasks += first
+        else:
+            self.counts.unchanged += 1
+
+    def _reject(self, row: Row | Bad, reason: str) -> None:
+        self.counts.rejected += 1
+        self._reject_row(row.line, reason, row.fields)
+
+    # --- the store
+
+    async def _execute(
+        self, caller: UUID, command_id: UUID, fingerprint: bytes, handler: Handler
+    ) -> tuple[Accepted, bool]:
+        """The accepted command, and whether this run is the one that made it so."""
+        request = Request(
+            caller=caller, command_id=command_id, fingerprint=fingerprint, at=datetime.now(UTC), actor=self._user_id
+        )
+        sent = 0
+
+        async def send() -> Accepted:
+            nonlocal sent
+            sent += 1
+            return await self._executor.execute(request, handler)
+
+        accepted = await self._answered(send)
+        self.position = max(self.position, accepted.receipt.position)
+        # Found on a second sending: most likely its own first one, whose answer was lost.
+        return accepted, sent > 1 or not accepted.receipt.replayed
+
+    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Asks until the store answers; raises what it last said once it was away for `import_away_max_s`."""
+        pause_s = self._settings.import_backoff_min_ms / 1000
+        clock = asyncio.get_running_loop().time
+        while True:
+            try:
+                answer = await ask()
+            except (Unavailable, QueueFull, *AWAY) as error:
+                if self._away_since is None:
+                    self._away_since = clock()
+                    log.warning("the event store does not answer; the import waits for it: %s", error)
+                elif clock() - self._away_since > self._settings.import_away_max_s:
+                    raise Unavailable(
+                        f"the event store did not answer for {self._settings.import_away_max_s} s ({error}); "
+                        "run the import again: it goes on where it stopped"
+                    ) from error
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, self._settings.import_backoff_max_ms / 1000)
+            else:
+                self._away_since = None
+                return answer
+
+
+def _made_its_task(work: Work) -> bool:
+    return work.occurrence == 0 and work.fingerprint == work.ticket.created_by
