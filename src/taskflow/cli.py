@@ -114,7 +114,7 @@ def _work(command: str, settings: Settings, arguments: argparse.Namespace) -> Co
         case _:
             from taskflow.commands.admin import grant
 
-            return grant(settings, arguments.email, arguments.role)
+            return grant(with_local_urls(with_secrets(settings), ["postgres_url"]), arguments.email, arguments.role)
 
 
 async def _until_told(work: Coroutine[Any, Any, int | None]) -> int:

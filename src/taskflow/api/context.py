@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from taskflow.api.passwords import Passwords
 from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
 from taskflow.api.tokens import Tokens
@@ -16,6 +15,7 @@ from taskflow.cache.cache import open_cache
 from taskflow.commands.execute import Executor
 from taskflow.follower.follower import open_follower
 from taskflow.kafka.topics import current_generation
+from taskflow.privacy.passwords import Passwords
 from taskflow.projections.freshness import open_freshness
 from taskflow.projections.mongo import open_database
 from taskflow.projections.queries import Views

@@ -12,7 +12,6 @@ from msgspec import Meta, Struct
 from taskflow.api import render
 from taskflow.api.bodies import JSON, decode, read_json
 from taskflow.api.parameters import Parameters
-from taskflow.api.passwords import refuse_common
 from taskflow.api.render import Profile
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.stored import committed
@@ -22,6 +21,7 @@ from taskflow.commands.session import NewSession, end_session, refresh_session, 
 from taskflow.commands.user import RegisterUser, Registration, register_user
 from taskflow.errors import Unauthenticated
 from taskflow.ids import new_id
+from taskflow.privacy.passwords import refuse_common
 from taskflow.store.append import NOBODY
 from taskflow.streams import CLAIM, USER
 from taskflow.streams.claim import claim_id

@@ -9,8 +9,6 @@ from taskflow.commands.execute import Executor, Request, Target
 from taskflow.commands.user import set_roles
 from taskflow.errors import Rejected
 from taskflow.ids import new_id
-from taskflow.local.addresses import with_local_urls
-from taskflow.secrets import with_secrets
 from taskflow.store.append import NOBODY, Outcome
 from taskflow.store.eventstore import open_event_store
 from taskflow.streams import CLAIM, USER
@@ -27,7 +25,6 @@ async def grant(settings: Settings, email: str, role: SystemRole) -> None:
 
     Raises Rejected where nobody holds it.
     """
-    settings = with_local_urls(with_secrets(settings), ["postgres_url"])
     claim = claim_id(settings.claim_secret_bytes, email)
 
     async def add(unit: Unit) -> Target:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import secrets
-import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from argon2 import PasswordHasher
 from msgspec import Struct
 
 from taskflow.commands.execute import Request
 from taskflow.commands.user import RegisterUser, Registration, register_user
 from taskflow.errors import Rejected
 from taskflow.ids import new_id
+from taskflow.privacy.passwords import Passwords
 from taskflow.store.append import NOBODY
 from taskflow.streams import CLAIM
 from taskflow.streams.claim import claim_id
@@ -51,9 +50,8 @@ async def importer(
     if user is not None or not register:
         raise Rejected("no-such-address", f"nobody is registered as {email}; --as names who imports")
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    registration = Registration(
-        user_id=new_id(), claim_id=claim, inbox_id=new_id(), password_hash=password_hash(settings, password)
-    )
+    password_hash = await Passwords(settings).hash(password)
+    registration = Registration(user_id=new_id(), claim_id=claim, inbox_id=new_id(), password_hash=password_hash)
     command = RegisterUser(email=email, password=password, name=email.partition("@")[0])
 
     async def make(unit: Unit) -> Target:
@@ -62,9 +60,3 @@ async def importer(
     request = Request(caller=NOBODY, command_id=new_id(), fingerprint=b"import", at=datetime.now(UTC))
     await executor.execute(request, make)
     return Importer(registration.user_id, email, password)
-
-
-def password_hash(settings: Settings, password: str) -> str:
-    """As a registration through the API makes it: argon2id of the normalised password."""
-    hasher = PasswordHasher(time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_kib, parallelism=1)
-    return hasher.hash(unicodedata.normalize("NFKC", password))

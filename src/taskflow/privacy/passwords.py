@@ -26,7 +26,7 @@ def refuse_common(password: str, pointer: str) -> None:
 
 @cache
 def _common() -> frozenset[str]:
-    return frozenset((resources.files("taskflow.api") / "common_passwords.txt").read_text().split("\n"))
+    return frozenset((resources.files("taskflow.privacy") / "common_passwords.txt").read_text().split("\n"))
 
 
 def _plain(password: str) -> str:
