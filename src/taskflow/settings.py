@@ -307,7 +307,6 @@ def _contradictions(settings: Settings) -> list[str]:
         ("relay_backoff_min_ms", "relay_backoff_max_ms", "the pauses grow from the one to the other"),
         ("projector_silence_ms", "projector_stale_ms", "a projector that reads the log instead would be called gone"),
         ("import_backoff_min_ms", "import_backoff_max_ms", "the pauses grow from the one to the other"),
-        ("heartbeat_ms", "heartbeat_stale_ms", "a worker would be called silent between two heartbeats"),
         ("watermark_interval_ms", "projector_silence_ms", "a projector would call an idle relay dead"),
         ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),
     )
