@@ -126,7 +126,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     mongodb_pool_max: Positive = 50
     mongodb_pool_min: Annotated[int, Meta(ge=0)] = 10
     mongodb_timeout_ms: Positive = 5_000
+    mongodb_socket_timeout_ms: Positive = 20_000
+    """No answer is waited for longer. A batch is one transaction: it has to fit."""
     projector_batch_max: Positive = 1_000
+    projector_batch_bytes_max: Positive = 16_777_216
+    """A batch read from the log ends with the event that reaches this."""
     projector_silence_ms: Positive = 5_000
     """A projector that heard nothing for this long asks the store, and makes a new consumer."""
     projector_states_max: Positive = 50_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -56,8 +57,9 @@ EXAMPLE = RecordedEvent(
 )
 
 
-@given(event=events, prev=positions, generation=st.integers(1, 2**31 - 1))
-def test_an_event_comes_back_as_it_was(event: RecordedEvent, prev: int, generation: int) -> None:
+@given(event=events, before=positions, generation=st.integers(1, 2**31 - 1))
+def test_an_event_comes_back_as_it_was(event: RecordedEvent, before: int, generation: int) -> None:
+    prev = min(before, event.position)
     encoded = to_message(event, prev=prev, generation=generation)
     assert encoded.key == str(event.stream_id).encode()
     message = from_message(encoded.value, encoded.headers)
@@ -66,8 +68,9 @@ def test_an_event_comes_back_as_it_was(event: RecordedEvent, prev: int, generati
     assert message.generation == generation
 
 
-@given(position=positions, prev=st.integers(0, 2**62), partition=st.integers(0, 1023))
-def test_a_watermark_comes_back_and_is_never_an_event(position: int, prev: int, partition: int) -> None:
+@given(position=positions, before=st.integers(0, 2**62), partition=st.integers(0, 1023))
+def test_a_watermark_comes_back_and_is_never_an_event(position: int, before: int, partition: int) -> None:
+    prev = min(before, position)
     encoded = to_watermark(position=position, prev=prev, epoch=2, generation=3, partition=partition)
     assert (encoded.key, encoded.value) == (None, b"")
     message = from_message(encoded.value, encoded.headers)
@@ -108,6 +111,24 @@ def test_a_message_without_an_attribute_is_refused(name: str) -> None:
     headers = [header for header in encoded.headers if header[0] != name]
     with pytest.raises(BadMessage):
         from_message(encoded.value, headers)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in to_message(EXAMPLE, prev=0, generation=1).headers])
+def test_a_header_without_a_value_is_refused_or_of_no_meaning(name: str) -> None:
+    encoded = to_message(EXAMPLE, prev=0, generation=1)
+    headers: list[Any] = [(known, None if known == name else value) for known, value in encoded.headers]
+    if name in {"ce_specversion", "ce_source", "content-type"}:
+        assert from_message(encoded.value, headers).event == EXAMPLE
+        return
+    with pytest.raises(BadMessage):
+        from_message(encoded.value, headers)
+
+
+@pytest.mark.parametrize(("position", "prev"), [(5, 6), (-1, -1), (2**63, 0), (5, -1)])
+def test_positions_that_would_lead_a_reader_back_or_nowhere_are_refused(position: int, prev: int) -> None:
+    mark = to_watermark(position=position, prev=prev, epoch=1, generation=1, partition=0)
+    with pytest.raises(BadMessage):
+        from_message(mark.value, mark.headers)
 
 
 @pytest.mark.parametrize("headers", [[], [("ce_position", b"x")], [("ce_position", b"\xff")]])

@@ -25,6 +25,7 @@ from taskflow.store.recorded import RecordedEvent
 WATERMARK: Final = "taskflow.watermark"
 """`ce_type` of watermarks. Event types are class names, so none is spelled like it."""
 SOURCE: Final = b"/taskflow/events"
+POSITION_MAX: Final = 2**62
 
 _SYSTEM: Final = b"system"
 _JSON: Final = ("content-type", b"application/json")
@@ -106,13 +107,15 @@ def from_message(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> M
     attributes = dict(headers)
     try:
         return _message(value or b"", attributes)
-    except (KeyError, ValueError) as error:
-        found = {name: text[:100] for name, text in attributes.items()}
+    except (KeyError, ValueError, TypeError, AttributeError) as error:  # the last two: a header without a value
+        found = {name: text and text[:100] for name, text in attributes.items()}
         raise BadMessage(f"expected a CloudEvents message of the relay, found {found}: {error!r}") from error
 
 
 def _message(value: bytes, attributes: Mapping[str, bytes]) -> Message:
-    position = int(attributes["ce_position"])
+    position, prev = int(attributes["ce_position"]), int(attributes["ce_prev"])
+    if not 0 <= prev <= position <= POSITION_MAX:
+        raise ValueError(f"expected 0 ≤ prev ≤ position, found {prev} and {position}")
     epoch = int(attributes["ce_epoch"])
     kind = attributes["ce_type"].decode()
     event = None
@@ -139,7 +142,7 @@ def _message(value: bytes, attributes: Mapping[str, bytes]) -> Message:
         )
     return Message(
         position=position,
-        prev=int(attributes["ce_prev"]),
+        prev=prev,
         epoch=epoch,
         generation=int(attributes["ce_generation"]),
         event=event,

@@ -4,7 +4,8 @@
 `batch`        pure: events of one batch, folded into documents, sums and invalidations
 `messages`     pure: which messages count, which are repeats, where a gap begins
 `checkpoints`  how far each partition is, in the transaction of its documents
-`runner`       one projection on one worker
+`writer`       what a worker holds of a view, written in one transaction a batch
+`runner`       one projection on one worker: from Kafka, or from the log, to its writer
 `process`      `taskflow projector`
 `freshness`    the API's side: how fresh a view is, and waiting for it
 `queries`      the API's side: reading the documents

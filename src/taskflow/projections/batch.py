@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+import bson
+import msgspec
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from msgspec import Struct, field
 
 from taskflow.projections.view import Sums, View
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event, Happened
+
+DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
+"""MongoDB's own limit."""
+_CODEC: Final = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
 
 
 class Held(Struct):
@@ -32,9 +40,10 @@ class Parked(Struct, frozen=True):
 
 
 class Changes(Struct):
-    """What a batch writes: documents by stream, sums, cache keys, newly parked streams."""
+    """What a batch of one partition writes. `held` and `documents` (as BSON) are by stream."""
 
     held: dict[UUID, Held] = field(default_factory=dict)
+    documents: dict[UUID, bytes] = field(default_factory=dict)
     sums: Sums = field(default_factory=dict)
     invalidated: set[str] = field(default_factory=set)
     parked: list[Parked] = field(default_factory=list)
@@ -51,7 +60,8 @@ def apply(
     """Applies one event to the state that its stream has so far, into `changes`.
 
     An event at or before the state's position was applied before. A fold that fails, a version that
-    does not follow, and data that could not be decoded (`event` is then the error) park the stream.
+    does not follow, a document that cannot be stored, and data that could not be decoded (`event` is
+    then the error) park the stream.
     """
     if held is not None and recorded.position <= held.position:
         return
@@ -63,19 +73,37 @@ def apply(
         if recorded.stream_version != expected:
             raise AssertionError(f"expected version {expected}, found {recorded.stream_version}")
         happened = Happened(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
-        after = view.kind.evolve(before, event, happened)
-        sums = view.sums(before, after, recorded.shard) if view.sums else {}
-        invalidated = view.invalidates(before, after)
-        view.document(after)
+        after = Held(recorded.position, recorded.stream_version, view.kind.evolve(before, event, happened))
+        sums = view.sums(before, after.state, recorded.shard) if view.sums else {}
+        invalidated = view.invalidates(before, after.state)
+        document = _document(view, recorded.stream_id, after)
     except Exception as error:  # noqa: BLE001 - whatever a pure fold raises is the stream's fault, not the worker's
         changes.parked.append(
             Parked(recorded.stream_id, recorded.stream_version, recorded.position, partition, repr(error)[:500])
         )
         return
-    changes.held[recorded.stream_id] = Held(recorded.position, recorded.stream_version, after)
+    changes.held[recorded.stream_id] = after
+    changes.documents[recorded.stream_id] = document
     if sums:
         total = Counter(changes.sums)
         total.update(sums)
         # What cancels out within a batch is nothing to write.
         changes.sums = {key: count for key, count in total.items() if count}
     changes.invalidated.update(invalidated)
+
+
+def _document(view: View, stream_id: UUID, held: Held) -> bytes:
+    """The document as it is stored: encoded here, so that one that cannot be is its stream's fault."""
+    document = bson.encode(
+        {
+            "_id": stream_id,
+            "position": held.position,
+            "version": held.version,
+            **view.document(held.state),
+            "state": msgspec.json.encode(view.redact(held.state)),
+        },
+        codec_options=_CODEC,
+    )
+    if len(document) > DOCUMENT_BYTES_MAX:
+        raise AssertionError(f"a document holds at most {DOCUMENT_BYTES_MAX} bytes, found {len(document)}")
+    return document

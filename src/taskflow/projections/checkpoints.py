@@ -6,21 +6,23 @@ noticing moves nothing back and adds nothing twice.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 from pymongo import UpdateOne
 
 from taskflow.errors import TaskflowError
 from taskflow.projections.view import ATTEMPT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from pymongo.asynchronous.client_session import AsyncClientSession
 
+    from taskflow.kafka.topics import Generation
+    from taskflow.projections.batch import Parked
     from taskflow.projections.mongo import Database
     from taskflow.projections.view import View
 
@@ -51,30 +53,26 @@ class Checkpoint(Struct):
 class Checkpoints:
     """The checkpoints of one projection under one topic generation."""
 
-    def __init__(self, database: Database, view: View, generation: int) -> None:
+    def __init__(self, database: Database, view: View, generation: Generation) -> None:
         self._collection = database[COLLECTION]
         self._parked = database[PARKED]
         self._view = view
         self._generation = generation
+        self._build = {"projection": view.name, "version": view.version, "attempt": ATTEMPT}
 
     def _id(self, partition: int) -> str:
-        return f"{self._view.name}|{self._view.version}|{ATTEMPT}|{self._generation}|{partition}"
+        return f"{self._view.name}|{self._view.version}|{ATTEMPT}|{self._generation.number}|{partition}"
 
     async def read(self, partition: int) -> Checkpoint:
         """The checkpoint, made at position 0 where there is none."""
-        key = {
-            "projection": self._view.name,
-            "version": self._view.version,
-            "attempt": ATTEMPT,
-            "generation": self._generation,
-            "partition": partition,
-        }
+        key = self._build | {"generation": self._generation.number, "partition": partition}
         fresh = key | {"position": 0, "epoch": 0, "offset": None, "invalidations": [], "halted": None}
         await self._collection.update_one({"_id": self._id(partition)}, {"$setOnInsert": fresh}, upsert=True)
         found = await self._collection.find_one({"_id": self._id(partition)})
         if found is None:
             raise AssertionError("it was made above and nothing deletes one")
-        parked = self._parked.find({"projection": self._view.name, "attempt": ATTEMPT, "partition": partition})
+        # Read after the checkpoint: whoever parks moves it, and then nothing is saved on what was read here.
+        parked = self._parked.find(self._build | {"partition": partition})
         return Checkpoint(
             partition=partition,
             position=found["position"],
@@ -99,8 +97,9 @@ class Checkpoints:
                         "offset": now.offset,
                         "invalidations": sorted(now.invalidations),
                         "halted": now.halted,
-                        "saved_at": datetime.now(UTC),
-                    }
+                    },
+                    # The server's clock: the ages of saves by several machines are compared.
+                    "$currentDate": {"saved_at": True},
                 },
             )
             for was, now in zip(old, new, strict=True)
@@ -109,9 +108,23 @@ class Checkpoints:
         if result.matched_count != len(updates):
             raise Moved(f"another worker has moved a checkpoint of {self._view.name}")
 
-    async def park(self, entries: list[dict[str, Any]], session: AsyncClientSession) -> None:
+    async def park(self, parked: Sequence[Parked], session: AsyncClientSession) -> None:
         """Notes streams whose events wait."""
-        if entries:
-            await self._parked.insert_many(
-                [{"projection": self._view.name, "attempt": ATTEMPT, **entry} for entry in entries], session=session
-            )
+        if parked:
+            await self._parked.insert_many([self._build | asdict(one) for one in parked], session=session)
+
+    async def standing_still(self, silence_s: float) -> list[int]:
+        """The partitions that nobody has saved for that long and that are not halted."""
+        minded = self._collection.find(
+            self._build
+            | {
+                "generation": self._generation.number,
+                "$or": [
+                    {"halted": {"$ne": None}},
+                    {"$expr": {"$lt": [{"$subtract": ["$$NOW", "$saved_at"]}, int(silence_s * 1000)]}},
+                ],
+            },
+            {"partition": 1},
+        )
+        known = {found["partition"] async for found in minded}
+        return [partition for partition in range(self._generation.partitions) if partition not in known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymongo.errors import PyMongoError
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_POLL_S: Final = 0.25
+_SERVING: Final = {
+    "attempt": ATTEMPT,
+    "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
+}
+"""The builds that this process reads: while a release is rolled out there are checkpoints of others."""
 
 
 class Ring(Protocol):
@@ -113,25 +118,26 @@ class Freshness:
                     await self._wanted.wait()
 
     async def _read(self) -> None:
+        checkpoints: dict[tuple[str, int], int] = {}
         halted: dict[str, str] = {}
-        query = {"attempt": ATTEMPT, "generation": self._generation}
+        query = _SERVING | {"generation": self._generation}
         async for found in self._collection.find(query, {"projection": 1, "partition": 1, "position": 1, "halted": 1}):
-            self._checkpoints[found["projection"], found["partition"]] = found["position"]
+            checkpoints[found["projection"], found["partition"]] = found["position"]
             if found["halted"]:
                 halted[found["projection"]] = found["halted"]
-        self.halted = halted
-        # Read after the checkpoints: none is believed without the streams that it left behind.
         parked: dict[UUID, int] = {}
-        async for found in self._parked.find({"attempt": ATTEMPT}, {"stream_id": 1, "position": 1}):
+        async for found in self._parked.find(_SERVING, {"stream_id": 1, "position": 1}):
             stream = found["stream_id"]
             parked[stream] = min(found["position"], parked.get(stream, found["position"]))
-        self.parked = parked
+        # All at once, and parked streams read after the checkpoints: none of these is believed without the
+        # streams that it left behind.
+        self._checkpoints, self.halted, self.parked = checkpoints, halted, parked
         self._read_once.set()
 
     async def silent_s(self) -> dict[str, float]:
         """For each view, the seconds since its slowest partition was last saved; infinite if never."""
-        pipeline = [
-            {"$match": {"attempt": ATTEMPT, "generation": self._generation}},
+        pipeline: list[dict[str, Any]] = [
+            {"$match": _SERVING | {"generation": self._generation}},
             {
                 "$group": {
                     "_id": "$projection",

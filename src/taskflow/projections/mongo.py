@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,13 +27,16 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         serverSelectionTimeoutMS=settings.mongodb_timeout_ms,
         connectTimeoutMS=settings.mongodb_timeout_ms,
         waitQueueTimeoutMS=settings.mongodb_timeout_ms,
+        # A server that hangs must not hold a worker, which to Kafka would look alive.
+        socketTimeoutMS=settings.mongodb_socket_timeout_ms,
+        # The client's, not the database's: transactions take theirs from here.
+        readConcernLevel="majority",
+        w="majority",
+        journal=True,
+        wTimeoutMS=settings.mongodb_timeout_ms,
         appname="taskflow",
     )
     try:
-        yield client.get_database(
-            settings.mongodb_database,
-            read_concern=ReadConcern("majority"),
-            write_concern=WriteConcern("majority", j=True, wtimeout=settings.mongodb_timeout_ms),
-        )
+        yield client.get_database(settings.mongodb_database)
     finally:
         await client.close()

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from taskflow.cache.cache import open_cache
 from taskflow.errors import TaskflowError
-from taskflow.kafka.topics import current_generation
+from taskflow.kafka.topics import Generation, current_generation
 from taskflow.privacy.keyring import KeyRing
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.runner import Runner
 from taskflow.store.log import Log
 from taskflow.store.mapper import Mapper
-from taskflow.store.pool import wait_for_pool
+from taskflow.store.pool import AWAY, RETRY_S, wait_for_pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import asyncpg
+
     from taskflow.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class NoSuchProjection(TaskflowError):
@@ -36,7 +41,7 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
         pool, settings.master_key_bytes, ttl_s=settings.person_key_ttl_s, keys_max=settings.person_keys_max
     )
     try:
-        generation = await current_generation(pool, settings)
+        generation = await _generation(pool, settings)
         async with open_database(settings) as database, open_cache(settings) as cache, asyncio.TaskGroup() as tasks:
             for name in names or VIEWS:
                 runner = Runner(VIEWS[name], database, Log(pool), Mapper(keyring), cache, generation, settings)
@@ -45,3 +50,13 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
         raise group.exceptions[0] from None
     finally:
         pool.terminate()
+
+
+async def _generation(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> Generation:
+    """The topic generation, once there is a store with a schema to ask."""
+    while True:
+        try:
+            return await current_generation(pool, settings)
+        except AWAY as error:
+            log.warning("the event store does not answer", extra={"error": repr(error)})
+            await asyncio.sleep(RETRY_S)

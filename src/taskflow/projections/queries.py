@@ -109,7 +109,7 @@ class Views:
 
     async def counts(self, project_id: UUID) -> dict[str, int]:
         """Tasks outside the trash by status."""
-        pipeline = [
+        pipeline: list[dict[str, Any]] = [
             {"$match": {"project_id": project_id}},
             {"$group": {"_id": "$status", "count": {"$sum": "$count"}}},
         ]

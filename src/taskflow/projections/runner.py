@@ -1,15 +1,10 @@
-"""One projection on one worker: messages in, documents and checkpoints out, in one transaction a batch.
+"""One projection on one worker: from Kafka, or from the log, to the writer.
 
-    Kafka ─▶ sift (repeats dropped, gaps found) ─▶ gap? read from the log
-                 │
-                 ▼
-    fold the batch ─▶ transaction: documents, sums, parked, checkpoints by compare-and-set
-                 │
-                 ▼
-    invalidate Redis; what is not acknowledged stays with the checkpoint
+    Kafka ─▶ sift (repeats dropped) ─▶ gap? ─▶ the log ─▶ writer
+    silence, or no Kafka ──────────────────▶ the log ─▶ writer
 
 On a lost compare-and-set, a write conflict or an unknown outcome the worker forgets what it holds in
-memory and reads its checkpoints again. A worker that hears nothing asks the log.
+memory and reads its checkpoints again.
 """
 
 from __future__ import annotations
@@ -17,55 +12,48 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
-import aiokafka.errors
-import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
 from msgspec.structs import replace
-from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import PyMongoError
 
-from taskflow.errors import BadMessage, StoreError, Unavailable
+from taskflow.errors import BadMessage, Unavailable
 from taskflow.kafka.message import Message, from_message
 from taskflow.kafka.topics import open_topics
-from taskflow.projections.batch import Changes, Held, apply
-from taskflow.projections.checkpoints import Checkpoint, Checkpoints, Moved
+from taskflow.projections.checkpoints import Moved
 from taskflow.projections.messages import Gap, sift
+from taskflow.projections.writer import Writer
 from taskflow.store.pool import AWAY
-from taskflow.streams import KIND_OF_TYPE
 
 if TYPE_CHECKING:
-    from pymongo.asynchronous.client_session import AsyncClientSession
-
     from taskflow.cache.cache import Cache
     from taskflow.kafka.topics import Generation
+    from taskflow.projections.checkpoints import Checkpoint
     from taskflow.projections.mongo import Database
     from taskflow.projections.view import View
     from taskflow.settings import Settings
     from taskflow.store.log import Log
     from taskflow.store.mapper import Mapper
     from taskflow.store.recorded import RecordedEvent
-    from taskflow.streams import Event
 
 log = logging.getLogger(__name__)
 
 POLL_MS: Final = 200
+POLL_BOUND_S: Final = 1.0
+"""aiokafka waits without a bound for the end of a rebalance."""
 PAUSE_S: Final = 0.2
 PAUSE_MAX_S: Final = 3.0
-EVERYTHING: Final = "*"
-"""Stands in a checkpoint for more invalidations than it may hold: the whole cache is old."""
+LOG_POLL_S: Final = 0.25
+"""How often the log is read while there is no Kafka."""
+REJOIN_S: Final = 30.0
+"""A consumer that was given nothing for so long, while partitions stand still, is no member of its group."""
 
-
-class _Halted(Exception):
-    """A partition cannot go past an event."""
-
-    def __init__(self, at: int, reason: str) -> None:
-        super().__init__(reason)
-        self.at = at
+_KAFKA_AWAY: Final = (Unavailable, KafkaError, OSError, TimeoutError)
 
 
 class Runner:
@@ -82,37 +70,33 @@ class Runner:
         settings: Settings,
     ) -> None:
         self._view = view
-        self._database = database
         self._log = events
-        self._mapper = mapper
-        self._cache = cache
         self._generation = generation
         self._settings = settings
-        self._checkpoints = Checkpoints(database, view, generation.number)
-        self._documents = database[view.collection]
-        self._owned: dict[int, Checkpoint] = {}
+        self._writer = Writer(view, database, mapper, cache, generation, settings)
+        self._silence_s = settings.projector_silence_ms / 1000
+        self._assigned: set[int] = set()
         self._heard_at: dict[int, float] = {}
-        self._held: OrderedDict[UUID, Held] = OrderedDict()
-        self.applied = 0
+
+    @property
+    def applied(self) -> int:
+        """Events applied, repeats and other kinds of stream included."""
+        return self._writer.applied
 
     async def run(self) -> None:
         """Raises TopicMismatch for a topic with another partition count."""
-        await self._until_it_works(self._prepare)
-        pause_s = PAUSE_S
+        await self._until_it_works(self._writer.prepare)
         while True:
+            await self._read_log_until_there_is_a_topic()
             try:
                 await self._consume()
-                pause_s = PAUSE_S
-            except (Unavailable, aiokafka.errors.KafkaError, OSError, TimeoutError) as error:
+            except _KAFKA_AWAY as error:
                 log.warning("Kafka is away; reading the log instead", extra=self._context(error))
-                await self._until_it_works(self._read_log_instead)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, PAUSE_MAX_S)
 
     def _context(self, error: BaseException | None = None) -> dict[str, Any]:
         return {"projection": self._view.name, "error": repr(error) if error else None}
 
-    async def _until_it_works(self, step: Any) -> None:
+    async def _until_it_works(self, step: Callable[[], Awaitable[None]]) -> None:
         """Retries a step whose servers are away, with a growing pause and no memory of what was held."""
         pause_s = PAUSE_S
         while True:
@@ -120,27 +104,40 @@ class Runner:
                 await step()
             except (Moved, PyMongoError, *AWAY) as error:
                 log.warning("a step is tried again", extra=self._context(error))
-                self._forget()
+                self._writer.forget()
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
             else:
                 return
 
-    async def _prepare(self) -> None:
-        if self._view.indexes:
-            await self._documents.create_indexes(list(self._view.indexes))
-        if self._view.sums:
-            await self._database[self._view.sums_collection].create_index(
-                [("project_id", 1), ("status", 1), ("count", 1)]
-            )
-
     # --- Kafka
 
     async def _consume(self) -> None:
-        """Reads messages until the consumer is silent for too long, which a new one may mend."""
-        async with open_topics(self._settings) as topics:
-            if not await topics.check(self._generation):
-                raise Unavailable(f"there is no topic {self._generation.topic} yet")
+        """Takes messages for ever. Raises Unavailable for a consumer that is silent for too long: a new
+        one may hear again."""
+        assignment = _Assignment()
+        self._heard_at = dict.fromkeys(self._assigned, time.monotonic())
+        async with self._open_consumer() as consumer:
+            consumer.subscribe([self._generation.topic], listener=assignment)
+            asked_at = given_at = time.monotonic()
+            while True:
+                records = await self._poll(consumer)
+                if assignment.changed:
+                    await self._take_over(consumer, assignment.read())
+                mine = {at.partition: batch for at, batch in records.items() if at.partition in self._assigned}
+                if mine:
+                    await self._until_it_works(partial(self._take, mine))
+                now = time.monotonic()
+                if self._assigned:
+                    asked_at = given_at = now
+                    await self._mind_silence(assignment)
+                elif now - asked_at > self._silence_s:
+                    asked_at = now
+                    if await self._stand_in() and now - given_at > REJOIN_S:
+                        raise Unavailable("partitions stand still and this worker is given none; joining again")
+
+    @asynccontextmanager
+    async def _open_consumer(self) -> AsyncIterator[Any]:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_bootstrap,
             group_id=f"{self._generation.topic}.{self._view.name}.v{self._view.version}",
@@ -152,85 +149,76 @@ class Runner:
             session_timeout_ms=10_000,
             heartbeat_interval_ms=2_000,
         )
-        consumer.subscribe([self._generation.topic], listener=_Rebalance(self, consumer))
-        await consumer.start()
-        started = time.monotonic()
         try:
-            while True:
-                records = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._settings.projector_batch_max)
-                now = time.monotonic()
-                for topic_partition in records:
-                    self._heard_at[topic_partition.partition] = now
-                if records:
-                    await self._until_it_works(lambda records=records: self._take(records))
-                silent = [
-                    partition
-                    for partition in self._owned
-                    if now - self._heard_at.get(partition, started) > self._settings.projector_silence_ms / 1000
-                ]
-                if silent or (not self._owned and now - started > self._settings.projector_silence_ms / 1000):
-                    log.warning("nothing was heard; asking the log", extra=self._context() | {"partitions": silent})
-                    await self._until_it_works(lambda silent=silent: self._read_log(silent))
-                    if len(silent) == len(self._owned):
-                        raise Unavailable("the consumer is silent; making a new one")
-                    self._heard_at |= dict.fromkeys(silent, now)
+            async with asyncio.timeout(self._settings.kafka_request_timeout_ms / 1000):
+                await consumer.start()
+            yield consumer
         finally:
-            await asyncio.wait([asyncio.create_task(consumer.stop())], timeout=2)
+            await asyncio.wait([asyncio.create_task(_stop(consumer))], timeout=2)
 
-    async def assigned(self, consumer: Any, partitions: Sequence[int]) -> None:
-        """Takes over exactly these partitions and starts reading where their checkpoints say."""
+    async def _poll(self, consumer: Any) -> Mapping[TopicPartition, Sequence[Any]]:
+        try:
+            async with asyncio.timeout(POLL_BOUND_S):
+                found: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(
+                    timeout_ms=POLL_MS, max_records=self._settings.projector_batch_max
+                )
+                return found
+        except TimeoutError:
+            return {}
+
+    async def _take_over(self, consumer: Any, partitions: Collection[int]) -> None:
+        """Holds exactly these partitions from now on, and reads from where their checkpoints say."""
+        if any(partition >= self._generation.partitions for partition in partitions):
+            raise Unavailable(f"partitions {sorted(partitions)} were assigned: the topic is another")
+        self._assigned = set(partitions)
+        self._heard_at = dict.fromkeys(partitions, time.monotonic())
+        self._writer.forget()
+        checkpoints: list[Checkpoint] = []
 
         async def own() -> None:
-            self._held.clear()
-            self._owned = {partition: await self._checkpoints.read(partition) for partition in partitions}
-            await self._repeat_invalidations()
+            checkpoints[:] = [await self._writer.checkpoint(partition) for partition in partitions]
+            await self._writer.invalidate(partitions)
 
         await self._until_it_works(own)
-        now = time.monotonic()
-        self._heard_at = dict.fromkeys(partitions, now)
-        for partition, checkpoint in self._owned.items():
+        for checkpoint in checkpoints:
             if checkpoint.offset is not None:
-                # Past the end of a topic that was made again, the consumer falls back to its beginning.
-                consumer.seek(TopicPartition(self._generation.topic, partition), checkpoint.offset)
-        log.info("partitions assigned", extra=self._context() | {"partitions": list(partitions)})
+                # Past the end of a topic that was made again, the consumer falls back to its beginning. A
+                # partition that was taken away meanwhile raises, and so makes a new consumer.
+                consumer.seek(TopicPartition(self._generation.topic, checkpoint.partition), checkpoint.offset)
+        log.info("partitions assigned", extra=self._context() | {"partitions": sorted(partitions)})
 
-    async def _take(self, records: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Applies what one poll brought, a gap's events from the log first."""
-        await self._own_again(tp.partition for tp in records)
-        steps: dict[int, list[RecordedEvent]] = {}
+    async def _take(self, records: Mapping[int, Sequence[Any]]) -> None:
+        """Applies what one poll brought; a partition where something is missing is read from the log."""
+        events: dict[int, list[RecordedEvent]] = {}
         targets: dict[int, Checkpoint] = {}
-        for topic_partition, batch in records.items():
-            partition = topic_partition.partition
-            checkpoint = self._owned.get(partition)
-            if checkpoint is None or checkpoint.halted is not None:
+        for partition, batch in records.items():
+            known = self._known(partition, batch)
+            checkpoint = await self._writer.checkpoint(partition)
+            if not known:
                 continue
-            known = self._read(partition, batch)
-            events: list[RecordedEvent] = []
-            position = checkpoint.position
-            for step in sift(checkpoint.position, known):
-                if isinstance(step, Gap):
-                    log.info("a gap is read from the log", extra=self._context() | msgspec.to_builtins(step))
-                    if position > checkpoint.position:
-                        await self._write({partition: events}, {partition: replace(checkpoint, position=position)})
-                        events = []
-                    await self._advance(partition, step.to)
-                    checkpoint = self._owned[partition]
-                    position = step.to
-                    continue
-                if step.recorded is not None:
-                    events.append(step.recorded)
-                position = step.position
-            steps[partition] = events
+            if checkpoint.halted is not None:
+                targets[partition] = checkpoint  # saved as it is, which repeats its invalidations
+                continue
+            steps = list(sift(checkpoint.position, known))
+            gap = next((step for step in steps if isinstance(step, Gap)), None)
+            if gap is not None:
+                about = {"partition": partition, "after": gap.after, "to": gap.to}
+                log.info("a gap is read from the log", extra=self._context() | about)
+                # To the last message, not only to the gap's end: what the log holds is in order.
+                await self._advance(partition, max(message.position for message in known))
+                continue
+            taken = [step for step in steps if not isinstance(step, Gap)]
+            events[partition] = [step.recorded for step in taken if step.recorded is not None]
             targets[partition] = replace(
                 checkpoint,
-                position=position,
+                position=taken[-1].position if taken else checkpoint.position,
                 offset=batch[-1].offset + 1,
-                epoch=known[-1].epoch if known else checkpoint.epoch,
+                epoch=max(checkpoint.epoch, known[-1].epoch),
             )
         if targets:
-            await self._write(steps, targets)
+            await self._writer.write(events, targets)
 
-    def _read(self, partition: int, batch: Sequence[Any]) -> list[Message]:
+    def _known(self, partition: int, batch: Iterable[Any]) -> list[Message]:
         """The messages of this generation. What somebody else wrote is left out: nothing rests on the
         broker, and what the log holds beside it comes by the chain."""
         known: list[Message] = []
@@ -243,197 +231,126 @@ class Runner:
             here = message.event is None or self._generation.partition_of(message.event.shard) == partition
             if message.generation == self._generation.number and here:
                 known.append(message)
+        if known:
+            self._heard_at[partition] = time.monotonic()
         return known
+
+    async def _mind_silence(self, assignment: _Assignment) -> None:
+        """Asks the log about partitions that nothing was heard of. Raises Unavailable where that is all of
+        them, unless the group is only slow to share them out anew."""
+        now = time.monotonic()
+        silent = [partition for partition in self._assigned if now - self._heard_at[partition] > self._silence_s]
+        if not silent:
+            return
+        log.warning("nothing was heard; asking the log", extra=self._context() | {"partitions": silent})
+        await self._until_it_works(lambda: self._read_log(silent))
+        self._heard_at |= dict.fromkeys(silent, time.monotonic())
+        sharing_s = 0.0 if assignment.awaited_since is None else now - assignment.awaited_since
+        if len(silent) == len(self._assigned) and not 0 < sharing_s < REJOIN_S:
+            raise Unavailable("the consumer is silent; making a new one")
 
     # --- the log
 
+    async def _read_log_until_there_is_a_topic(self) -> None:
+        """While there is no Kafka the log is followed. Raises TopicMismatch."""
+        knocking = asyncio.create_task(self._knock())
+        try:
+            while not (await asyncio.wait([knocking], timeout=LOG_POLL_S))[0]:
+                await self._until_it_works(self._read_log_instead)
+            knocking.result()
+        finally:
+            knocking.cancel()
+
+    async def _knock(self) -> None:
+        pause_s = PAUSE_S
+        while True:
+            try:
+                async with open_topics(self._settings) as topics:
+                    if await topics.check(self._generation):
+                        return
+                    log.warning("there is no topic yet", extra=self._context() | {"topic": self._generation.topic})
+            except _KAFKA_AWAY as error:
+                log.warning("Kafka does not answer", extra=self._context(error))
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
     async def _read_log_instead(self) -> None:
-        """While there is no Kafka: the partitions this worker had, or all of them if it never had any.
+        """Advances the partitions that this worker had, and those that nobody advances.
 
         Several workers may then do the same; compare-and-set keeps them from doing it twice.
         """
-        await self._read_log(list(self._owned) or list(range(self._generation.partitions)))
+        if self._assigned:
+            try:
+                await self._read_log(self._assigned)
+            except Moved:
+                self._assigned = set()  # another worker hears Kafka and was given them
+                raise
+        await self._stand_in()
 
-    async def _read_log(self, partitions: Sequence[int]) -> None:
+    async def _stand_in(self) -> bool:
+        """Advances, from the log, the partitions of others that stand still; whether there were any."""
+        still = set(await self._writer.standing_still(self._silence_s)) - self._assigned
+        if still:
+            log.warning("nobody advances these partitions", extra=self._context() | {"partitions": sorted(still)})
+            await self._until_it_works(lambda: self._read_log(still))
+            # They are another's again as soon as it wakes.
+            self._writer.forget()
+        return bool(still)
+
+    async def _read_log(self, partitions: Iterable[int]) -> None:
         head = await self._log.head()
-        for partition in partitions:
-            await self._own_again([partition])
-            await self._advance(partition, head.position)
+        for partition in sorted(partitions):
+            checkpoint = await self._writer.checkpoint(partition)
+            if checkpoint.position < head.position and checkpoint.halted is None:
+                await self._advance(partition, head.position)
+            else:
+                # Saved all the same: it says that somebody minds the partition, and repeats invalidations.
+                await self._writer.write({}, {partition: checkpoint})
 
     async def _advance(self, partition: int, to: int) -> None:
         """Applies (checkpoint, to] of a partition from the log, in chunks that are committed one by one."""
         shards = self._generation.shards_of(partition)
-        while (checkpoint := self._owned[partition]).position < to and checkpoint.halted is None:
-            limit = self._settings.projector_batch_max
-            events = await self._log.read(checkpoint.position, limit=limit, to=to, shards=shards)
-            position = events[-1].position if len(events) == limit else to
-            await self._write({partition: events}, {partition: replace(checkpoint, position=position)})
-
-    async def _own_again(self, partitions: Any) -> None:
-        """Reads the checkpoints that a failure made this worker forget."""
-        for partition in partitions:
-            if partition not in self._owned:
-                self._owned[partition] = await self._checkpoints.read(partition)
-
-    # --- documents
-
-    async def _write(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> None:
-        """Folds and saves. On any failure nothing in memory has changed."""
-        changes = Changes()
-        targets = dict(targets)
-        for partition, batch in events.items():
-            try:
-                await self._fold(partition, batch, changes)
-            except _Halted as halted:
-                log.critical("a partition stands still", extra=self._context(halted) | {"partition": partition})
-                targets[partition] = replace(targets[partition], position=halted.at, halted=str(halted))
-        for partition in targets:
-            parked = {one.stream_id for one in changes.parked if one.partition == partition}
-            streams = targets[partition].parked | parked
-            halted_by = targets[partition].halted
-            if len(streams) > self._settings.parked_streams_max:
-                halted_by = f"{len(streams)} streams are parked: the fault is not a stream's"
-            pending = self._owned[partition].invalidations | changes.invalidated
-            if len(pending) > self._settings.invalidations_pending_max:
-                pending = {EVERYTHING}
-            targets[partition] = replace(targets[partition], parked=streams, invalidations=pending, halted=halted_by)
-        old = [self._owned[partition] for partition in targets]
-        new = list(targets.values())
-        if changes.held or changes.parked:
-            async with self._database.client.start_session() as session:
-                await session.with_transaction(lambda s: self._save(changes, old, new, s))
-        else:
-            await self._checkpoints.save(old, new, None)
-        for one in changes.parked:
-            log.error("a stream is parked", extra=self._context() | msgspec.to_builtins(one))
-        for stream_id, held in changes.held.items():
-            self._held[stream_id] = held
-            self._held.move_to_end(stream_id)
-        while len(self._held) > self._settings.projector_states_max:
-            self._held.popitem(last=False)
-        self._owned |= targets
-        self.applied += sum(len(batch) for batch in events.values())
-        await self._invalidate(list(targets))
-
-    async def _save(
-        self, changes: Changes, old: Sequence[Checkpoint], new: Sequence[Checkpoint], session: AsyncClientSession
-    ) -> None:
-        # The checkpoints first: a worker that is no longer the owner learns it before it writes anything.
-        await self._checkpoints.save(old, new, session)
-        await self._checkpoints.park([msgspec.structs.asdict(one) for one in changes.parked], session)
-        if changes.held:
-            writes: list[ReplaceOne[dict[str, Any]] | UpdateOne] = [
-                ReplaceOne({"_id": stream_id}, self._document(held), upsert=True)
-                for stream_id, held in changes.held.items()
-            ]
-            await self._documents.bulk_write(writes, ordered=False, session=session)
-        if changes.sums:
-            await self._database[self._view.sums_collection].bulk_write(
-                [
-                    UpdateOne(
-                        {"_id": {"project_id": key.project_id, "shard": key.shard, "status": key.status}},
-                        {
-                            "$inc": {"count": count},
-                            "$setOnInsert": {"project_id": key.project_id, "status": key.status},
-                        },
-                        upsert=True,
-                    )
-                    for key, count in changes.sums.items()
-                    if count
-                ],
-                ordered=False,
-                session=session,
+        limit, bytes_max = self._settings.projector_batch_max, self._settings.projector_batch_bytes_max
+        while True:
+            checkpoint = await self._writer.checkpoint(partition)
+            if checkpoint.position >= to or checkpoint.halted is not None:
+                return
+            events = await self._log.read_shards(checkpoint.position, shards, to=to, limit=limit, bytes_max=bytes_max)
+            more = len(events) == limit or sum(len(event.data) for event in events) >= bytes_max
+            target = replace(
+                checkpoint,
+                position=events[-1].position if more else to,
+                epoch=events[-1].epoch if events else checkpoint.epoch,
             )
-
-    def _document(self, held: Held) -> dict[str, Any]:
-        return {
-            "position": held.position,
-            "version": held.version,
-            **self._view.document(held.state),
-            "state": msgspec.json.encode(self._view.redact(held.state)),
-        }
-
-    async def _fold(self, partition: int, batch: Sequence[RecordedEvent], changes: Changes) -> None:
-        """Applies a partition's events in order. Raises _Halted at one of a type that nobody here knows."""
-        mine: list[RecordedEvent] = []
-        parked = set(self._owned[partition].parked)
-        halt: _Halted | None = None
-        for recorded in batch:
-            kind = KIND_OF_TYPE.get(recorded.type)
-            if kind is None:
-                halt = _Halted(
-                    recorded.position - 1,
-                    f"position {recorded.position} holds {recorded.type}, unknown to this release",
-                )
-                break
-            if kind is self._view.kind and recorded.stream_id not in parked:
-                mine.append(recorded)
-        decoded = await self._decode(mine)
-        await self._hold([recorded.stream_id for recorded in mine if recorded.stream_id not in changes.held])
-        for recorded, event in zip(mine, decoded, strict=True):
-            if isinstance(event, StoreError):
-                raise _Halted(recorded.position - 1, str(event))
-            if recorded.stream_id in parked:
-                continue
-            held = changes.held.get(recorded.stream_id) or self._held.get(recorded.stream_id)
-            apply(self._view, changes, held, recorded, event, partition)
-            parked |= {one.stream_id for one in changes.parked}
-        if halt is not None:
-            raise halt
-
-    async def _decode(self, events: Sequence[RecordedEvent]) -> list[Event | Exception]:
-        """Typed events; in place of one that cannot be read, the error: of the data (parked) or of the
-        store (the partition stands still)."""
-        try:
-            return list(await self._mapper.decode(events))
-        except (msgspec.MsgspecError, StoreError):
-            decoded: list[Event | Exception] = []
-            for recorded in events:
-                try:
-                    decoded += await self._mapper.decode([recorded])
-                except (msgspec.MsgspecError, StoreError) as error:
-                    decoded.append(error)
-            return decoded
-
-    async def _hold(self, stream_ids: Sequence[UUID]) -> None:
-        """Reads the documents of streams that are not in memory."""
-        missing = [stream_id for stream_id in dict.fromkeys(stream_ids) if stream_id not in self._held]
-        if not missing:
-            return
-        cursor = self._documents.find({"_id": {"$in": missing}}, {"position": 1, "version": 1, "state": 1})
-        async for document in cursor:
-            state = msgspec.json.decode(document["state"], type=self._view.kind.state)
-            self._held[document["_id"]] = Held(document["position"], document["version"], state)
-
-    def _forget(self) -> None:
-        self._held.clear()
-        self._owned.clear()
-
-    # --- the cache
-
-    async def _invalidate(self, partitions: Sequence[int]) -> None:
-        """Sends what is pending; the next save of the checkpoint forgets what Redis acknowledged."""
-        keys = set().union(*[self._owned[partition].invalidations for partition in partitions])
-        if not keys:
-            return
-        done = await (self._cache.clear() if EVERYTHING in keys else self._cache.invalidate(sorted(keys)))
-        if done:
-            for partition in partitions:
-                self._owned[partition] = replace(self._owned[partition], invalidations=set())
-
-    async def _repeat_invalidations(self) -> None:
-        await self._invalidate(list(self._owned))
+            await self._writer.write({partition: events}, {partition: target})
 
 
-class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Hands assignments to the runner."""
+async def _stop(consumer: Any) -> None:
+    try:
+        await consumer.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.info("a consumer did not stop in order", extra={"error": repr(error)})
 
-    def __init__(self, runner: Runner, consumer: Any) -> None:
-        self._runner = runner
-        self._consumer = consumer
 
-    async def on_partitions_revoked(self, revoked: Any) -> None:
-        """Nothing to save: progress is saved with every batch."""
+class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """What the group gave this consumer. Told between two polls, read by the runner at its next turn: a
+    batch that is being written is never interrupted."""
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
-        await self._runner.assigned(self._consumer, sorted(tp.partition for tp in assigned))
+    def __init__(self) -> None:
+        self.changed = False
+        self.awaited_since: float | None = None
+        """Since when the group shares its partitions out anew; None: it does not."""
+        self._partitions: frozenset[int] = frozenset()
+
+    def on_partitions_revoked(self, _revoked: Any) -> None:
+        # Nothing to save: progress is saved with every batch.
+        self.awaited_since = time.monotonic()
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self._partitions = frozenset(at.partition for at in assigned)
+        self.awaited_since = None
+        self.changed = True
+
+    def read(self) -> frozenset[int]:
+        self.changed = False
+        return self._partitions

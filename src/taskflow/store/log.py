@@ -39,6 +39,15 @@ where position > $1 and position <= $2 and shard = any($4::smallint[])
 order by position limit $3
 """
 
+# Up to the event that fills the bound: at least one.
+_SHARDS_BOUNDED: Final = f"""
+select {_COLUMNS} from (
+    select {_COLUMNS}, sum(octet_length(data)) over (order by position) - octet_length(data) as bytes_before
+    from events where position > $1 and position <= $2 and shard = any($4::smallint[])
+    order by position limit $3) page
+where bytes_before < $5 order by position
+"""
+
 _TYPES: Final = f"""
 select {_COLUMNS} from events
 where position > $1 and position <= $2 and type = any($4::text[])
@@ -122,6 +131,13 @@ class Log:
             rows = await self.pool.fetch(_TYPES, after, to, limit, list(types))
         else:
             rows = await self.pool.fetch(_LOG, after, to, limit)
+        return [recorded(row) for row in rows]
+
+    async def read_shards(
+        self, after: int, shards: Sequence[int], *, to: int, limit: int, bytes_max: int
+    ) -> list[RecordedEvent]:
+        """As `read` of some shards, and no further than the event with which their data reach `bytes_max`."""
+        rows = await self.pool.fetch(_SHARDS_BOUNDED, after, to, limit, list(shards), bytes_max)
         return [recorded(row) for row in rows]
 
     async def last_positions(self, shards: Sequence[int], *, to: int = END) -> dict[int, int]:

@@ -1,0 +1,258 @@
+"""What one worker holds of a view, and how it is written: documents and checkpoints in one transaction.
+
+    events ─▶ decode ─▶ fold ─▶ transaction: checkpoints by compare-and-set, parked, documents, sums
+                                   │
+                                   ▼
+              invalidate Redis; what is not acknowledged stays with the checkpoint
+
+States in memory are those that the checkpoints in memory stand for: both are forgotten together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from bson.raw_bson import RawBSONDocument
+from msgspec.structs import replace
+from pymongo import ReplaceOne, UpdateOne
+
+from taskflow.errors import StoreError
+from taskflow.projections.batch import Changes, Held, apply
+from taskflow.projections.checkpoints import Checkpoint, Checkpoints
+from taskflow.store.pool import AWAY
+from taskflow.streams import KIND_OF_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from uuid import UUID
+
+    from pymongo.asynchronous.client_session import AsyncClientSession
+
+    from taskflow.cache.cache import Cache
+    from taskflow.kafka.topics import Generation
+    from taskflow.projections.mongo import Database
+    from taskflow.projections.view import View
+    from taskflow.settings import Settings
+    from taskflow.store.mapper import Mapper
+    from taskflow.store.recorded import RecordedEvent
+    from taskflow.streams import Event
+
+log = logging.getLogger(__name__)
+
+EVERYTHING: Final = "*"
+"""Stands in a checkpoint for more invalidations than it may hold: the whole cache is old."""
+
+
+class _Halted(Exception):
+    """A partition cannot go past a position."""
+
+    def __init__(self, at: int, reason: str) -> None:
+        super().__init__(reason)
+        self.at = at
+
+
+class Writer:
+    """The checkpoints and states of one view on one worker. For one task: nothing here may interleave."""
+
+    def __init__(
+        self, view: View, database: Database, mapper: Mapper, cache: Cache, generation: Generation, settings: Settings
+    ) -> None:
+        self._view = view
+        self._database = database
+        self._mapper = mapper
+        self._cache = cache
+        self._settings = settings
+        self._checkpoints = Checkpoints(database, view, generation)
+        self._documents = database[view.collection]
+        self._read: dict[int, Checkpoint] = {}
+        self._held: OrderedDict[UUID, Held] = OrderedDict()
+        self.applied = 0
+
+    async def prepare(self) -> None:
+        """Makes the view's indexes."""
+        if self._view.indexes:
+            await self._documents.create_indexes(list(self._view.indexes))
+        if self._view.sums:
+            await self._database[self._view.sums_collection].create_index(
+                [("project_id", 1), ("status", 1), ("count", 1)]
+            )
+
+    async def checkpoint(self, partition: int) -> Checkpoint:
+        """A partition's checkpoint, read where this worker does not hold it."""
+        if partition not in self._read:
+            self._read[partition] = await self._checkpoints.read(partition)
+        return self._read[partition]
+
+    async def standing_still(self, silence_s: float) -> list[int]:
+        """The partitions that no worker has saved for that long, halted ones aside."""
+        return await self._checkpoints.standing_still(silence_s)
+
+    def forget(self) -> None:
+        """What is in memory may not be what is stored."""
+        self._held.clear()
+        self._read.clear()
+
+    async def write(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> None:
+        """Applies events that follow the checkpoints in memory and saves the targets.
+
+        A partition that meets what it must not pass is saved as halted before it. On any failure nothing
+        that is in memory may be relied on.
+        """
+        folded: dict[int, Changes] = {}
+        saved: dict[int, Checkpoint] = {}
+        for partition, target in targets.items():
+            folded[partition], saved[partition] = await self._fold(partition, events.get(partition, ()), target)
+        old = [self._read[partition] for partition in saved]
+        new = list(saved.values())
+        changes = list(folded.values())
+        if any(one.held or one.parked for one in changes):
+            async with self._database.client.start_session() as session:
+                await session.with_transaction(lambda s: self._save(changes, old, new, s))
+        else:
+            await self._checkpoints.save(old, new, None)
+        self._tell(old, new, changes)
+        for one in changes:
+            for stream_id, held in one.held.items():
+                self._held[stream_id] = held
+                self._held.move_to_end(stream_id)
+        while len(self._held) > self._settings.projector_states_max:
+            self._held.popitem(last=False)
+        self._read |= saved
+        self.applied += sum(len(batch) for batch in events.values())
+        await self.invalidate(saved)
+
+    def _tell(self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], changes: Iterable[Changes]) -> None:
+        for was, now in zip(old, new, strict=True):
+            if now.halted is not None and was.halted is None:
+                about = {"projection": self._view.name, "partition": now.partition, "reason": now.halted}
+                log.critical("a partition stands still", extra=about)
+        for parked in (parked for one in changes for parked in one.parked):
+            about = {"projection": self._view.name, **msgspec.to_builtins(parked)}
+            log.error("a stream is parked", extra=about)
+
+    async def _save(
+        self,
+        changes: Sequence[Changes],
+        old: Sequence[Checkpoint],
+        new: Sequence[Checkpoint],
+        session: AsyncClientSession,
+    ) -> None:
+        # The checkpoints first: a worker that is no longer the owner learns it before it writes anything.
+        await self._checkpoints.save(old, new, session)
+        await self._checkpoints.park([parked for one in changes for parked in one.parked], session)
+        documents: list[ReplaceOne[dict[str, Any]]] = [
+            ReplaceOne({"_id": stream_id}, RawBSONDocument(document), upsert=True)
+            for one in changes
+            for stream_id, document in one.documents.items()
+        ]
+        if documents:
+            await self._documents.bulk_write(documents, ordered=False, session=session)
+        sums = [
+            UpdateOne(
+                {"_id": {"project_id": key.project_id, "shard": key.shard, "status": key.status}},
+                {
+                    "$inc": {"count": count},
+                    "$setOnInsert": {"project_id": key.project_id, "status": key.status},
+                },
+                upsert=True,
+            )
+            for one in changes
+            for key, count in one.sums.items()
+        ]
+        if sums:
+            await self._database[self._view.sums_collection].bulk_write(sums, ordered=False, session=session)
+
+    # --- folding
+
+    async def _fold(
+        self, partition: int, batch: Sequence[RecordedEvent], target: Checkpoint
+    ) -> tuple[Changes, Checkpoint]:
+        """What a partition's events change, and the checkpoint that it then has."""
+        checkpoint = self._read[partition]
+        changes = Changes()
+        try:
+            await self._apply(checkpoint, batch, changes)
+        except _Halted as halted:
+            target = replace(target, position=halted.at, halted=str(halted))
+        parked = checkpoint.parked | {one.stream_id for one in changes.parked}
+        if len(parked) > self._settings.parked_streams_max:
+            # Nothing of this batch is kept: a release that can fold it goes on as if this one had not been.
+            reason = f"{len(parked)} streams would be parked after position {checkpoint.position}: no stream's fault"
+            return Changes(), replace(checkpoint, halted=reason)
+        pending = checkpoint.invalidations | changes.invalidated
+        if len(pending) > self._settings.invalidations_pending_max:
+            pending = {EVERYTHING}
+        return changes, replace(target, parked=parked, invalidations=pending)
+
+    async def _apply(self, checkpoint: Checkpoint, batch: Sequence[RecordedEvent], changes: Changes) -> None:
+        """Applies events in order. Raises _Halted at one that this release does not know or cannot open."""
+        mine: list[RecordedEvent] = []
+        halt: _Halted | None = None
+        for recorded in batch:
+            kind = KIND_OF_TYPE.get(recorded.type)
+            if kind is None:
+                reason = f"position {recorded.position} holds {recorded.type}, unknown to this release"
+                halt = _Halted(recorded.position - 1, reason)
+                break
+            if kind is self._view.kind and recorded.stream_id not in checkpoint.parked:
+                mine.append(recorded)
+        decoded = await self._decode(mine)
+        await self._hold([recorded.stream_id for recorded in mine], checkpoint)
+        parked: set[UUID] = set()
+        for recorded, event in zip(mine, decoded, strict=True):
+            if recorded.stream_id in parked:
+                continue
+            if isinstance(event, StoreError):
+                raise _Halted(recorded.position - 1, str(event))
+            held = changes.held.get(recorded.stream_id) or self._held.get(recorded.stream_id)
+            apply(self._view, changes, held, recorded, event, checkpoint.partition)
+            parked.update(one.stream_id for one in changes.parked[len(parked) :])
+        if halt is not None:
+            raise halt
+
+    async def _decode(self, events: Sequence[RecordedEvent]) -> list[Event | Exception]:
+        """Typed events; in place of one that cannot be read, the error: of the data (parked) or of the
+        store (the partition stands still). Raises what a store that is away raises."""
+        try:
+            return list(await self._mapper.decode(events))
+        except AWAY:
+            raise
+        except Exception:  # noqa: BLE001 - whichever event it is, it is found below
+            decoded: list[Event | Exception] = []
+            for recorded in events:
+                try:
+                    decoded += await self._mapper.decode([recorded])
+                except AWAY:
+                    raise
+                except Exception as error:  # noqa: BLE001 - upcasting and opening are pure: the data's fault
+                    decoded.append(error)
+            return decoded
+
+    async def _hold(self, stream_ids: Sequence[UUID], checkpoint: Checkpoint) -> None:
+        """Reads the documents of streams that are not in memory."""
+        missing = [stream_id for stream_id in dict.fromkeys(stream_ids) if stream_id not in self._held]
+        if not missing:
+            return
+        found = self._documents.find({"_id": {"$in": missing}}, {"position": 1, "version": 1, "state": 1})
+        async for document in found:
+            try:
+                state = msgspec.json.decode(document["state"], type=self._view.kind.state)
+            except msgspec.MsgspecError as error:
+                reason = f"{self._view.collection} {document['_id']} holds a state of another shape: {error}"
+                raise _Halted(checkpoint.position, reason) from error
+            self._held[document["_id"]] = Held(document["position"], document["version"], state)
+
+    # --- the cache
+
+    async def invalidate(self, partitions: Iterable[int]) -> None:
+        """Sends what is pending; the next save of the checkpoint forgets what Redis acknowledged."""
+        pending = [partition for partition in partitions if self._read[partition].invalidations]
+        keys: set[str] = set().union(*[self._read[partition].invalidations for partition in pending])
+        if not keys:
+            return
+        if await (self._cache.clear() if EVERYTHING in keys else self._cache.invalidate(sorted(keys))):
+            for partition in pending:
+                self._read[partition] = replace(self._read[partition], invalidations=set())

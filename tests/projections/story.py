@@ -1,0 +1,162 @@
+"""What happens in a small company, event by event: valid histories of people, projects and tasks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.ids import shard_of
+from taskflow.projections.view import SumKey, View
+from taskflow.store.recorded import RecordedEvent
+from taskflow.streams import PROJECT, TASK, USER, Event, Happened, Kind
+from taskflow.streams.project import DEFAULT_WORKFLOW, MemberAdded, MemberRemoved, ProjectCreated, ProjectRenamed
+from taskflow.streams.task import (
+    TaskAssigned,
+    TaskCreated,
+    TaskDescribed,
+    TaskDueSet,
+    TaskLabelled,
+    TaskParentSet,
+    TaskPrioritised,
+    TaskRestored,
+    TaskRetitled,
+    TaskStatusChanged,
+    TaskTrashed,
+)
+from taskflow.streams.user import UserPasswordChanged, UserRegistered, UserRenamed, UserSettingsChanged
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Step(Struct, frozen=True):
+    """The next event of a stream."""
+
+    kind: Kind[Any]
+    stream_id: UUID
+    version: int
+    event: Event
+    at: datetime
+
+
+class Story:
+    """Goes on for as long as it is asked. One seed, one story."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)
+        self._now = BEGAN
+        self.versions: dict[UUID, int] = {}
+        self.users: list[UUID] = []
+        self.projects: list[UUID] = []
+        self.tasks: dict[UUID, str] = {}
+
+    def _id(self) -> UUID:
+        return UUID(int=self._dice.getrandbits(128), version=4)
+
+    def tell(self, count: int) -> list[Step]:
+        return [self._next() for _ in range(count)]
+
+    def _next(self) -> Step:
+        dice = self._dice
+        if len(self.users) < 2 or dice.random() < 0.02:
+            return self.user()
+        if len(self.projects) < 2 or dice.random() < 0.02:
+            return self.project()
+        if len(self.tasks) < 5 or dice.random() < 0.25:
+            return self.task(dice.choice(self.projects))
+        if dice.random() < 0.1:
+            return self.change_user(dice.choice(self.users))
+        if dice.random() < 0.1:
+            return self.change_project(dice.choice(self.projects))
+        return self.change_task(dice.choice(list(self.tasks)))
+
+    def step(self, kind: Kind[Any], stream_id: UUID, event: Event) -> Step:
+        self._now += timedelta(seconds=self._dice.random())
+        self.versions[stream_id] = self.versions.get(stream_id, 0) + 1
+        return Step(kind, stream_id, self.versions[stream_id], event, self._now)
+
+    def user(self) -> Step:
+        user = self._id()
+        self.users.append(user)
+        name = f"Person {len(self.users)} Secretive"
+        registered = UserRegistered(
+            f"Person{len(self.users)}@Example.com", name, "$argon2id$hash", self._id(), self._id()
+        )
+        return self.step(USER, user, registered)
+
+    def change_user(self, user: UUID) -> Step:
+        event: Event = self._dice.choice(
+            [UserRenamed("Renamed Secretive"), UserPasswordChanged("$argon2id$other"), UserSettingsChanged({"a": 1})]
+        )
+        return self.step(USER, user, event)
+
+    def project(self) -> Step:
+        project = self._id()
+        self.projects.append(project)
+        created = ProjectCreated(f"Project {len(self.projects)}", self._dice.choice(self.users), DEFAULT_WORKFLOW)
+        return self.step(PROJECT, project, created)
+
+    def change_project(self, project: UUID) -> Step:
+        user = self._dice.choice(self.users)
+        event: Event = self._dice.choice([ProjectRenamed("Other"), MemberAdded(user, "member"), MemberRemoved(user)])
+        return self.step(PROJECT, project, event)
+
+    def task(self, project: UUID) -> Step:
+        task = self._id()
+        self.tasks[task] = "todo"
+        created = TaskCreated(project, f"Task {len(self.tasks)}", "todo", "todo", f"r{self._dice.random():.9f}")
+        return self.step(TASK, task, created)
+
+    def change_task(self, task: UUID) -> Step:
+        dice = self._dice
+        to: Any = dice.choice(["todo", "in_progress", "done"])
+        event: Event = dice.choice(
+            [
+                TaskRetitled(f"T{dice.random()}"),
+                TaskDescribed("d" * dice.randint(0, 300)),
+                TaskStatusChanged(self.tasks[task], to, to),
+                TaskStatusChanged(self.tasks[task], to, to),
+                TaskPrioritised(dice.choice(["low", "urgent"])),
+                TaskDueSet(dice.choice([None, self._now])),
+                TaskLabelled((f"l{dice.randint(0, 3)}",), (f"l{dice.randint(0, 3)}",)),
+                TaskAssigned(dice.choice([None, *self.users])),
+                TaskParentSet(dice.choice(list(self.tasks))),
+                TaskTrashed(),
+                TaskRestored(),
+            ]
+        )
+        if isinstance(event, TaskStatusChanged):
+            self.tasks[task] = to
+        return self.step(TASK, task, event)
+
+
+class Folded(Struct):
+    """A view as the fold of the log says it must be: states by stream with their position, and sums."""
+
+    states: dict[UUID, tuple[int, int, Any]]
+    sums: dict[SumKey, int]
+
+
+def fold(
+    view: View, log: Iterable[tuple[RecordedEvent, Event]], *, without: Mapping[UUID, int] | None = None
+) -> Folded:
+    """The plainest fold: an event at a time. `without` names streams, and the version from which they wait."""
+    folded = Folded({}, {})
+    for recorded, event in log:
+        if type(event) not in view.kind.events:
+            continue
+        if without and recorded.stream_version >= without.get(recorded.stream_id, 2**31):
+            continue
+        before = folded.states.get(recorded.stream_id, (0, 0, None))[2]
+        happened = Happened(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
+        after = view.kind.evolve(before, event, happened)
+        folded.states[recorded.stream_id] = (recorded.position, recorded.stream_version, after)
+    if view.sums:
+        for stream_id, (_, _, state) in folded.states.items():
+            for key, count in view.sums(None, state, shard_of(stream_id)).items():
+                folded.sums[key] = folded.sums.get(key, 0) + count
+    return folded
