@@ -11,7 +11,8 @@ Accepted       the receipt, and the state at its version
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -19,13 +20,17 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.commands.unit import Unit
-from taskflow.errors import KeyReused, NotFound, Refusal, StoreError, Unavailable
+from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
 from taskflow.store.append import Append, Lost, Outcome, Receipt
+from taskflow.store.committer import lost
+from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Kind
+
+log = logging.getLogger(__name__)
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -88,6 +93,8 @@ class Executor:
         self._running[key] = ended
         try:
             return await self._decide(request, handler)
+        except AWAY as error:
+            raise Unavailable("the event store does not answer; repeat the command under the same id") from error
         finally:
             del self._running[key]
             ended.set_result(None)
@@ -97,15 +104,25 @@ class Executor:
             unit = Unit(self._store, actor=request.actor, at=request.at, expected_version=request.expected_version)
             try:
                 target = await handler(unit)
+                events = await unit.sealed(correlation_id=request.correlation_id, causation_id=None)
+            except KeyMissing:
+                if not unit.stands_on:
+                    raise
+                # A key is stored with its person's registration, which is still on its way.
+                await self._ended(unit.stands_on)
+                continue
             except Refusal:
+                # A refusal on a state that never came to be is none, even where another's version fits.
+                if not await self._ended(unit.stands_on):
+                    continue
                 standing = await self._store.standing(request.caller, request.command_id, unit.checks)
                 if standing.receipt is not None:
                     return await self._replay(request, standing.receipt)
                 if not standing.moved:
                     raise
-                await self._look_again(unit)
+                for stream_id, _, version in unit.checks:
+                    self._store.folds.drop_stale(stream_id, version + 1)
                 continue
-            events = await unit.sealed(correlation_id=request.correlation_id, causation_id=None)
             append = Append(
                 caller=request.caller,
                 command_id=request.command_id,
@@ -131,12 +148,12 @@ class Executor:
             return await self._applied(unit, target, outcome)
         raise Unavailable(f"the streams moved {self._attempts_max} times while this was decided; send it again")
 
-    async def _look_again(self, unit: Unit) -> None:
-        """After a refusal on versions that are not the store's: pending ones end first, stale ones go."""
-        for pending in unit.stands_on:
-            await asyncio.wait([pending.done])
-        for stream_id, _, version in unit.checks:
-            self._store.folds.drop_stale(stream_id, version + 1)
+    @staticmethod
+    async def _ended(appends: Sequence[Append]) -> bool:
+        """Waits until it is known what became of these; True where all were stored."""
+        for append in appends:
+            await asyncio.wait([append.done])
+        return not any(lost(append) for append in appends)
 
     async def _applied(self, unit: Unit, target: Target, receipt: Receipt) -> Accepted:
         stream = unit.streams[target.stream_id]
@@ -147,9 +164,13 @@ class Executor:
         )
         for stream_id, written in unit.streams.items():
             if written.version > written.read_version:
-                await self._store.folds.snapshot_if_due(
-                    written.kind, stream_id, written.read_version, written.version, written.state
-                )
+                try:
+                    await self._store.folds.snapshot_if_due(
+                        written.kind, stream_id, written.read_version, written.version, written.state
+                    )
+                except Exception:
+                    # The command is stored: whatever befalls a shortcut to its state is no fault of it.
+                    log.exception("a snapshot was not written", extra={"stream": str(stream_id)})
         return Accepted(receipt, target.kind, stream.state, events)
 
     async def _replay(self, request: Request, receipt: Receipt) -> Accepted:

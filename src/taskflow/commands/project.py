@@ -137,7 +137,7 @@ async def create_project(unit: Unit, target: UUID | None, command: CreateProject
     owner = caller(unit)
     await unit.get(USER, owner)
     project_id = target or new_id()
-    await unit.read(PROJECT, project_id)
+    await unit.new(PROJECT, project_id)
     unit.append(PROJECT, project_id, *create(owner, command))
     return Target(PROJECT, project_id)
 

@@ -246,7 +246,7 @@ def _utc(at: datetime | None, pointer: str) -> datetime | None:
 async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> Target:
     project = await project_for(unit, command.project_id or await _inbox(unit), "member")
     task_id = target or new_id()
-    await unit.read(TASK, task_id)
+    await unit.new(TASK, task_id)
     await _check_parent(unit, project, task_id, command.parent_id)
     unit.append(TASK, task_id, *create(project, command, unit.at))
     return Target(TASK, task_id)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import NotFound, VersionConflict
+from taskflow.errors import NotFound, Rejected, VersionConflict
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields
 from taskflow.store.append import NewEvent, NewKey
@@ -81,6 +81,12 @@ class Unit:
         if state is None:
             raise NotFound(kind.name, stream_id)
         return state
+
+    async def new(self, kind: Kind[Any], stream_id: UUID) -> None:
+        """Reads a stream that this command begins. Raises Rejected where there is one of any kind."""
+        await self.read(kind, stream_id)
+        if self.streams[stream_id].version:
+            raise Rejected("exists", f"there is a {self.streams[stream_id].kind.name} {stream_id} already")
 
     def expect_version(self, stream_id: UUID) -> None:
         """Compares the command's target with the version its caller expected. Raises VersionConflict.

@@ -25,6 +25,7 @@ from taskflow.kafka.topics import current_generation, open_topics
 from taskflow.relay import progress as progress_row
 from taskflow.relay.publisher import open_publisher
 from taskflow.store.log import Log
+from taskflow.store.pool import AWAY
 from taskflow.store.ranges import attach_ahead
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def keep_ranges(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) ->
     while True:
         try:
             await attach_ahead(pool, settings)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (*AWAY, asyncpg.PostgresError):
             # No reason to stop publishing: whole ranges are still empty.
             log.exception("no range of events could be attached")
         await asyncio.sleep(settings.relay_ranges_check_s)

@@ -10,11 +10,12 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final
 
-import asyncpg
-
 from taskflow.errors import LeaseLost
+from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Lease:
             try:
                 async with asyncio.timeout(settings.lease_ttl_ms / 1000):
                     held = await self._pool.fetchval(_RENEW, self.fence, settings.lease_ttl_ms)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except AWAY as error:
                 if (time.monotonic() - renewed) * 1000 > settings.lease_ttl_ms:
                     raise LeaseLost(f"fence {self.fence} could not be renewed in time: {error!r}") from error
                 log.warning("the lease cannot be renewed", extra={"fence": self.fence, "error": repr(error)})

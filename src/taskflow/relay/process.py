@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from taskflow.errors import BrokerError, EpochChanged, LeaseLost
 from taskflow.relay.leader import keep_ranges, lead
 from taskflow.relay.lease import Lease, holder_name
-from taskflow.store.pool import open_pool
+from taskflow.store.pool import AWAY, open_pool
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_STORE_AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-_PASSING: Final = (*_STORE_AWAY, KafkaError, LeaseLost)
+_PASSING: Final = (*AWAY, KafkaError, LeaseLost)
 """A server is away, or another relay leads: worth another try."""
 _RELEASE_S: Final = 0.5
 
@@ -40,7 +39,7 @@ async def run(settings: Settings) -> None:
                 await _stand_by_and_lead(pool, settings, holder, backoff)
             finally:
                 pool.terminate()
-        except _STORE_AWAY as error:
+        except AWAY as error:
             log.warning("PostgreSQL is away", extra={"error": repr(error)})
             await backoff.wait()
 
@@ -58,7 +57,7 @@ async def _stand_by_and_lead(
             await _until_one_fails(lease.keep(), keep_ranges(pool, settings), lead(pool, settings, lease))
         except (BrokerError, EpochChanged) as error:
             log.critical("the relay stops", extra={"error": str(error)})
-            with suppress(*_STORE_AWAY):
+            with suppress(*AWAY):
                 await lease.blame(str(error))
             raise
         except _PASSING as error:
@@ -67,7 +66,7 @@ async def _stand_by_and_lead(
                 extra={"fence": lease.fence, "error": repr(error), "lasted_s": round(time.monotonic() - started, 3)},
             )
         finally:
-            with suppress(*_STORE_AWAY):
+            with suppress(*AWAY):
                 await asyncio.wait_for(lease.release(), _RELEASE_S)
         if time.monotonic() - started > settings.relay_backoff_max_ms / 1000:
             backoff.reset()

@@ -23,7 +23,7 @@ import asyncpg
 from taskflow.errors import EpochChanged, QueueFull, StoreError, Unavailable
 from taskflow.ids import shard_of
 from taskflow.store.append import Append, Lost, Outcome, Receipt
-from taskflow.store.pool import connect_writer
+from taskflow.store.pool import AWAY, connect_writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,13 @@ class Committer:
                 await self._arrived.wait()
             group = self._gather()
             if group:
-                await self._commit(group)
+                try:
+                    await self._commit(group)
+                except Exception as error:
+                    # It must not end the only writer of this process.
+                    log.exception("a group was not committed", extra={"commands": len(group)})
+                    self._drop_connection()
+                    self._fail(group, StoreError(f"an append failed: {error!r}"))
 
     def _gather(self) -> list[Append]:
         """The next group: bounded in commands and events, no command id twice, nobody who already lost."""
@@ -106,7 +112,7 @@ class Committer:
                 break
             self._queue.popleft()
             if any(lost(other) for other in append.stands_on):
-                append.done.set_result(Lost(None, 0))
+                _fall(append)
                 continue
             seen.add(key)
             group.append(append)
@@ -121,13 +127,11 @@ class Committer:
             try:
                 rows = await self._send(arguments)
                 break
-            except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
-                reason: Exception = error
-            except asyncpg.PostgresError as error:
-                if not _passing(error):
-                    await self._commit_apart(group, error)
-                    return
+            except AWAY as error:
                 reason = error
+            except asyncpg.PostgresError as error:
+                await self._commit_apart(group, error)
+                return
             self._drop_connection()
             if time.monotonic() + pause_s > deadline:
                 log.warning("append given up", extra={"commands": len(group), "error": repr(reason)})
@@ -147,13 +151,13 @@ class Committer:
                 append.done.set_result(_outcome(row, resent=resent))
 
     async def _commit_apart(self, group: Sequence[Append], error: asyncpg.PostgresError) -> None:
-        """The server refused a group for what one of its commands holds: each is sent alone."""
+        """A group was refused for what one of its commands holds: each is sent alone."""
         if len(group) == 1 or error.sqlstate == _WRONG_LOG:
             self._fail(group, _explain(error))
             return
         for append in group:
             if any(lost(other) for other in append.stands_on):
-                append.done.set_result(Lost(None, 0))
+                _fall(append)
             else:
                 await self._commit([append])
 
@@ -258,7 +262,7 @@ def lost(append: Append) -> bool:
     """True once it is known that what was decided on an append's events stands on nothing."""
     if not append.done.done():
         return False
-    if append.done.exception() is not None:
+    if append.done.cancelled() or append.done.exception() is not None:
         return True
     outcome = append.done.result()
     return isinstance(outcome, Lost) or not outcome.own
@@ -283,17 +287,9 @@ def _outcome(row: asyncpg.Record, *, resent: bool) -> Receipt | Lost:
     )
 
 
-def _passing(error: asyncpg.PostgresError) -> bool:
-    """Errors after which sending the same append again may go well."""
-    return isinstance(
-        error,
-        asyncpg.exceptions.OperatorInterventionError
-        | asyncpg.exceptions.InsufficientResourcesError
-        | asyncpg.exceptions.TransactionRollbackError
-        | asyncpg.exceptions.LockNotAvailableError
-        | asyncpg.exceptions.InvalidTransactionStateError
-        | asyncpg.exceptions.ReadOnlySQLTransactionError,
-    )
+def _fall(append: Append) -> None:
+    if not append.done.done():
+        append.done.set_result(Lost(None, 0))
 
 
 def _explain(error: asyncpg.PostgresError) -> StoreError:

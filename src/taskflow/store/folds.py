@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from taskflow.store.committer import lost
-from taskflow.streams import Happened
+from taskflow.streams import KIND_OF_TYPE, Happened
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,6 +52,8 @@ class Folds:
 
     async def load(self, kind: Kind[S], stream_id: UUID) -> Folded:
         """The newest state this process knows of, pending or committed; else the store's.
+
+        What an id of another kind of stream answers is a state of that kind: look before use.
 
         Many callers for one stream share one read, and each looks again after it: the first of them may
         have left a pending state by then.
@@ -124,6 +126,8 @@ class Folds:
     async def _fold(self, kind: Kind[Any], stream_id: UUID, to: int | None) -> Folded:
         events = await self._log.stream(stream_id, to=to, limit=self._snapshot_every)
         version, state = 0, None
+        if events:
+            kind = KIND_OF_TYPE.get(events[0].type, kind)
         if len(events) == self._snapshot_every:
             # A long stream: its snapshot, if there is one, and what came after.
             found = await self._snapshots.read(kind, stream_id, 2**31 - 1 if to is None else to)

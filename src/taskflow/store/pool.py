@@ -14,8 +14,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 1.0
-AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What is raised while PostgreSQL does not answer."""
+PASSING: Final = (
+    asyncpg.exceptions.OperatorInterventionError,  # shut down, crashed, starting, a statement cancelled
+    asyncpg.exceptions.InsufficientResourcesError,  # connections, memory, disk
+    asyncpg.exceptions.TransactionRollbackError,  # deadlocks, serialisation
+    asyncpg.exceptions.InvalidTransactionStateError,  # a transaction's timeouts; a server that is read-only by now
+    asyncpg.exceptions.ObjectNotInPrerequisiteStateError,  # a lock not had in time; a server still in recovery
+    asyncpg.exceptions.PostgresSystemError,  # the server's own disk
+)
+"""What a server that answers says when the same request may go well later."""
+AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, *PASSING)
+"""What is raised while PostgreSQL does not answer, or cannot. A faulty statement is none of it."""
 
 
 def _server_settings(name: str) -> dict[str, str]:

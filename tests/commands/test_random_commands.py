@@ -1,0 +1,179 @@
+"""Whatever several people send through two processes at once, the log tells a story that was allowed.
+
+The log is the judge: it is folded from its beginning, event by event, and each event is held against
+the state just before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+from uuid import UUID
+
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from taskflow.commands import project, task
+from taskflow.commands.access import rank_of
+from taskflow.commands.execute import Accepted, Executor
+from taskflow.commands.fields import PARENT_DEPTH_MAX
+from taskflow.errors import KeyReused, Refusal
+from taskflow.ids import new_id
+from taskflow.settings import Settings
+from taskflow.store.append import Outcome
+from taskflow.store.eventstore import EventStore
+from taskflow.streams import KIND_OF_TYPE, Event, Happened
+from taskflow.streams.project import MemberRemoved, ProjectState
+from taskflow.streams.task import TaskCreated, TaskState
+
+from .world import make_project, make_task, register, send
+
+PEOPLE, TASKS = range(4), range(3)
+people = st.sampled_from(PEOPLE)
+tasks = st.sampled_from(TASKS)
+roles = st.sampled_from(["viewer", "member", "admin", "owner"])
+
+actions = st.one_of(
+    st.tuples(st.just("retitle"), tasks, st.sampled_from(["x", "y"])),
+    st.tuples(st.just("parent"), tasks, st.none() | tasks),
+    st.tuples(st.just("assign"), tasks, st.none() | people),
+    st.tuples(st.just("trash"), tasks, st.booleans()),
+    st.tuples(st.just("role"), people, roles),
+    st.tuples(st.just("remove"), people, st.none()),
+    st.tuples(st.just("archive"), st.none(), st.booleans()),
+)
+commands = st.tuples(
+    st.integers(0, 1),  # through which process
+    people,
+    actions,
+    st.integers(0, 30),  # its id: some repeat
+    st.none() | st.none() | st.integers(1, 4),  # the version that its caller expects
+)
+
+
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rounds=st.lists(st.lists(commands, min_size=1, max_size=12), min_size=1, max_size=4))
+async def test_the_log_holds_only_what_was_allowed_when_it_happened(
+    executor: Executor, other: Executor, store: EventStore, settings: Settings, rounds: list[list[Any]]
+) -> None:
+    began = (await store.log.head()).position
+    users = [await register(executor, settings) for _ in PEOPLE]
+    project_id = await make_project(
+        executor, users[0], a=(users[1], "admin"), b=(users[2], "member"), c=(users[3], "owner")
+    )
+    task_ids = [await make_task(executor, users[0], project_id) for _ in TASKS]
+    ids = [new_id() for _ in range(31)]
+    accepted: dict[tuple[UUID, UUID], list[Accepted]] = defaultdict(list)
+
+    async def one(command: Any) -> None:
+        process, who, action, id_index, expected = command
+        handler, *arguments = _call(action, users, project_id, task_ids)
+        try:
+            answer = await send(
+                (executor, other)[process],
+                users[who],
+                handler,
+                *arguments,
+                command_id=ids[id_index],
+                fingerprint=repr((action, expected)).encode(),
+                expected_version=expected,
+            )
+        except (Refusal, KeyReused):
+            return
+        accepted[users[who], ids[id_index]].append(answer)
+
+    for batch in rounds:
+        await asyncio.gather(*[one(command) for command in batch])
+
+    await _assert_allowed(store, began)
+    for (caller, command_id), answers in accepted.items():
+        assert len({repr((a.receipt.position, a.receipt.version, a.state, a.events)) for a in answers}) == 1
+        await _assert_receipt(store, caller, command_id, answers[0])
+    effects = await store.pool.fetch(
+        "select actor, command_id, count(distinct recorded_at) from events where position > $1 group by 1, 2", began
+    )
+    assert all(row[2] == 1 for row in effects), "a command's events are appended together, once"
+
+
+def _call(action: Any, users: list[UUID], project_id: UUID, task_ids: list[UUID]) -> Any:
+    match action:
+        case ("retitle", n, title):
+            return task.edit_task, task_ids[n], task.EditTask(title=title)
+        case ("parent", n, parent):
+            return task.edit_task, task_ids[n], task.EditTask(parent_id=None if parent is None else task_ids[parent])
+        case ("assign", n, who):
+            return task.assign_task, task_ids[n], task.AssignTask(None if who is None else users[who])
+        case ("trash", n, True):
+            return task.trash_task, task_ids[n], task.TrashTask()
+        case ("trash", n, False):
+            return task.restore_task, task_ids[n], task.RestoreTask()
+        case ("role", who, role):
+            return project.set_project_member, project_id, users[who], project.SetMember(role=role)
+        case ("remove", who, _):
+            return project.remove_project_member, project_id, users[who]
+        case ("archive", _, True):
+            return project.archive_project, project_id, project.ArchiveProject()
+        case _:
+            return project.unarchive_project, project_id, project.UnarchiveProject()
+
+
+async def _assert_allowed(store: EventStore, after: int) -> None:
+    recorded = await store.log.read(after, limit=10_000)
+    assert [event.position for event in recorded] == list(range(after + 1, after + len(recorded) + 1))
+    states: dict[UUID, Any] = {}
+    version: dict[UUID, int] = defaultdict(int)
+    for record, event in zip(recorded, await store.mapper.decode(recorded), strict=True):
+        stream = record.stream_id
+        assert record.stream_version == version[stream] + 1
+        version[stream] += 1
+        _judge(states, states.get(stream), event, record.actor)
+        happened = Happened(stream, record.stream_version, record.occurred_at, record.actor)
+        states[stream] = KIND_OF_TYPE[record.type].evolve(states.get(stream), event, happened)
+        if isinstance(states[stream], TaskState):
+            _assert_no_cycle(states, stream)
+        if isinstance(states[stream], ProjectState):
+            assert "owner" in states[stream].members.values()
+
+
+def _judge(states: dict[UUID, Any], state: Any, event: Event, actor: UUID | None) -> None:
+    """Holds an event against the states just before it."""
+    assert actor is not None
+    if isinstance(event, TaskCreated) or isinstance(state, TaskState):
+        within = states[event.project_id if isinstance(event, TaskCreated) else state.project_id]
+        assert rank_of(within.members[actor]) >= rank_of("member")
+        assert within.archived_at is None
+    if isinstance(state, TaskState) and type(event).__name__ not in ("TaskTrashed", "TaskRestored"):
+        assert state.trashed_at is None
+    if isinstance(state, ProjectState) and not (isinstance(event, MemberRemoved) and event.user_id == actor):
+        assert rank_of(state.members[actor]) >= rank_of("admin")
+
+
+def _assert_no_cycle(states: dict[UUID, Any], start: UUID) -> None:
+    above, steps = states[start].parent_id, 0
+    while above is not None:
+        assert above != start
+        above, steps = states[above].parent_id, steps + 1
+        assert steps <= PARENT_DEPTH_MAX
+
+
+async def _assert_receipt(store: EventStore, caller: UUID, command_id: UUID, answer: Accepted) -> None:
+    standing = await store.standing(caller, command_id, ())
+    receipt = standing.receipt
+    assert receipt is not None
+    assert receipt.version == answer.receipt.version == answer.state.version
+    events = await store.pool.fetch(
+        "select position, stream_version, stream_id, type from events where actor = $1 and command_id = $2 "
+        "order by position",
+        caller,
+        command_id,
+    )
+    assert len(events) == receipt.events == len(answer.events)
+    assert [(row["type"], row["stream_version"], row["position"]) for row in events] == [
+        (event.type, event.version, event.position) for event in answer.events
+    ]
+    if events:
+        assert (events[-1]["position"], receipt.outcome) == (receipt.position, Outcome.APPLIED)
+    else:
+        assert receipt.outcome is Outcome.UNCHANGED
