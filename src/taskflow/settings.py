@@ -184,7 +184,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     # --- import
     import_inflight_max: Positive = 512
-    """Rows that are on their way to the store."""
+    """Commands under way at once, each of another ticket."""
+    import_rows_max: Positive = 8_192
+    """Rows in memory: the more, the more tickets of a file that is sorted by ticket go side by side."""
     import_backoff_min_ms: Positive = 100
     import_backoff_max_ms: Positive = 5_000
     import_away_max_s: Positive = 600
@@ -310,6 +312,7 @@ def _contradictions(settings: Settings) -> list[str]:
         ("mongodb_pool_min", "mongodb_pool_max", "the pool cannot hold fewer than it keeps"),
         ("relay_backoff_min_ms", "relay_backoff_max_ms", "the pauses grow from the one to the other"),
         ("projector_silence_ms", "projector_stale_ms", "a projector that reads the log instead would be called gone"),
+        ("import_inflight_max", "import_rows_max", "no more can be under way than are there"),
         ("import_backoff_min_ms", "import_backoff_max_ms", "the pauses grow from the one to the other"),
         ("watermark_interval_ms", "projector_silence_ms", "a projector would call an idle relay dead"),
         ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),

@@ -2,7 +2,7 @@
 
 chunk of rows ─▶ receipts: what was accepted before is passed over, in one look a chunk
               ─▶ people that are new in it
-              ─▶ lanes: one a ticket, its rows one after the other; at most `import_inflight_max` rows
+              ─▶ lanes: one a ticket, its rows one after the other; `import_inflight_max` lanes at once
 
 Every id is derived: that of a row's command from the project, the ticket, what the row says and the
 how-manieth it is of those that say the same at the same time. So run again, by whomever, from the
@@ -129,7 +129,8 @@ class Import:
         self._step = step
         self._tickets: dict[str, Ticket] = {}
         self._people: dict[tuple[str, ...], UUID] = {}
-        self._room = asyncio.Semaphore(settings.import_inflight_max)
+        self._room = asyncio.Semaphore(settings.import_rows_max)
+        self._under_way = asyncio.Semaphore(settings.import_inflight_max)
         self._away_since: float | None = None
         self.counts = Counts()
         self.position = 0
@@ -204,6 +205,7 @@ class Import:
     ) -> None:
         user_id = derived_id(self._secret, *scope, "user", _encode(key).decode(), at=row.at)
         command = ImportPerson(project_id=UUID(scope[1]), name=row.person_name, at=row.at)
+        self._store.folds.presume_absent(user_id)
         handler = partial(import_person, user_id=user_id, command=command)
         accepted, ours = await self._execute(caller, command_id, command_id.bytes, handler)
         self._people[key] = accepted.receipt.stream_id
@@ -246,10 +248,11 @@ class Import:
 
     async def _lane(self, ticket: Ticket) -> None:
         """A ticket's rows, each after the one before it was stored: its history is a sequence."""
-        while ticket.waiting:
-            await self._store_row(ticket, ticket.waiting[0])
-            ticket.waiting.popleft()
-            self._room.release()
+        async with self._under_way:
+            while ticket.waiting:
+                await self._store_row(ticket, ticket.waiting[0])
+                ticket.waiting.popleft()
+                self._room.release()
 
     async def _store_row(self, ticket: Ticket, work: Work) -> None:
         row = work.row
@@ -273,6 +276,8 @@ class Import:
         )
         handler = partial(import_row, task_id=task_id, row=command)
         command_id = ticket.command_id if first else work.command_id
+        if first:
+            self._store.folds.presume_absent(task_id)
         try:
             accepted, ours = await self._execute(caller, command_id, work.fingerprint, handler)
         except Rejected as refusal:

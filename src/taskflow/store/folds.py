@@ -84,6 +84,14 @@ class Folds:
         """Leaves the state that `pending` will have made, for the next command of this process."""
         self._keep(stream_id, Folded(version, state, pending))
 
+    def presume_absent(self, stream_id: UUID) -> None:
+        """Spares the look at a stream that is about to begin under an id that nobody else has had.
+
+        Nothing rests on it: where the stream is there after all, the append loses and the next look is real.
+        """
+        if stream_id not in self._folded:
+            self._keep(stream_id, Folded(0, None))
+
     def drop_stale(self, stream_id: UUID, version: int) -> None:
         """Forgets a committed state older than `version`, which somebody has seen in the store."""
         folded = self._settled(stream_id)
