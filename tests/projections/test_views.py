@@ -76,7 +76,7 @@ async def test_foreign_messages_on_the_topic_are_ignored(
     foreign = [
         Encoded(None, b"", []),
         Encoded(b"k", b"hello", [("content-type", b"text/plain")]),
-        Encoded(one.key, one.value, [(name, None) for name, _ in one.headers]),  # type: ignore[misc]
+        Encoded(one.key, one.value, [(name, None) for name, _ in one.headers]),  # type: ignore[misc]  # headers without a value, as a broken producer sends
         Encoded(one.key, one.value, [*one.headers, ("ce_position", b"9223372036854775808")]),
         Encoded(one.key, one.value, [*one.headers, ("ce_generation", b"2"), ("ce_position", b"99999")]),
         # Another partition's event: its chain is not this one's.

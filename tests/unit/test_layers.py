@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
 # A driver, and the places that may speak to its server. `api/health` asks each whether it is there,
 # `api/problems` names their errors.
 DRIVERS: dict[str, set[str]] = {
-    "asyncpg": {"store", "relay", "privacy", "kafka", "local"},
+    "asyncpg": {"store", "relay", "privacy", "kafka", "local", "projections/process.py"},
     "aiokafka": {"kafka", "relay", "projections", "local", "api/health.py"},
     "pymongo": {"projections", "local", "api/health.py", "api/problems.py"},
     "redis": {"cache", "local", "api/health.py"},

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
 import asyncpg
@@ -51,7 +51,7 @@ class Committer:
         self.groups = 0
         self.appends = 0
 
-    async def __aenter__(self) -> Committer:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="committer")
         return self
 
@@ -202,23 +202,23 @@ class Committer:
         for ordinal, append in enumerate(group, 1):
             stands += [ordinals[id(other)] for other in append.stands_on if id(other) in ordinals]
             checks += [(index(stream, kind), version) for stream, kind, version in append.checks]
-            for event in append.events:
-                events.append(
-                    (
-                        index(event.stream_id, event.kind),
-                        event.version,
-                        ordinal,
-                        shard_of(event.stream_id),
-                        event.type,
-                        event.schema_version,
-                        event.event_id,
-                        event.occurred_at,
-                        event.actor,
-                        event.correlation_id,
-                        event.causation_id,
-                        event.data,
-                    )
+            events += [
+                (
+                    index(event.stream_id, event.kind),
+                    event.version,
+                    ordinal,
+                    shard_of(event.stream_id),
+                    event.type,
+                    event.schema_version,
+                    event.event_id,
+                    event.occurred_at,
+                    event.actor,
+                    event.correlation_id,
+                    event.causation_id,
+                    event.data,
                 )
+                for event in append.events
+            ]
             keys += [(ordinal, key.person, key.wrapped) for key in append.keys]
             commands.append(
                 (
