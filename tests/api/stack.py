@@ -42,6 +42,13 @@ class Process:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def send(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Its exit code, once it ended."""
+        return self._process.wait(BOUND_S)
+
     def pause(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
 
