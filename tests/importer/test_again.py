@@ -1,0 +1,148 @@
+"""Whoever imports again, from wherever it stopped, adds nothing twice and misses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from taskflow.errors import Forbidden, NotFound
+from taskflow.importer.process import Report
+from taskflow.settings import Settings
+from taskflow.store.eventstore import EventStore
+from tests.importer.world import (
+    INCIDENTS,
+    MAPPING,
+    add_member,
+    head,
+    imported_people,
+    people_in,
+    register,
+    rows_of,
+    run,
+    stored,
+    told_by,
+    write,
+)
+
+ROWS = rows_of(INCIDENTS)
+TOLD = told_by(ROWS)
+BOUND_S = 60.0
+
+
+def project_of(report: Report) -> UUID:
+    assert report.project_id is not None
+    return report.project_id
+
+
+async def test_a_second_run_changes_nothing(settings: Settings, store: EventStore, tmp_path: Path) -> None:
+    first = await run(settings, INCIDENTS, tmp_path)
+    before = await head(store)
+    second = await run(settings, INCIDENTS, tmp_path)
+    assert await head(store) == before
+    assert second.counts.already_there == len(ROWS) - 1 == second.counts.rows
+    assert (second.project_id, second.who.password) == (first.project_id, None)
+
+
+async def test_another_admin_meets_the_same_receipts(settings: Settings, store: EventStore, tmp_path: Path) -> None:
+    first = await run(settings, INCIDENTS, tmp_path)
+    other = await register(store, settings, "other@example.com")
+    await add_member(store, settings, project_of(first), first.who.user_id, other, "admin")
+    before = await head(store)
+    second = await run(settings, INCIDENTS, tmp_path, user=" Other@Example.com")
+    assert second.who.user_id == other
+    assert second.counts.already_there == len(ROWS) - 1
+    assert await head(store) == before
+
+
+async def test_who_is_no_admin_is_refused(settings: Settings, store: EventStore, tmp_path: Path) -> None:
+    first = await run(settings, INCIDENTS, tmp_path)
+    member = await register(store, settings, "member@example.com")
+    await add_member(store, settings, project_of(first), first.who.user_id, member, "member")
+    await register(store, settings, "stranger@example.com")
+    before = await head(store)
+    with pytest.raises(Forbidden):
+        await run(settings, INCIDENTS, tmp_path, user="member@example.com")
+    with pytest.raises(NotFound):
+        await run(settings, INCIDENTS, tmp_path, user="stranger@example.com")
+    with pytest.raises(NotFound):
+        await run(settings, INCIDENTS, tmp_path, user="stranger@example.com", project=str(first.project_id))
+    assert await head(store) == before
+
+
+async def test_two_at_once_share_the_work(settings: Settings, store: EventStore, tmp_path: Path) -> None:
+    whole = await run(settings, write(tmp_path / "one.csv", ROWS[:2]), tmp_path)
+    one, other = await asyncio.gather(
+        run(settings, INCIDENTS, tmp_path, rejects=tmp_path / "a"),
+        run(settings, INCIDENTS, tmp_path, rejects=tmp_path / "b"),
+    )
+    assert await stored(store) == TOLD
+    assert await imported_people(store) == sorted(people_in(ROWS))
+    done = whole.counts.applied + one.counts.applied + other.counts.applied
+    assert done == sum(len(steps) for steps in TOLD.values())
+    assert one.counts.rejected == other.counts.rejected == 0
+
+
+async def test_a_longer_export_adds_what_is_new(settings: Settings, store: EventStore, tmp_path: Path) -> None:
+    await run(settings, write(tmp_path / "first.csv", ROWS[:200]), tmp_path)
+    report = await run(settings, INCIDENTS, tmp_path)
+    assert report.counts.already_there == 199
+    assert await stored(store) == TOLD
+
+
+async def test_an_export_that_begins_later_goes_on_with_the_same_tasks(
+    settings: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    """Also with its columns in another order, and one more of them."""
+    await run(settings, write(tmp_path / "first.csv", ROWS[:200]), tmp_path)
+    later = [[*reversed(row), str(number)] for number, row in enumerate(ROWS) if number == 0 or number > 150]
+    report = await run(settings, write(tmp_path / "later.csv", later), tmp_path)
+    assert (report.counts.already_there, report.counts.rejected) == (49, 0)
+    assert await stored(store) == TOLD
+
+
+async def test_rows_that_say_the_same_are_commands_of_their_own(
+    settings: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    row = ROWS[1]
+    elsewhere = [*row[:6], "V99", *row[7:]]
+    rows = [ROWS[0], row, row, elsewhere, row, elsewhere]
+    report = await run(settings, write(tmp_path / "same.csv", rows), tmp_path)
+    assert (report.counts.applied, report.counts.unchanged) == (4, 1)
+    assert await stored(store) == told_by(rows)
+    again = await run(settings, tmp_path / "same.csv", tmp_path)
+    assert again.counts.already_there == 5
+
+
+async def test_a_killed_import_goes_on_where_it_stopped(
+    settings: Settings, store: EventStore, subprocess_env: dict[str, str], tmp_path: Path
+) -> None:
+    rows = [ROWS[0]] + [[f"{copy}-{row[0]}", *row[1:]] for copy in range(8) for row in ROWS[1:]]
+    file = write(tmp_path / "many.csv", rows)
+    await register(store, settings, "demo@taskflow.example")
+    killed = 0
+    for stop_at in (200, 700, 1500):
+        with subprocess.Popen(
+            [sys.executable, "-m", "taskflow", "import", str(file), "--mapping", str(MAPPING)],
+            env=subprocess_env | {"TASKFLOW_IMPORT_INFLIGHT_MAX": "8"},
+            stdout=subprocess.DEVNULL,
+        ) as process:
+            async with asyncio.timeout(BOUND_S):
+                while await head(store) < stop_at and process.poll() is None:
+                    await asyncio.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+        killed += process.returncode == -signal.SIGKILL
+    assert killed == 3
+    partly = await stored(store)
+    assert sum(len(steps) for steps in partly.values()) < 8 * sum(len(steps) for steps in TOLD.values())
+    report = await run(settings, file, tmp_path)
+    assert report.counts.already_there > 0
+    assert await stored(store) == told_by(rows)
+    assert await imported_people(store) == sorted(people_in(ROWS))
+    last = await run(settings, file, tmp_path)
+    assert last.counts.already_there == len(rows) - 1
