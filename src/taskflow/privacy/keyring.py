@@ -41,6 +41,11 @@ class KeyRing:
         while len(self._keys) > self._keys_max:
             self._keys.popitem(last=False)
 
+    def _expire(self, now: float) -> None:
+        # In the order in which they were read, so in the order in which they end.
+        while self._keys and next(iter(self._keys.values()))[0] <= now:
+            self._keys.popitem(last=False)
+
     def forget(self, person: UUID) -> None:
         self._keys.pop(person, None)
 
@@ -50,11 +55,12 @@ class KeyRing:
         Raises KeyMissing where the store has none: nobody is erased yet, so a missing key is damage.
         """
         now = time.monotonic()
+        self._expire(now)
         found: dict[UUID, bytes] = {}
         missing: list[UUID] = []
         for person in set(persons):
             held = self._keys.get(person)
-            if held is not None and held[0] > now:
+            if held is not None:
                 found[person] = held[1]
             else:
                 missing.append(person)

@@ -76,10 +76,10 @@ def open_fields(struct: type[Struct], plain: dict[str, Any], key: bytes | None, 
             continue
         if not (isinstance(sealed, str) and sealed.startswith(_PREFIX)):
             raise StoreError(f"{struct.__name__}.{field} is not sealed: expected {_PREFIX}…")
-        raw = urlsafe_b64decode(sealed[len(_PREFIX) :])
         try:
+            raw = urlsafe_b64decode(sealed[len(_PREFIX) :])
             value = cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _associated(context, field))
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise StoreError(
                 f"{struct.__name__}.{field} does not open with the person's key: "
                 "the master key is another, or the data was moved"
