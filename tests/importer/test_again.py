@@ -146,3 +146,26 @@ async def test_a_killed_import_goes_on_where_it_stopped(
     assert await imported_people(store) == sorted(people_in(ROWS))
     last = await run(settings, file, tmp_path)
     assert last.counts.already_there == len(rows) - 1
+
+
+async def test_an_interrupted_import_says_so(
+    settings: Settings, store: EventStore, subprocess_env: dict[str, str], tmp_path: Path
+) -> None:
+    rows = [ROWS[0]] + [[f"{copy}-{row[0]}", *row[1:]] for copy in range(8) for row in ROWS[1:]]
+    file = write(tmp_path / "many.csv", rows)
+    with subprocess.Popen(
+        [sys.executable, "-m", "taskflow", "import", str(file), "--mapping", str(MAPPING)],
+        env=subprocess_env | {"TASKFLOW_IMPORT_INFLIGHT_MAX": "4"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        async with asyncio.timeout(BOUND_S):
+            while await head(store) < 300:
+                await asyncio.sleep(0.002)
+        process.terminate()
+        told, _ = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 130
+    assert "interrupted: run it again, and it goes on where it stopped" in told
+    assert "with the password" in told
+    await run(settings, file, tmp_path)
+    assert await stored(store) == told_by(rows)
