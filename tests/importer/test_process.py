@@ -82,7 +82,7 @@ async def test_what_is_wrong_is_said_before_anything_is_written(
     assert await head(store) == 0
 
 
-async def test_a_truncated_gzip_is_said_and_whole_again_it_is_imported(
+async def test_a_truncated_gzip_is_said_after_what_could_be_read(
     settings: Settings, subprocess_env: dict[str, str], tmp_path: Path
 ) -> None:
     import gzip
@@ -93,7 +93,19 @@ async def test_a_truncated_gzip_is_said_and_whole_again_it_is_imported(
     assert done.returncode == 1
     assert "cannot be read past line" in done.stderr
     whole = await run(settings, INCIDENTS, tmp_path)
-    assert whole.counts.rejected == 0
+    assert whole.counts.already_there > 0
+    assert whole.counts.rows == len(ROWS) - 1
+
+
+async def test_no_account_is_made_for_a_project_that_others_founded(
+    settings: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    await register(store, settings, "first@example.com")
+    await run(settings, INCIDENTS, tmp_path, user="first@example.com")
+    before = await head(store)
+    with pytest.raises(Rejected, match=f"nobody is registered as {OWNER}; --as names who imports"):
+        await run(settings, INCIDENTS, tmp_path)
+    assert await head(store) == before
 
 
 class TestIntoAnExistingProject:

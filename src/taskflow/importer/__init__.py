@@ -1,6 +1,7 @@
 """Another system's log, as commands: each row is one, and run again it is the same one.
 
 file ─▶ rows ─▶ run: receipts, people, then the rows of each ticket in order ─▶ commands/imports
-mapping  what the columns become          account  who imports
-process  `taskflow import`                demo     `taskflow demo`, on examples/
+mapping  what the columns become          account  who imports, and project: into what
+process  `taskflow import`                rejects  what was refused, with reasons
+demo     `taskflow demo`, on examples/
 """

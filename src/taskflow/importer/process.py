@@ -18,7 +18,7 @@ from taskflow.commands.execute import Executor
 from taskflow.errors import Rejected
 from taskflow.importer.account import Importer, importer
 from taskflow.importer.mapping import read_mapping
-from taskflow.importer.project import usable
+from taskflow.importer.project import Own, usable
 from taskflow.importer.rejects import Rejects
 from taskflow.importer.rows import BadFile, Source
 from taskflow.importer.run import Counts, Import
@@ -73,6 +73,8 @@ async def import_file(
         shown = bar.add_task(file.name, total=source.size)
         async with open_event_store(settings, "taskflow import") as store:
             executor = Executor(store, settings)
+            if project_id is None:
+                project_id = await Own(settings.claim_secret_bytes, mapping.project.key).found(store)
             who = await importer(
                 store, executor, settings, owner=mapping.project.owner, user=user, register=project_id is None
             )

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
@@ -36,8 +35,8 @@ from taskflow.commands.imports import (
 )
 from taskflow.errors import KeyReused, QueueFull, Rejected, Unavailable
 from taskflow.ids import derived_id
-from taskflow.importer.project import usable
-from taskflow.importer.rows import Bad, Row
+from taskflow.importer.project import Own, usable
+from taskflow.importer.rows import Bad, BadFile, Row
 from taskflow.store.append import Outcome
 from taskflow.store.pool import AWAY
 
@@ -132,7 +131,7 @@ class Import:
         self._prefixes = tuple(label.prefix for label in mapping.labels)
         self._user_id = user_id
         self.scope = None if project_id is None else self._scope_of(project_id)
-        """None until the first row that can be read has made the mapping's own project, or found it."""
+        """None until the first row that can be read has founded the mapping's own project."""
         self._reject_row = reject
         self._step = step
         self._tickets: dict[str, Ticket] = {}
@@ -146,15 +145,21 @@ class Import:
 
     async def run(self, rows: Iterator[Row | Bad]) -> None:
         """Takes every row to its end. Raises what ends an import: a lost role, a store that stays away."""
+        damage: BadFile | None = None
         try:
             async with asyncio.TaskGroup() as lanes:
-                while chunk := list(islice(rows, CHUNK_ROWS)):
-                    for work in await self._prepared(chunk):
-                        await self._room.acquire()
-                        self._dispatch(work, lanes)
-                    self._step()
+                try:
+                    for chunk in _chunks(rows):
+                        for work in await self._prepared(chunk):
+                            await self._room.acquire()
+                            self._dispatch(work, lanes)
+                        self._step()
+                except BadFile as error:
+                    damage = error  # what was read goes on to its end
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
+        if damage is not None:
+            raise damage
         self._step()
 
     # --- a chunk
@@ -214,24 +219,17 @@ class Import:
         self.counts.people += ours
 
     async def _found(self, first: Row) -> Scope:
-        """The mapping's own project: made as old as the first row, or found, whoever made it."""
-        key = self._mapping.project.key
-        caller = derived_id(self._secret, "import", key)
-        command_id = derived_id(self._secret, "import", key, "project")
-        known = await self._answered(lambda: self._store.accepted(caller, [command_id]))
-        if command_id in known:
-            project_id = known[command_id][1]
-        else:
-            command = ImportProject(
-                name=self._mapping.project.name,
-                description=self._mapping.project.description,
-                workflow=self._mapping.workflow,
-                at=min(first.at, datetime.now(UTC)),
-            )
-            project_id = derived_id(self._secret, "import", key, "stream", at=command.at)
-            handler = partial(import_project, project_id=project_id, command=command)
-            accepted, _ = await self._execute(caller, command_id, command_id.bytes, handler)
-            project_id = accepted.receipt.stream_id
+        """Founds the mapping's own project, as old as the first row; or finds it, founded a moment ago."""
+        own = Own(self._secret, self._mapping.project.key)
+        command = ImportProject(
+            name=self._mapping.project.name,
+            description=self._mapping.project.description,
+            workflow=self._mapping.workflow,
+            at=min(first.at, datetime.now(UTC)),
+        )
+        handler = partial(import_project, project_id=own.project_id(command.at), command=command)
+        accepted, _ = await self._execute(own.caller, own.command_id, own.command_id.bytes, handler)
+        project_id = accepted.receipt.stream_id
         await usable(self._store, self._mapping, project_id, self._user_id)
         self.scope = self._scope_of(project_id)
         return self.scope
@@ -342,3 +340,19 @@ class Import:
             else:
                 self._away_since = None
                 return answer
+
+
+def _chunks(rows: Iterator[Row | Bad]) -> Iterator[list[Row | Bad]]:
+    """Of at most CHUNK_ROWS. Where the file cannot be read on, what was read comes before the error."""
+    chunk: list[Row | Bad] = []
+    try:
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == CHUNK_ROWS:
+                yield chunk
+                chunk = []
+    except BadFile:
+        yield chunk
+        raise
+    if chunk:
+        yield chunk
