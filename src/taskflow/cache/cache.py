@@ -144,25 +144,15 @@ class Cache:
             self._loading[key] = _Loading(lease, task)
         return task
 
-<<<<<<< HEAD
-    async def _ask(self, keys: Sequence[str], at_least: int, token: str) -> tuple[dict[str, Entry], set[str]]:
-        answers: Any = await self.attempt(
-            lambda: self._look(
-                keys=[part for key in keys for part in (key, key + _LEASE)],
-                args=[at_least, token, self._settings.cache_lease_ttl_ms],
-            )
-        )
-=======
     async def _ask(
         self, keys: Sequence[str], at_least: int, token: bytes
     ) -> tuple[dict[str, Entry], dict[str, bytes | None]]:
         """What Redis has, and for the rest the lease that stands: this caller's, another's, or none known."""
->>>>>>> 5cbb1481f04e423abf7545bd986574fbb95fce70
         found: dict[str, Entry] = {}
         leases: dict[str, bytes | None] = {}
         lease_ms = self._settings.cache_lease_ttl_ms
         for part in batched(keys):
-            answers = await self._try(
+            answers = await self.attempt(
                 partial(self._look, keys=_with_leases(part), args=[at_least, token, lease_ms]),
             )
             for key, answer in zip(part, answers or [None] * len(part), strict=True):
@@ -172,37 +162,22 @@ class Cache:
                     leases[key] = answer
         return found, leases
 
-<<<<<<< HEAD
-    async def _keep(self, keys: Sequence[str], bodies: dict[str, bytes], stamp: int, token: str, ttl_s: int) -> None:
-        if keys:
-            await self.attempt(
-                lambda: self._fill(
-                    keys=[part for key in keys for part in (key, key + _LEASE)],
-                    args=[token, ttl_s, stamp, *[bodies[key] for key in keys]],
-                )
-=======
     async def _keep(self, keys: Sequence[str], loaded: _Loaded, token: bytes, ttl_s: int) -> None:
         for part in batched(keys):
             bodies = [loaded.bodies[key] for key in part]
-            await self._try(
+            await self.attempt(
                 partial(self._fill, keys=_with_leases(part), args=[token, ttl_s, loaded.stamp, *bodies]),
->>>>>>> 5cbb1481f04e423abf7545bd986574fbb95fce70
             )
 
     async def invalidate(self, keys: Sequence[str]) -> bool:
         """Deletes entries and leases; True once Redis has acknowledged it."""
-<<<<<<< HEAD
-        answer = await self.attempt(lambda: self.redis.delete(*[part for key in keys for part in (key, key + _LEASE)]))
-        return answer is not None
-=======
-        answers = [await self._try(partial(self.redis.delete, *_with_leases(part))) for part in batched(keys)]
+        answers = [await self.attempt(partial(self.redis.delete, *_with_leases(part))) for part in batched(keys)]
         return None not in answers
 
     async def drain(self) -> None:
         """Waits for the loads that outlived their callers."""
         if self._tasks:
             await asyncio.wait(self._tasks)
->>>>>>> 5cbb1481f04e423abf7545bd986574fbb95fce70
 
     async def clear(self) -> bool:
         """Deletes every entry and lease of ours; True once Redis has acknowledged it."""
