@@ -137,7 +137,23 @@ def _rows(position: int, size: int) -> dict[str, list[tuple[object, ...]]]:
     commands = [new_id() for _ in range(size)]
     return {
         "events": [
-            (position + n, 1, stream, 1, shard_of(stream), "TaskRetitled", 1, new_id(), now, now, None, command, None, None, DATA)
+            (
+                position + n,
+                1,
+                stream,
+                1,
+                shard_of(stream),
+                "TaskRetitled",
+                1,
+                new_id(),
+                now,
+                now,
+                None,
+                command,
+                None,
+                None,
+                DATA,
+            )
             for n, (stream, command) in enumerate(zip(streams, commands, strict=True), 1)
         ],
         "streams": [(stream, "task", 1, position + n, position + n, now) for n, stream in enumerate(streams, 1)],
@@ -146,5 +162,3 @@ def _rows(position: int, size: int) -> dict[str, list[tuple[object, ...]]]:
             for n, (stream, command) in enumerate(zip(streams, commands, strict=True), 1)
         ],
     }
-
-

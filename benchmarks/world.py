@@ -41,7 +41,11 @@ class NoTool(TaskflowError):
 async def output_of(*argv: str, env: Mapping[str, str] | None = None, folder: Path = ROOT) -> bytes:
     """What a program prints. Raises NoTool with what it complained of."""
     process = await asyncio.create_subprocess_exec(
-        *argv, cwd=folder, env=dict(os.environ) | dict(env or {}), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *argv,
+        cwd=folder,
+        env=dict(os.environ) | dict(env or {}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     out, complaint = await process.communicate()
     if process.returncode:
@@ -153,7 +157,9 @@ class World:
             "JWT_SECRET": new_secret("token_secret"),
             "NODE_ENV": "production",
         }
-        process = await Process.start(["node", "server.js"], env, self.folder / "express.log", folder=folder, reads=True)
+        process = await Process.start(
+            ["node", "server.js"], env, self.folder / "express.log", folder=folder, reads=True
+        )
         self._stack.push_async_callback(process.end)
         return process, {"url": f"http://127.0.0.1:{port}", **msgspec.json.decode(await process.line())}
 

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from urllib.parse import urlparse
+from uuid import UUID
 
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
@@ -25,7 +26,7 @@ class Task(Aggregate):
 
 def main(writers: int, seconds: float) -> None:
     url = urlparse(os.environ["POSTGRES_URL"])
-    application = Application(
+    application: Application[UUID] = Application(
         env={
             "PERSISTENCE_MODULE": "eventsourcing.postgres",
             "POSTGRES_DBNAME": url.path.lstrip("/"),

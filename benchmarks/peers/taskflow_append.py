@@ -8,6 +8,7 @@ import json
 import os
 import time
 from datetime import UTC, datetime
+from uuid import UUID
 
 import uvloop
 
@@ -19,7 +20,7 @@ from taskflow.store.eventstore import open_event_store
 DATA = b'{"title":"Write the report about the incident of last week"}'
 
 
-def one_event(stream_id: object, version: int) -> Append:
+def one_event(stream_id: UUID, version: int) -> Append:
     """The append of a stream's next event."""
     return Append(
         caller=NOBODY,
