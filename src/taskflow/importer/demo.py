@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -28,12 +29,17 @@ async def run(settings: Settings) -> int:
             folder / "incidents.toml",
             project=None,
             user=None,
-            rejects=settings.data_path / "demo.rejects.csv",
+            rejects=_rejects(settings),
         )
     api = f"http://{settings.api_host}:{settings.api_port}"
     for line in (*told(report), await seen(api, report), "", *look(api, report)):
         print(line)
     return 0 if report.whole and not report.counts.rejected else 1
+
+
+def _rejects(settings: Settings) -> Path:
+    settings.data_path.mkdir(parents=True, exist_ok=True)
+    return settings.data_path / "demo.rejects.csv"
 
 
 async def seen(api: str, report: Report) -> str:

@@ -112,6 +112,8 @@ async def import_file(
 def _apart(rejects: Path, *files: Path) -> None:
     if rejects.resolve() in {file.resolve() for file in files}:
         raise BadFile(f"rejects {rejects}: expected a file of its own")
+    if not rejects.parent.is_dir():
+        raise BadFile(f"rejects {rejects}: no such folder")
 
 
 def told(report: Report) -> list[str]:

@@ -23,7 +23,14 @@ PASSING: Final = (
     asyncpg.exceptions.PostgresSystemError,  # the server's own disk
 )
 """What a server that answers says when the same request may go well later."""
-AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, *PASSING)
+AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what an idle connection raises that the server had ended with a word
+    *PASSING,
+)
 """What is raised while PostgreSQL does not answer, or cannot. A faulty statement is none of it."""
 
 
