@@ -101,7 +101,7 @@ async def import_file(
     return Report(
         counts=work.counts,
         who=who,
-        project_id=work.project_id,
+        project_id=None if work.scope is None else work.scope.project_id,
         position=work.position,
         seconds=time.monotonic() - began,
         rejects=rejects,

@@ -4,15 +4,15 @@ chunk of rows ─▶ receipts: what was accepted before is passed over, in one l
               ─▶ people that are new in it
               ─▶ lanes: one a ticket, its rows one after the other; `import_inflight_max` lanes at once
 
-Every id is derived: that of a row's command from the project, the ticket, what the row says and the
-how-manieth it is of those that say the same at the same time. So run again, by whomever, from the
-start or after a kill, a row is the command that it was.
+Every id is derived: that of a row's command from the project, what the row says, and the how-manieth
+it is of its ticket's rows that say the same. So run again, by whomever, from the start or after a kill,
+a row is the command that it was. The row that makes a task is sent under the ticket's own command id:
+its receipt says which task that is, whichever row came first in another file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -68,37 +68,45 @@ class Counts(Struct):
         return self.applied + self.already_there + self.unchanged + self.rejected
 
 
+class Scope(Struct, frozen=True):
+    """What the ids within a project are derived from, and the caller of its receipts: not who imports, so
+    that whoever imports the same file into it again meets the same ones."""
+
+    project_id: UUID
+    parts: tuple[str, str]
+    caller: UUID
+
+
 class Ticket(Struct):
     """A ticket of this run. `task_id` is None until one of its rows has made the task."""
 
     command_id: UUID
     task_id: UUID | None
     created_by: bytes
-    """The fingerprint of the row that made the task, where it was made before this run."""
+    """Where the task was made before this run: the id that the row which made it has as a row."""
     at: datetime
-    seen: list[bytes] = field(default_factory=list)
-    """The fingerprints of its rows at the time `at`."""
+    seen: list[int] = field(default_factory=list)
+    """Hashes of what its rows at the time `at` say."""
     waiting: deque[Work] = field(default_factory=deque)
 
-    def occurrence(self, row: Row, fingerprint: bytes) -> int:
+    def occurrence(self, row: Row) -> int:
         """How many of the ticket's rows said the same before this one. Only rows of one time can."""
+        said = hash(row.content)
         if row.at > self.at:
             self.at = row.at
             self.seen.clear()
-        count = self.seen.count(fingerprint)
+        count = self.seen.count(said)
         if row.at == self.at:
-            self.seen.append(fingerprint)
+            self.seen.append(said)
         return count
 
 
 class Work(Struct):
-    """A row on its way."""
+    """A row on its way. Its id as a row holds all that it says, and so is its fingerprint too."""
 
     row: Row
     ticket: Ticket
-    fingerprint: bytes
-    occurrence: int
-    command_id: UUID
+    row_id: UUID
 
 
 class Import:
@@ -123,7 +131,7 @@ class Import:
         self._mapping = mapping
         self._prefixes = tuple(label.prefix for label in mapping.labels)
         self._user_id = user_id
-        self.project_id = project_id
+        self.scope = None if project_id is None else self._scope_of(project_id)
         """None until the first row that can be read has made the mapping's own project, or found it."""
         self._reject_row = reject
         self._step = step
@@ -159,66 +167,60 @@ class Import:
         rows = [row for row in chunk if isinstance(row, Row)]
         if not rows:
             return []
-        project_id = self.project_id or await self._project(rows[0])
-        scope, caller = self._scope(project_id)
-        fingerprints = [hmac.digest(self._secret, row.content, "sha256") for row in rows]
-        await self._look_up_tickets(rows, scope, caller)
+        scope = self.scope or await self._found(rows[0])
+        await self._look_up_tickets(rows, scope)
         works = []
-        for row, fingerprint in zip(rows, fingerprints, strict=True):
+        for row in rows:
             ticket = self._tickets[row.external_id]
-            count = ticket.occurrence(row, fingerprint)
-            command_id = derived_id(self._secret, *scope, "row", row.external_id, fingerprint.hex(), str(count))
-            works.append(Work(row, ticket, fingerprint, count, command_id))
-        known = await self._answered(lambda: self._store.accepted(caller, [work.command_id for work in works]))
-        new = [work for work in works if work.command_id not in known and not _made_its_task(work)]
+            count = ticket.occurrence(row)
+            row_id = derived_id(self._secret, *scope.parts, "row", row.content.decode(), str(count))
+            works.append(Work(row, ticket, row_id))
+        known = await self._answered(lambda: self._store.accepted(scope.caller, [work.row_id for work in works]))
+        new = [work for work in works if work.row_id not in known and work.row_id.bytes != work.ticket.created_by]
         self.counts.already_there += len(works) - len(new)
-        await self._meet_people([work.row for work in new], scope, caller)
+        await self._meet_people([work.row for work in new], scope)
         return new
 
-    async def _look_up_tickets(self, rows: list[Row], scope: tuple[str, ...], caller: UUID) -> None:
+    async def _look_up_tickets(self, rows: list[Row], scope: Scope) -> None:
         """Tasks that earlier runs made, under whichever row came first then."""
-        met = {row.external_id: row for row in rows if row.external_id not in self._tickets}
-        ids = {external_id: derived_id(self._secret, *scope, "task", external_id) for external_id in met}
-        known = await self._answered(lambda: self._store.accepted(caller, ids.values())) if ids else {}
+        met = {row.external_id: row for row in reversed(rows) if row.external_id not in self._tickets}
+        ids = {external_id: derived_id(self._secret, *scope.parts, "task", external_id) for external_id in met}
+        known = await self._answered(lambda: self._store.accepted(scope.caller, ids.values())) if ids else {}
         for external_id, command_id in ids.items():
             fingerprint, task_id = known.get(command_id, (b"", None))
             self._tickets[external_id] = Ticket(command_id, task_id, fingerprint, met[external_id].at)
 
-    async def _meet_people(self, rows: list[Row], scope: tuple[str, ...], caller: UUID) -> None:
+    async def _meet_people(self, rows: list[Row], scope: Scope) -> None:
         met: dict[tuple[str, ...], Row] = {}
         for row in rows:
             if row.person is not None and row.person not in self._people:
                 met.setdefault(row.person, row)
         if not met:
             return
-        ids = {key: derived_id(self._secret, *scope, "person", _encode(key).decode()) for key in met}
-        known = await self._answered(lambda: self._store.accepted(caller, ids.values()))
-        for key, command_id in ids.items():
-            if command_id in known:
-                self._people[key] = known[command_id][1]
+        ids = {key: derived_id(self._secret, *scope.parts, "person", _encode(key).decode()) for key in met}
+        known = await self._answered(lambda: self._store.accepted(scope.caller, ids.values()))
+        self._people |= {key: known[command_id][1] for key, command_id in ids.items() if command_id in known}
         await asyncio.gather(
-            *[self._meet(key, row, ids[key], scope, caller) for key, row in met.items() if key not in self._people]
+            *[self._meet(key, row, ids[key], scope) for key, row in met.items() if key not in self._people]
         )
 
-    async def _meet(
-        self, key: tuple[str, ...], row: Row, command_id: UUID, scope: tuple[str, ...], caller: UUID
-    ) -> None:
-        user_id = derived_id(self._secret, *scope, "user", _encode(key).decode(), at=row.at)
-        command = ImportPerson(project_id=UUID(scope[1]), name=row.person_name, at=row.at)
+    async def _meet(self, key: tuple[str, ...], row: Row, command_id: UUID, scope: Scope) -> None:
+        user_id = derived_id(self._secret, *scope.parts, "user", _encode(key).decode(), at=row.at)
+        command = ImportPerson(project_id=scope.project_id, name=row.person_name, at=row.at)
         self._store.folds.presume_absent(user_id)
         handler = partial(import_person, user_id=user_id, command=command)
-        accepted, ours = await self._execute(caller, command_id, command_id.bytes, handler)
+        accepted, ours = await self._execute(scope.caller, command_id, command_id.bytes, handler)
         self._people[key] = accepted.receipt.stream_id
         self.counts.people += ours
 
-    async def _project(self, first: Row) -> UUID:
+    async def _found(self, first: Row) -> Scope:
         """The mapping's own project: made as old as the first row, or found, whoever made it."""
         key = self._mapping.project.key
         caller = derived_id(self._secret, "import", key)
         command_id = derived_id(self._secret, "import", key, "project")
         known = await self._answered(lambda: self._store.accepted(caller, [command_id]))
         if command_id in known:
-            self.project_id = known[command_id][1]
+            project_id = known[command_id][1]
         else:
             command = ImportProject(
                 name=self._mapping.project.name,
@@ -229,15 +231,14 @@ class Import:
             project_id = derived_id(self._secret, "import", key, "stream", at=command.at)
             handler = partial(import_project, project_id=project_id, command=command)
             accepted, _ = await self._execute(caller, command_id, command_id.bytes, handler)
-            self.project_id = accepted.receipt.stream_id
-        await usable(self._store, self._mapping, self.project_id, self._user_id)
-        return self.project_id
+            project_id = accepted.receipt.stream_id
+        await usable(self._store, self._mapping, project_id, self._user_id)
+        self.scope = self._scope_of(project_id)
+        return self.scope
 
-    def _scope(self, project_id: UUID) -> tuple[tuple[str, ...], UUID]:
-        """What the ids within a project are derived from, and the caller of its receipts: whoever imports
-        the same file into it again meets the same ones."""
-        scope = ("import", str(project_id))
-        return scope, derived_id(self._secret, *scope)
+    def _scope_of(self, project_id: UUID) -> Scope:
+        parts = ("import", str(project_id))
+        return Scope(project_id, parts, derived_id(self._secret, *parts))
 
     # --- a ticket
 
@@ -255,15 +256,13 @@ class Import:
                 self._room.release()
 
     async def _store_row(self, ticket: Ticket, work: Work) -> None:
-        row = work.row
-        project_id = self.project_id
-        if project_id is None:
+        row, scope = work.row, self.scope
+        if scope is None:
             raise AssertionError("rows are dispatched once their project is known")
-        scope, caller = self._scope(project_id)
         first = ticket.task_id is None
-        task_id = ticket.task_id or derived_id(self._secret, *scope, "stream", row.external_id, at=row.at)
+        task_id = ticket.task_id or derived_id(self._secret, *scope.parts, "stream", row.external_id, at=row.at)
         command = ImportRow(
-            project_id=project_id,
+            project_id=scope.project_id,
             external_id=row.external_id,
             at=row.at,
             title=row.title,
@@ -275,11 +274,11 @@ class Import:
             source=row.source,
         )
         handler = partial(import_row, task_id=task_id, row=command)
-        command_id = ticket.command_id if first else work.command_id
+        command_id = ticket.command_id if first else work.row_id
         if first:
             self._store.folds.presume_absent(task_id)
         try:
-            accepted, ours = await self._execute(caller, command_id, work.fingerprint, handler)
+            accepted, ours = await self._execute(scope.caller, command_id, work.row_id.bytes, handler)
         except Rejected as refusal:
             if refusal.code == "project-archived":
                 raise
@@ -343,7 +342,3 @@ class Import:
             else:
                 self._away_since = None
                 return answer
-
-
-def _made_its_task(work: Work) -> bool:
-    return work.occurrence == 0 and work.fingerprint == work.ticket.created_by
