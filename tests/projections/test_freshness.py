@@ -80,7 +80,7 @@ async def test_the_checkpoints_and_parked_streams_of_another_version_or_attempt_
             [key | {"version": version, "attempt": attempt, "partition": number} for number in range(4)]
         )
         await world.database["parked"].insert_one(
-            {"projection": "tasks", "version": version, "attempt": attempt, "stream_id": world.story.users[0]} | key
+            {"collection": f"tasks_v{version}_a{attempt}", "stream_id": world.story.users[0], "position": 1}
         )
     async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
         with pytest.raises(Behind):

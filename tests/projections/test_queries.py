@@ -57,7 +57,9 @@ class Asked:
                 for key, value in command.items()
                 if key not in {"lsid", "$db", "$clusterTime", "maxTimeMS", "readConcern"}
             }
-            explained = await self._database.command("explain", plain, verbosity="queryPlanner")
+            explained = await self._database.command(
+                "explain", plain, verbosity="queryPlanner", codec_options=self._database.codec_options
+            )
             plans.append(set(_stages(explained)))
         self._commands.sent = []
         assert plans, "a query was asked"

@@ -87,7 +87,7 @@ class Checkpoints:
         if found is None:
             raise AssertionError("it was made above and nothing deletes one")
         # Read after the checkpoint: whoever parks moves it, and then nothing is saved on what was read here.
-        parked = self._parked.find(self._build | {"partition": partition}, session=session)
+        parked = self._parked.find({"collection": self._view.collection, "partition": partition}, session=session)
         return Checkpoint(
             partition=partition,
             position=found["position"],
@@ -124,7 +124,8 @@ class Checkpoints:
     async def park(self, parked: Sequence[Parked], session: AsyncClientSession) -> None:
         """Notes streams whose events wait."""
         if parked:
-            await self._parked.insert_many([self._build | asdict(one) for one in parked], session=session)
+            build = {"projection": self._view.name, "collection": self._view.collection}
+            await self._parked.insert_many([build | asdict(one) for one in parked], session=session)
 
     async def standing_still(self, silence_s: float) -> list[int]:
         """The partitions that nobody has saved for that long and that are not halted."""
