@@ -1,4 +1,4 @@
-"""Two processes' ways to one Redis."""
+"""Two processes' ways to one Redis, and what stands behind it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from taskflow.cache.cache import Cache, open_cache
 from taskflow.settings import Settings
-from tests.cache.world import Views
+
+from .world import Views
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the cache stands before, and a read through it."""
+"""What the cache stands before in these tests."""
 
 from __future__ import annotations
 

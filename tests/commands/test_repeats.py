@@ -1,16 +1,14 @@
-"""One command sent many times, to two processes: one effect, one outcome."""
+"""Invariant 4: one caller's command id, one effect, one outcome."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID
 
 import pytest
-from msgspec.structs import replace
 
 from taskflow.commands import project, task
-from taskflow.commands.execute import Accepted, Executor
+from taskflow.commands.execute import Executor
 from taskflow.errors import (
     KeyReused,
     Rejected,
@@ -25,15 +23,11 @@ from .world import (
     edit,
     group_at_server,
     make_task,
+    outcome,
     send,
     titles,
     until,
 )
-
-
-def outcome(accepted: Accepted) -> Any:
-    """Everything that a client is told, but for whether it was told before."""
-    return replace(accepted.receipt, replayed=False, own=False), accepted.kind.name, accepted.state, accepted.events
 
 
 async def test_fifty_copies_of_a_command_have_one_effect_and_one_outcome(
@@ -140,6 +134,3 @@ async def test_a_refused_command_leaves_no_receipt(
         await edit(executor, owner, task_id, status="no such", circumstances=same)
     accepted = await edit(other, owner, task_id, title="Now", circumstances=same)
     assert accepted.receipt.replayed is False
-
-
-# --- cycles

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from taskflow.commands import project, task, user
 from taskflow.commands.execute import Accepted, Executor, Request, Target
@@ -149,4 +150,6 @@ async def versions(store: EventStore, stream_id: UUID) -> list[int]:
     return [event.stream_version for event in await store.log.stream(stream_id)]
 
 
-# --- roles
+def outcome(accepted: Accepted) -> Any:
+    """Everything that a client is told, but for whether it was told before."""
+    return replace(accepted.receipt, replayed=False, own=False), accepted.kind.name, accepted.state, accepted.events

@@ -1,4 +1,4 @@
-"""Decisions that stood on what had moved: refused, or decided again; never stored."""
+"""Invariants 3 and 12: no write, no-op or refusal stands on what had moved in another process or in the same group."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ from .world import (
     until,
     versions,
 )
+
+# --- roles
 
 
 @pytest.mark.parametrize("withdrawn", ["removed", "made a viewer"])
@@ -178,6 +180,3 @@ async def test_a_create_never_appends_to_a_stream_that_is_there(
     with pytest.raises(Rejected, match="already"):
         await send(other, owner, project.create_project, task_id, project.CreateProject(name="Again"))
     assert await versions(store, task_id) == [1]
-
-
-# --- one id, one effect

@@ -1,20 +1,17 @@
-"""Entries and leases: what an invalidation removed, no late fill puts back."""
+"""Entries, leases and invalidations on a real Valkey."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
 
 from taskflow.cache.cache import Cache, Entry, open_cache
 from taskflow.settings import Settings
-from tests.cache.world import TTL_S, Views, get
 from tests.commands.world import until
 
-# --- entries and leases
+from .world import TTL_S, Views, get
 
 
 async def test_a_second_read_is_a_hit_in_every_process(cache: Cache, other_cache: Cache, views: Views) -> None:
@@ -98,6 +95,15 @@ async def test_clearing_leaves_nothing_of_ours(cache: Cache, views: Views) -> No
     assert await cache.redis.keys() == [b"login:somebody"]
 
 
+async def test_clearing_takes_as_many_commands_as_it_needs(own: Settings) -> None:
+    """Each in time by itself: a cache too large for one is cleared all the same."""
+    async with open_cache(replace(own, cache_timeout_ms=1_000)) as cache:
+        for begin in range(0, 60_000, 10_000):
+            await cache.redis.mset({f"user:{n}": b"" for n in range(begin, begin + 10_000)})
+        assert await cache.clear()
+        assert await cache.redis.dbsize() == 0
+
+
 async def test_a_fill_whose_lease_expired_is_dropped(own: Settings, views: Views) -> None:
     async with open_cache(replace(own, cache_lease_ttl_ms=1)) as hasty, open_cache(own) as other:
         views.write("k", b"old")
@@ -158,40 +164,3 @@ async def test_a_full_redis_is_as_good_as_none(cache: Cache, views: Views) -> No
     finally:
         for name in ("maxmemory", "maxmemory-policy"):
             await cache.redis.config_set(name, before[name])
-
-
-# --- everything at once
-
-
-async def test_a_cached_answer_is_never_older_than_the_invalidation_that_removed_it(
-    cache: Cache, other_cache: Cache, views: Views
-) -> None:
-    """Invariant 8, with loads of every length among invalidations and cancelled readers."""
-    dice = random.Random(8)
-    floor = {f"user:{n}": 0 for n in range(8)}
-    for key in floor:
-        views.write(key, b"0")
-
-    async def slow_load(keys: Sequence[str]) -> tuple[int, dict[str, bytes]]:
-        read = await views.load(keys)
-        for _ in range(dice.randint(0, 30)):
-            await asyncio.sleep(0)
-        return read
-
-    async def reader(one: Cache) -> None:
-        for _ in range(300):
-            wanted = dice.sample(sorted(floor), 3)
-            promised = {key: floor[key] for key in wanted}
-            entries = await one.get_many(wanted, at_least=0, ttl_s=TTL_S, load=slow_load)
-            for key in wanted:
-                assert int(entries[key].body) >= promised[key]
-
-    async def projector() -> None:
-        for turn in range(1, 400):
-            key = dice.choice(sorted(floor))
-            views.write(key, b"%d" % turn)
-            if await dice.choice((cache, other_cache)).invalidate([key]):
-                floor[key] = turn
-
-    await asyncio.gather(*[reader(one) for one in (cache, other_cache) * 4], projector())
-    assert max(floor.values()) > 300

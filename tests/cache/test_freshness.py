@@ -1,4 +1,4 @@
-"""Many readers of one key share a load, as long as it is fresh enough for each."""
+"""An answer is as fresh as its reader asked, and readers share what they can."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import asyncio
 import pytest
 
 from taskflow.cache.cache import KEYS_MAX, Cache
-from tests.cache.world import TTL_S, Views, get
 from tests.commands.world import until
 
-# --- how fresh
+from .world import TTL_S, Views, get
 
 
 async def test_an_entry_too_old_for_its_reader_is_loaded_again(cache: Cache, other_cache: Cache, views: Views) -> None:
