@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # Without Java there is no Apache Kafka: a broker to try taskflow with takes its place.
 EXTRAS := local,dev$(if $(shell command -v java),,$(shell echo ,fallback-broker))
 
-.PHONY: up test check demo format clean clean-data
+.PHONY: up test check demo bench bench-smoke format clean clean-data
 
 up: $(INSTALLED)
 	@exec $(BIN)/taskflow up
@@ -17,17 +17,24 @@ test: $(INSTALLED)
 
 # The fast loop: under a minute, no servers.
 check: $(INSTALLED)
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit
 
 demo: $(INSTALLED)
 	@$(BIN)/taskflow demo
 
+# Beside the peers, in turns: half an hour. What came of it stands in benchmarks/README.md.
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+bench-smoke: $(INSTALLED)
+	$(BIN)/python -m benchmarks --smoke
+
 format: $(INSTALLED)
-	$(BIN)/ruff format src tests
-	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
 
 # What was built; data, secrets and logs stay.
 clean:

@@ -10,10 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from taskflow.commands import project, task, user
-from taskflow.commands.execute import Accepted, Executor, Request
+from taskflow.commands.execute import Accepted, Executor, Request, Target
 from taskflow.commands.session import NewSession
+from taskflow.commands.unit import Unit
 from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
@@ -117,3 +119,37 @@ async def appends_held(settings: Settings) -> AsyncIterator[Callable[[], Awaitab
         yield release
     finally:
         await connection.close()
+
+
+class Gate:
+    """Holds a handler between its decision and its append, the first time it is run."""
+
+    def __init__(self) -> None:
+        self.decided = asyncio.Event()
+        self.open = asyncio.Event()
+        self.runs = 0
+
+    def around(self, handler: Any, *arguments: Any) -> Any:
+        async def run(unit: Unit) -> Target:
+            target: Target = await handler(unit, *arguments)
+            self.runs += 1
+            if self.runs == 1:
+                self.decided.set()
+                await self.open.wait()
+            return target
+
+        return run
+
+
+async def titles(store: EventStore, task_id: UUID) -> list[str]:
+    events = await store.mapper.decode(await store.log.stream(task_id))
+    return [event.title for event in events if hasattr(event, "title")]
+
+
+async def versions(store: EventStore, stream_id: UUID) -> list[int]:
+    return [event.stream_version for event in await store.log.stream(stream_id)]
+
+
+def outcome(accepted: Accepted) -> Any:
+    """Everything that a client is told, but for whether it was told before."""
+    return replace(accepted.receipt, replayed=False, own=False), accepted.kind.name, accepted.state, accepted.events

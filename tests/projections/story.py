@@ -147,7 +147,7 @@ def fold(
     """The plainest fold: an event at a time. `without` names streams, and the version from which they wait."""
     folded = Folded({}, {})
     for recorded, event in log:
-        if type(event) not in view.kind.events:
+        if not isinstance(event, view.kind.events):
             continue
         if without and recorded.stream_version >= without.get(recorded.stream_id, 2**31):
             continue

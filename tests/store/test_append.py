@@ -186,6 +186,28 @@ async def test_a_command_that_the_server_cannot_take_costs_only_itself(store: Ev
     assert isinstance(results[1], Receipt)
 
 
+async def test_a_fault_in_one_group_does_not_end_the_committer(store: EventStore) -> None:
+    broken: Any = append((new_id(), 0))
+    broken = replace(broken, events=(replace(broken.events[0], stream_id=None),), done=_future())
+    with pytest.raises(StoreError, match="failed"):
+        await store.committer.submit(broken)
+    (outcome,) = await commit(store, append((new_id(), 0)))
+    assert isinstance(outcome, Receipt)
+
+
+async def test_what_stands_on_an_append_whose_caller_left_is_decided_again(store: EventStore) -> None:
+    """Whoever waits for the future itself and is cancelled cancels it: nobody then knows what became of it."""
+    stream = new_id()
+    first = append((stream, 0))
+    second = append((stream, 1), stands_on=(first,))
+    store.committer.submit(first)
+    first.done.cancel()
+    assert await store.committer.submit(second) == Lost(None, 0)
+    assert [e.stream_version for e in await store.log.stream(stream)] in ([], [1])
+    (outcome,) = await commit(store, append((new_id(), 0)))
+    assert isinstance(outcome, Receipt)
+
+
 def _future() -> asyncio.Future[Receipt | Lost]:
     return asyncio.get_running_loop().create_future()
 

@@ -21,6 +21,5 @@ async function writer() {
 }
 await Promise.all(Array.from({ length: Number(WRITERS) }, writer))
 const seconds = (performance.now() - started) / 1000
-console.log(JSON.stringify({ seconds, latencies }))
 await store.close()
-process.exit(0)
+process.stdout.write(`${JSON.stringify({ seconds, latencies })}\n`, () => process.exit(0))

@@ -14,8 +14,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -26,13 +27,15 @@ from redis.exceptions import RedisError
 from taskflow.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
 CONNECTIONS_MAX: Final = 32
+KEYS_MAX: Final = 500
+"""In one call: more would hold up everybody else's."""
 _LEASE: Final = ":lease"
 _AWAY: Final = (RedisError, OSError, TimeoutError)
 
@@ -48,6 +51,20 @@ Load = Callable[[Sequence[str]], Awaitable[tuple[int, dict[str, bytes]]]]
 """Loads keys: (the least position they were read at, bodies of those that exist)."""
 
 
+class _Loaded(NamedTuple):
+    """What a load brought: the position it is as fresh as, and the bodies of those that exist."""
+
+    stamp: int
+    bodies: dict[str, bytes]
+
+
+class _Loading(NamedTuple):
+    """A load under way, and the lease that stood as it began; None where Redis did not answer."""
+
+    lease: bytes | None
+    task: asyncio.Task[_Loaded]
+
+
 def _script(name: str) -> str:
     return (resources.files("taskflow.cache") / name).read_text()
 
@@ -61,7 +78,8 @@ class Cache:
         self._look = redis.register_script(_script("look.lua"))
         self._fill = redis.register_script(_script("fill.lua"))
         self._quiet_until = 0.0
-        self._loading: dict[str, asyncio.Task[Entry | None]] = {}
+        self._loading: dict[str, _Loading] = {}
+        self._tasks: set[asyncio.Task[_Loaded]] = set()
         self.hits = self.misses = 0
 
     @property
@@ -72,84 +90,110 @@ class Cache:
     async def get_many(self, keys: Sequence[str], *, at_least: int, ttl_s: int, load: Load) -> dict[str, Entry]:
         """The entries of those keys that exist, each at least as fresh as `at_least`.
 
-        One load serves all who wait for a key; who needs something fresher than it brought loads again.
+        One load serves all who wait for a key under the same lease; who needs something fresher than it
+        brought loads again.
         """
-        token = str(new_id())
-        found, leased = await self._ask(keys, at_least, token)
+        token = str(new_id()).encode()
+        found, leases = await self._ask(keys, at_least, token)
         self.hits += len(found)
-        self.misses += len(keys) - len(found)
-        missing = [key for key in keys if key not in found]
-        if not missing:
-            return found
-        joined = {key: self._loading[key] for key in missing if key in self._loading}
+        self.misses += len(leases)
+        joined = {key: self._loading[key].task for key in leases if self._is_loading(key, leases[key])}
+        own = self._start({key: lease for key, lease in leases.items() if key not in joined}, token, ttl_s, load)
+        again: dict[str, bytes | None] = {}
         for key, loading in joined.items():
-            entry = await asyncio.shield(loading)
-            if entry is not None and entry.stamp >= at_least:
-                found[key] = entry
-        missing = [key for key in missing if key not in found]
-        if missing:
-            found |= await self._load(missing, [key for key in missing if key in leased], token, ttl_s, load)
+            loaded = await _outcome(loading)
+            if loaded is None or loaded.stamp < at_least:
+                again[key] = leases[key]
+            elif key in loaded.bodies:
+                found[key] = Entry(loaded.stamp, loaded.bodies[key])
+        for task in (own, self._start(again, token, ttl_s, load)):
+            if task is not None:
+                # Shielded: a caller that is cancelled must not cancel those who joined.
+                loaded = await asyncio.shield(task)
+                found |= {key: Entry(loaded.stamp, body) for key, body in loaded.bodies.items()}
         return found
 
-    async def _load(
-        self, keys: Sequence[str], leased: Sequence[str], token: str, ttl_s: int, load: Load
-    ) -> dict[str, Entry]:
-        async def work() -> dict[str, Entry]:
-            stamp, bodies = await load(keys)
-            await self._keep([key for key in leased if key in bodies], bodies, stamp, token, ttl_s)
-            return {key: Entry(stamp, body) for key, body in bodies.items()}
+    def _is_loading(self, key: str, lease: bytes | None) -> bool:
+        # Under another lease a load may have begun before the invalidation that ended that lease.
+        return key in self._loading and self._loading[key].lease == lease
+
+    def _start(
+        self, leases: dict[str, bytes | None], token: bytes, ttl_s: int, load: Load
+    ) -> asyncio.Task[_Loaded] | None:
+        if not leases:
+            return None
+
+        async def work() -> _Loaded:
+            loaded = _Loaded(*await load(list(leases)))
+            kept = [key for key, lease in leases.items() if lease == token and key in loaded.bodies]
+            await self._keep(kept, loaded, token, ttl_s)
+            return loaded
+
+        def ended(task: asyncio.Task[_Loaded]) -> None:
+            self._tasks.discard(task)
+            for key in leases:
+                if key in self._loading and self._loading[key].task is task:
+                    del self._loading[key]
+            if not task.cancelled():
+                task.exception()  # its caller may have left; who joined loads by itself
 
         task = asyncio.create_task(work())
-        for key in keys:
-            self._loading[key] = asyncio.create_task(_one(task, key))
-        try:
-            # A caller that is cancelled must not cancel those who joined.
-            return await asyncio.shield(task)
-        finally:
-            for key in keys:
-                self._loading.pop(key, None)
+        self._tasks.add(task)
+        task.add_done_callback(ended)
+        for key, lease in leases.items():
+            self._loading[key] = _Loading(lease, task)
+        return task
 
-    async def _ask(self, keys: Sequence[str], at_least: int, token: str) -> tuple[dict[str, Entry], set[str]]:
-        answers: Any = await self.attempt(
-            lambda: self._look(
-                keys=[part for key in keys for part in (key, key + _LEASE)],
-                args=[at_least, token, self._settings.cache_lease_ttl_ms],
-            )
-        )
+    async def _ask(
+        self, keys: Sequence[str], at_least: int, token: bytes
+    ) -> tuple[dict[str, Entry], dict[str, bytes | None]]:
+        """What Redis has, and for the rest the lease that stands: this caller's, another's, or none known."""
         found: dict[str, Entry] = {}
-        leased: set[str] = set()
-        for key, answer in zip(keys, answers or [0] * len(keys), strict=True):
-            if answer == 1:
-                leased.add(key)
-            elif answer != 0:
-                found[key] = Entry(int(answer[0]), answer[1])
-        return found, leased
+        leases: dict[str, bytes | None] = {}
+        lease_ms = self._settings.cache_lease_ttl_ms
+        for part in batched(keys):
+            answers = await self.attempt(
+                partial(self._look, keys=_with_leases(part), args=[at_least, token, lease_ms]),
+            )
+            for key, answer in zip(part, answers or [None] * len(part), strict=True):
+                if isinstance(answer, list):
+                    found[key] = Entry(int(answer[0]), answer[1])
+                else:
+                    leases[key] = answer
+        return found, leases
 
-    async def _keep(self, keys: Sequence[str], bodies: dict[str, bytes], stamp: int, token: str, ttl_s: int) -> None:
-        if keys:
+    async def _keep(self, keys: Sequence[str], loaded: _Loaded, token: bytes, ttl_s: int) -> None:
+        for part in batched(keys):
+            bodies = [loaded.bodies[key] for key in part]
             await self.attempt(
-                lambda: self._fill(
-                    keys=[part for key in keys for part in (key, key + _LEASE)],
-                    args=[token, ttl_s, stamp, *[bodies[key] for key in keys]],
-                )
+                partial(self._fill, keys=_with_leases(part), args=[token, ttl_s, loaded.stamp, *bodies]),
             )
 
     async def invalidate(self, keys: Sequence[str]) -> bool:
         """Deletes entries and leases; True once Redis has acknowledged it."""
-        answer = await self.attempt(lambda: self.redis.delete(*[part for key in keys for part in (key, key + _LEASE)]))
-        return answer is not None
+        answers = [await self.attempt(partial(self.redis.delete, *_with_leases(part))) for part in batched(keys)]
+        return None not in answers
+
+    async def drain(self) -> None:
+        """Waits for the loads that outlived their callers."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def clear(self) -> bool:
         """Deletes every entry and lease of ours; True once Redis has acknowledged it."""
-
-        async def work() -> int:
-            count = 0
-            for pattern in ("user:*", "board:*"):
-                async for key in self.redis.scan_iter(match=pattern, count=1000):
-                    count += await self.redis.delete(key)
-            return count
-
-        return await self.attempt(work) is not None
+        # A page at a time: each is a command of its own, in time by itself.
+        for pattern in ("user:*", "board:*"):
+            cursor = 0
+            while True:
+                page = await self.attempt(partial(self.redis.scan, cursor, match=pattern, count=KEYS_MAX))
+                if page is None:
+                    return False
+                cursor, keys = page
+                if keys and await self.attempt(partial(self.redis.delete, *keys)) is None:
+                    return False
+                if not cursor:
+                    break
+        return True
 
     async def attempt(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """What a command answers, or None where Redis gives no answer in time."""
@@ -165,11 +209,19 @@ class Cache:
             return None
 
 
-async def _one(task: asyncio.Task[dict[str, Entry]], key: str) -> Entry | None:
-    try:
-        return (await asyncio.shield(task)).get(key)
-    except Exception:  # noqa: BLE001 - the loader raises it to its caller; who joined loads by itself
-        return None
+def batched(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Slices of at most KEYS_MAX keys."""
+    return (keys[begin : begin + KEYS_MAX] for begin in range(0, len(keys), KEYS_MAX))
+
+
+def _with_leases(keys: Sequence[str]) -> list[str]:
+    return [part for key in keys for part in (key, key + _LEASE)]
+
+
+async def _outcome(task: asyncio.Task[_Loaded]) -> _Loaded | None:
+    """What another's load brought; None where it failed."""
+    await asyncio.wait([task])
+    return None if task.cancelled() or task.exception() is not None else task.result()
 
 
 @asynccontextmanager
@@ -185,7 +237,9 @@ async def open_cache(settings: Settings) -> AsyncIterator[Cache]:
     )
     redis = Redis(connection_pool=pool)
     try:
-        yield Cache(redis, settings)
+        cache = Cache(redis, settings)
+        yield cache
+        await cache.drain()
     finally:
         await redis.aclose()
         await pool.aclose()

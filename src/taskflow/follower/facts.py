@@ -35,6 +35,9 @@ class Facts(Struct):
     system_roles: dict[UUID, tuple[SystemRole, ...]] = field(default_factory=dict)
 
     def apply(self, recorded: RecordedEvent, event: Event) -> None:
+        """The next event of the log, if it is one of FACT_TYPES; what was applied before changes nothing."""
+        if recorded.position <= self.position:
+            return
         stream = recorded.stream_id
         match event:
             case ProjectCreated(owner_id=owner):

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from taskflow.errors import Behind, StoreError, Unavailable, UnknownEventType
+from taskflow.errors import Behind, EpochChanged, Unavailable, UnknownEventType
 from taskflow.follower.facts import FACT_TYPES, Facts
 from taskflow.follower.ring import Ring
 from taskflow.ids import SHARDS
@@ -127,14 +127,26 @@ class Follower:
             raise Behind(position, self.facts.position) from error
 
     async def poll(self) -> None:
-        """Reads the log to its head; the reading begins after this call, shared with whoever waits too."""
+        """Reads the log to its head; the reading begins after this call, shared with whoever waits too.
+
+        Raises what AWAY names, and Unavailable once an event could not be folded: for good.
+        """
         self._asked += 1
         mine = self._asked
         async with self._polling:
             if self._served >= mine:
                 return
+            if self.failure is not None:
+                raise Unavailable(self.failure)
             serving = self._asked
-            await self._read_to_head()
+            try:
+                await self._read_to_head()
+            except AWAY:
+                raise
+            except Exception as error:
+                log.exception("the log cannot be followed", extra={"position": self.facts.position})
+                self.failure = f"this process cannot read the log past position {self.facts.position}: {error}"
+                raise Unavailable(self.failure) from error
             self._served = serving
 
     # --- how it gets there
@@ -147,10 +159,10 @@ class Follower:
             self._saved_position = self.facts.position
         last = await self._store.log.last_positions(range(SHARDS), to=self.facts.position)
         self.ring.start(self.facts.position, last)
-        await self.poll()
+        await self._read_to_head()
 
     async def run(self) -> None:
-        """Polls until cancelled. An event that cannot be folded ends it: the process is then unready."""
+        """Polls until cancelled. What cannot be folded ends it: the process is then unready."""
         while True:
             await asyncio.sleep(self._settings.follower_poll_ms / 1000)
             try:
@@ -159,10 +171,11 @@ class Follower:
             except AWAY as error:
                 log.warning("the log cannot be read", extra={"error": repr(error), "age_s": round(self.age_s, 1)})
                 await asyncio.sleep(0.25)
-            except (StoreError, msgspec.MsgspecError, AssertionError, KeyError) as error:
-                log.exception("an event cannot be folded", extra={"position": self.facts.position})
-                self.failure = f"this process cannot read the log past position {self.facts.position}: {error}"
+            except Unavailable:
                 return
+            except Exception:
+                log.exception("what was folded was not saved", extra={"position": self.facts.position})
+                await asyncio.sleep(0.25)
 
     async def _read_to_head(self) -> None:
         limit = self._settings.follower_batch_max
@@ -171,8 +184,10 @@ class Follower:
             head = await self._store.log.head()
             if head.epoch != self.epoch:
                 if self.epoch:
-                    raise StoreError(f"the log is at epoch {head.epoch}, this process began at {self.epoch}")
+                    raise EpochChanged(f"the log is at epoch {head.epoch}, this process began at {self.epoch}")
                 self.epoch = head.epoch
+            if not head.same_server:
+                raise EpochChanged(f"this server is not the one that epoch {head.epoch} of the log belongs to")
             if head.position > self.facts.position:
                 await self._fold(limit)
             if self.facts.position >= head.position:

@@ -2,12 +2,16 @@
 
 A checkpoint is saved by compare-and-set on its position: a worker that lost its partitions without
 noticing moves nothing back and adds nothing twice.
+
+It names the session of who holds it. MongoDB keeps the transaction of a worker that was killed, and with
+it the locks, for a minute: whoever takes over ends that session first.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bson.binary import Binary
 from msgspec import Struct, field
 from msgspec.structs import asdict
 from pymongo import UpdateOne
@@ -63,16 +67,27 @@ class Checkpoints:
     def _id(self, partition: int) -> str:
         return f"{self._view.name}|{self._view.version}|{ATTEMPT}|{self._generation.number}|{partition}"
 
-    async def read(self, partition: int) -> Checkpoint:
-        """The checkpoint, made at position 0 where there is none."""
+    async def take(self, partition: int, session: AsyncClientSession) -> Checkpoint:
+        """The checkpoint, now held by this session; made at position 0 where there is none."""
+        mine = session.session_id["id"].as_uuid()
+        held = await self._collection.find_one({"_id": self._id(partition)}, {"holder": 1})
+        if held is not None and held["holder"] != mine:
+            await self._collection.database.client.admin.command(
+                {"killSessions": [{"id": Binary.from_uuid(held["holder"])}]}
+            )
         key = self._build | {"generation": self._generation.number, "partition": partition}
         fresh = key | {"position": 0, "epoch": 0, "offset": None, "invalidations": [], "halted": None}
-        await self._collection.update_one({"_id": self._id(partition)}, {"$setOnInsert": fresh}, upsert=True)
-        found = await self._collection.find_one({"_id": self._id(partition)})
+        await self._collection.update_one(
+            {"_id": self._id(partition)},
+            {"$setOnInsert": fresh, "$set": {"holder": mine}},
+            upsert=True,
+            session=session,
+        )
+        found = await self._collection.find_one({"_id": self._id(partition)}, session=session)
         if found is None:
             raise AssertionError("it was made above and nothing deletes one")
         # Read after the checkpoint: whoever parks moves it, and then nothing is saved on what was read here.
-        parked = self._parked.find(self._build | {"partition": partition})
+        parked = self._parked.find({"collection": self._view.collection, "partition": partition}, session=session)
         return Checkpoint(
             partition=partition,
             position=found["position"],
@@ -83,9 +98,7 @@ class Checkpoints:
             halted=None,
         )
 
-    async def save(
-        self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], session: AsyncClientSession | None
-    ) -> None:
+    async def save(self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], session: AsyncClientSession) -> None:
         """Saves each by compare-and-set on the old position. Raises Moved."""
         updates = [
             UpdateOne(
@@ -111,7 +124,8 @@ class Checkpoints:
     async def park(self, parked: Sequence[Parked], session: AsyncClientSession) -> None:
         """Notes streams whose events wait."""
         if parked:
-            await self._parked.insert_many([self._build | asdict(one) for one in parked], session=session)
+            build = {"projection": self._view.name, "collection": self._view.collection}
+            await self._parked.insert_many([build | asdict(one) for one in parked], session=session)
 
     async def standing_still(self, silence_s: float) -> list[int]:
         """The partitions that nobody has saved for that long and that are not halted."""

@@ -30,6 +30,7 @@ _SERVING: Final = {
     "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
 }
 """The builds that this process reads: while a release is rolled out there are checkpoints of others."""
+_SERVING_PARKED: Final = {"collection": {"$in": [view.collection for view in VIEWS.values()]}}
 
 
 class Ring(Protocol):
@@ -126,7 +127,7 @@ class Freshness:
             if found["halted"]:
                 halted[found["projection"]] = found["halted"]
         parked: dict[UUID, int] = {}
-        async for found in self._parked.find(_SERVING, {"stream_id": 1, "position": 1}):
+        async for found in self._parked.find(_SERVING_PARKED, {"stream_id": 1, "position": 1}):
             stream = found["stream_id"]
             parked[stream] = min(found["position"], parked.get(stream, found["position"]))
         # All at once, and parked streams read after the checkpoints: none of these is believed without the

@@ -50,6 +50,9 @@ PAUSE_S: Final = 0.2
 PAUSE_MAX_S: Final = 3.0
 LOG_POLL_S: Final = 0.25
 """How often the log is read while there is no Kafka."""
+SESSION_MS: Final = 6_000
+"""The least that brokers allow: after it, the partitions of a worker that was killed are another's."""
+REBALANCE_MS: Final = 6_000
 REJOIN_S: Final = 30.0
 """A consumer that was given nothing for so long, while partitions stand still, is no member of its group."""
 
@@ -104,7 +107,7 @@ class Runner:
                 await step()
             except (Moved, PyMongoError, *AWAY) as error:
                 log.warning("a step is tried again", extra=self._context(error))
-                self._writer.forget()
+                await self._writer.forget()
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
             else:
@@ -143,11 +146,14 @@ class Runner:
             group_id=f"{self._generation.topic}.{self._view.name}.v{self._view.version}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            request_timeout_ms=self._settings.kafka_request_timeout_ms,
+            # Joining takes until those who died without a word are out of the group. A request that gives up
+            # before makes another member, who is waited for in turn.
+            request_timeout_ms=max(self._settings.kafka_request_timeout_ms, 2 * SESSION_MS + REBALANCE_MS),
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_wait_ms=100,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
+            session_timeout_ms=SESSION_MS,
+            rebalance_timeout_ms=REBALANCE_MS,
+            heartbeat_interval_ms=1_000,
         )
         try:
             async with asyncio.timeout(self._settings.kafka_request_timeout_ms / 1000):
@@ -172,7 +178,7 @@ class Runner:
             raise Unavailable(f"partitions {sorted(partitions)} were assigned: the topic is another")
         self._assigned = set(partitions)
         self._heard_at = dict.fromkeys(partitions, time.monotonic())
-        self._writer.forget()
+        await self._writer.forget()
         checkpoints: list[Checkpoint] = []
 
         async def own() -> None:
@@ -294,7 +300,7 @@ class Runner:
             log.warning("nobody advances these partitions", extra=self._context() | {"partitions": sorted(still)})
             await self._until_it_works(lambda: self._read_log(still))
             # They are another's again as soon as it wakes.
-            self._writer.forget()
+            await self._writer.forget()
         return bool(still)
 
     async def _read_log(self, partitions: Iterable[int]) -> None:

@@ -5,7 +5,8 @@
                                    ▼
               invalidate Redis; what is not acknowledged stays with the checkpoint
 
-States in memory are those that the checkpoints in memory stand for: both are forgotten together.
+States in memory are those that the checkpoints in memory stand for: both are forgotten together. One
+session reads and writes them, so that no read is older than what was read or written before.
 """
 
 from __future__ import annotations
@@ -28,8 +29,6 @@ from taskflow.streams import KIND_OF_TYPE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
-
-    from pymongo.asynchronous.client_session import AsyncClientSession
 
     from taskflow.cache.cache import Cache
     from taskflow.kafka.topics import Generation
@@ -62,6 +61,7 @@ class Writer:
     ) -> None:
         self._view = view
         self._database = database
+        self._session = database.client.start_session()
         self._mapper = mapper
         self._cache = cache
         self._settings = settings
@@ -83,17 +83,20 @@ class Writer:
     async def checkpoint(self, partition: int) -> Checkpoint:
         """A partition's checkpoint, read where this worker does not hold it."""
         if partition not in self._read:
-            self._read[partition] = await self._checkpoints.read(partition)
+            self._read[partition] = await self._checkpoints.take(partition, self._session)
         return self._read[partition]
 
     async def standing_still(self, silence_s: float) -> list[int]:
         """The partitions that no worker has saved for that long, halted ones aside."""
         return await self._checkpoints.standing_still(silence_s)
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         """What is in memory may not be what is stored."""
         self._held.clear()
         self._read.clear()
+        # A failure may have left the session in any state.
+        session, self._session = self._session, self._database.client.start_session()
+        await session.end_session()
 
     async def write(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> None:
         """Applies events that follow the checkpoints in memory and saves the targets.
@@ -108,11 +111,9 @@ class Writer:
         old = [self._read[partition] for partition in saved]
         new = list(saved.values())
         changes = list(folded.values())
-        if any(one.held or one.parked for one in changes):
-            async with self._database.client.start_session() as session:
-                await session.with_transaction(lambda s: self._save(changes, old, new, s))
-        else:
-            await self._checkpoints.save(old, new, None)
+        # Not tried again here: after a conflict or an unknown outcome the checkpoints are read again first.
+        async with await self._session.start_transaction():
+            await self._save(changes, old, new)
         self._tell(old, new, changes)
         for one in changes:
             for stream_id, held in one.held.items():
@@ -133,13 +134,8 @@ class Writer:
             about = {"projection": self._view.name, **msgspec.to_builtins(parked)}
             log.error("a stream is parked", extra=about)
 
-    async def _save(
-        self,
-        changes: Sequence[Changes],
-        old: Sequence[Checkpoint],
-        new: Sequence[Checkpoint],
-        session: AsyncClientSession,
-    ) -> None:
+    async def _save(self, changes: Sequence[Changes], old: Sequence[Checkpoint], new: Sequence[Checkpoint]) -> None:
+        session = self._session
         # The checkpoints first: a worker that is no longer the owner learns it before it writes anything.
         await self._checkpoints.save(old, new, session)
         await self._checkpoints.park([parked for one in changes for parked in one.parked], session)
@@ -236,7 +232,8 @@ class Writer:
         missing = [stream_id for stream_id in dict.fromkeys(stream_ids) if stream_id not in self._held]
         if not missing:
             return
-        found = self._documents.find({"_id": {"$in": missing}}, {"position": 1, "version": 1, "state": 1})
+        fields = {"position": 1, "version": 1, "state": 1}
+        found = self._documents.find({"_id": {"$in": missing}}, fields, session=self._session)
         async for document in found:
             try:
                 state = msgspec.json.decode(document["state"], type=self._view.kind.state)

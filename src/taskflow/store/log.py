@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, schema_version, event_id,
     occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, data"""
 
-_HEAD: Final = "select h.position, h.recorded_at, m.epoch from log_head h, log_meta m"
+_HEAD: Final = "select s.position, h.recorded_at, s.epoch, s.same_server from log_standing() s, log_head h"
 
 # The range of positions that a stream touches names the partitions to look at.
 _STREAM: Final = f"""
@@ -72,6 +72,8 @@ class Head(Struct, frozen=True):
     position: int
     recorded_at: datetime | None
     epoch: int
+    same_server: bool
+    """Whether the server is the one that the epoch belongs to."""
 
 
 def recorded(row: Any) -> RecordedEvent:
@@ -106,7 +108,7 @@ class Log:
         row = await self.pool.fetchrow(_HEAD)
         if row is None:
             raise AssertionError("log_head and log_meta have one row each since the first migration")
-        return Head(row[0], row[1] if row[0] else None, row[2])
+        return Head(row[0], row[1] if row[0] else None, row[2], row[3])
 
     async def stream(
         self, stream_id: UUID, *, after: int = 0, to: int | None = None, limit: int = 2**31 - 1

@@ -1,0 +1,144 @@
+"""A projector on a backlog beside bulk upserts alone, and an import with everything running."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from pymongo import ReplaceOne
+
+from benchmarks.report import Row, Sample
+from benchmarks.world import World, output_of, wait_ready
+from taskflow.projections.checkpoints import COLLECTION
+from taskflow.projections.mongo import open_database
+from taskflow.projections.registry import VIEWS
+from taskflow.settings import Settings
+from taskflow.store.eventstore import open_event_store
+
+COPIES: Final = 150
+"""Of the example's 392 rows: about as many as the whole log that it is taken from."""
+BATCH: Final = 1_000
+WAIT_S: Final = 300.0
+EXAMPLES: Final = Path(str(resources.files("taskflow.importer"))) / "examples"
+
+
+async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False) -> list[Row]:
+    """`seconds` bounds the upserts; a backlog and an import are as long as they are."""
+    log = _larger_log(world.folder / "incidents.csv", 3 if smoke else COPIES)
+    samples: dict[tuple[str, str], list[Sample]] = {}
+    notes: dict[str, str] = {}
+    for _ in range(rounds):
+        settings = await world.fresh()
+        relay = await world.taskflow(settings, "relay")
+        await _import(settings, log)
+        events = await _published(settings)
+        for names in (("tasks",), tuple(VIEWS)):
+            label = "projector tasks" if len(names) == 1 else "projector, all four"
+            own = msgspec.structs.replace(settings, mongodb_database=f"{settings.mongodb_database}_{len(names)}")
+            spent = await _drained(world, own, names, events)
+            samples.setdefault(("backlog, events", label), []).append(Sample(events / spent, []))
+        samples.setdefault(("backlog, events", "bulk upserts alone"), []).append(await _upserts(settings, seconds))
+        await relay.end()
+        settings = await world.fresh()
+        for name in ("relay", "projector", "api"):
+            await world.taskflow(settings, name)
+        await wait_ready(settings)
+        rows, spent = await _import(settings, log)
+        lag = await _lag(settings)
+        samples.setdefault(("import, rows", "taskflow"), []).append(Sample(rows / spent, []))
+        notes["import, rows"] = f"views caught up {lag:.1f} s after its end"
+        for (case, label), got in samples.items():
+            print(f"  {case:18} {label:22} {got[-1].rate:9,.0f}/s", flush=True)
+    return [
+        Row(bench="backlog", case=case, system=label, rounds=got, note=notes.get(case, ""))
+        for (case, label), got in samples.items()
+    ]
+
+
+def _larger_log(path: Path, copies: int) -> Path:
+    with (EXAMPLES / "incidents.csv").open(newline="") as source, path.open("w", newline="") as file:
+        header, *rows = csv.reader(source)
+        out = csv.writer(file)
+        out.writerow(header)
+        for copy in range(copies):
+            out.writerows([f"{row[0]}-{copy}", *row[1:]] for row in rows)
+    return path
+
+
+async def _import(settings: Settings, log: Path) -> tuple[int, float]:
+    """(rows, seconds) of one `taskflow import`, its start included."""
+    with log.open() as file:
+        rows = sum(1 for _ in file) - 1
+    started = time.perf_counter()
+    await output_of(
+        sys.executable, "-m", "taskflow", "import", str(log), "--mapping", str(EXAMPLES / "incidents.toml"),
+        env=settings.environ(),
+    )  # fmt: skip
+    return rows, time.perf_counter() - started
+
+
+async def _published(settings: Settings) -> int:
+    """Waits until the relay has published everything; how many events there are."""
+    async with open_event_store(settings, "benchmark") as store:
+        head = (await store.log.head()).position
+        while await store.pool.fetchval("select position from relay") < head:
+            await asyncio.sleep(0.1)
+    return head
+
+
+async def _drained(world: World, settings: Settings, names: tuple[str, ...], head: int) -> float:
+    """Seconds from the first saved batch of a projector, started on a full topic, to its last."""
+    projector = await world.taskflow(settings, "projector", *names)
+    async with open_database(settings) as database:
+        began = None
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                positions = [found["position"] async for found in database[COLLECTION].find({}, {"position": 1})]
+                now = time.perf_counter()
+                if began is None and any(positions):
+                    began = now
+                full = len(positions) == len(names) * settings.kafka_partitions
+                if began is not None and full and min(positions) >= head:
+                    break
+                await asyncio.sleep(0.02)
+    await projector.end()
+    return now - began
+
+
+async def _upserts(settings: Settings, seconds: float) -> Sample:
+    """Documents like those of the tasks view, replaced in bulks, nothing else."""
+    async with open_database(settings) as database:
+        view = VIEWS["tasks"]
+        source = database.client[f"{settings.mongodb_database}_1"][view.collection]
+        documents: list[dict[str, Any]] = await source.find({}).limit(BATCH).to_list()
+        target = database["upserts"]
+        await target.create_indexes(list(view.indexes))
+        count = 0
+        started = time.perf_counter()
+        while (spent := time.perf_counter() - started) < seconds:
+            # Each is another than before: replacing a document by itself writes nothing.
+            changed = [one | {"position": count + n, "updated_at": count + n} for n, one in enumerate(documents)]
+            await target.bulk_write(
+                [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in changed], ordered=False
+            )
+            count += len(documents)
+    return Sample(count / spent, [])
+
+
+async def _lag(settings: Settings) -> float:
+    """Seconds until every view is at the head."""
+    started = time.perf_counter()
+    async with open_event_store(settings, "benchmark") as store, open_database(settings) as database:
+        head = (await store.log.head()).position
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                positions = [found["position"] async for found in database[COLLECTION].find({}, {"position": 1})]
+                if positions and min(positions) >= head:
+                    return time.perf_counter() - started
+                await asyncio.sleep(0.02)

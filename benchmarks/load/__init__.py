@@ -1,0 +1,1 @@
+"""Load from outside the measured processes."""

@@ -1,0 +1,60 @@
+"""vegeta, as a closed model: so many connections, each sending its next request once it is answered."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from benchmarks.report import Sample
+from benchmarks.world import install_vegeta, output_of
+
+_OK = range(200, 400)
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """One request, sent again and again."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: Any = None
+
+    def line(self) -> str:
+        target: dict[str, Any] = {
+            "method": self.method,
+            "url": self.url,
+            "header": {name: [value] for name, value in self.headers.items()},
+        }
+        if self.body is not None:
+            target["body"] = b64encode(json.dumps(self.body).encode()).decode()
+            target["header"]["Content-Type"] = ["application/json"]
+        return json.dumps(target) + "\n"
+
+
+async def attack(target: Target, *, connections: int, seconds: float) -> Sample:
+    """Successful answers a second and the latency of every request; answers that are errors are counted apart."""
+    vegeta = await install_vegeta()
+    with tempfile.TemporaryDirectory(prefix="taskflow-attack-") as name:
+        targets, results, rows = (Path(name) / part for part in ("targets", "results", "rows"))
+        targets.write_text(target.line())
+        await output_of(
+            vegeta, "attack", "-format=json", f"-targets={targets}", f"-output={results}", "-rate=0",
+            f"-max-workers={connections}", f"-workers={connections}", f"-duration={seconds}s", "-timeout=30s",
+        )  # fmt: skip
+        await output_of(vegeta, "encode", "-to=csv", f"-output={rows}", str(results))
+        latencies, failed, first, last = [], 0, float("inf"), 0.0
+        with rows.open(newline="") as file:
+            for row in csv.reader(file):
+                sent_ns, code, latency_ns = int(row[0]), int(row[1]), int(row[2])
+                first, last = min(first, sent_ns), max(last, sent_ns + latency_ns)
+                if code in _OK:
+                    latencies.append(latency_ns / 1e6)
+                else:
+                    failed += 1
+    return Sample(len(latencies) / ((last - first) / 1e9), latencies, failed)

@@ -1,0 +1,1 @@
+"""What is measured beside taskflow, and taskflow itself where it is measured alone."""

@@ -1,0 +1,37 @@
+"""Two processes' ways to one Redis, and what stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from msgspec.structs import replace
+
+from taskflow.cache.cache import Cache, open_cache
+from taskflow.settings import Settings
+
+from .world import Views
+
+
+@pytest.fixture
+def views() -> Views:
+    return Views()
+
+
+@pytest.fixture
+def own(settings: Settings) -> Settings:
+    # Generous: a busy machine is no failure of Redis's. Tests that mean a short one say so.
+    return replace(settings, cache_timeout_ms=5_000, cache_pause_ms=100)
+
+
+@pytest.fixture
+async def cache(own: Settings) -> AsyncIterator[Cache]:
+    async with open_cache(own) as cache:
+        yield cache
+
+
+@pytest.fixture
+async def other_cache(own: Settings) -> AsyncIterator[Cache]:
+    """Another process's way to the same Redis."""
+    async with open_cache(own) as cache:
+        yield cache

@@ -1,0 +1,166 @@
+"""Entries, leases and invalidations on a real Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from taskflow.cache.cache import Cache, Entry, open_cache
+from taskflow.settings import Settings
+from tests.commands.world import until
+
+from .world import TTL_S, Views, get
+
+
+async def test_a_second_read_is_a_hit_in_every_process(cache: Cache, other_cache: Cache, views: Views) -> None:
+    views.write("k", b"body")
+    for one in (cache, cache, other_cache):
+        entries = await one.get_many(["k"], at_least=0, ttl_s=TTL_S, load=views.load)
+        assert entries == {"k": Entry(views.position, b"body")}
+    assert views.loads == {"k": 1}
+    assert (cache.hits, cache.misses, other_cache.hits) == (1, 1, 1)
+
+
+async def test_what_does_not_exist_is_not_answered_and_not_kept(cache: Cache, views: Views) -> None:
+    assert await get(cache, views, "nothing") is None
+    views.write("nothing", b"something")
+    assert await get(cache, views, "nothing") == b"something"
+
+
+async def test_no_keys_are_no_question(cache: Cache, views: Views) -> None:
+    assert await cache.get_many([], at_least=0, ttl_s=TTL_S, load=views.load) == {}
+    assert await cache.invalidate([]) is True
+    assert (views.calls, cache.away) == (0, False)
+
+
+async def test_a_fill_that_began_before_an_invalidation_puts_nothing_old_back(
+    cache: Cache, other_cache: Cache, views: Views
+) -> None:
+    views.write("k", b"old")
+    views.hold()
+    slow = asyncio.create_task(get(cache, views, "k"))
+    await views.began.wait()
+    views.write("k", b"new")
+    assert await other_cache.invalidate(["k"])
+    views.open.set()
+    assert await slow == b"old", "it had read before: that is its own affair"
+    for one in (cache, other_cache):
+        assert await get(one, views, "k") == b"new"
+
+
+async def test_who_asks_after_an_invalidation_does_not_join_a_load_from_before_it(
+    cache: Cache, other_cache: Cache, views: Views
+) -> None:
+    views.write("k", b"old")
+    views.hold()
+    slow = asyncio.create_task(get(cache, views, "k"))
+    await views.began.wait()
+    views.write("k", b"new")
+    assert await other_cache.invalidate(["k"])
+    later = asyncio.create_task(get(cache, views, "k"))
+    await until(lambda: views.calls == 2, "a load of its own")
+    # And who comes after it joins the new load, not the old one.
+    last = asyncio.create_task(get(cache, views, "k"))
+    await until(lambda: cache.misses == 3, "a third reader")
+    views.open.set()
+    assert [await slow, await later, await last] == [b"old", b"new", b"new"]
+    assert views.calls == 2
+    assert await get(other_cache, views, "k") == b"new"
+
+
+async def test_an_invalidation_deletes_entry_and_lease(cache: Cache, views: Views) -> None:
+    views.write("entry", b"1")
+    views.write("lease", b"2")
+    await get(cache, views, "entry")
+    views.hold()
+    slow = asyncio.create_task(get(cache, views, "lease"))
+    await views.began.wait()
+    assert set(await cache.redis.keys()) == {b"entry", b"lease:lease"}
+    assert await cache.invalidate(["entry", "lease"])
+    assert await cache.redis.keys() == []
+    views.open.set()
+    await slow
+    assert await cache.redis.keys() == []
+
+
+async def test_clearing_leaves_nothing_of_ours(cache: Cache, views: Views) -> None:
+    keys = [f"{kind}:{n}" for kind in ("user", "board") for n in range(50)]
+    for key in keys:
+        views.write(key, b"x")
+    await cache.get_many(keys, at_least=0, ttl_s=TTL_S, load=views.load)
+    await cache.redis.set("login:somebody", 1)
+    assert await cache.clear()
+    assert await cache.redis.keys() == [b"login:somebody"]
+
+
+async def test_clearing_takes_as_many_commands_as_it_needs(own: Settings) -> None:
+    """Each in time by itself: a cache too large for one is cleared all the same."""
+    async with open_cache(replace(own, cache_timeout_ms=1_000)) as cache:
+        for begin in range(0, 60_000, 10_000):
+            await cache.redis.mset({f"user:{n}": b"" for n in range(begin, begin + 10_000)})
+        assert await cache.clear()
+        assert await cache.redis.dbsize() == 0
+
+
+async def test_a_fill_whose_lease_expired_is_dropped(own: Settings, views: Views) -> None:
+    async with open_cache(replace(own, cache_lease_ttl_ms=1)) as hasty, open_cache(own) as other:
+        views.write("k", b"old")
+        views.hold()
+        slow = asyncio.create_task(get(hasty, views, "k"))
+        await views.began.wait()
+
+        async def expired() -> bool:
+            return not await other.redis.exists("k:lease")
+
+        await until(expired, "a lease that expired")
+        views.open.set()
+        await slow
+        assert not await other.redis.exists("k")
+        # Whoever has the lease by now fills.
+        assert await get(other, views, "k") == b"old"
+        assert await other.redis.exists("k")
+
+
+@pytest.mark.parametrize("evicted", ["k", "k:lease"])
+async def test_what_redis_evicts_is_a_miss(cache: Cache, views: Views, evicted: str) -> None:
+    views.write("k", b"body")
+    if evicted == "k":
+        await get(cache, views, "k")
+        await cache.redis.delete("k")
+    else:
+        views.hold()
+        slow = asyncio.create_task(get(cache, views, "k"))
+        await views.began.wait()
+        await cache.redis.delete("k:lease")
+        views.open.set()
+        await slow
+        assert not await cache.redis.exists("k")
+    assert await get(cache, views, "k") == b"body"
+    assert views.loads["k"] == 2
+
+
+async def test_entries_live_no_longer_than_they_may(cache: Cache, views: Views) -> None:
+    views.write("k", b"body")
+    await get(cache, views, "k")
+    assert 0 < await cache.redis.ttl("k") <= TTL_S
+    views.hold()
+    slow = asyncio.create_task(get(cache, views, "missing"))
+    await views.began.wait()
+    assert 0 < await cache.redis.pttl("missing:lease") <= 5_000
+    views.open.set()
+    await slow
+
+
+async def test_a_full_redis_is_as_good_as_none(cache: Cache, views: Views) -> None:
+    before = await cache.redis.config_get("maxmemory*")
+    try:
+        await cache.redis.config_set("maxmemory-policy", "noeviction")
+        await cache.redis.config_set("maxmemory", 1)
+        for n in range(3):
+            views.write("k", b"%d" % n)
+            assert await get(cache, views, "k") == b"%d" % n
+    finally:
+        for name in ("maxmemory", "maxmemory-policy"):
+            await cache.redis.config_set(name, before[name])

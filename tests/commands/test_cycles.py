@@ -1,0 +1,67 @@
+"""Two commands that close a cycle between them do not both win."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from taskflow.commands import task
+from taskflow.commands.execute import Accepted, Executor
+from taskflow.errors import (
+    Rejected,
+)
+from taskflow.settings import Settings
+from taskflow.store.eventstore import EventStore
+
+from .world import (
+    Gate,
+    appends_held,
+    edit,
+    group_at_server,
+    make_task,
+    request,
+    until,
+)
+
+
+async def test_two_edits_of_one_group_do_not_close_a_cycle(
+    executor: Executor, store: EventStore, settings: Settings, owner: UUID, project_id: UUID
+) -> None:
+    a, b, c = [await make_task(executor, owner, project_id) for _ in range(3)]
+    gates = [Gate(), Gate()]
+    async with appends_held(settings) as release:
+        first = asyncio.create_task(edit(executor, owner, c, title="At the server"))
+        await group_at_server(store)
+        closing = [
+            asyncio.create_task(
+                executor.execute(request(owner), gate.around(task.edit_task, child, task.EditTask(parent_id=parent)))
+            )
+            for gate, child, parent in zip(gates, (a, b), (b, a), strict=True)
+        ]
+        for gate in gates:
+            await gate.decided.wait()
+        for gate in gates:
+            gate.open.set()
+        await until(lambda: store.committer.queued == 2, "both in the queue")
+        await release()
+    await first
+    await assert_one_edge(closing)
+
+
+async def test_two_processes_do_not_close_a_cycle(
+    executor: Executor, other: Executor, owner: UUID, project_id: UUID
+) -> None:
+    for _ in range(10):
+        a, b = [await make_task(executor, owner, project_id) for _ in range(2)]
+        await assert_one_edge(
+            [
+                asyncio.create_task(edit(executor, owner, a, parent_id=b)),
+                asyncio.create_task(edit(other, owner, b, parent_id=a)),
+            ]
+        )
+
+
+async def assert_one_edge(closing: list[asyncio.Task[Accepted]]) -> None:
+    answers = await asyncio.gather(*closing, return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["Accepted", "Rejected"]
+    assert [answer.code for answer in answers if isinstance(answer, Rejected)] == ["cycle"]

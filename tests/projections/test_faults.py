@@ -1,0 +1,217 @@
+"""Whatever server goes away, and however it comes back: the views converge, and nothing moves back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from taskflow.errors import TopicMismatch
+from taskflow.projections import process as projections
+from taskflow.relay import process as relaying
+from taskflow.settings import Settings
+from tests.projections.conftest import Start
+from tests.projections.world import World, until
+from tests.relay.world import RelayProcess, delete_topic, make_topic
+
+
+async def _never_back(world: World) -> None:
+    """Reads every checkpoint over and over: none moves back."""
+    last: dict[Any, int] = {}
+    while True:
+        async for one in world.database["checkpoints"].find({}, {"position": 1}):
+            assert one["position"] >= last.get(one["_id"], 0)
+            last[one["_id"]] = one["position"]
+        await asyncio.sleep(0.01)
+
+
+async def test_kafka_away_for_a_while(
+    world: World, relay: asyncio.Task[None], projector: asyncio.Task[None], start: Start, server: Any
+) -> None:
+    await world.reached(await world.tell(300))
+    watching = start(_never_back(world))
+    await asyncio.to_thread(server("kafka").kill)
+    for _ in range(3):
+        # Nothing is on the topic: the log alone brings them here.
+        await world.reached(await world.tell(200))
+    await world.assert_fold()
+    await asyncio.to_thread(server("kafka").start)
+    for _ in range(2):
+        await world.reached(await world.tell(200))
+    await world.assert_fold()
+    assert not watching.done()
+
+
+async def test_kafka_that_only_hangs(
+    world: World, relay: asyncio.Task[None], projector: asyncio.Task[None], server: Any
+) -> None:
+    await world.reached(await world.tell(300))
+    server("kafka").pause()
+    await world.reached(await world.tell(300))
+    server("kafka").resume()
+    await world.reached(await world.tell(300))
+    await world.assert_fold()
+
+
+async def test_no_kafka_since_the_start_and_no_topic(settings: Settings, world: World, start: Start) -> None:
+    """Nobody publishes: there is no topic, and the log is followed instead."""
+    start(projections.run(settings))
+    start(projections.run(settings))
+    for _ in range(3):
+        await world.reached(await world.tell(200))
+    await world.assert_fold()
+
+
+async def test_a_topic_that_was_deleted_and_made_again(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None], start: Start
+) -> None:
+    await world.reached(await world.tell(500))
+    watching = start(_never_back(world))
+    await delete_topic(settings)
+    await world.reached(await world.tell(100))
+    await delete_topic(settings)
+    await make_topic(settings, settings.kafka_partitions)
+    await world.reached(await world.tell(100))
+    await world.assert_fold()
+    assert not watching.done()
+    assert not projector.done()
+
+
+async def test_a_topic_with_another_partition_count_is_refused(
+    settings: Settings,
+    world: World,
+    relay: asyncio.Task[None],
+    projector: asyncio.Task[None],
+    start_projector: Callable[..., RelayProcess],
+) -> None:
+    await world.reached(await world.tell(100))
+    await delete_topic(settings)
+    await make_topic(settings, settings.kafka_partitions + 3)
+    with pytest.raises(TopicMismatch, match=r"expected 4 partitions, found 7"):
+        await asyncio.wait_for(asyncio.shield(projector), 60)
+    worker = start_projector("tasks")
+    assert await asyncio.to_thread(worker.process.wait, 60) == 1
+    assert "expected 4 partitions, found 7" in worker.log.read_text()
+
+
+async def test_mongodb_killed_in_the_middle_and_restarted(
+    world: World, relay: asyncio.Task[None], projector: asyncio.Task[None], server: Any
+) -> None:
+    await world.reached(await world.tell(100))
+    for _ in range(2):
+        telling = asyncio.create_task(world.tell(4_000))
+        before = (await world.checkpoints("boards"))[0]["position"]
+
+        async def moving(before: int = before) -> bool:
+            return bool((await world.checkpoints("boards"))[0]["position"] > before)
+
+        await until(moving, "the backlog is being worked off")
+        await asyncio.to_thread(server("mongodb").kill)
+        position = await telling
+        await asyncio.to_thread(server("mongodb").start)
+        await world.reached(position)
+        await world.assert_fold()
+    assert not projector.done()
+
+
+async def test_mongodb_that_hangs_holds_no_worker(settings: Settings, world: World, start: Start, server: Any) -> None:
+    start(relaying.run(settings))
+    start(projections.run(replace(settings, mongodb_socket_timeout_ms=1_000)))
+    await world.reached(await world.tell(300))
+    server("mongodb").pause()
+    position = await world.tell(300)
+    server("mongodb").resume()
+    await world.reached(position)
+    await world.assert_fold()
+
+
+async def test_the_event_store_killed_and_restarted(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None], server: Any
+) -> None:
+    await world.reached(await world.tell(300))
+    await asyncio.to_thread(server("postgres").kill)
+    await asyncio.to_thread(server("postgres").start)
+    # The committer sends again what it could not send.
+    await world.reached(await world.tell(300))
+    await world.assert_fold()
+    assert not projector.done()
+
+
+async def test_invalidations_that_redis_did_not_acknowledge_are_kept_and_repeated(
+    settings: Settings, world: World, relay: asyncio.Task[None], start: Start, server: Any
+) -> None:
+    from redis.asyncio import Redis
+
+    worker = start(projections.run(settings))
+    await world.reached(await world.tell(300))
+    keys = [f"board:{project}" for project in world.story.projects]
+    keys += [f"user:{user}" for user in world.story.users]
+    async with Redis.from_url(settings.redis_url) as redis:
+        for taken_over in (False, True):
+            await redis.mset(dict.fromkeys(keys, "old"))
+            server("redis").pause()
+            position = await world.append([world.story.change_task(task) for task in list(world.story.tasks)])
+            position = await world.append([world.story.change_user(user) for user in world.story.users]) or position
+            await world.reached(position)
+
+            async def kept() -> set[str]:
+                return {
+                    key
+                    for view in ("tasks", "boards", "users")
+                    for one in (await world.checkpoints(view)).values()
+                    for key in one["invalidations"]
+                }
+
+            touched = await kept()
+            assert touched & set(keys)
+            if taken_over:
+                worker.cancel()
+                await asyncio.wait([worker])
+                start(projections.run(settings))
+            server("redis").resume()
+
+            async def acknowledged() -> bool:
+                return not await kept()
+
+            await until(acknowledged, "the checkpoints forget them")
+            assert {key for key in touched if await redis.exists(key)} == set()
+
+
+async def test_invalidations_are_repeated_while_nothing_happens_and_there_is_no_kafka(
+    settings: Settings, world: World, start: Start, server: Any
+) -> None:
+    start(projections.run(settings, ["tasks"]))
+    await world.reached(await world.tell(100), "tasks")
+    server("redis").pause()
+    await world.reached(await world.append([world.story.change_task(task) for task in world.story.tasks]), "tasks")
+    assert any(one["invalidations"] for one in (await world.checkpoints("tasks")).values())
+    server("redis").resume()
+
+    async def acknowledged() -> bool:
+        return not any(one["invalidations"] for one in (await world.checkpoints("tasks")).values())
+
+    await until(acknowledged, "the checkpoints forget them")
+
+
+async def test_more_invalidations_than_a_checkpoint_may_hold_are_the_whole_cache(
+    settings: Settings, world: World, relay: asyncio.Task[None], start: Start, server: Any
+) -> None:
+    from redis.asyncio import Redis
+
+    async with Redis.from_url(settings.redis_url) as redis:
+        await redis.mset({"board:one": "old", "user:one": "old", "others": "kept"})
+        server("redis").pause()
+        start(projections.run(replace(settings, invalidations_pending_max=3), ["users"]))
+        await world.reached(await world.append([world.story.user() for _ in range(40)]), "users")
+        held = [set(one["invalidations"]) for one in (await world.checkpoints("users")).values()]
+        assert {"*"} in held
+        server("redis").resume()
+
+        async def cleared() -> bool:
+            return not await redis.exists("board:one", "user:one")
+
+        await until(cleared, "the cache is cleared")
+        assert await redis.exists("others")

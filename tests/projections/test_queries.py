@@ -1,0 +1,228 @@
+"""What the API asks of the views is carried by indexes; and what the documents hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import combinations
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.monitoring import CommandListener
+
+from taskflow.projections.mongo import Database
+from taskflow.projections.queries import SORTS, TaskFilter, Views
+from taskflow.projections.registry import VIEWS
+from taskflow.projections.view import micros
+from taskflow.settings import Settings
+from tests.projections.story import BEGAN, fold
+from tests.projections.world import World
+from tests.unit.test_batch import log_of
+
+
+class Commands(CommandListener):
+    """The reads that were sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def started(self, event: Any) -> None:
+        if event.command_name in {"find", "aggregate"}:
+            self.sent.append(dict(event.command))
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+
+class Asked:
+    """The views' queries, and how MongoDB would answer each that was sent."""
+
+    def __init__(self, database: Database, commands: Commands) -> None:
+        self.views = Views(database)
+        self._database = database
+        self._commands = commands
+
+    async def plans(self) -> list[set[str]]:
+        """The stages of the winning plan of each read since the last call."""
+        sent, self._commands.sent = self._commands.sent, []
+        plans = []
+        for command in sent:
+            plain = {
+                key: value
+                for key, value in command.items()
+                if key not in {"lsid", "$db", "$clusterTime", "maxTimeMS", "readConcern"}
+            }
+            explained = await self._database.command(
+                "explain", plain, verbosity="queryPlanner", codec_options=self._database.codec_options
+            )
+            plans.append(set(_stages(explained)))
+        self._commands.sent = []
+        assert plans, "a query was asked"
+        return plans
+
+
+def _stages(explained: Any) -> list[str]:
+    if isinstance(explained, list):
+        return [stage for one in explained for stage in _stages(one)]
+    if not isinstance(explained, dict):
+        return []
+    here = [explained["stage"]] if "stage" in explained else []
+    return here + [stage for key, one in explained.items() if key != "rejectedPlans" for stage in _stages(one)]
+
+
+@pytest.fixture
+async def asked(settings: Settings, world: World) -> AsyncIterator[Asked]:
+    """Views over a few thousand tasks in some forty projects."""
+    log = log_of(world.story.tell(4_000))
+    for view in VIEWS.values():
+        documents = [
+            {"_id": stream, "position": position, "version": version, **view.document(state), "state": b"{}"}
+            for stream, (position, version, state) in fold(view, log).states.items()
+        ]
+        collection = world.database[view.collection]
+        await collection.create_indexes(list(view.indexes)) if view.indexes else None
+        await collection.insert_many(documents)
+    from taskflow.projections.boards import BOARDS
+
+    await world.database[BOARDS.sums_collection].create_index([("project_id", 1), ("status", 1), ("count", 1)])
+    sums = fold(BOARDS, log).sums
+    await world.database[BOARDS.sums_collection].insert_many(
+        [{"project_id": key.project_id, "status": key.status, "count": count} for key, count in sums.items()]
+    )
+    commands = Commands()
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        settings.mongodb_url, uuidRepresentation="standard", event_listeners=[commands]
+    )
+    yield Asked(client[settings.mongodb_database], commands)
+    await client.close()
+
+
+def _filters(world: World) -> dict[str, dict[str, Any]]:
+    user, task = world.story.users[0], next(iter(world.story.tasks))
+    project = world.story.projects[0]
+    due = micros(BEGAN + timedelta(minutes=5))
+    return {
+        "statuses": {"statuses": frozenset({"todo", "done"})},
+        "status": {"statuses": frozenset({"todo"})},
+        "pairs": {"pairs": frozenset({(project, "todo"), (project, "done")})},
+        "no pairs": {"pairs": frozenset()},
+        "assignees": {"assignees": frozenset({user, None})},
+        "labels": {"labels": frozenset({"l1", "l2"})},
+        "priorities": {"priorities": frozenset({"urgent"})},
+        "parents": {"parents": frozenset({task})},
+        "due_before": {"due_before": due},
+        "due_after": {"due_after": due},
+        "due": {"due_after": due, "due_before": (due or 0) + 1},
+        "trashed": {"trashed": True},
+    }
+
+
+SORTED = [way + sort for sort in SORTS for way in ("", "-")]
+
+
+async def test_no_list_of_tasks_reads_a_whole_collection_and_no_sort_of_one_project_is_made_in_memory(
+    world: World, asked: Asked
+) -> None:
+    filters = _filters(world)
+    pairs = [a | b for a, b in combinations(filters.values(), 2)]
+    several = frozenset(world.story.projects[:5])
+    for narrowed in ({}, *filters.values(), *pairs):
+        for projects in (frozenset(world.story.projects[:1]), several):
+            wanted = TaskFilter(projects=projects, **narrowed)
+            for sort in SORTED if narrowed in ({}, *filters.values()) else SORTED[:1]:
+                await _ask(asked, wanted, sort)
+                for plan in await asked.plans():
+                    assert "COLLSCAN" not in plan, (wanted, sort)
+                    if not narrowed and len(projects) == 1:
+                        assert "SORT" not in plan, (wanted, sort)
+
+
+async def _ask(asked: Asked, wanted: TaskFilter, sort: str) -> None:
+    """The first page; its documents hold no state here, so only the question matters."""
+    from contextlib import suppress
+
+    import msgspec
+
+    with suppress(msgspec.ValidationError):
+        await asked.views.tasks(wanted, sort=sort, limit=20, cursor=None)
+
+
+async def test_a_page_after_a_cursor_is_served_like_the_first(world: World, asked: Asked) -> None:
+    from taskflow.projections.queries import _cursor
+
+    wanted = TaskFilter(projects=frozenset(world.story.projects[:1]))
+    for sort in SORTED:
+        value: Any = "r0.5" if "rank" in sort else 1
+        from contextlib import suppress
+
+        import msgspec
+
+        with suppress(msgspec.ValidationError):
+            await asked.views.tasks(wanted, sort=sort, limit=20, cursor=_cursor(sort, value, UUID(int=7)))
+        for plan in await asked.plans():
+            assert "COLLSCAN" not in plan, sort
+            assert "SORT" not in plan, sort
+
+
+async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, asked: Asked) -> None:
+    from contextlib import suppress
+
+    import msgspec
+
+    project = world.story.projects[0]
+    with suppress(msgspec.ValidationError):
+        await asked.views.board(project, ["todo", "in_progress", "done"])
+    assert all(not plan & {"COLLSCAN", "SORT"} for plan in await asked.plans())
+    assert await asked.views.counts(project)
+    assert all("COLLSCAN" not in plan for plan in await asked.plans())
+    for lookup in (
+        asked.views.task(next(iter(world.story.tasks))),
+        asked.views.project(project),
+        asked.views.projects(world.story.projects[:5]),
+        asked.views.users(world.story.users[:5]),
+    ):
+        with suppress(msgspec.ValidationError):
+            await lookup
+        assert all("COLLSCAN" not in plan for plan in await asked.plans())
+    for view, query in (
+        ("users", {"email": "person1@example.com"}),
+        ("projects", {"members": world.story.users[0]}),
+    ):
+        await asked._database[VIEWS[view].collection].find(query).to_list()
+        assert all("COLLSCAN" not in plan for plan in await asked.plans())
+
+
+async def test_only_the_users_view_holds_personal_data_and_no_document_a_password_or_another_persons_name(
+    settings: Settings, world: World
+) -> None:
+    import asyncio
+
+    from taskflow.projections import process as projections
+
+    projector = asyncio.create_task(projections.run(settings))
+    try:
+        await world.reached(await world.tell(500))
+    finally:
+        projector.cancel()
+        await asyncio.wait([projector])
+    import bson
+
+    names = await world.database.list_collection_names()
+    assert {view.collection for view in VIEWS.values()} <= set(names)
+    users = VIEWS["users"].collection
+    for name in names:
+        async for document in world.database[name].find():
+            raw = bson.encode(document, codec_options=world.database.codec_options)
+            assert b"argon2" not in raw
+            if name != users:
+                assert b"Secretive" not in raw
+                assert b"@" not in raw
+            else:
+                assert raw.count(b"Secretive") == 2, "its own name, to be sorted by and in its state"
+                others = [f"person{n}@" for n, user in enumerate(world.story.users, 1) if user != document["_id"]]
+                assert not any(other.encode() in raw.lower() for other in others)

@@ -1,0 +1,139 @@
+"""What a process knows of memberships is what the projects themselves say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskflow.follower.facts import FACT_TYPES, Facts
+from taskflow.ids import new_id
+from taskflow.store.recorded import RecordedEvent
+from taskflow.streams import EVENT_TYPES, PROJECT, Event, Happened
+from taskflow.streams.project import (
+    DEFAULT_WORKFLOW,
+    MemberAdded,
+    MemberRemoved,
+    MemberRoleChanged,
+    ProjectCreated,
+)
+from taskflow.streams.session import SessionEnded, SessionStarted
+from taskflow.streams.user import UserRolesSet
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+PROJECTS = [UUID(int=n) for n in range(1, 4)]
+USERS = [UUID(int=n) for n in range(11, 15)]
+
+roles = st.sampled_from(["viewer", "member", "admin", "owner"])
+changes = st.lists(st.tuples(st.sampled_from(PROJECTS), st.sampled_from(USERS), st.none() | roles), max_size=40)
+
+
+def recorded(position: int, stream_id: UUID, event: Event, *, version: int = 1, at: datetime = NOW) -> RecordedEvent:
+    return RecordedEvent(
+        position=position,
+        epoch=1,
+        stream_id=stream_id,
+        stream_version=version,
+        shard=0,
+        type=type(event).__name__,
+        schema_version=1,
+        event_id=new_id(),
+        occurred_at=at,
+        recorded_at=at,
+        actor=None,
+        command_id=new_id(),
+        correlation_id=None,
+        causation_id=None,
+        data=b"",
+    )
+
+
+def story(wanted: list[Any]) -> list[tuple[UUID, Event]]:
+    """The wanted changes as the events that projects have: each begins, nobody is added twice or removed twice."""
+    events: list[tuple[UUID, Event]] = []
+    members: dict[UUID, set[UUID]] = {}
+    for project, user, role in wanted:
+        if project not in members:
+            members[project] = {user}
+            events.append((project, ProjectCreated(name="P", owner_id=user, workflow=DEFAULT_WORKFLOW)))
+        elif role is None:
+            if user in members[project]:
+                members[project].discard(user)
+                events.append((project, MemberRemoved(user_id=user)))
+        else:
+            kind = MemberRoleChanged if user in members[project] else MemberAdded
+            members[project].add(user)
+            events.append((project, kind(user_id=user, role=role)))
+    return events
+
+
+def applied(facts: Facts, log: list[tuple[RecordedEvent, Event]]) -> Facts:
+    for record, event in log:
+        facts.apply(record, event)
+        facts.position = max(facts.position, record.position)
+    return facts
+
+
+@given(wanted=changes, cut=st.integers(0, 40), back=st.integers(0, 40))
+def test_memberships_equal_the_fold_of_the_projects(wanted: list[Any], cut: int, back: int) -> None:
+    states: dict[UUID, Any] = {}
+    log: list[tuple[RecordedEvent, Event]] = []
+    for position, (project, event) in enumerate(story(wanted), 1):
+        state = states.get(project)
+        version = 1 if state is None else state.version + 1
+        log.append((recorded(position, project, event, version=version), event))
+        states[project] = PROJECT.evolve(state, event, Happened(project, version, NOW))
+
+    facts = applied(Facts(), log)
+    assert facts.members == {project: state.members for project, state in states.items()}
+    for user in USERS:
+        expected = {project for project, state in states.items() if user in state.members}
+        assert facts.projects_of.get(user, set()) == expected
+
+    # Through a snapshot anywhere, and with a stretch of the log read once more.
+    half = msgspec.json.decode(msgspec.json.encode(applied(Facts(), log[:cut])), type=Facts)
+    assert applied(half, log[max(0, cut - back) :]) == facts
+
+
+def test_a_fact_that_was_applied_before_changes_nothing() -> None:
+    project, user = PROJECTS[0], USERS[0]
+    created = ProjectCreated(name="P", owner_id=user, workflow=DEFAULT_WORKFLOW)
+    log: list[tuple[RecordedEvent, Event]] = [
+        (recorded(1, project, created), created),
+        (recorded(2, project, added := MemberAdded(user_id=USERS[1], role="admin")), added),
+        (recorded(3, project, removed := MemberRemoved(user_id=USERS[1])), removed),
+    ]
+    facts = applied(Facts(), log)
+    applied(facts, log[:2])
+    assert facts.members == {project: {user: "owner"}}
+    assert facts.position == 3
+
+
+def test_ended_sessions_are_kept_while_a_token_of_theirs_may_live() -> None:
+    ended = SessionEnded(reason="logout")
+    facts = Facts()
+    for position, minutes in enumerate((0, 20, 40), 1):
+        at = NOW + timedelta(minutes=minutes)
+        applied(facts, [(recorded(position, UUID(int=minutes), ended, at=at), ended)])
+    facts.forget_sessions(NOW + timedelta(minutes=45), token_ttl_s=900)
+    assert set(facts.ended_sessions) == {UUID(int=20), UUID(int=40)}
+
+
+def test_system_roles_are_the_last_that_were_set() -> None:
+    facts = Facts()
+    for position, granted in enumerate((("analyst",), ("admin", "analyst"), ()), 1):
+        event = UserRolesSet(roles=granted)
+        applied(facts, [(recorded(position, USERS[0], event), event)])
+        assert facts.system_roles[USERS[0]] == granted
+
+
+def test_facts_are_events_and_nothing_else_is_one() -> None:
+    assert set(EVENT_TYPES) >= FACT_TYPES
+    started = SessionStarted(user_id=USERS[0])
+    with pytest.raises(AssertionError, match="no fact"):
+        Facts().apply(recorded(1, UUID(int=1), started), started)
