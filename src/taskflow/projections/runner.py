@@ -53,7 +53,7 @@ LOG_POLL_S: Final = 0.25
 SESSION_MS: Final = 6_000
 """The least that brokers allow: after it, the partitions of a worker that was killed are another's."""
 REBALANCE_MS: Final = 6_000
-REJOIN_S: Final = 30.0
+REJOIN_S: Final = 15.0
 """A consumer that was given nothing for so long, while partitions stand still, is no member of its group."""
 
 _KAFKA_AWAY: Final = (Unavailable, KafkaError, OSError, TimeoutError)
@@ -312,7 +312,8 @@ class Runner:
             if checkpoint.position < head.position and checkpoint.halted is None:
                 await self._advance(partition, head.position)
             else:
-                # Saved all the same: it says that somebody minds the partition, and repeats invalidations.
+                # Saved all the same: it says that somebody minds the partition, and that Redis knows.
+                await self._writer.invalidate([partition])
                 await self._writer.write({}, {partition: checkpoint})
 
     async def _advance(self, partition: int, to: int) -> None:
