@@ -152,7 +152,7 @@ async def test_invalidations_that_redis_did_not_acknowledge_are_kept_and_repeate
     async with Redis.from_url(settings.redis_url) as redis:
         for taken_over in (False, True):
             await redis.mset(dict.fromkeys(keys, "old"))
-            server("redis").pause()
+            server("valkey").pause()
             position = await world.append([world.story.change_task(task) for task in list(world.story.tasks)])
             position = await world.append([world.story.change_user(user) for user in world.story.users]) or position
             await world.reached(position)
@@ -171,7 +171,7 @@ async def test_invalidations_that_redis_did_not_acknowledge_are_kept_and_repeate
                 worker.cancel()
                 await asyncio.wait([worker])
                 start(projections.run(settings))
-            server("redis").resume()
+            server("valkey").resume()
 
             async def acknowledged() -> bool:
                 return not await kept()
@@ -185,10 +185,10 @@ async def test_invalidations_are_repeated_while_nothing_happens_and_there_is_no_
 ) -> None:
     start(projections.run(settings, ["tasks"]))
     await world.reached(await world.tell(100), "tasks")
-    server("redis").pause()
+    server("valkey").pause()
     await world.reached(await world.append([world.story.change_task(task) for task in world.story.tasks]), "tasks")
     assert any(one["invalidations"] for one in (await world.checkpoints("tasks")).values())
-    server("redis").resume()
+    server("valkey").resume()
 
     async def acknowledged() -> bool:
         return not any(one["invalidations"] for one in (await world.checkpoints("tasks")).values())
@@ -203,12 +203,12 @@ async def test_more_invalidations_than_a_checkpoint_may_hold_are_the_whole_cache
 
     async with Redis.from_url(settings.redis_url) as redis:
         await redis.mset({"board:one": "old", "user:one": "old", "others": "kept"})
-        server("redis").pause()
+        server("valkey").pause()
         start(projections.run(replace(settings, invalidations_pending_max=3), ["users"]))
         await world.reached(await world.append([world.story.user() for _ in range(40)]), "users")
         held = [set(one["invalidations"]) for one in (await world.checkpoints("users")).values()]
         assert {"*"} in held
-        server("redis").resume()
+        server("valkey").resume()
 
         async def cleared() -> bool:
             return not await redis.exists("board:one", "user:one")

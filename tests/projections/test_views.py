@@ -108,6 +108,19 @@ async def test_a_worker_that_is_killed_in_the_middle_of_a_backlog(
     await world.assert_fold("tasks", "boards")
 
 
+async def test_a_worker_that_is_told_to_stop_does_whatever_it_is_at(
+    settings: Settings, world: World, relay: asyncio.Task[None], start: Start
+) -> None:
+    await world.tell(3_000)
+    dice = random.Random(5)
+    for _ in range(12):
+        worker = start(projections.run(settings))
+        await asyncio.wait([worker], timeout=dice.random())
+        worker.cancel()
+        done, _ = await asyncio.wait([worker], timeout=10)
+        assert done
+
+
 async def test_two_workers_share_the_partitions_and_take_over_from_each_other(
     settings: Settings, world: World, relay: asyncio.Task[None], start_projector: Callable[..., RelayProcess]
 ) -> None:

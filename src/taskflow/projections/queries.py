@@ -77,7 +77,9 @@ class Views:
         if cursor is not None:
             value, last_id = _read_cursor(cursor, sort)
             beyond = "$lt" if descending else "$gt"
-            query = {"$and": [query, {"$or": [{field: {beyond: value}}, {field: value, "_id": {beyond: last_id}}]}]}
+            # The first condition bounds the index in its own order; alternatives alone are sorted in memory.
+            from_there = {field: {beyond + "e": value}}
+            query = {"$and": [query, from_there, {"$or": [{field: {beyond: value}}, {"_id": {beyond: last_id}}]}]}
         direction = -1 if descending else 1
         found = (
             self._tasks.find(query, {"state": 1, field: 1})

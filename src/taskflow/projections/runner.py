@@ -53,7 +53,7 @@ LOG_POLL_S: Final = 0.25
 SESSION_MS: Final = 6_000
 """The least that brokers allow: after it, the partitions of a worker that was killed are another's."""
 REBALANCE_MS: Final = 6_000
-REJOIN_S: Final = 30.0
+REJOIN_S: Final = 15.0
 """A consumer that was given nothing for so long, while partitions stand still, is no member of its group."""
 
 _KAFKA_AWAY: Final = (Unavailable, KafkaError, OSError, TimeoutError)
@@ -103,6 +103,7 @@ class Runner:
         """Retries a step whose servers are away, with a growing pause and no memory of what was held."""
         pause_s = PAUSE_S
         while True:
+            _heed_cancellation()
             try:
                 await step()
             except (Moved, PyMongoError, *AWAY) as error:
@@ -124,6 +125,7 @@ class Runner:
             consumer.subscribe([self._generation.topic], listener=assignment)
             asked_at = given_at = time.monotonic()
             while True:
+                _heed_cancellation()
                 records = await self._poll(consumer)
                 if assignment.changed:
                     await self._take_over(consumer, assignment.read())
@@ -310,7 +312,8 @@ class Runner:
             if checkpoint.position < head.position and checkpoint.halted is None:
                 await self._advance(partition, head.position)
             else:
-                # Saved all the same: it says that somebody minds the partition, and repeats invalidations.
+                # Saved all the same: it says that somebody minds the partition, and that Redis knows.
+                await self._writer.invalidate([partition])
                 await self._writer.write({}, {partition: checkpoint})
 
     async def _advance(self, partition: int, to: int) -> None:
@@ -329,6 +332,13 @@ class Runner:
                 epoch=events[-1].epoch if events else checkpoint.epoch,
             )
             await self._writer.write({partition: events}, {partition: target})
+
+
+def _heed_cancellation() -> None:
+    """Ends a task that was cancelled while one of the clients swallowed it: else it would run for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _stop(consumer: Any) -> None:
