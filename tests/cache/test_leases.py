@@ -98,6 +98,15 @@ async def test_clearing_leaves_nothing_of_ours(cache: Cache, views: Views) -> No
     assert await cache.redis.keys() == [b"login:somebody"]
 
 
+async def test_clearing_takes_as_many_commands_as_it_needs(own: Settings) -> None:
+    """Each in time by itself: a cache too large for one is cleared all the same."""
+    async with open_cache(replace(own, cache_timeout_ms=1_000)) as cache:
+        for begin in range(0, 60_000, 10_000):
+            await cache.redis.mset({f"user:{n}": b"" for n in range(begin, begin + 10_000)})
+        assert await cache.clear()
+        assert await cache.redis.dbsize() == 0
+
+
 async def test_a_fill_whose_lease_expired_is_dropped(own: Settings, views: Views) -> None:
     async with open_cache(replace(own, cache_lease_ttl_ms=1)) as hasty, open_cache(own) as other:
         views.write("k", b"old")

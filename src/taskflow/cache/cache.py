@@ -181,15 +181,19 @@ class Cache:
 
     async def clear(self) -> bool:
         """Deletes every entry and lease of ours; True once Redis has acknowledged it."""
-
-        async def work() -> int:
-            count = 0
-            for pattern in ("user:*", "board:*"):
-                async for key in self.redis.scan_iter(match=pattern, count=1000):
-                    count += await self.redis.delete(key)
-            return count
-
-        return await self.attempt(work) is not None
+        # A page at a time: each is a command of its own, in time by itself.
+        for pattern in ("user:*", "board:*"):
+            cursor = 0
+            while True:
+                page = await self.attempt(partial(self.redis.scan, cursor, match=pattern, count=KEYS_MAX))
+                if page is None:
+                    return False
+                cursor, keys = page
+                if keys and await self.attempt(partial(self.redis.delete, *keys)) is None:
+                    return False
+                if not cursor:
+                    break
+        return True
 
     async def attempt(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """What a command answers, or None where Redis gives no answer in time."""
