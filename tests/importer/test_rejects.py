@@ -159,6 +159,15 @@ async def test_rejected_rows_leave_no_receipt_and_a_good_file_no_rejects(
     assert await head(store) == before
 
 
+async def test_whom_a_row_from_the_future_names_is_met_today(
+    settings: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    await run(settings, write(tmp_path / "a.csv", [HEADER, row(at=ahead, Owner_First_Name="Bob")]), tmp_path)
+    assert await imported_people(store) == ["Bob (France)"]
+    assert await store.pool.fetchval("select bool_and(occurred_at <= recorded_at) from events")
+
+
 async def test_a_trashed_task_takes_no_rows(settings: Settings, store: EventStore, tmp_path: Path) -> None:
     from uuid import uuid4
 

@@ -157,7 +157,7 @@ class Import:
                 except BadFile as error:
                     damage = error  # what was read goes on to its end
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+            raise _first(group) from None
         if damage is not None:
             raise damage
         self._step()
@@ -205,13 +205,15 @@ class Import:
         ids = {key: derived_id(self._secret, *scope.parts, "person", _encode(key).decode()) for key in met}
         known = await self._answered(lambda: self._store.accepted(scope.caller, ids.values()))
         self._people |= {key: known[command_id][1] for key, command_id in ids.items() if command_id in known}
-        await asyncio.gather(
-            *[self._meet(key, row, ids[key], scope) for key, row in met.items() if key not in self._people]
-        )
+        async with asyncio.TaskGroup() as meetings:
+            for key, row in met.items():
+                if key not in self._people:
+                    meetings.create_task(self._meet(key, row, ids[key], scope))
 
     async def _meet(self, key: tuple[str, ...], row: Row, command_id: UUID, scope: Scope) -> None:
-        user_id = derived_id(self._secret, *scope.parts, "user", _encode(key).decode(), at=row.at)
-        command = ImportPerson(project_id=scope.project_id, name=row.person_name, at=row.at)
+        at = min(row.at, datetime.now(UTC))  # the row may be one that is refused for lying ahead
+        user_id = derived_id(self._secret, *scope.parts, "user", _encode(key).decode(), at=at)
+        command = ImportPerson(project_id=scope.project_id, name=row.person_name, at=at)
         self._store.folds.presume_absent(user_id)
         handler = partial(import_person, user_id=user_id, command=command)
         accepted, ours = await self._execute(scope.caller, command_id, command_id.bytes, handler)
@@ -340,6 +342,12 @@ class Import:
             else:
                 self._away_since = None
                 return answer
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the work; the rest of a group was cancelled, or failed of the same."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _chunks(rows: Iterator[Row | Bad]) -> Iterator[list[Row | Bad]]:
