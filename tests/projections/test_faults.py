@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from redis.asyncio import Redis
 
 from taskflow.errors import TopicMismatch
 from taskflow.projections import process as projections
@@ -57,9 +58,10 @@ async def test_kafka_that_only_hangs(
 
 
 async def test_no_kafka_since_the_start_and_no_topic(settings: Settings, world: World, start: Start) -> None:
-    """Nobody publishes: there is no topic, and the log is followed instead."""
-    start(projections.run(settings))
-    start(projections.run(settings))
+    """Nobody publishes: there is no topic, and the log is followed instead, in small pages."""
+    small = replace(settings, projector_batch_max=40, projector_batch_bytes_max=1_500)
+    start(projections.run(small))
+    start(projections.run(small))
     for _ in range(3):
         await world.reached(await world.tell(200))
     await world.assert_fold()
@@ -143,8 +145,6 @@ async def test_the_event_store_killed_and_restarted(
 async def test_invalidations_that_redis_did_not_acknowledge_are_kept_and_repeated(
     settings: Settings, world: World, relay: asyncio.Task[None], start: Start, server: Any
 ) -> None:
-    from redis.asyncio import Redis
-
     worker = start(projections.run(settings))
     await world.reached(await world.tell(300))
     keys = [f"board:{project}" for project in world.story.projects]
@@ -153,8 +153,8 @@ async def test_invalidations_that_redis_did_not_acknowledge_are_kept_and_repeate
         for taken_over in (False, True):
             await redis.mset(dict.fromkeys(keys, "old"))
             server("valkey").pause()
-            position = await world.append([world.story.change_task(task) for task in list(world.story.tasks)])
-            position = await world.append([world.story.change_user(user) for user in world.story.users]) or position
+            await world.append([world.story.change_task(task) for task in world.story.tasks])
+            position = await world.append([world.story.change_user(user) for user in world.story.users])
             await world.reached(position)
 
             async def kept() -> set[str]:
@@ -199,8 +199,6 @@ async def test_invalidations_are_repeated_while_nothing_happens_and_there_is_no_
 async def test_more_invalidations_than_a_checkpoint_may_hold_are_the_whole_cache(
     settings: Settings, world: World, relay: asyncio.Task[None], start: Start, server: Any
 ) -> None:
-    from redis.asyncio import Redis
-
     async with Redis.from_url(settings.redis_url) as redis:
         await redis.mset({"board:one": "old", "user:one": "old", "others": "kept"})
         server("valkey").pause()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from itertools import combinations
 from typing import Any
 from uuid import UUID
 
+import bson
+import msgspec
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandListener
 
+from taskflow.projections import process as projections
+from taskflow.projections.boards import BOARDS
 from taskflow.projections.mongo import Database
-from taskflow.projections.queries import SORTS, TaskFilter, Views
+from taskflow.projections.queries import SORTS, TaskFilter, Views, _cursor
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import micros
 from taskflow.settings import Settings
@@ -85,10 +91,9 @@ async def asked(settings: Settings, world: World) -> AsyncIterator[Asked]:
             for stream, (position, version, state) in fold(view, log).states.items()
         ]
         collection = world.database[view.collection]
-        await collection.create_indexes(list(view.indexes)) if view.indexes else None
+        if view.indexes:
+            await collection.create_indexes(list(view.indexes))
         await collection.insert_many(documents)
-    from taskflow.projections.boards import BOARDS
-
     await world.database[BOARDS.sums_collection].create_index([("project_id", 1), ("status", 1), ("count", 1)])
     sums = fold(BOARDS, log).sums
     await world.database[BOARDS.sums_collection].insert_many(
@@ -144,24 +149,14 @@ async def test_no_list_of_tasks_reads_a_whole_collection_and_no_sort_of_one_proj
 
 async def _ask(asked: Asked, wanted: TaskFilter, sort: str) -> None:
     """The first page; its documents hold no state here, so only the question matters."""
-    from contextlib import suppress
-
-    import msgspec
-
     with suppress(msgspec.ValidationError):
         await asked.views.tasks(wanted, sort=sort, limit=20, cursor=None)
 
 
 async def test_a_page_after_a_cursor_is_served_like_the_first(world: World, asked: Asked) -> None:
-    from taskflow.projections.queries import _cursor
-
     wanted = TaskFilter(projects=frozenset(world.story.projects[:1]))
     for sort in SORTED:
         value: Any = "r0.5" if "rank" in sort else 1
-        from contextlib import suppress
-
-        import msgspec
-
         with suppress(msgspec.ValidationError):
             await asked.views.tasks(wanted, sort=sort, limit=20, cursor=_cursor(sort, value, UUID(int=7)))
         for plan in await asked.plans():
@@ -170,10 +165,6 @@ async def test_a_page_after_a_cursor_is_served_like_the_first(world: World, aske
 
 
 async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, asked: Asked) -> None:
-    from contextlib import suppress
-
-    import msgspec
-
     project = world.story.projects[0]
     with suppress(msgspec.ValidationError):
         await asked.views.board(project, ["todo", "in_progress", "done"])
@@ -200,18 +191,12 @@ async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, ask
 async def test_only_the_users_view_holds_personal_data_and_no_document_a_password_or_another_persons_name(
     settings: Settings, world: World
 ) -> None:
-    import asyncio
-
-    from taskflow.projections import process as projections
-
     projector = asyncio.create_task(projections.run(settings))
     try:
         await world.reached(await world.tell(500))
     finally:
         projector.cancel()
         await asyncio.wait([projector])
-    import bson
-
     names = await world.database.list_collection_names()
     assert {view.collection for view in VIEWS.values()} <= set(names)
     users = VIEWS["users"].collection

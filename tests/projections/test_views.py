@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -137,8 +138,6 @@ async def test_a_worker_that_wakes_after_another_took_its_place_adds_nothing_twi
 ) -> None:
     zombie = start_projector("tasks", "boards")
     await world.reached(await world.tell(300), "tasks", "boards")
-    import signal
-
     for _ in range(2):
         telling = asyncio.create_task(world.tell(2_000))
         zombie.send(signal.SIGSTOP)
