@@ -56,9 +56,14 @@ async def open_pool(settings: Settings, name: str = "taskflow") -> asyncpg.Pool[
         timeout=settings.postgres_connect_timeout_ms / 1000,
         command_timeout=settings.postgres_command_timeout_ms / 1000,
         server_settings=_server_settings(name),
+        reset=_keep_session,
     )
     opened: asyncpg.Pool[asyncpg.Record] = await pool
     return opened
+
+
+async def _keep_session(_: object) -> None:
+    """Nothing here leaves anything in a session, so no reader pays a round trip for sweeping it."""
 
 
 async def wait_for_pool(settings: Settings, name: str) -> asyncpg.Pool[asyncpg.Record]:
