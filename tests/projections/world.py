@@ -30,7 +30,7 @@ from taskflow.streams import TASK, USER, Event
 from taskflow.streams.task import TaskRestored
 from tests.projections.story import Folded, Step, Story, fold
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 """No wait is longer; each ends as soon as what it waits for is there."""
 GROUP = 20
 
