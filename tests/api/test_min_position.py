@@ -10,6 +10,7 @@ import httpx
 import pytest
 from pymongo import AsyncMongoClient
 
+from taskflow.projections.registry import VIEWS
 from tests.api.stack import Caller, Stack, accepted, refused, until
 
 
@@ -147,7 +148,7 @@ async def test_a_read_that_may_miss_a_parked_event_says_so_or_is_refused(
     client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(stack.settings.mongodb_url)
     parked = client[stack.settings.mongodb_database]["parked"]
     entry = {
-        "projection": "tasks", "attempt": 1, "stream_id": Binary.from_uuid(UUID(broken["id"])),
+        "projection": "tasks", "collection": VIEWS["tasks"].collection, "stream_id": Binary.from_uuid(UUID(broken["id"])),
         "version": 1, "position": broken["position"], "partition": 0, "reason": "by hand",
     }  # fmt: skip
     await parked.insert_one(entry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, Final
 from uuid import UUID
 
@@ -84,11 +83,12 @@ def apply(
         return
     changes.held[recorded.stream_id] = after
     changes.documents[recorded.stream_id] = document
-    if sums:
-        total = Counter(changes.sums)
-        total.update(sums)
-        # What cancels out within a batch is nothing to write.
-        changes.sums = {key: count for key, count in total.items() if count}
+    for key, count in sums.items():
+        total = changes.sums.get(key, 0) + count
+        if total:
+            changes.sums[key] = total
+        else:
+            changes.sums.pop(key, None)  # what cancels out within a batch is nothing to write
     changes.invalidated.update(invalidated)
 
 

@@ -1,13 +1,15 @@
 """How many tasks each status of a project holds.
 
-A sum over streams: a small card a task remembers what it was counted as, and the counts are kept by
-shard. The tasks that a board shows are the `tasks` view's.
+A sum over streams: a card a task remembers what it was counted as, and the counts are kept by shard.
+The tasks that a board shows are the `tasks` view's.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Final
+
+from msgspec.structs import replace
 
 from taskflow.projections.tasks import boards_of
 from taskflow.projections.view import Document, SumKey, Sums, View
@@ -17,6 +19,11 @@ from taskflow.streams.task import TaskState
 
 def document(task: TaskState) -> Document:
     return {"project_id": task.project_id}
+
+
+def card(task: TaskState) -> TaskState:
+    """What counting needs of a task, which its texts are no part of."""
+    return replace(task, title="", description="", labels=())
 
 
 def _counted(task: TaskState | None, shard: int) -> Sums:
@@ -37,6 +44,7 @@ BOARDS: Final = View(
     kind=TASK,
     document=document,
     indexes=(),
+    redact=card,
     sums=sums,
     invalidates=boards_of,
 )

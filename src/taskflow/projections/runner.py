@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 from pymongo.errors import PyMongoError
 
+from taskflow.cancellation import heed_cancellation
 from taskflow.errors import BadMessage, Unavailable
 from taskflow.kafka.message import Message, from_message
 from taskflow.kafka.topics import open_topics
@@ -103,7 +104,7 @@ class Runner:
         """Retries a step whose servers are away, with a growing pause and no memory of what was held."""
         pause_s = PAUSE_S
         while True:
-            _heed_cancellation()
+            heed_cancellation()
             try:
                 await step()
             except (Moved, PyMongoError, *AWAY) as error:
@@ -125,7 +126,7 @@ class Runner:
             consumer.subscribe([self._generation.topic], listener=assignment)
             asked_at = given_at = time.monotonic()
             while True:
-                _heed_cancellation()
+                heed_cancellation()
                 records = await self._poll(consumer)
                 if assignment.changed:
                     await self._take_over(consumer, assignment.read())
@@ -332,13 +333,6 @@ class Runner:
                 epoch=events[-1].epoch if events else checkpoint.epoch,
             )
             await self._writer.write({partition: events}, {partition: target})
-
-
-def _heed_cancellation() -> None:
-    """Ends a task that was cancelled while one of the clients swallowed it: else it would run for ever."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _stop(consumer: Any) -> None:

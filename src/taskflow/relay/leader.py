@@ -18,6 +18,7 @@ import asyncpg
 from aiokafka.errors import UnknownTopicOrPartitionError
 from msgspec import Struct
 
+from taskflow.cancellation import heed_cancellation
 from taskflow.errors import EpochChanged, LeaseLost
 from taskflow.kafka.message import to_message, to_watermark
 from taskflow.kafka.offsets import open_offsets
@@ -122,6 +123,7 @@ class Term:
         settings = self._settings
         watermark_at = check_at = time.monotonic()
         while True:
+            heed_cancellation()
             head = await self._head()
             moved = head > self._progress.position
             if moved:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from taskflow.cancellation import heed_cancellation
 from taskflow.errors import BrokerError, EpochChanged, LeaseLost
 from taskflow.relay.leader import keep_ranges, lead
 from taskflow.relay.lease import Lease, holder_name
@@ -33,6 +34,7 @@ async def run(settings: Settings) -> None:
     holder = holder_name()
     backoff = _Backoff(settings)
     while True:
+        heed_cancellation()
         try:
             pool = await open_pool(settings, "taskflow relay")
             try:
@@ -48,6 +50,7 @@ async def _stand_by_and_lead(
     pool: asyncpg.Pool[asyncpg.Record], settings: Settings, holder: str, backoff: _Backoff
 ) -> None:
     while True:
+        heed_cancellation()
         lease = await Lease.acquire(pool, settings, holder)
         if lease is None:
             await asyncio.sleep(settings.relay_standby_poll_ms / 1000)
