@@ -21,6 +21,20 @@ from tests.relay.world import RelayProcess
 Start = Callable[..., asyncio.Task[None]]
 
 
+END_S = 20.0
+"""What was told to stop has stopped by then."""
+
+
+def _where(task: asyncio.Task[None]) -> list[str]:
+    """The awaits that a task stands in, outermost first."""
+    found: list[str] = []
+    awaited: Any = task.get_coro()
+    while awaited is not None and getattr(awaited, "cr_frame", None) is not None:
+        found.append(f"{awaited.__qualname__}:{awaited.cr_frame.f_lineno}")
+        awaited = awaited.cr_await
+    return found
+
+
 @pytest.fixture
 async def settings(settings: Settings) -> Settings:
     """Impatient: what is silent, hangs or is away is noticed in a second or two."""
@@ -62,7 +76,8 @@ async def start() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], asyncio
     yield start
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    left = (await asyncio.wait(tasks, timeout=END_S))[1] if tasks else ()
+    assert not left, f"told to stop, and still at {[_where(task) for task in left]}"
 
 
 @pytest.fixture

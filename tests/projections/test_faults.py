@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from taskflow.cancellation import heed_cancellation
 from taskflow.errors import TopicMismatch
 from taskflow.projections import process as projections
 from taskflow.relay import process as relaying
@@ -23,6 +24,7 @@ async def _never_back(world: World) -> None:
     """Reads every checkpoint over and over: none moves back."""
     last: dict[Any, int] = {}
     while True:
+        heed_cancellation()
         async for one in world.database["checkpoints"].find({}, {"position": 1}):
             assert one["position"] >= last.get(one["_id"], 0)
             last[one["_id"]] = one["position"]
