@@ -15,9 +15,9 @@ from msgspec import Struct
 from taskflow.api import render
 from taskflow.api.projects import load_one
 from taskflow.api.reads import COMMON, Reading
-from taskflow.api.render import BoardBody, Column
+from taskflow.api.render import BoardBody
 from taskflow.api.routes import BASE, Call, Route
-from taskflow.streams.task import TaskState
+from taskflow.projections.tasks import ShownTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Board(Struct, frozen=True):
     """What Redis keeps: by status the number of tasks and the first of them."""
 
     counts: dict[str, int]
-    tasks: dict[str, list[TaskState]]
+    tasks: dict[str, list[ShownTask]]
 
 
 _decoder: Final = msgspec.json.Decoder(Board)
@@ -47,16 +47,16 @@ async def get_board(call: Call) -> Response[bytes]:
     people = {task.assignee_id for tasks in board.tasks.values() for task in tasks if task.assignee_id is not None}
     names = await reading.names(people)
     columns = [
-        Column(
-            status=status.key,
-            name=status.name,
-            category=status.category,
-            count=board.counts.get(status.key, 0),
-            tasks=[render.task(task, project.workflow, names) for task in board.tasks.get(status.key, [])],
-        )
+        {
+            "status": status.key,
+            "name": status.name,
+            "category": status.category,
+            "count": board.counts.get(status.key, 0),
+            "tasks": [render.task(task, project.workflow, names) for task in board.tasks.get(status.key, [])],
+        }
         for status in project.workflow.statuses
     ]
-    return reading.unversioned(BoardBody(columns))
+    return reading.unversioned({"columns": columns})
 
 
 async def _board(reading: Reading, project: ProjectState) -> Board:

@@ -19,8 +19,8 @@ from litestar import Request, Response, get
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
-from taskflow.api.render import timestamp
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.view import timestamp
 from taskflow.relay import status as relay_status
 from taskflow.store.pool import AWAY
 

@@ -7,10 +7,12 @@ have yet is taken from the event store, so a name is never missing only because 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from taskflow.api.stored import committed, committed_many
 from taskflow.projections.users import redact
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from taskflow.store.eventstore import EventStore
 
 VIEW: Final = "users"
+HELD_MAX: Final = 10_000
 MARK_S: Final = 2.0
 """How old the view's position may be that a cached entry is held against. So a lost invalidation
 costs seconds and not an hour, and the position that a read names goes on."""
@@ -42,6 +45,14 @@ def _decode(body: bytes) -> UserState | None:
         return _decoder.decode(body)
     except msgspec.MsgspecError:
         return None
+
+
+class Held(Struct, frozen=True):
+    """A person in this process's memory: good for as long as the stamp is fresh enough, like an entry of
+    the cache, which spares the way to it."""
+
+    stamp: int
+    state: UserState
 
 
 class People:
@@ -65,6 +76,7 @@ class People:
         self._ttl_s = settings.user_cache_ttl_s
         self._mark = self._next_mark = 0
         self._marked_at = float("-inf")
+        self._held: OrderedDict[UUID, Held] = OrderedDict()
 
     async def get(
         self, ids: Collection[UUID], *, at_least: int = 0, timeout_s: float = 0
@@ -73,7 +85,6 @@ class People:
         of it is as fresh as (None: nobody was asked for). Raises Behind after `timeout_s`."""
         if not ids:
             return {}, None
-        partitions = {self._freshness.partition_of(user_id) for user_id in ids}
 
         async def load(keys: Sequence[str]) -> tuple[int, dict[str, bytes]]:
             wanted = [UUID(key.removeprefix("user:")) for key in keys]
@@ -84,26 +95,41 @@ class People:
             found = await self._views.users(wanted)
             return stamp, {f"user:{user_id}": _encode(state) for user_id, state in found.items()}
 
-        entries = await self._cache.get_many(
-            [f"user:{user_id}" for user_id in ids],
-            at_least=self._needed(partitions, max(at_least, self._recent())),
-            ttl_s=self._ttl_s,
-            load=load,
-        )
+        wanted = max(at_least, self._recent())
+        needed = {user_id: self._needed(user_id, wanted) for user_id in ids}
         ring = self._follower.ring
         position = ring.head
+        held = {user_id: one for user_id in ids if (one := self._held.get(user_id)) and one.stamp >= needed[user_id]}
+        missing = [user_id for user_id in ids if user_id not in held]
+        if missing:
+            entries = await self._cache.get_many(
+                [f"user:{user_id}" for user_id in missing],
+                at_least=max(needed[user_id] for user_id in missing),
+                ttl_s=self._ttl_s,
+                load=load,
+            )
+            for user_id in missing:
+                entry = entries.get(f"user:{user_id}")
+                state = None if entry is None else _decode(entry.body)
+                if entry is not None and state is not None:
+                    held[user_id] = Held(entry.stamp, state)
+                    self._hold(user_id, held[user_id])
         people: dict[UUID, UserState] = {}
         for user_id in ids:
-            entry = entries.get(f"user:{user_id}")
-            state = None if entry is None else _decode(entry.body)
-            if entry is not None and state is not None:
-                people[user_id] = state
-                position = min(position, ring.fresh_to(self._freshness.partition_of(user_id), entry.stamp))
+            if user_id in held:
+                people[user_id] = held[user_id].state
+                position = min(position, ring.fresh_to(self._freshness.partition_of(user_id), held[user_id].stamp))
                 continue
             stored = await committed(self._store, USER, user_id)
             if stored is not None:
                 people[user_id] = redact(stored)
         return people, position
+
+    def _hold(self, user_id: UUID, held: Held) -> None:
+        self._held[user_id] = held
+        self._held.move_to_end(user_id)
+        while len(self._held) > HELD_MAX:
+            self._held.popitem(last=False)
 
     async def names(
         self, ids: Collection[UUID], *, at_least: int = 0, timeout_s: float = 0
@@ -117,11 +143,10 @@ class People:
         states = await committed_many(self._store, USER, ids)
         return {user_id: state.name for user_id, state in states.items()}
 
-    def _needed(self, partitions: Collection[int], position: int) -> int:
-        """The position an entry must have for `position`: of a partition that has not moved, an old one does."""
-        ring = self._follower.ring
-        last = [ring.last_event_of(number, at_or_before=position) for number in partitions]
-        return max(position if at is None else at for at in last)
+    def _needed(self, user_id: UUID, position: int) -> int:
+        """The stamp that is fresh enough for `position`: of a partition that has not moved, an old one is."""
+        last = self._follower.ring.last_event_of(self._freshness.partition_of(user_id), at_or_before=position)
+        return position if last is None else last
 
     def _recent(self) -> int:
         now = asyncio.get_running_loop().time()

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.parameters import Parameters
@@ -145,11 +145,11 @@ class Reading:
 
     # --- answers
 
-    def resource(self, body: Struct, version: int) -> Response[bytes]:
-        encoded = render.ENCODER.encode(body)
+    def resource(self, body: Struct | Raw, version: int) -> Response[bytes]:
+        encoded = bytes(body) if isinstance(body, Raw) else render.ENCODER.encode(body)
         return self._answer(encoded, render.resource_etag(version, encoded))
 
-    def unversioned(self, body: Struct) -> Response[bytes]:
+    def unversioned(self, body: Any) -> Response[bytes]:
         """What is no single stream's: its ETag is opaque."""
         encoded = render.ENCODER.encode(body)
         return self._answer(encoded, f'"{render.digest(encoded)}"')

@@ -4,25 +4,23 @@ with six digits. A body's ETag begins with its version; what follows covers ever
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Raw, Struct
 
+from taskflow.projections.tasks import TaskFacts
+from taskflow.projections.view import Timestamp, maybe, timestamp
 from taskflow.streams.project import Category, Label, Role, Workflow
-from taskflow.streams.task import Priority
 from taskflow.streams.user import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
+    from taskflow.projections.tasks import ShownTask
     from taskflow.streams.project import ProjectState
-    from taskflow.streams.task import TaskState
     from taskflow.streams.user import UserState
-
-Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 ENCODER: Final = msgspec.json.Encoder()
 
@@ -34,31 +32,11 @@ class Person(Struct, frozen=True):
     name: str | None
 
 
-class TaskBody(Struct, frozen=True, kw_only=True):
-    id: UUID
-    project_id: UUID
-    external_id: str | None
-    title: str
-    description: str
-    status: str
+class TaskBody(TaskFacts, frozen=True, kw_only=True):
+    """A task's facts with what is joined; only the document is made from it, see `task`."""
+
     status_category: Category
-    priority: Priority
-    due_at: Timestamp | None
-    labels: tuple[str, ...]
     assignee: Person | None
-    parent_id: UUID | None
-    rank: str
-    recurrence: str | None
-    created_by: UUID | None
-    created_at: Timestamp
-    updated_at: Timestamp
-    started_at: Timestamp | None
-    completed_at: Timestamp | None
-    comment_count: int
-    checklist: tuple[Any, ...]
-    relations: tuple[Any, ...]
-    trashed_at: Timestamp | None
-    version: int
 
 
 class WrittenTask(TaskBody, frozen=True, kw_only=True):
@@ -126,48 +104,18 @@ class WrittenProfile(Profile, frozen=True, kw_only=True):
     position: int
 
 
-def timestamp(at: datetime) -> str:
-    """RFC 3339 in UTC, `Z`, always six digits."""
-    return at.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def maybe(at: datetime | None) -> str | None:
-    return None if at is None else timestamp(at)
-
-
 def person(user_id: UUID | None, names: Mapping[UUID, str | None]) -> Person | None:
     return None if user_id is None else Person(user_id, names.get(user_id))
 
 
-def task(state: TaskState, workflow: Workflow | None, names: Mapping[UUID, str | None]) -> TaskBody:
-    """`workflow` is the project's present one; a status that left it keeps the category it had."""
-    status = workflow.status(state.status) if workflow is not None else None
-    return TaskBody(
-        id=state.id,
-        project_id=state.project_id,
-        external_id=state.external_id,
-        title=state.title,
-        description=state.description,
-        status=state.status,
-        status_category=status.category if status is not None else state.category,
-        priority=state.priority,
-        due_at=maybe(state.due_at),
-        labels=state.labels,
-        assignee=person(state.assignee_id, names),
-        parent_id=state.parent_id,
-        rank=state.rank,
-        recurrence=state.recurrence,
-        created_by=state.created_by,
-        created_at=timestamp(state.created_at),
-        updated_at=timestamp(state.updated_at),
-        started_at=maybe(state.started_at),
-        completed_at=maybe(state.completed_at),
-        comment_count=0,
-        checklist=(),
-        relations=(),
-        trashed_at=maybe(state.trashed_at),
-        version=state.version,
-    )
+def task(shown: ShownTask, workflow: Workflow | None, names: Mapping[UUID, str | None]) -> Raw:
+    """The JSON of a TaskBody. `workflow` is the project's present one; a status that left it keeps the
+    category it had."""
+    status = workflow.status(shown.status) if workflow is not None else None
+    category = status.category if status is not None else shown.category
+    assignee = ENCODER.encode(person(shown.assignee_id, names))
+    facts = bytes(shown.facts)[:-1]
+    return Raw(b'%b,"status_category":"%b","assignee":%b}' % (facts, category.encode(), assignee))
 
 
 def project(state: ProjectState, role: Role | None) -> ProjectBody:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -27,10 +27,19 @@ async def committed(store: EventStore, kind: Kind[S], stream_id: UUID) -> S | No
 
 async def committed_many(store: EventStore, kind: Kind[S], stream_ids: Iterable[UUID]) -> dict[UUID, S]:
     """Those of these streams that there are."""
-    wanted = list(stream_ids)
+    states: dict[UUID, S] = {}
+    elsewhere: list[UUID] = []
+    for stream_id in stream_ids:
+        known = store.folds.known(kind, stream_id)
+        if known is None:
+            elsewhere.append(stream_id)
+        else:
+            states[stream_id] = known
 
-    async def one(stream_id: UUID) -> Any:
-        return await committed(store, kind, stream_id)
+    async def read(stream_id: UUID) -> None:
+        state = await committed(store, kind, stream_id)
+        if state is not None:
+            states[stream_id] = state
 
-    states = await asyncio.gather(*[one(stream_id) for stream_id in wanted])
-    return {stream_id: state for stream_id, state in zip(wanted, states, strict=True) if state is not None}
+    await asyncio.gather(*[read(stream_id) for stream_id in elsewhere])
+    return states

@@ -10,11 +10,11 @@ from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
-from taskflow.api.render import Timestamp, timestamp
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import Invalid, NotFound
 from taskflow.privacy.sealing import personal_fields
+from taskflow.projections.view import Timestamp, timestamp
 from taskflow.streams import EVENT_TYPES, TASK
 
 if TYPE_CHECKING:

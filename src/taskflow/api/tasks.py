@@ -7,26 +7,28 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from litestar import Response
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.stored import committed_many
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask
-from taskflow.errors import NotFound
+from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.queries import SORTS, TaskFilter
 from taskflow.projections.view import micros
+from taskflow.store.pool import AWAY
+from taskflow.streams import PROJECT
 from taskflow.streams.task import PRIORITIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskflow.api.render import TaskBody
+    from taskflow.projections.tasks import ShownTask
     from taskflow.streams.project import ProjectState
-    from taskflow.streams.task import TaskState
 
 FILTERS: Final = (
     "project",
@@ -47,8 +49,8 @@ LATER_LIST: Final = {"q": "full-text search is not available yet"}
 LATER_GET: Final = dict.fromkeys(("at", "clock", "version"), "reading a task as it was is not available yet")
 
 
-async def joined(reading: Reading, tasks: Sequence[TaskState]) -> list[TaskBody]:
-    """Tasks with the names of people and the categories of today's workflows: three reads for any number."""
+async def joined(reading: Reading, tasks: Sequence[ShownTask]) -> list[Raw]:
+    """Tasks with the names of people and the categories of today's workflows, for any number at once."""
     projects, names = await asyncio.gather(
         projects_of(reading, {task.project_id for task in tasks}),
         reading.names({task.assignee_id for task in tasks if task.assignee_id is not None}),
@@ -60,10 +62,14 @@ async def joined(reading: Reading, tasks: Sequence[TaskState]) -> list[TaskBody]
 
 
 async def projects_of(reading: Reading, ids: set[UUID]) -> dict[UUID, ProjectState]:
-    if not ids:
-        return {}
-    await reading.draw("projects", ids)
-    found: dict[UUID, ProjectState] = await reading.context.views.projects(list(ids))
+    """Projects as this process has followed them, which is as fresh as it is; from their view where the
+    event store is away."""
+    try:
+        found = await committed_many(reading.context.store, PROJECT, ids)
+    except (*AWAY, Unavailable):
+        await reading.draw("projects", ids)
+        return await reading.context.views.projects(list(ids))
+    reading.drew(reading.context.follower.position)
     return found
 
 

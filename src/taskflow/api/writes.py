@@ -25,6 +25,8 @@ from taskflow.commands.catalog import COMMANDS, CommandType, Member
 from taskflow.commands.execute import Accepted, Request
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, new_id
+from taskflow.projections.tasks import shown
+from taskflow.projections.view import timestamp
 from taskflow.store.append import Outcome
 from taskflow.streams import PROJECT, SESSION, TASK, USER
 
@@ -200,7 +202,7 @@ async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> 
 
 
 async def _written(context: Context, caller: UUID, entry: CommandType, accepted: Accepted) -> Written:
-    body = render.ENCODER.encode(await _resource(context, caller, accepted))
+    body = await _resource(context, caller, accepted)
     version = accepted.receipt.version
     return Written(
         accepted=accepted,
@@ -210,24 +212,24 @@ async def _written(context: Context, caller: UUID, entry: CommandType, accepted:
     )
 
 
-async def _resource(context: Context, caller: UUID, accepted: Accepted) -> Struct:
+async def _resource(context: Context, caller: UUID, accepted: Accepted) -> bytes:
     state = accepted.state
     if accepted.kind is PROJECT:
-        return render.project(state, state.members.get(caller))
+        return render.ENCODER.encode(render.project(state, state.members.get(caller)))
     if accepted.kind is USER:
-        return render.profile(state)
+        return render.ENCODER.encode(render.profile(state))
     if accepted.kind is not TASK:
         raise AssertionError(f"no route shows a {accepted.kind.name}")
     project = await committed(context.store, PROJECT, state.project_id)
     people = {state.assignee_id} - {None}
     names = await context.people.stored_names(people)
-    return render.task(state, None if project is None else project.workflow, names)
+    return bytes(render.task(shown(state), None if project is None else project.workflow, names))
 
 
 async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:
     events = await store.log.stream(conflict.stream_id, after=conflict.expected, limit=EVENTS_SINCE_MAX)
     return tuple(
-        Since(event.stream_version, event.type, str(event.actor or "system"), render.timestamp(event.occurred_at))
+        Since(event.stream_version, event.type, str(event.actor or "system"), timestamp(event.occurred_at))
         for event in events
     )
 

@@ -11,7 +11,6 @@ from taskflow.commands.access import at_least, caller, project_for, rank_of
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command, Description, Name
 from taskflow.errors import Forbidden, NotFound, Rejected
-from taskflow.ids import new_id
 from taskflow.streams import PROJECT, USER, Event
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
@@ -136,8 +135,7 @@ def _not_the_last_owner(project: ProjectState) -> None:
 async def create_project(unit: Unit, target: UUID | None, command: CreateProject) -> Target:
     owner = caller(unit)
     await unit.get(USER, owner)
-    project_id = target or new_id()
-    await unit.new(PROJECT, project_id)
+    project_id = await unit.new(PROJECT, target)
     unit.append(PROJECT, project_id, *create(owner, command))
     return Target(PROJECT, project_id)
 

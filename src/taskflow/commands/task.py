@@ -21,7 +21,6 @@ from taskflow.commands.fields import (
     Title,
 )
 from taskflow.errors import Invalid, NotFound, Rejected
-from taskflow.ids import new_id
 from taskflow.streams import TASK, USER, Event
 from taskflow.streams.project import Category, ProjectState, Status
 from taskflow.streams.task import (
@@ -245,8 +244,7 @@ def _utc(at: datetime | None, pointer: str) -> datetime | None:
 
 async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> Target:
     project = await project_for(unit, command.project_id or await _inbox(unit), "member")
-    task_id = target or new_id()
-    await unit.new(TASK, task_id)
+    task_id = await unit.new(TASK, target)
     await _check_parent(unit, project, task_id, command.parent_id)
     unit.append(TASK, task_id, *create(project, command, unit.at))
     return Target(TASK, task_id)

@@ -82,11 +82,19 @@ class Unit:
             raise NotFound(kind.name, stream_id)
         return state
 
-    async def new(self, kind: Kind[Any], stream_id: UUID) -> None:
-        """Reads a stream that this command begins. Raises Rejected where there is one of any kind."""
+    async def new(self, kind: Kind[Any], stream_id: UUID | None = None) -> UUID:
+        """Begins a stream, and answers its id: a fresh one, which nobody else has had, or the one that is named.
+
+        Raises Rejected where that is a stream of any kind already.
+        """
+        if stream_id is None:
+            stream_id = new_id()
+            self.streams[stream_id] = Stream(kind, 0, 0, None)
+            return stream_id
         await self.read(kind, stream_id)
         if self.streams[stream_id].version:
             raise Rejected("exists", f"there is a {self.streams[stream_id].kind.name} {stream_id} already")
+        return stream_id
 
     def expect_version(self, stream_id: UUID) -> None:
         """Compares the command's target with the version its caller expected. Raises VersionConflict.

@@ -12,8 +12,9 @@ from msgspec import Meta, Struct
 
 from taskflow.errors import Invalid
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.tasks import ShownTask
 from taskflow.streams.project import ProjectState
-from taskflow.streams.task import PRIORITIES, TaskState
+from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
 
 if TYPE_CHECKING:
@@ -26,9 +27,12 @@ BOARD_TASKS_MAX: Final = 50
 QUERY_MS_MAX: Final = 2_000
 
 _Value = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
-_tasks: Final = msgspec.json.Decoder(TaskState)
+_shown: Final = msgspec.json.Decoder(ShownTask)
 _projects: Final = msgspec.json.Decoder(ProjectState)
 _users: Final = msgspec.json.Decoder(UserState)
+
+
+_SHOWN: Final = {"_id": 0, "shown": 1}
 
 
 class TaskFilter(Struct, frozen=True, kw_only=True):
@@ -52,7 +56,7 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
 class Page(Struct, frozen=True):
     """Tasks in order, and the cursor of the next page if there is one."""
 
-    tasks: list[TaskState]
+    tasks: list[ShownTask]
     next_cursor: str | None
 
 
@@ -65,9 +69,9 @@ class Views:
         self._users = database[VIEWS["users"].collection]
         self._sums = database[VIEWS["boards"].sums_collection]
 
-    async def task(self, task_id: UUID) -> TaskState | None:
-        found = await self._tasks.find_one({"_id": task_id}, {"state": 1})
-        return None if found is None else _tasks.decode(found["state"])
+    async def task(self, task_id: UUID) -> ShownTask | None:
+        found = await self._tasks.find_one({"_id": task_id}, _SHOWN)
+        return None if found is None else _shown.decode(found["shown"])
 
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
         """A page in the order of `sort` (`-` before it: descending), ties by id. Raises Invalid for a cursor
@@ -82,7 +86,7 @@ class Views:
             query = {"$and": [query, from_there, {"$or": [{field: {beyond: value}}, {"_id": {beyond: last_id}}]}]}
         direction = -1 if descending else 1
         found = (
-            self._tasks.find(query, {"state": 1, field: 1})
+            self._tasks.find(query, _SHOWN | {field: 1})
             .sort([(field, direction), ("_id", direction)])
             .limit(limit + 1)
             .max_time_ms(QUERY_MS_MAX)
@@ -90,9 +94,10 @@ class Views:
         documents = await found.to_list()
         more = len(documents) > limit
         documents = documents[:limit]
+        tasks = [_shown.decode(document["shown"]) for document in documents]
         return Page(
-            [_tasks.decode(document["state"]) for document in documents],
-            _cursor(sort, documents[-1][field], documents[-1]["_id"]) if more else None,
+            tasks,
+            _cursor(sort, documents[-1][field], tasks[-1].id) if more else None,
         )
 
     async def project(self, project_id: UUID) -> ProjectState | None:
@@ -117,16 +122,16 @@ class Views:
         ]
         return {found["_id"]: found["count"] async for found in await self._sums.aggregate(pipeline) if found["count"]}
 
-    async def board(self, project_id: UUID, statuses: Sequence[str]) -> dict[str, list[TaskState]]:
+    async def board(self, project_id: UUID, statuses: Sequence[str]) -> dict[str, list[ShownTask]]:
         """The first tasks of each status, by rank."""
 
-        async def column(status: str) -> list[TaskState]:
+        async def column(status: str) -> list[ShownTask]:
             found = (
-                self._tasks.find({"project_id": project_id, "trashed": False, "status": status}, {"state": 1})
+                self._tasks.find({"project_id": project_id, "trashed": False, "status": status}, _SHOWN)
                 .sort([("rank", 1), ("_id", 1)])
                 .limit(BOARD_TASKS_MAX)
             )
-            return [_tasks.decode(document["state"]) async for document in found]
+            return [_shown.decode(document["shown"]) for document in await found.to_list()]
 
         columns = await asyncio.gather(*[column(status) for status in statuses])
         return dict(zip(statuses, columns, strict=True))

@@ -1,17 +1,109 @@
-"""Tasks as lists show and filter them: one document a task."""
+"""Tasks as lists show and filter them: one document a task.
+
+A document holds, in one binary field, the task's JSON as the API sends it, without what belongs to other
+streams, and the keys of those: reading a page is then putting bytes together.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
+import msgspec
+from msgspec import Raw, Struct
 from pymongo import ASCENDING, IndexModel
 
-from taskflow.projections.view import Document, View, micros
+from taskflow.projections.view import Document, Timestamp, View, maybe, micros, timestamp
 from taskflow.streams import TASK
-from taskflow.streams.task import PRIORITIES, TaskState
+from taskflow.streams.project import Category
+from taskflow.streams.task import PRIORITIES, Priority, TaskState
 
 NO_DUE: Final = 2**62
 """Sorts tasks without a due time after those with one."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class TaskFacts(Struct, frozen=True, kw_only=True):
+    """What a task says of itself, as the API sends it."""
+
+    id: UUID
+    project_id: UUID
+    external_id: str | None
+    title: str
+    description: str
+    status: str
+    priority: Priority
+    due_at: Timestamp | None
+    labels: tuple[str, ...]
+    parent_id: UUID | None
+    rank: str
+    recurrence: str | None
+    created_by: UUID | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
+    comment_count: int
+    checklist: tuple[Any, ...]
+    relations: tuple[Any, ...]
+    trashed_at: Timestamp | None
+    version: int
+
+
+class ShownTask(Struct, frozen=True, kw_only=True):
+    """A task's facts, encoded, and what the joins with its project and its assignee need."""
+
+    id: UUID
+    project_id: UUID
+    status: str
+    category: Category
+    """The status's when it was entered: shown where the workflow no longer has that status."""
+    assignee_id: UUID | None
+    version: int
+    facts: Raw
+
+
+def shown(task: TaskState) -> ShownTask:
+    return ShownTask(
+        id=task.id,
+        project_id=task.project_id,
+        status=task.status,
+        category=task.category,
+        assignee_id=task.assignee_id,
+        version=task.version,
+        facts=Raw(facts(task)),
+    )
+
+
+def facts(task: TaskState) -> bytes:
+    """The JSON of TaskFacts."""
+    return _encode(
+        TaskFacts(
+            id=task.id,
+            project_id=task.project_id,
+            external_id=task.external_id,
+            title=task.title,
+            description=task.description,
+            status=task.status,
+            priority=task.priority,
+            due_at=maybe(task.due_at),
+            labels=task.labels,
+            parent_id=task.parent_id,
+            rank=task.rank,
+            recurrence=task.recurrence,
+            created_by=task.created_by,
+            created_at=timestamp(task.created_at),
+            updated_at=timestamp(task.updated_at),
+            started_at=maybe(task.started_at),
+            completed_at=maybe(task.completed_at),
+            comment_count=0,
+            checklist=(),
+            relations=(),
+            trashed_at=maybe(task.trashed_at),
+            version=task.version,
+        )
+    )
 
 
 def document(task: TaskState) -> Document:
@@ -28,6 +120,7 @@ def document(task: TaskState) -> Document:
         "parent_id": task.parent_id,
         "trashed": task.trashed_at is not None,
         "external_id": task.external_id,
+        "shown": _encode(shown(task)),
     }
 
 

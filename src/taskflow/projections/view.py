@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from pymongo import IndexModel
 
 from taskflow.streams import Kind
@@ -54,8 +54,19 @@ class View(Struct, frozen=True, eq=False):
         return f"{self.collection}_sums"
 
 
+Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
 ATTEMPT: Final = 1
 """The build of a view that serves. Part of every checkpoint's key, so that a rebuild never shares one."""
+
+
+def timestamp(at: datetime) -> str:
+    """RFC 3339 in UTC, `Z`, always six digits."""
+    return at.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def maybe(at: datetime | None) -> str | None:
+    return None if at is None else timestamp(at)
 
 
 def micros(at: datetime | None) -> int | None:

@@ -49,6 +49,16 @@ class Folds:
         self._snapshot_every = snapshot_every
         self._folded: OrderedDict[UUID, Folded] = OrderedDict()
         self._loading: dict[UUID, asyncio.Task[Folded]] = {}
+        self._passed: dict[UUID, int] = {}
+        """Versions that were seen in the store of streams that are being loaded: the load may be older."""
+
+    def known(self, kind: Kind[S], stream_id: UUID) -> S | None:
+        """A committed state that is in memory: every event that this process has seen is in it."""
+        folded = self._settled(stream_id)
+        if folded is None or folded.pending is not None or not isinstance(folded.state, kind.state):
+            return None
+        state: S = folded.state
+        return state
 
     async def load(self, kind: Kind[S], stream_id: UUID) -> Folded:
         """The newest state this process knows of, pending or committed; else the store's.
@@ -94,6 +104,8 @@ class Folds:
 
     def drop_stale(self, stream_id: UUID, version: int) -> None:
         """Forgets a committed state older than `version`, which somebody has seen in the store."""
+        if stream_id in self._loading:
+            self._passed[stream_id] = max(version, self._passed.get(stream_id, 0))
         folded = self._settled(stream_id)
         if folded is not None and folded.pending is None and folded.version < version:
             del self._folded[stream_id]
@@ -124,12 +136,15 @@ class Folds:
     async def _load(self, kind: Kind[Any], stream_id: UUID) -> Folded:
         try:
             loaded = await self._fold(kind, stream_id, None)
+            while loaded.version < self._passed.get(stream_id, 0):
+                loaded = await self._fold(kind, stream_id, None)
             # Absence is not cached: what a client names and nobody made must not push real states out.
             if loaded.version > 0 and stream_id not in self._folded:
                 self._keep(stream_id, loaded)
             return loaded
         finally:
             del self._loading[stream_id]
+            self._passed.pop(stream_id, None)
 
     async def _fold(self, kind: Kind[Any], stream_id: UUID, to: int | None) -> Folded:
         events = await self._log.stream(stream_id, to=to, limit=self._snapshot_every)

@@ -28,7 +28,12 @@ async def attach_ahead(connection: Any, settings: Settings) -> int:
     for number in range(head // size, head // size + RANGES_AHEAD + 1):
         try:
             made += await connection.fetchval("select add_events_range($1, $2)", number * size, (number + 1) * size)
-        except (asyncpg.LockNotAvailableError, asyncpg.DuplicateTableError, asyncpg.UniqueViolationError) as error:
-            # A unique violation is the catalogue's: another process makes the same range at this moment.
+        except (
+            asyncpg.LockNotAvailableError,
+            # Another process makes the same range at this moment; the catalogue says so in three ways.
+            asyncpg.DuplicateTableError,
+            asyncpg.DuplicateObjectError,
+            asyncpg.UniqueViolationError,
+        ) as error:
             log.info("a range of events is left for later", extra={"from": number * size, "error": str(error)})
     return made
