@@ -25,6 +25,7 @@ from taskflow.local.program import Running, unused_port
 from taskflow.local.servers import Servers
 from taskflow.secrets import new_secret
 from taskflow.settings import SECRETS, Settings
+from taskflow.store.eventstore import EventStore, open_event_store
 from taskflow.store.migrate import migrate
 
 T = TypeVar("T")
@@ -178,6 +179,19 @@ async def settings(fleet: Fleet, template: str) -> AsyncIterator[Settings]:
     await client.close()
     with suppress(OSError, asyncpg.PostgresError):
         await _execute(base.postgres_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[EventStore]:
+    async with open_event_store(settings, "test") as store:
+        yield store
+
+
+@pytest.fixture
+async def other_store(settings: Settings) -> AsyncIterator[EventStore]:
+    """Another committer and other caches: what another process has."""
+    async with open_event_store(settings, "test other") as store:
+        yield store
 
 
 @pytest.fixture

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
 
 from taskflow.commands.execute import Executor
 from taskflow.settings import Settings
-from taskflow.store.eventstore import EventStore, open_event_store
+from taskflow.store.eventstore import EventStore
 
 from .world import make_project, register
-
-
-@pytest.fixture
-async def store(settings: Settings) -> AsyncIterator[EventStore]:
-    async with open_event_store(settings, "test") as store:
-        yield store
-
-
-@pytest.fixture
-async def other_store(settings: Settings) -> AsyncIterator[EventStore]:
-    async with open_event_store(settings, "test other") as store:
-        yield store
 
 
 @pytest.fixture
