@@ -121,7 +121,7 @@ class Executor:
                 if not standing.moved:
                     raise
                 for stream_id, _, version in unit.checks:
-                    self._store.folds.drop_stale(stream_id, version + 1)
+                    self._store.folds.doubt(stream_id, version)
                 continue
             append = Append(
                 caller=request.caller,

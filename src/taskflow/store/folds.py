@@ -106,8 +106,12 @@ class Folds:
         """Forgets a committed state older than `version`, which somebody has seen in the store."""
         if stream_id in self._loading:
             self._passed[stream_id] = max(version, self._passed.get(stream_id, 0))
+        self.doubt(stream_id, version - 1)
+
+    def doubt(self, stream_id: UUID, version: int) -> None:
+        """Forgets a committed state at or before `version`: it may be stale."""
         folded = self._settled(stream_id)
-        if folded is not None and folded.pending is None and folded.version < version:
+        if folded is not None and folded.pending is None and folded.version <= version:
             del self._folded[stream_id]
 
     async def snapshot_if_due(self, kind: Kind[Any], stream_id: UUID, before: int, version: int, state: Any) -> None:
