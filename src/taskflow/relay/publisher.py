@@ -77,7 +77,7 @@ async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
     """An idempotent producer. Raises KafkaError or TimeoutError where there is no broker."""
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap,
-        enable_idempotence=True,
+        enable_idempotence=settings.kafka_idempotence == "on",
         acks="all",
         max_batch_size=BATCH_BYTES_MAX,
         max_request_size=settings.kafka_message_bytes_max,
