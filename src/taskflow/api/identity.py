@@ -15,7 +15,7 @@ from taskflow.api.parameters import Parameters
 from taskflow.api.render import Profile
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.stored import committed
-from taskflow.commands.execute import Request, Target
+from taskflow.commands.execute import Request
 from taskflow.commands.fields import PASSWORD_MAX, Command
 from taskflow.commands.session import NewSession, end_session, refresh_session, start_session
 from taskflow.commands.user import RegisterUser, Registration, register_user
@@ -29,8 +29,7 @@ from taskflow.streams.claim import claim_id
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from taskflow.commands.execute import Accepted
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.execute import Accepted, Handler
     from taskflow.streams.user import UserState
 
 AGENT_MAX: Final = 200
@@ -147,14 +146,9 @@ async def _body(call: Call, body: type[Any]) -> Any:
     return decode(read_json(await request.body(), request.headers.get("content-type"), JSON), body)
 
 
-async def _execute(call: Call, handler: Any, *, actor: UUID | None = None) -> Accepted:
+async def _execute(call: Call, handler: Handler, *, actor: UUID | None = None) -> Accepted:
     """A command of nobody's, or of the session's own person, under an id made here."""
     command_id = new_id()
-
-    async def run(unit: Unit) -> Target:
-        target: Target = await handler(unit)
-        return target
-
     request = Request(
         caller=NOBODY if actor is None else actor,
         command_id=command_id,
@@ -163,7 +157,7 @@ async def _execute(call: Call, handler: Any, *, actor: UUID | None = None) -> Ac
         correlation_id=call.request_id,
         actor=actor,
     )
-    return await call.context.executor.execute(request, run)
+    return await call.context.executor.execute(request, handler)
 
 
 def _new_session(call: Call) -> NewSession:

@@ -33,12 +33,6 @@ _LOG: Final = f"""
 select {_COLUMNS} from events where position > $1 and position <= $2 order by position limit $3
 """
 
-_SHARDS: Final = f"""
-select {_COLUMNS} from events
-where position > $1 and position <= $2 and shard = any($4::smallint[])
-order by position limit $3
-"""
-
 # Up to the event that fills the bound: at least one.
 _SHARDS_BOUNDED: Final = f"""
 select {_COLUMNS} from (
@@ -123,13 +117,10 @@ class Log:
         *,
         limit: int,
         to: int = END,
-        shards: Sequence[int] | None = None,
         types: Sequence[str] | None = None,
     ) -> list[RecordedEvent]:
-        """Events with `after` < position ≤ `to` in position order; all, or of some shards, or of some types."""
-        if shards is not None:
-            rows = await self.pool.fetch(_SHARDS, after, to, limit, list(shards))
-        elif types is not None:
+        """Events with `after` < position ≤ `to` in position order; all, or of some types."""
+        if types is not None:
             rows = await self.pool.fetch(_TYPES, after, to, limit, list(types))
         else:
             rows = await self.pool.fetch(_LOG, after, to, limit)
