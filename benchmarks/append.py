@@ -16,7 +16,7 @@ from benchmarks.world import World, install_peer, output_of
 from taskflow.ids import new_id, shard_of
 from taskflow.local.postgres import binaries
 from taskflow.store.append import NOBODY
-from taskflow.store.committer import Committer
+from taskflow.store.append_group import Writer, arguments
 
 WRITERS = (1, 8, 64, 256)
 GROUPS = (64, 256, 1000)
@@ -102,18 +102,18 @@ async def _groups(world: World, size: int, seconds: float) -> dict[str, Sample]:
     """Encoded events in groups of a fixed size: our function, and COPY of the same rows into the same tables."""
     settings = await world.fresh()
     connection = await asyncpg.connect(settings.postgres_url)
-    committer = Committer(settings, 1)
+    writer = Writer(settings, 1)
     latencies: list[float] = []
     started = time.perf_counter()
     spent = 0.0
     while time.perf_counter() - started < seconds:
-        group = committer._arguments([one_event(new_id(), 0) for _ in range(size)])  # noqa: SLF001 - encoding is not what is measured
+        group = arguments([one_event(new_id(), 0) for _ in range(size)])  # encoding is not what is measured
         before = time.perf_counter()
-        await committer._send(group)  # noqa: SLF001 - as above
+        await writer.send(group)
         latencies.append((time.perf_counter() - before) * 1000)
         spent += latencies[-1] / 1000
     ours = Sample(len(latencies) * size / spent, latencies)
-    committer._drop_connection()  # noqa: SLF001 - as above
+    writer.drop()
     latencies, spent = [], 0.0
     position = int(await connection.fetchval("select position from log_head"))
     started = time.perf_counter()

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from taskflow.ids import new_id
 from taskflow.store.append import Receipt
-from taskflow.store.committer import _APPEND, Committer
+from taskflow.store.append_group import CALL, arguments
 
 from .test_append import append, event
 
@@ -45,10 +45,10 @@ async def _rude(settings: Settings, stop: asyncio.Event, dice: random.Random) ->
     done = 0
     try:
         while not stop.is_set():
-            arguments = Committer._arguments([append((new_id(), 0))])
+            encoded = arguments([append((new_id(), 0))])
             transaction = connection.transaction()
             await transaction.start()
-            await connection.fetch(_APPEND, 1, *arguments)
+            await connection.fetch(CALL, 1, *encoded)
             await asyncio.sleep(dice.random() * 0.01)
             if dice.random() < 0.5:
                 await transaction.rollback()

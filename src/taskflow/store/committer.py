@@ -15,25 +15,23 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Self
-from uuid import UUID
+from typing import TYPE_CHECKING, Final, Self
 
 import asyncpg
 
 from taskflow.errors import EpochChanged, QueueFull, StoreError, Unavailable
-from taskflow.ids import shard_of
-from taskflow.store.append import Append, Lost, Outcome, Receipt
-from taskflow.store.pool import AWAY, connect_writer
+from taskflow.store.append import Append, Lost, Receipt
+from taskflow.store.append_group import Writer, arguments, outcome
+from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_APPEND: Final = f"select * from append_group({', '.join(f'${n}' for n in range(1, 30))})"
-_APPLIED, _FOUND, _MISSED, _FELL = 1, 2, 3, 4
 _WRONG_LOG: Final = "TF001"
 
 
@@ -42,11 +40,10 @@ class Committer:
 
     def __init__(self, settings: Settings, epoch: int) -> None:
         self._settings = settings
-        self._epoch = epoch
+        self._writer = Writer(settings, epoch)
         self._queue: deque[Append] = deque()
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._closing = False
         self.groups = 0
         self.appends = 0
@@ -61,8 +58,7 @@ class Committer:
         self._arrived.set()
         if self._task is not None:
             await self._task
-        if self._connection is not None:
-            self._connection.terminate()
+        self._writer.drop()
 
     @property
     def queued(self) -> int:
@@ -96,7 +92,7 @@ class Committer:
                 except Exception as error:
                     # It must not end the only writer of this process.
                     log.exception("a group was not committed", extra={"commands": len(group)})
-                    self._drop_connection()
+                    self._writer.drop()
                     self._fail(group, StoreError(f"an append failed: {error!r}"))
 
     def _gather(self) -> list[Append]:
@@ -119,20 +115,20 @@ class Committer:
         return group
 
     async def _commit(self, group: list[Append]) -> None:
-        arguments = self._arguments(group)
+        sent = arguments(group)
         deadline = time.monotonic() + self._settings.append_deadline_ms / 1000
         pause_s = 0.02
         resent = False
         while True:
             try:
-                rows = await self._send(arguments)
+                rows = await self._writer.send(sent)
                 break
             except AWAY as error:
                 reason = error
             except asyncpg.PostgresError as error:
                 await self._commit_apart(group, error)
                 return
-            self._drop_connection()
+            self._writer.drop()
             if time.monotonic() + pause_s > deadline:
                 log.warning("append given up", extra={"commands": len(group), "error": repr(reason)})
                 self._fail(
@@ -148,7 +144,7 @@ class Committer:
         self.appends += len(group)
         for append, row in zip(group, rows, strict=True):
             if not append.done.done():
-                append.done.set_result(_outcome(row, resent=resent))
+                append.done.set_result(outcome(row, resent=resent))
 
     async def _commit_apart(self, group: Sequence[Append], error: asyncpg.PostgresError) -> None:
         """A group was refused for what one of its commands holds: each is sent alone."""
@@ -168,95 +164,6 @@ class Committer:
                 append.done.set_exception(error)
                 append.done.exception()  # a caller that went away must not become a warning
 
-    async def _send(self, arguments: tuple[list[Any], ...]) -> list[asyncpg.Record]:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect_writer(self._settings)
-        return await self._connection.fetch(
-            _APPEND, self._epoch, *arguments, timeout=self._settings.append_timeout_ms / 1000
-        )
-
-    def _drop_connection(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
-
-    @staticmethod
-    def _arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
-        """The parallel arrays of append_group, without the epoch."""
-        streams: dict[UUID, int] = {}
-        kinds: list[str] = []
-
-        def index(stream_id: UUID, kind: str) -> int:
-            known = streams.get(stream_id)
-            if known is None:
-                kinds.append(kind)
-                known = streams[stream_id] = len(kinds)
-            return known
-
-        ordinals = {id(append): ordinal for ordinal, append in enumerate(group, 1)}
-        commands: list[tuple[Any, ...]] = []
-        stands: list[int] = []
-        checks: list[tuple[int, int]] = []
-        events: list[tuple[Any, ...]] = []
-        keys: list[tuple[Any, ...]] = []
-        for ordinal, append in enumerate(group, 1):
-            stands += [ordinals[id(other)] for other in append.stands_on if id(other) in ordinals]
-            checks += [(index(stream, kind), version) for stream, kind, version in append.checks]
-            events += [
-                (
-                    index(event.stream_id, event.kind),
-                    event.version,
-                    ordinal,
-                    shard_of(event.stream_id),
-                    event.type,
-                    event.schema_version,
-                    event.event_id,
-                    event.occurred_at,
-                    event.actor,
-                    event.correlation_id,
-                    event.causation_id,
-                    event.data,
-                )
-                for event in append.events
-            ]
-            keys += [(ordinal, key.person, key.wrapped) for key in append.keys]
-            commands.append(
-                (
-                    append.caller,
-                    append.command_id,
-                    append.fingerprint,
-                    int(append.outcome),
-                    index(append.result_stream, append.result_kind),
-                    len(stands),
-                    len(checks),
-                    len(events),
-                )
-            )
-        caller, command_id, fingerprint, outcome, result, stand_ends, check_ends, event_ends = _columns(commands, 8)
-        check_streams, check_versions = _columns(checks, 2)
-        event_columns = _columns(events, 12)
-        return (
-            list(streams),
-            kinds,
-            caller,
-            command_id,
-            fingerprint,
-            outcome,
-            result,
-            stand_ends,
-            stands,
-            check_ends,
-            check_streams,
-            check_versions,
-            event_ends,
-            *event_columns,
-            *_columns(keys, 3),
-        )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
-
 
 def lost(append: Append) -> bool:
     """True once it is known that what was decided on an append's events stands on nothing."""
@@ -266,25 +173,6 @@ def lost(append: Append) -> bool:
         return True
     outcome = append.done.result()
     return isinstance(outcome, Lost) or not outcome.own
-
-
-def _outcome(row: asyncpg.Record, *, resent: bool) -> Receipt | Lost:
-    if row["status"] == _MISSED:
-        return Lost(UUID(int=row["missed_stream"].int), row["missed_version"])
-    if row["status"] == _FELL:
-        return Lost(None, 0)
-    return Receipt(
-        fingerprint=row["fingerprint"],
-        outcome=Outcome(row["outcome"]),
-        stream_id=UUID(int=row["stream_id"].int),
-        version=row["version"],
-        position=row["position"],
-        events=row["events"],
-        recorded_at=row["recorded_at"],
-        # Found on the second sending of a group: most likely its own first sending.
-        replayed=row["status"] == _FOUND and not resent,
-        own=row["status"] == _APPLIED,
-    )
 
 
 def _fall(append: Append) -> None:

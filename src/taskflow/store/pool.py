@@ -39,6 +39,9 @@ def _server_settings(name: str) -> dict[str, str]:
     return {
         "application_name": name,
         "timezone": "UTC",
+        # Every look into the store goes by an index. A plan made while a table was small is kept by its session
+        # and would go on reading all of it.
+        "enable_seqscan": "off",
         "idle_in_transaction_session_timeout": "1s",
         "tcp_keepalives_idle": "5",
         "tcp_keepalives_interval": "2",

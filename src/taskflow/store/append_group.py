@@ -1,0 +1,141 @@
+"""append_group as this process calls it: a group as arrays, a connection to send them on, rows as outcomes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from taskflow.ids import shard_of
+from taskflow.store.append import Append, Lost, Outcome, Receipt
+from taskflow.store.pool import connect_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import asyncpg
+
+    from taskflow.settings import Settings
+
+Arguments = tuple[list[Any], ...]
+
+CALL: Final = f"select * from append_group({', '.join(f'${n}' for n in range(1, 30))})"
+_APPLIED, _FOUND, _MISSED, _FELL = 1, 2, 3, 4
+
+
+class Writer:
+    """One connection of the append path, made when it is needed."""
+
+    def __init__(self, settings: Settings, epoch: int) -> None:
+        self._settings = settings
+        self._epoch = epoch
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def send(self, arguments: Arguments) -> list[asyncpg.Record]:
+        """One transaction, one round trip; a row a command, in order. Raises what the driver raises."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect_writer(self._settings)
+        return await self._connection.fetch(
+            CALL, self._epoch, *arguments, timeout=self._settings.append_timeout_ms / 1000
+        )
+
+    def drop(self) -> None:
+        """Forgets the connection: what it was asked last has an unknown outcome."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
+    """The parallel arrays of append_group, without the epoch."""
+    streams: dict[UUID, int] = {}
+    kinds: list[str] = []
+
+    def index(stream_id: UUID, kind: str) -> int:
+        known = streams.get(stream_id)
+        if known is None:
+            kinds.append(kind)
+            known = streams[stream_id] = len(kinds)
+        return known
+
+    ordinals = {id(append): ordinal for ordinal, append in enumerate(group, 1)}
+    commands: list[tuple[Any, ...]] = []
+    stands: list[int] = []
+    checks: list[tuple[int, int]] = []
+    events: list[tuple[Any, ...]] = []
+    keys: list[tuple[Any, ...]] = []
+    for ordinal, append in enumerate(group, 1):
+        stands += [ordinals[id(other)] for other in append.stands_on if id(other) in ordinals]
+        checks += [(index(stream, kind), version) for stream, kind, version in append.checks]
+        events += [
+            (
+                index(event.stream_id, event.kind),
+                event.version,
+                ordinal,
+                shard_of(event.stream_id),
+                event.type,
+                event.schema_version,
+                event.event_id,
+                event.occurred_at,
+                event.actor,
+                event.correlation_id,
+                event.causation_id,
+                event.data,
+            )
+            for event in append.events
+        ]
+        keys += [(ordinal, key.person, key.wrapped) for key in append.keys]
+        commands.append(
+            (
+                append.caller,
+                append.command_id,
+                append.fingerprint,
+                int(append.outcome),
+                index(append.result_stream, append.result_kind),
+                len(stands),
+                len(checks),
+                len(events),
+            )
+        )
+    caller, command_id, fingerprint, outcome, result, stand_ends, check_ends, event_ends = _columns(commands, 8)
+    check_streams, check_versions = _columns(checks, 2)
+    event_columns = _columns(events, 12)
+    return (
+        list(streams),
+        kinds,
+        caller,
+        command_id,
+        fingerprint,
+        outcome,
+        result,
+        stand_ends,
+        stands,
+        check_ends,
+        check_streams,
+        check_versions,
+        event_ends,
+        *event_columns,
+        *_columns(keys, 3),
+    )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def outcome(row: asyncpg.Record, *, resent: bool) -> Receipt | Lost:
+    if row["status"] == _MISSED:
+        return Lost(UUID(int=row["missed_stream"].int), row["missed_version"])
+    if row["status"] == _FELL:
+        return Lost(None, 0)
+    return Receipt(
+        fingerprint=row["fingerprint"],
+        outcome=Outcome(row["outcome"]),
+        stream_id=UUID(int=row["stream_id"].int),
+        version=row["version"],
+        position=row["position"],
+        events=row["events"],
+        recorded_at=row["recorded_at"],
+        # Found on the second sending of a group: most likely its own first sending.
+        replayed=row["status"] == _FOUND and not resent,
+        own=row["status"] == _APPLIED,
+    )

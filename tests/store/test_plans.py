@@ -1,0 +1,50 @@
+"""Every look into the store goes by an index, also in sessions that began while its tables were empty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskflow.ids import new_id
+from taskflow.store.append_group import Writer, arguments
+from tests.store.test_append import append
+
+if TYPE_CHECKING:
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+
+GROUPS = 12
+"""More than the five executions after which PostgreSQL keeps a plan."""
+READ = "select relname, seq_tup_read from pg_stat_user_tables where relname in ('streams', 'receipts') or relname ~ '^events'"
+
+
+async def test_appending_never_reads_a_whole_table(settings: Settings, store: EventStore) -> None:
+    writer = Writer(settings, 1)
+    for _ in range(GROUPS):
+        streams = [new_id() for _ in range(20)]
+        await writer.send(arguments([append((stream, 0)) for stream in streams]))
+        await writer.send(arguments([append((stream, 1)) for stream in streams]))
+    assert writer._connection is not None
+    await writer._connection.execute("select pg_stat_force_next_flush()")
+    writer.drop()
+    found = dict(await store.pool.fetch(READ))
+    assert set(found.values()) == {0}, found
+
+
+async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
+    streams = [new_id() for _ in range(20)]
+    for version in range(GROUPS):
+        for stream in streams:
+            await store.committer.submit(append((stream, version)))
+        async with store.pool.acquire() as connection:
+            for stream in streams:
+                await store.log.stream(stream)
+                await store.accepted(stream, [new_id()])
+                await store.kind_of(stream)
+            await store.log.read(0, limit=10)
+            await store.log.last_positions(range(8), to=1_000)
+            await connection.execute("select pg_stat_force_next_flush()")
+    for connection in [await store.pool.acquire() for _ in range(store.pool.get_size())]:
+        await connection.execute("select pg_stat_force_next_flush()")
+        await store.pool.release(connection)
+    found = dict(await store.pool.fetch(READ))
+    assert set(found.values()) == {0}, found
