@@ -113,7 +113,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_idempotence: Literal["on", "off"] = "on"
     """`off` is for the broker that stands in where there is no Java: it has no idempotent producer."""
     relay_batch_max: Positive = 1_000
-    relay_poll_ms: Positive = 10
+    relay_poll_ms: Positive = 20
+    """Between two looks at the log, unless there is more than a batch of it."""
     relay_check_ends_ms: Positive = 5_000
     """How often the broker's end offsets are compared with what was published."""
     relay_standby_poll_ms: Positive = 500
@@ -133,6 +134,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     projector_batch_max: Positive = 1_000
     projector_batch_bytes_max: Positive = 16_777_216
     """A batch read from the log ends with the event that reaches this."""
+    projector_gather_ms: Annotated[int, Meta(ge=0)] = 20
+    """Between the beginnings of two batches that are not full: many small transactions cost more than they bring."""
+    projector_idle_save_ms: Positive = 250
+    """How long progress past events that a view does not fold waits to be saved."""
     projector_silence_ms: Positive = 5_000
     """A projector that heard nothing for this long asks the store, and makes a new consumer."""
     projector_states_max: Positive = 50_000
@@ -151,6 +156,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Redis has this long to answer; then it counts as a miss."""
     cache_pause_ms: Positive = 1_000
     """After a failure Redis is left alone for this long."""
+    pages_bytes_max: Positive = 67_108_864
+    """Of lists of tasks in an API process's memory."""
     invalidations_pending_max: Positive = 10_000
 
     # --- the API
@@ -316,6 +323,7 @@ def _contradictions(settings: Settings) -> list[str]:
         ("projector_silence_ms", "projector_stale_ms", "a projector that reads the log instead would be called gone"),
         ("import_inflight_max", "import_rows_max", "no more can be under way than are there"),
         ("import_backoff_min_ms", "import_backoff_max_ms", "the pauses grow from the one to the other"),
+        ("projector_idle_save_ms", "projector_silence_ms", "a projector that is well would be called gone"),
         ("watermark_interval_ms", "projector_silence_ms", "a projector would call an idle relay dead"),
         ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from taskflow.ids import new_id, shard_of
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import EventStore
-from taskflow.streams import TASK
+from taskflow.streams import KIND_OF_TYPE, KINDS, TASK
 from tests.commands.world import (
     edit,
     make_project,
@@ -305,14 +306,17 @@ async def assert_ring_is_right(store: EventStore, follower: Follower, began: int
     events = await store.log.read(0, limit=100_000)
     head = events[-1].position
     assert follower.ring.head == head
-    for partition in range(PARTITIONS):
-        positions = [e.position for e in events if shard_of(e.stream_id) % PARTITIONS == partition]
+    for partition, kind in itertools.product(range(PARTITIONS), KINDS):
+        here = [e for e in events if shard_of(e.stream_id) % PARTITIONS == partition]
+        positions = [e.position for e in here if KIND_OF_TYPE[e.type] is kind]
+        # Of what was before it began the ring knows the last event of any kind.
+        at_start = max((e.position for e in here if e.position <= began), default=0)
         for at in range(head + 1):
             before = max((p for p in positions if p <= at), default=0)
-            known = follower.ring.last_event_of(partition, at_or_before=at)
-            assert known in ((before,) if at >= began else (before, None))
+            known = follower.ring.last_event_of(kind.name, partition, at_or_before=at)
+            assert known == max(before, at_start) if at >= began else known is None
             after = min((p for p in positions if p > at), default=head + 1)
-            fresh = follower.ring.fresh_to(partition, at)
+            fresh = follower.ring.fresh_to(kind.name, partition, at)
             assert at <= fresh <= after - 1
             if at >= began:
                 assert fresh == after - 1

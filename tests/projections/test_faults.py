@@ -107,10 +107,10 @@ async def test_mongodb_killed_in_the_middle_and_restarted(
     await world.reached(await world.tell(100))
     for _ in range(2):
         telling = asyncio.create_task(world.tell(4_000))
-        before = (await world.checkpoints("boards"))[0]["position"]
+        before = (await world.checkpoints("tasks"))[0]["position"]
 
         async def moving(before: int = before) -> bool:
-            return bool((await world.checkpoints("boards"))[0]["position"] > before)
+            return bool((await world.checkpoints("tasks"))[0]["position"] > before)
 
         await until(moving, "the backlog is being worked off")
         await asyncio.to_thread(server("mongodb").kill)
@@ -162,7 +162,7 @@ async def test_invalidations_that_redis_did_not_acknowledge_are_kept_and_repeate
             async def kept() -> set[str]:
                 return {
                     key
-                    for view in ("tasks", "boards", "users")
+                    for view in ("tasks", "users")
                     for one in (await world.checkpoints(view)).values()
                     for key in one["invalidations"]
                 }

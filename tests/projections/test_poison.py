@@ -48,13 +48,13 @@ async def test_an_event_of_an_unknown_type_stops_its_partition_until_a_release_k
         return all([await _halted(world, view) for view in ("tasks", "users")])
 
     await until(said, "the checkpoints say so")
-    for view in ("tasks", "projects", "users", "boards"):
+    for view in ("tasks", "projects", "users"):
         assert "TaskExploded, unknown to this release" in (await _halted(world, view))[here]
         checkpoint = (await world.checkpoints(view))[here]
         assert checkpoint["position"] == bad - 1
         assert not await world.parked(view)
     async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
-        await until(lambda: _true(freshness.halted.keys() == {"tasks", "projects", "users", "boards"}), "red")
+        await until(lambda: _true(freshness.halted.keys() == {"tasks", "projects", "users"}), "red")
     # A restart of the same release stands still again; a newer one goes on, and has missed nothing.
     worker.cancel()
     worker = start(projections.run(settings))
@@ -105,8 +105,7 @@ async def test_poison_is_parked_and_the_rest_goes_on(
     position = await world.append_raw(task, "TaskRetitled", data)
     await world.append([world.story.change_task(task) for _ in range(5)])
     await world.reached(await world.tell(300))
-    for view in ("tasks", "boards"):
-        assert await world.parked(view) == {task: version}
+    assert await world.parked("tasks") == {task: version}
     assert await world.parked("users") == {}
     await world.assert_fold(without={task: version})
     async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
@@ -159,4 +158,4 @@ async def test_too_many_parked_streams_stop_the_partition_and_none_of_them_is_pa
     await world.reached(await world.tell(50))
     parked: dict[UUID, Any] = await world.parked("tasks")
     assert set(parked) == set(here[:4])
-    await world.assert_fold("tasks", "boards", without=parked)
+    await world.assert_fold("tasks", without=parked)

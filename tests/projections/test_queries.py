@@ -17,10 +17,10 @@ from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandListener
 
 from taskflow.projections import process as projections
-from taskflow.projections.boards import BOARDS
 from taskflow.projections.mongo import Database
 from taskflow.projections.queries import SORTS, TaskFilter, Views, _cursor
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.tasks import TASKS
 from taskflow.projections.view import micros
 from taskflow.settings import Settings
 from tests.projections.story import BEGAN, fold
@@ -94,9 +94,9 @@ async def asked(settings: Settings, world: World) -> AsyncIterator[Asked]:
         if view.indexes:
             await collection.create_indexes(list(view.indexes))
         await collection.insert_many(documents)
-    await world.database[BOARDS.sums_collection].create_index([("project_id", 1), ("status", 1), ("count", 1)])
-    sums = fold(BOARDS, log).sums
-    await world.database[BOARDS.sums_collection].insert_many(
+    await world.database[TASKS.sums_collection].create_index([("project_id", 1), ("status", 1), ("count", 1)])
+    sums = fold(TASKS, log).sums
+    await world.database[TASKS.sums_collection].insert_many(
         [{"project_id": key.project_id, "status": key.status, "count": count} for key, count in sums.items()]
     )
     commands = Commands()

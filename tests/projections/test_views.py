@@ -94,19 +94,19 @@ async def test_a_worker_that_is_killed_in_the_middle_of_a_backlog(
 ) -> None:
     position = await world.tell(6_000)
     for part in (0.1, 0.4):
-        worker = start_projector("tasks", "boards")
+        worker = start_projector("tasks")
 
         async def some(part: float = part) -> bool:
-            found = await world.checkpoints("boards")
+            found = await world.checkpoints("tasks")
             return sum(one["position"] > 0 for one in found.values()) == 4 and all(
                 one["position"] > position * part for one in found.values()
             )
 
         await until(some, "a part of the backlog")
         worker.end()
-    start_projector("tasks", "boards")
-    await world.reached(position, "tasks", "boards")
-    await world.assert_fold("tasks", "boards")
+    start_projector("tasks")
+    await world.reached(position, "tasks")
+    await world.assert_fold("tasks")
 
 
 async def test_a_worker_that_is_told_to_stop_does_whatever_it_is_at(
@@ -125,28 +125,28 @@ async def test_a_worker_that_is_told_to_stop_does_whatever_it_is_at(
 async def test_two_workers_share_the_partitions_and_take_over_from_each_other(
     settings: Settings, world: World, relay: asyncio.Task[None], start_projector: Callable[..., RelayProcess]
 ) -> None:
-    workers = [start_projector("tasks", "boards") for _ in range(2)]
+    workers = [start_projector("tasks") for _ in range(2)]
     for _ in range(3):
-        await world.reached(await world.tell(600), "tasks", "boards")
+        await world.reached(await world.tell(600), "tasks")
     workers[0].end()
-    await world.reached(await world.tell(600), "tasks", "boards")
-    await world.assert_fold("tasks", "boards")
+    await world.reached(await world.tell(600), "tasks")
+    await world.assert_fold("tasks")
 
 
 async def test_a_worker_that_wakes_after_another_took_its_place_adds_nothing_twice(
     world: World, relay: asyncio.Task[None], start_projector: Callable[..., RelayProcess]
 ) -> None:
-    zombie = start_projector("tasks", "boards")
-    await world.reached(await world.tell(300), "tasks", "boards")
+    zombie = start_projector("tasks")
+    await world.reached(await world.tell(300), "tasks")
     for _ in range(2):
         telling = asyncio.create_task(world.tell(2_000))
         zombie.send(signal.SIGSTOP)
-        start_projector("tasks", "boards")
+        start_projector("tasks")
         position = await telling
-        await world.reached(position, "tasks", "boards")
+        await world.reached(position, "tasks")
         zombie.send(signal.SIGCONT)
-        await world.reached(await world.tell(1_000), "tasks", "boards")
-        await world.assert_fold("tasks", "boards")
+        await world.reached(await world.tell(1_000), "tasks")
+        await world.assert_fold("tasks")
     assert zombie.process.poll() is None
 
 

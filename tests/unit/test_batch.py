@@ -21,9 +21,9 @@ from tests.projections.story import Step, Story, fold
 from taskflow.ids import shard_of
 from taskflow.kafka.message import Message
 from taskflow.projections.batch import Changes, Held, Parked, apply
-from taskflow.projections.boards import BOARDS
 from taskflow.projections.messages import Gap, sift
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.tasks import TASKS
 from taskflow.projections.view import Sums, View
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event
@@ -294,10 +294,10 @@ def test_data_that_could_not_be_decoded_and_a_version_that_does_not_follow_park(
 
 
 def test_a_document_that_mongodb_would_refuse_parks() -> None:
-    step = next(step for step in Story(1).tell(30) if step.kind is BOARDS.kind)
+    step = next(step for step in Story(1).tell(30) if step.kind is TASKS.kind)
     for field in ({"x": 2**70}, {"x": "y" * (16 * 1024 * 1024)}, {"x": object()}):
         changes = Changes()
-        view = replace(BOARDS, document=lambda _, field=field: field)
+        view = replace(TASKS, document=lambda _, field=field: field)
         apply(view, changes, None, recorded(stream_id=step.stream_id), step.event, 0)
         assert len(changes.parked) == 1
         assert not changes.documents
@@ -306,12 +306,12 @@ def test_a_document_that_mongodb_would_refuse_parks() -> None:
 
 def test_the_sums_of_a_board_follow_a_task_through_status_and_trash() -> None:
     (before,) = [
-        state for _, _, state in fold(BOARDS, log_of(Story(3).tell(8))).states.values() if isinstance(state, TaskState)
+        state for _, _, state in fold(TASKS, log_of(Story(3).tell(8))).states.values() if isinstance(state, TaskState)
     ][:1]
-    assert BOARDS.sums is not None
+    assert TASKS.sums is not None
     trashed = replace(before, trashed_at=before.created_at)
     done = replace(before, status="done")
-    assert sorted(BOARDS.sums(before, done, 7).values()) == [-1, 1]
-    assert list(BOARDS.sums(done, trashed, 7).values()) == [-1]
-    assert BOARDS.sums(trashed, replace(trashed, status="done"), 7) == {}
-    assert BOARDS.sums(before, replace(before, title="x"), 7) == {}
+    assert sorted(TASKS.sums(before, done, 7).values()) == [-1, 1]
+    assert list(TASKS.sums(done, trashed, 7).values()) == [-1]
+    assert TASKS.sums(trashed, replace(trashed, status="done"), 7) == {}
+    assert TASKS.sums(before, replace(before, title="x"), 7) == {}

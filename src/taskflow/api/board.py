@@ -17,14 +17,13 @@ from taskflow.api.projects import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.render import BoardBody
 from taskflow.api.routes import BASE, Call, Route
-from taskflow.projections.tasks import ShownTask
+from taskflow.projections.tasks import ShownTask, board_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskflow.streams.project import ProjectState
 
-VIEWS: Final = ("tasks", "boards")
 LATER: Final = {"at": "a board as it was is not available yet"}
 
 
@@ -61,11 +60,11 @@ async def get_board(call: Call) -> Response[bytes]:
 
 async def _board(reading: Reading, project: ProjectState) -> Board:
     context = reading.context
-    key = f"board:{project.id}"
-    await asyncio.gather(*[reading.draw(view, projects=[project.id]) for view in VIEWS])
+    key = board_key(project.id)
+    await reading.draw("tasks", projects=[project.id])
 
     async def load(_: Sequence[str]) -> tuple[int, dict[str, bytes]]:
-        stamp = context.freshness.position((*VIEWS, "projects"))
+        stamp = context.freshness.position(("tasks", "projects"))
         # Read again: what is kept must be as new as its stamp, and this project was read before the lease.
         today = (await context.views.projects([project.id])).get(project.id, project)
         keys = [status.key for status in today.workflow.statuses]

@@ -18,6 +18,7 @@ from taskflow.kafka.topics import current_generation
 from taskflow.privacy.passwords import Passwords
 from taskflow.projections.freshness import open_freshness
 from taskflow.projections.mongo import open_database
+from taskflow.projections.pages import Pages
 from taskflow.projections.queries import Views
 from taskflow.store.eventstore import open_event_store
 
@@ -41,6 +42,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     follower: Follower
     database: Database
     views: Views
+    pages: Pages
     freshness: Freshness
     cache: Cache
     people: People
@@ -74,6 +76,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             follower=follower,
             database=database,
             views=views,
+            pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
             freshness=freshness,
             cache=cache,
             people=People(

@@ -76,6 +76,8 @@ class Metrics(Collector):
         yield GaugeMetricFamily("taskflow_follower_age_seconds", "Since the last look at the log", follower.age_s)
         yield CounterMetricFamily("taskflow_cache_hits", "Entries that Redis had", cache.hits)
         yield CounterMetricFamily("taskflow_cache_misses", "Entries that were loaded", cache.misses)
+        yield CounterMetricFamily("taskflow_page_hits", "Lists that this process had in memory", context.pages.hits)
+        yield CounterMetricFamily("taskflow_page_misses", "Lists that were read", context.pages.misses)
         lag = GaugeMetricFamily("taskflow_view_lag_events", "Log positions that a view is behind", labels=["view"])
         for view in VIEWS:
             lag.add_metric([view], max(0, follower.position - context.freshness.position([view])))

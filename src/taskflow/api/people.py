@@ -118,7 +118,9 @@ class People:
         for user_id in ids:
             if user_id in held:
                 people[user_id] = held[user_id].state
-                position = min(position, ring.fresh_to(self._freshness.partition_of(user_id), held[user_id].stamp))
+                position = min(
+                    position, ring.fresh_to(USER.name, self._freshness.partition_of(user_id), held[user_id].stamp)
+                )
                 continue
             stored = await committed(self._store, USER, user_id)
             if stored is not None:
@@ -145,7 +147,8 @@ class People:
 
     def _needed(self, user_id: UUID, position: int) -> int:
         """The stamp that is fresh enough for `position`: of a partition that has not moved, an old one is."""
-        last = self._follower.ring.last_event_of(self._freshness.partition_of(user_id), at_or_before=position)
+        partition = self._freshness.partition_of(user_id)
+        last = self._follower.ring.last_event_of(USER.name, partition, at_or_before=position)
         return position if last is None else last
 
     def _recent(self) -> int:

@@ -155,9 +155,13 @@ class Reading:
         return self._answer(encoded, f'"{render.digest(encoded)}"')
 
     def page(self, items: Sequence[Any], next_cursor: str | None) -> Response[bytes]:
-        encoded = render.ENCODER.encode({"items": items, "next_cursor": next_cursor})
-        headers = {} if next_cursor is None else {"Link": f'<{self._next(next_cursor)}>; rel="next"'}
-        return self._answer(encoded, f'"{render.digest(encoded)}"', headers)
+        return self.listing(render.listing(items, next_cursor))
+
+    def listing(self, page: render.Listing) -> Response[bytes]:
+        """A page that was encoded before."""
+        cursor = page.next_cursor
+        headers = {} if cursor is None else {"Link": f'<{self._next(cursor)}>; rel="next"'}
+        return self._answer(page.body, page.etag, headers)
 
     def _answer(self, body: bytes, etag: str, headers: dict[str, str] | None = None) -> Response[bytes]:
         position = self.context.follower.position if self._position is None else self._position

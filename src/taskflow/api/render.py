@@ -4,7 +4,7 @@ with six digits. A body's ETag begins with its version; what follows covers ever
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ from taskflow.streams.project import Category, Label, Role, Workflow
 from taskflow.streams.user import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from taskflow.projections.tasks import ShownTask
     from taskflow.streams.project import ProjectState
@@ -102,6 +102,19 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 class WrittenProfile(Profile, frozen=True, kw_only=True):
     position: int
+
+
+class Listing(Struct, frozen=True):
+    """A page of a list as it is sent, with its opaque ETag."""
+
+    body: bytes
+    etag: str
+    next_cursor: str | None
+
+
+def listing(items: Sequence[Any], next_cursor: str | None) -> Listing:
+    body = ENCODER.encode({"items": items, "next_cursor": next_cursor})
+    return Listing(body, f'"{digest(body)}"', next_cursor)
 
 
 def person(user_id: UUID | None, names: Mapping[UUID, str | None]) -> Person | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -18,16 +17,18 @@ from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, Unavailable
+from taskflow.projections.pages import Wanted
 from taskflow.projections.queries import SORTS, TaskFilter
+from taskflow.projections.tasks import ShownTask
 from taskflow.projections.view import micros
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT
+from taskflow.streams.project import Workflow
 from taskflow.streams.task import PRIORITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
-    from taskflow.projections.tasks import ShownTask
     from taskflow.streams.project import ProjectState
 
 FILTERS: Final = (
@@ -49,19 +50,24 @@ LATER_LIST: Final = {"q": "full-text search is not available yet"}
 LATER_GET: Final = dict.fromkeys(("at", "clock", "version"), "reading a task as it was is not available yet")
 
 
-async def joined(reading: Reading, tasks: Sequence[ShownTask]) -> list[Raw]:
-    """Tasks with the names of people and the categories of today's workflows, for any number at once."""
-    projects, names = await asyncio.gather(
-        projects_of(reading, {task.project_id for task in tasks}),
-        reading.names({task.assignee_id for task in tasks if task.assignee_id is not None}),
-    )
-    return [
-        render.task(task, projects[task.project_id].workflow if task.project_id in projects else None, names)
-        for task in tasks
-    ]
+class Joins(Struct, frozen=True):
+    """What tasks are shown with: the workflows of their projects as of today, and people's names."""
+
+    workflows: dict[UUID, Workflow]
+    names: dict[UUID, str | None]
+
+    def render(self, task: ShownTask) -> Raw:
+        return render.task(task, self.workflows.get(task.project_id), self.names)
 
 
-async def projects_of(reading: Reading, ids: set[UUID]) -> dict[UUID, ProjectState]:
+async def joins(reading: Reading, projects: Collection[UUID], assignees: Collection[UUID]) -> Joins:
+    """For any number of tasks at once."""
+    found = await projects_of(reading, projects)
+    names = await reading.names(assignees)
+    return Joins({project_id: project.workflow for project_id, project in found.items()}, names)
+
+
+async def projects_of(reading: Reading, ids: Collection[UUID]) -> dict[UUID, ProjectState]:
     """Projects as this process has followed them, which is as fresh as it is; from their view where the
     event store is away."""
     try:
@@ -103,8 +109,12 @@ async def list_tasks(call: Call) -> Response[bytes]:
     pairs = None if categories is None else await _pairs(reading, projects, categories)
     await reading.draw("tasks", projects=projects)
     wanted = replace(wanted, projects=projects, pairs=pairs)
-    page = await reading.context.views.tasks(wanted, sort=sort, limit=reading.limit, cursor=reading.cursor)
-    return reading.page(await joined(reading, page.tasks), page.next_cursor)
+    kept = await reading.context.pages.get(Wanted(wanted, sort, reading.limit, reading.cursor))
+    known = await joins(reading, kept.projects, kept.assignees)
+    if kept.rendered is None or kept.rendered[0] != known:
+        page = kept.page
+        kept.rendered = (known, render.listing([known.render(task) for task in page.tasks], page.next_cursor))
+    return reading.listing(kept.rendered[1])
 
 
 async def _pairs(
@@ -129,8 +139,8 @@ async def get_task(call: Call) -> Response[bytes]:
     if task is None:
         raise NotFound("task", task_id)
     await reading.must_see(task.project_id, "task", task_id)
-    [body] = await joined(reading, [task])
-    return reading.resource(body, task.version)
+    known = await joins(reading, {task.project_id}, set() if task.assignee_id is None else {task.assignee_id})
+    return reading.resource(known.render(task), task.version)
 
 
 class TaskPage(Struct, frozen=True):

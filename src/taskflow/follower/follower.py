@@ -21,7 +21,7 @@ from taskflow.follower.facts import FACT_TYPES, Facts
 from taskflow.follower.ring import Ring
 from taskflow.ids import SHARDS
 from taskflow.store.pool import AWAY
-from taskflow.streams import EVENT_TYPES
+from taskflow.streams import KIND_OF_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -201,13 +201,14 @@ class Follower:
         relevant = [recorded for recorded in events if recorded.type in FACT_TYPES]
         decoded = dict(zip((r.position for r in relevant), await self._store.mapper.decode(relevant), strict=True))
         for recorded in events:
-            if recorded.type not in EVENT_TYPES:
+            kind = KIND_OF_TYPE.get(recorded.type)
+            if kind is None:
                 raise UnknownEventType(f"position {recorded.position} holds {recorded.type}, unknown to this release")
             event = decoded.get(recorded.position)
             if event is not None:
                 self.facts.apply(recorded, event)
             self._store.folds.drop_stale(recorded.stream_id, recorded.stream_version)
-            self.ring.add(recorded.position, recorded.shard)
+            self.ring.add(recorded.position, recorded.shard, kind.name)
             self.facts.position = recorded.position
 
     async def _save_if_due(self) -> None:

@@ -1,7 +1,8 @@
 """The read side: from Kafka and the log to documents in MongoDB.
 
-`view`         what a projection is; `tasks`, `projects`, `users`, `boards`: one file each
+`view`         what a projection is; `tasks`, `projects`, `users`: one file each
 `batch`        pure: events of one batch, folded into documents, sums and invalidations
+`marks`        pure: when cache keys were last invalidated, for what readers keep in memory
 `messages`     pure: which messages count, which are repeats, where a gap begins
 `checkpoints`  how far each partition is, in the transaction of its documents
 `writer`       what a worker holds of a view, written in one transaction a batch
@@ -9,4 +10,5 @@
 `process`      `taskflow projector`
 `freshness`    the API's side: how fresh a view is, and waiting for it
 `queries`      the API's side: reading the documents
+`pages`        the API's side: lists kept in memory for as long as nothing in them moved
 """

@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 from pymongo import UpdateOne
 
 from taskflow.errors import TaskflowError
+from taskflow.projections.marks import NONE
 from taskflow.projections.view import ATTEMPT
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Checkpoint(Struct):
     invalidations: set[str] = field(default_factory=set)
     parked: set[UUID] = field(default_factory=set)
     halted: str | None = None
+    marks: bytes = NONE
 
 
 class Checkpoints:
@@ -96,6 +98,7 @@ class Checkpoints:
             invalidations=set(found["invalidations"]),
             parked={entry["stream_id"] async for entry in parked},
             halted=None,
+            marks=bytes(found.get("marks") or NONE),
         )
 
     async def save(self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], session: AsyncClientSession) -> None:
@@ -110,7 +113,8 @@ class Checkpoints:
                         "offset": now.offset,
                         "invalidations": sorted(now.invalidations),
                         "halted": now.halted,
-                    },
+                    }
+                    | ({"marks": Binary(now.marks)} if now.marks != was.marks else {}),
                     # The server's clock: the ages of saves by several machines are compared.
                     "$currentDate": {"saved_at": True},
                 },

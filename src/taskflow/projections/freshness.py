@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymongo.errors import PyMongoError
 
+from taskflow.cancellation import heed_cancellation
 from taskflow.errors import Behind
 from taskflow.ids import shard_of
 from taskflow.projections.checkpoints import COLLECTION, PARKED
+from taskflow.projections.marks import NONE, Mark, bucket, by_bucket
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import ATTEMPT
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_POLL_S: Final = 0.25
+SEEN_S: Final = 2.0
+"""How old the last look may be that something in memory is held against."""
+_FIELDS: Final = {"projection": 1, "partition": 1, "position": 1, "halted": 1, "marks": 1}
 _SERVING: Final = {
     "attempt": ATTEMPT,
     "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
@@ -38,8 +44,8 @@ class Ring(Protocol):
 
     partitions: int
 
-    def last_event_of(self, partition: int, *, at_or_before: int) -> int | None: ...
-    def fresh_to(self, partition: int, checkpoint: int) -> int: ...
+    def last_event_of(self, kind: str, partition: int, *, at_or_before: int) -> int | None: ...
+    def fresh_to(self, kind: str, partition: int, checkpoint: int) -> int: ...
 
 
 class Freshness:
@@ -55,6 +61,9 @@ class Freshness:
         self.halted: dict[str, str] = {}
         self.parked: dict[UUID, int] = {}
         """Streams that some view could not apply, and the position of the first event that waits."""
+        self._raw_marks: dict[str, list[bytes]] = {}
+        self._marks: dict[str, list[Mark]] = {}
+        self._read_at = float("-inf")
         self._waiting = 0
         self._wanted = asyncio.Event()
         self._read_once = asyncio.Event()
@@ -67,7 +76,7 @@ class Freshness:
         numbers = range(self._ring.partitions) if partitions is None else list(partitions)
         return min(
             (
-                self._ring.fresh_to(number, self._checkpoints.get((view, number), 0))
+                self._ring.fresh_to(VIEWS[view].kind.name, number, self._checkpoints.get((view, number), 0))
                 for view in views
                 for number in numbers
             ),
@@ -96,15 +105,22 @@ class Freshness:
     def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
         """A partition without an event between its checkpoint and the position is fresh: idle ones cost nothing."""
         for number in range(self._ring.partitions) if partitions is None else partitions:
-            needed = self._ring.last_event_of(number, at_or_before=position)
-            needed = position if needed is None else needed
-            if any(self._checkpoints.get((view, number), 0) < needed for view in views):
-                return False
+            for view in views:
+                needed = self._ring.last_event_of(VIEWS[view].kind.name, number, at_or_before=position)
+                if self._checkpoints.get((view, number), 0) < (position if needed is None else needed):
+                    return False
         return True
+
+    def mark(self, view: str, key: str) -> Mark | None:
+        """Changes whenever documents behind a cache key do. None while the view cannot be seen."""
+        if time.monotonic() - self._read_at > SEEN_S:
+            return None
+        return self._marks[view][bucket(key)]
 
     async def watch(self) -> None:
         """Reads the checkpoints until cancelled: often while somebody waits, seldom otherwise."""
         while True:
+            heed_cancellation()
             try:
                 await self._read()
             except PyMongoError as error:
@@ -121,11 +137,15 @@ class Freshness:
     async def _read(self) -> None:
         checkpoints: dict[tuple[str, int], int] = {}
         halted: dict[str, str] = {}
+        marks = {view.name: [NONE] * self._ring.partitions for view in VIEWS.values() if view.marks}
+        started = time.monotonic()
         query = _SERVING | {"generation": self._generation}
-        async for found in self._collection.find(query, {"projection": 1, "partition": 1, "position": 1, "halted": 1}):
+        async for found in self._collection.find(query, _FIELDS):
             checkpoints[found["projection"], found["partition"]] = found["position"]
             if found["halted"]:
                 halted[found["projection"]] = found["halted"]
+            if found.get("marks"):
+                marks[found["projection"]][found["partition"]] = found["marks"]
         parked: dict[UUID, int] = {}
         async for found in self._parked.find(_SERVING_PARKED, {"stream_id": 1, "position": 1}):
             stream = found["stream_id"]
@@ -133,6 +153,10 @@ class Freshness:
         # All at once, and parked streams read after the checkpoints: none of these is believed without the
         # streams that it left behind.
         self._checkpoints, self.halted, self.parked = checkpoints, halted, parked
+        if marks != self._raw_marks:
+            self._raw_marks = marks
+            self._marks = {view: by_bucket(partitions) for view, partitions in marks.items()}
+        self._read_at = started
         self._read_once.set()
 
     async def silent_s(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from pymongo import ASCENDING, IndexModel
 
+from taskflow.projections.tasks import board_key
 from taskflow.projections.view import Document, View, micros
 from taskflow.streams import PROJECT
 from taskflow.streams.project import ProjectState
@@ -20,7 +21,7 @@ def document(project: ProjectState) -> Document:
 
 
 def boards_of(_: ProjectState | None, after: ProjectState) -> tuple[str, ...]:
-    return (f"board:{after.id}",)
+    return (board_key(after.id),)
 
 
 PROJECTS: Final = View(

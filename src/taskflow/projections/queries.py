@@ -67,7 +67,7 @@ class Views:
         self._tasks = database[VIEWS["tasks"].collection]
         self._projects = database[VIEWS["projects"].collection]
         self._users = database[VIEWS["users"].collection]
-        self._sums = database[VIEWS["boards"].sums_collection]
+        self._sums = database[VIEWS["tasks"].sums_collection]
 
     async def task(self, task_id: UUID) -> ShownTask | None:
         found = await self._tasks.find_one({"_id": task_id}, _SHOWN)

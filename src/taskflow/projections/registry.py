@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from taskflow.projections.boards import BOARDS
 from taskflow.projections.projects import PROJECTS
 from taskflow.projections.tasks import TASKS
 from taskflow.projections.users import USERS
 from taskflow.projections.view import View
 
-VIEWS: Final[dict[str, View]] = {view.name: view for view in (TASKS, PROJECTS, USERS, BOARDS)}
+VIEWS: Final[dict[str, View]] = {view.name: view for view in (TASKS, PROJECTS, USERS)}

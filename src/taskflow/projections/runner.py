@@ -78,6 +78,7 @@ class Runner:
         self._generation = generation
         self._settings = settings
         self._writer = Writer(view, database, mapper, cache, generation, settings)
+        self._gather_s = settings.projector_gather_ms / 1000
         self._silence_s = settings.projector_silence_ms / 1000
         self._assigned: set[int] = set()
         self._heard_at: dict[int, float] = {}
@@ -124,9 +125,13 @@ class Runner:
         self._heard_at = dict.fromkeys(self._assigned, time.monotonic())
         async with self._open_consumer() as consumer:
             consumer.subscribe([self._generation.topic], listener=assignment)
-            asked_at = given_at = time.monotonic()
+            asked_at = given_at = polled_at = time.monotonic()
+            records: Mapping[TopicPartition, Sequence[Any]] = {}
             while True:
                 heed_cancellation()
+                if sum(map(len, records.values())) < self._settings.projector_batch_max:
+                    await asyncio.sleep(max(0.0, polled_at + self._gather_s - time.monotonic()))
+                polled_at = time.monotonic()
                 records = await self._poll(consumer)
                 if assignment.changed:
                     await self._take_over(consumer, assignment.read())

@@ -1,11 +1,13 @@
-"""Tasks as lists show and filter them: one document a task.
+"""Tasks as lists show and filter them, one document a task; and how many each status of a project holds.
 
 A document holds, in one binary field, the task's JSON as the API sends it, without what belongs to other
-streams, and the keys of those: reading a page is then putting bytes together.
+streams, and the keys of those: reading a page is then putting bytes together. The counts of a board are
+sums over streams, kept by shard.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 from pymongo import ASCENDING, IndexModel
 
-from taskflow.projections.view import Document, Timestamp, View, maybe, micros, timestamp
+from taskflow.projections.view import Document, SumKey, Sums, Timestamp, View, maybe, micros, timestamp
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
 from taskflow.streams.task import PRIORITIES, Priority, TaskState
@@ -124,10 +126,28 @@ def document(task: TaskState) -> Document:
     }
 
 
+def _counted(task: TaskState | None, shard: int) -> Sums:
+    if task is None or task.trashed_at is not None:
+        return {}
+    return {SumKey(task.project_id, shard, task.status): 1}
+
+
+def sums(before: TaskState | None, after: TaskState, shard: int) -> Sums:
+    """What a step adds to the counts, and takes from them."""
+    changed: Counter[SumKey] = Counter(_counted(after, shard))
+    changed.subtract(_counted(before, shard))
+    return {key: count for key, count in changed.items() if count}
+
+
+def board_key(project_id: UUID) -> str:
+    """The cache key of a project's board; what it stands for is all of the project's tasks."""
+    return f"board:{project_id}"
+
+
 def boards_of(before: TaskState | None, after: TaskState) -> tuple[str, ...]:
     """The cached boards that a change of a task makes old."""
     projects = {after.project_id} | ({before.project_id} if before else set())
-    return tuple(f"board:{project}" for project in projects)
+    return tuple(board_key(project) for project in projects)
 
 
 def _index(*fields: str) -> IndexModel:
@@ -136,7 +156,7 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = View(
     name="tasks",
-    version=1,
+    version=2,  # 1 counted nothing
     kind=TASK,
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.
@@ -151,5 +171,7 @@ TASKS: Final = View(
         _index("assignee_id", "project_id"),
         _index("parent_id"),
     ),
+    sums=sums,
     invalidates=boards_of,
+    marks=True,
 )

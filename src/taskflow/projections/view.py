@@ -45,6 +45,9 @@ class View(Struct, frozen=True, eq=False):
     sums: Callable[[Any, Any, int], Sums] | None = None
     invalidates: Callable[[Any, Any], tuple[str, ...]] = lambda _before, _after: ()
 
+    marks: bool = False
+    """Whether checkpoints carry marks of what was invalidated, for readers that keep pages in memory."""
+
     @property
     def collection(self) -> str:
         return f"{self.name}_v{self.version}_a{ATTEMPT}"

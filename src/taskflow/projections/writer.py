@@ -12,6 +12,7 @@ session reads and writes them, so that no read is older than what was read or wr
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ from pymongo import ReplaceOne, UpdateOne
 from taskflow.errors import StoreError
 from taskflow.projections.batch import Changes, Held, apply
 from taskflow.projections.checkpoints import Checkpoint, Checkpoints
+from taskflow.projections.marks import marked
 from taskflow.store.pool import AWAY
 from taskflow.streams import KIND_OF_TYPE
 
@@ -68,6 +70,9 @@ class Writer:
         self._checkpoints = Checkpoints(database, view, generation)
         self._documents = database[view.collection]
         self._read: dict[int, Checkpoint] = {}
+        self._ahead: dict[int, Checkpoint] = {}
+        """Past events that are nothing to this view: saved with the next batch that is, or after a while."""
+        self._saved_at: dict[int, float] = {}
         self._held: OrderedDict[UUID, Held] = OrderedDict()
         self.applied = 0
 
@@ -81,7 +86,9 @@ class Writer:
             )
 
     async def checkpoint(self, partition: int) -> Checkpoint:
-        """A partition's checkpoint, read where this worker does not hold it."""
+        """How far a partition is, its checkpoint being read where this worker does not hold it."""
+        if partition in self._ahead:
+            return self._ahead[partition]
         if partition not in self._read:
             self._read[partition] = await self._checkpoints.take(partition, self._session)
         return self._read[partition]
@@ -94,6 +101,8 @@ class Writer:
         """What is in memory may not be what is stored."""
         self._held.clear()
         self._read.clear()
+        self._ahead.clear()
+        self._saved_at.clear()
         # A failure may have left the session in any state.
         session, self._session = self._session, self._database.client.start_session()
         await session.end_session()
@@ -104,6 +113,10 @@ class Writer:
         A partition that meets what it must not pass is saved as halted before it. On any failure nothing
         that is in memory may be relied on.
         """
+        if not self._due(events, targets):
+            self._ahead |= targets
+            return
+        targets = self._ahead | dict(targets)
         folded: dict[int, Changes] = {}
         saved: dict[int, Checkpoint] = {}
         for partition, target in targets.items():
@@ -122,8 +135,20 @@ class Writer:
         while len(self._held) > self._settings.projector_states_max:
             self._held.popitem(last=False)
         self._read |= saved
+        self._ahead.clear()
+        self._saved_at |= dict.fromkeys(saved, time.monotonic())
         self.applied += sum(len(batch) for batch in events.values())
         await self.invalidate(saved)
+
+    def _due(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> bool:
+        """Whether anything here is worth a transaction of its own."""
+        long_ago = time.monotonic() - self._settings.projector_idle_save_ms / 1000
+        return any(
+            KIND_OF_TYPE.get(event.type) in {self._view.kind, None} for batch in events.values() for event in batch
+        ) or any(
+            target.invalidations or target.halted or self._saved_at.get(partition, 0.0) < long_ago
+            for partition, target in targets.items()
+        )
 
     def _tell(self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], changes: Iterable[Changes]) -> None:
         for was, now in zip(old, new, strict=True):
@@ -181,7 +206,10 @@ class Writer:
         pending = checkpoint.invalidations | changes.invalidated
         if len(pending) > self._settings.invalidations_pending_max:
             pending = {EVERYTHING}
-        return changes, replace(target, parked=parked, invalidations=pending)
+        marks = checkpoint.marks
+        if self._view.marks and changes.invalidated:
+            marks = marked(marks, changes.invalidated, target.position)
+        return changes, replace(target, parked=parked, invalidations=pending, marks=marks)
 
     async def _apply(self, checkpoint: Checkpoint, batch: Sequence[RecordedEvent], changes: Changes) -> None:
         """Applies events in order. Raises _Halted at one that this release does not know or cannot open."""

@@ -125,8 +125,7 @@ class Term:
         while True:
             heed_cancellation()
             head = await self._head()
-            moved = head > self._progress.position
-            if moved:
+            if head > self._progress.position:
                 await self._publish_next(head)
             now = time.monotonic()
             if now >= watermark_at:
@@ -137,7 +136,7 @@ class Term:
                     raise UnknownTopicOrPartitionError(f"topic {self._generation.topic} is gone")
                 await self._compare_ends()
                 check_at = now + settings.relay_check_ends_ms / 1000
-            if not moved:
+            if self._progress.position >= head:
                 await asyncio.sleep(settings.relay_poll_ms / 1000)
 
     async def _head(self) -> int:

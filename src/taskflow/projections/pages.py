@@ -1,0 +1,114 @@
+"""Pages of tasks, kept in this process's memory for as long as nothing in them has moved.
+
+A page is of named projects. It is kept with the marks of their boards, noted before it was read, and serves
+whoever asks for the same while the marks are the same: no way to a server, and never older than the
+checkpoints that this process knows. While these cannot be seen, every page is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.projections.tasks import board_key
+
+if TYPE_CHECKING:
+    from taskflow.projections.freshness import Freshness
+    from taskflow.projections.marks import Mark
+    from taskflow.projections.queries import Page, TaskFilter, Views
+
+VIEW = "tasks"
+TASK_BYTES = 500
+"""What a task weighs in memory beside its facts, about."""
+
+
+class Wanted(NamedTuple):
+    """Which page: equal ones are the same page."""
+
+    filter: TaskFilter
+    sort: str
+    limit: int
+    cursor: str | None
+
+
+class Kept(Struct, eq=False):
+    """A page, and what its rendering needs. `rendered`: the answer that was made of it last, and from what."""
+
+    page: Page
+    projects: frozenset[UUID]
+    assignees: frozenset[UUID]
+    rendered: tuple[Any, Any] | None = None
+
+
+class Pages:
+    """The pages of one API process, the least recently asked for dropped first."""
+
+    def __init__(self, views: Views, freshness: Freshness, *, bytes_max: int) -> None:
+        self._views = views
+        self._freshness = freshness
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._kept: OrderedDict[Wanted, tuple[tuple[Mark, ...], Kept]] = OrderedDict()
+        self._loading: dict[tuple[Wanted, tuple[Mark, ...]], asyncio.Task[Kept]] = {}
+        self.hits = self.misses = 0
+
+    async def get(self, wanted: Wanted) -> Kept:
+        """Raises Invalid for a cursor of another order, and what MongoDB raises where it must be asked."""
+        marks = self._marks(wanted)
+        if marks is None:
+            return await self._read(wanted)
+        found = self._kept.get(wanted)
+        if found is not None and found[0] == marks:
+            self.hits += 1
+            self._kept.move_to_end(wanted)
+            return found[1]
+        self.misses += 1
+        key = (wanted, marks)
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._loading[key] = asyncio.create_task(self._load(wanted, marks))
+        # Shared, so one caller that is cancelled must not cancel it for the others.
+        return await asyncio.shield(loading)
+
+    def _marks(self, wanted: Wanted) -> tuple[Mark, ...] | None:
+        marks: list[Mark] = []
+        for project_id in wanted.filter.projects:
+            mark = self._freshness.mark(VIEW, board_key(project_id))
+            if mark is None:
+                return None
+            marks.append(mark)
+        return tuple(marks)
+
+    async def _load(self, wanted: Wanted, marks: tuple[Mark, ...]) -> Kept:
+        try:
+            kept = await self._read(wanted)
+            self._drop(wanted)
+            self._kept[wanted] = (marks, kept)
+            self._bytes += _bytes(kept)
+            while self._bytes > self._bytes_max:
+                self._drop(next(iter(self._kept)))
+            return kept
+        finally:
+            del self._loading[wanted, marks]
+
+    def _drop(self, wanted: Wanted) -> None:
+        found = self._kept.pop(wanted, None)
+        if found is not None:
+            self._bytes -= _bytes(found[1])
+
+    async def _read(self, wanted: Wanted) -> Kept:
+        page = await self._views.tasks(wanted.filter, sort=wanted.sort, limit=wanted.limit, cursor=wanted.cursor)
+        return Kept(
+            page=page,
+            projects=frozenset(task.project_id for task in page.tasks),
+            assignees=frozenset(task.assignee_id for task in page.tasks if task.assignee_id is not None),
+        )
+
+
+def _bytes(kept: Kept) -> int:
+    """About: the tasks, and as much again for the answer made of them."""
+    return TASK_BYTES + sum(TASK_BYTES + 2 * len(bytes(task.facts)) for task in kept.page.tasks)

@@ -1,0 +1,135 @@
+"""Pages in memory: never older than the checkpoints that are known, and read again only where something moved."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pymongo.errors import PyMongoError
+
+from taskflow.projections.freshness import Freshness, open_freshness
+from taskflow.projections.marks import bucket
+from taskflow.projections.pages import Pages, Wanted
+from taskflow.projections.queries import TaskFilter, Views
+from taskflow.projections.tasks import board_key
+from taskflow.settings import Settings
+from tests.projections.test_freshness import ring_of
+from tests.projections.world import World, until
+
+MUCH = 10_000_000
+
+
+def of(project: UUID, sort: str = "created_at") -> Wanted:
+    return Wanted(TaskFilter(projects=frozenset({project})), sort, 200, None)
+
+
+async def fresh(world: World, settings: Settings, freshness: Freshness, position: int) -> None:
+    """Lets the freshness know of the whole log, and waits for it."""
+    freshness._ring = await ring_of(world)
+    await freshness.wait(["tasks"], position, timeout_s=60)
+
+
+async def test_a_page_is_what_the_view_holds_whatever_happened_in_between(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
+) -> None:
+    position = await world.tell(200)
+    views = Views(world.database)
+    async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
+        pages = Pages(views, freshness, bytes_max=MUCH)
+        for _ in range(12):
+            await fresh(world, settings, freshness, position)
+            for project in world.story.projects:
+                for sort in ("created_at", "-updated_at"):
+                    kept = await pages.get(of(project, sort))
+                    assert kept.page == await views.tasks(of(project).filter, sort=sort, limit=200, cursor=None)
+                    assert kept.assignees == {task.assignee_id for task in kept.page.tasks} - {None}
+            position = await world.tell(40)
+        assert pages.hits > 0
+        assert pages.misses > 0
+
+
+async def test_what_happens_in_another_project_leaves_a_page_where_it_is(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
+) -> None:
+    position = await world.tell(300)
+    tasks = {task: project for project in world.story.projects for task in await _tasks(world, project)}
+    async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
+        pages = Pages(Views(world.database), freshness, bytes_max=MUCH)
+        await fresh(world, settings, freshness, position)
+        kept = {project: await pages.get(of(project)) for project in world.story.projects}
+        moved = next(iter(world.story.tasks))
+        position = await world.append([world.story.change_task(moved) for _ in range(3)])
+        await fresh(world, settings, freshness, position)
+        here = await Views(world.database).task(moved)
+        assert here is not None
+        shared = {bucket(board_key(here.project_id)), bucket(board_key(tasks.get(moved, here.project_id)))}
+        for project, before in kept.items():
+            after = await pages.get(of(project))
+            assert (after is not before) == (bucket(board_key(project)) in shared)
+
+
+async def _tasks(world: World, project: UUID) -> list[UUID]:
+    page = await Views(world.database).tasks(of(project).filter, sort="created_at", limit=200, cursor=None)
+    return [task.id for task in page.tasks]
+
+
+async def test_many_who_ask_at_once_cost_one_reading(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
+) -> None:
+    position = await world.tell(100)
+    async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
+        await fresh(world, settings, freshness, position)
+        pages = Pages(Views(world.database), freshness, bytes_max=MUCH)
+        asking = [asyncio.create_task(pages.get(of(world.story.projects[0]))) for _ in range(50)]
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        found = await asyncio.gather(*asking[1:])
+        assert all(one is found[0] for one in found)
+
+
+async def test_memory_is_bounded_and_the_oldest_goes_first(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
+) -> None:
+    position = await world.tell(300)
+    async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
+        await fresh(world, settings, freshness, position)
+        pages = Pages(Views(world.database), freshness, bytes_max=1)
+        for project in world.story.projects:
+            await pages.get(of(project))
+        assert (pages._bytes, len(pages._kept)) == (0, 0)
+        pages = Pages(Views(world.database), freshness, bytes_max=20_000)
+        for project in world.story.projects:
+            await pages.get(of(project))
+            assert pages._bytes <= 20_000
+        assert next(reversed(pages._kept)) == of(world.story.projects[-1])
+
+
+async def test_a_page_is_not_served_while_the_view_cannot_be_seen(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None], server: Any
+) -> None:
+    position = await world.tell(100)
+    async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
+        await fresh(world, settings, freshness, position)
+        pages = Pages(Views(world.database), freshness, bytes_max=MUCH)
+        wanted = of(world.story.projects[0])
+        before = await pages.get(wanted)
+        server("mongodb").kill()
+
+        async def unseen() -> bool:
+            return freshness.mark("tasks", board_key(world.story.projects[0])) is None
+
+        await until(unseen, "the view is not seen any more")
+        with pytest.raises(PyMongoError):
+            await pages.get(wanted)
+        server("mongodb").start()
+        await until(_seen(freshness, world), "it is seen again")
+        assert (await pages.get(wanted)).page == before.page
+
+
+def _seen(freshness: Freshness, world: World) -> Any:
+    async def seen() -> bool:
+        return freshness.mark("tasks", board_key(world.story.projects[0])) is not None
+
+    return seen

@@ -1,0 +1,28 @@
+"""Marks: a key's mark changes whenever the key is invalidated, on whatever partition."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskflow.projections.marks import NONE, bucket, by_bucket, marked
+
+PARTITIONS = 3
+KEYS = [f"board:{number}" for number in range(400)]
+batches = st.lists(st.tuples(st.integers(0, PARTITIONS - 1), st.sets(st.sampled_from(KEYS), max_size=5)), max_size=20)
+
+
+@given(batches)
+def test_a_mark_changes_exactly_with_its_bucket(batches: list[tuple[int, set[str]]]) -> None:
+    marks = [NONE] * PARTITIONS
+    for position, (partition, keys) in enumerate(batches, 1):
+        before = by_bucket(marks)
+        marks[partition] = marked(marks[partition], keys, position)
+        after = by_bucket(marks)
+        moved = {bucket(key) for key in keys}
+        assert {number for number, (was, now) in enumerate(zip(before, after, strict=True)) if was != now} == moved
+        assert all(after[number][partition] == position for number in moved)
+
+
+def test_a_bucket_is_the_same_in_every_process() -> None:
+    assert [bucket(key) for key in KEYS[:3]] == [254, 104, 210]
