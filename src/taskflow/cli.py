@@ -77,11 +77,14 @@ def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
     if command not in {"up", "import", "demo", "admin"}:
         logs.configure(settings, command)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_told(_work(command, settings, arguments)))
+        return runner.run(_until_told(work(command, settings, arguments)))
 
 
-def _work(command: str, settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int | None]:
-    # Each process imports only what it needs. Beside a running `taskflow up` any can be started by hand.
+def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int | None]:
+    """What a command does, once it is awaited. Raises BadSettings at once where it would lack something.
+
+    Each process imports only what it needs. Beside a running `taskflow up` any can be started by hand.
+    """
     match command:
         case "up":
             from taskflow.local.supervisor import up
