@@ -18,6 +18,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from msgspec.structs import replace
 from pymongo import AsyncMongoClient
 
@@ -32,6 +34,10 @@ T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".taskflow" / "cache"
 UNIT = ROOT / "tests" / "unit"
+
+# A property holds however slow the machine is that it is tried on.
+hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any machine")
 
 
 class Fleet:

@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import uvloop
 
 from taskflow import logs
 from taskflow.errors import TaskflowError
+from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.settings import SECRETS, Settings, variable
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
                 for name, value in settings.shown().items():
                     print(f"{name}={value}  ({source(settings, name)})")
             case "logs":
-                show_logs(settings.data_path / "logs", arguments.processes, follow=arguments.follow)
+                logfiles.show(settings.data_path / "logs", arguments.processes, follow=arguments.follow)
             case command:
                 sys.exit(run(command, settings, arguments))
     except TaskflowError as error:
@@ -77,11 +77,14 @@ def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
     if command not in {"up", "import", "demo", "admin"}:
         logs.configure(settings, command)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_told(_work(command, settings, arguments)))
+        return runner.run(_until_told(work(command, settings, arguments)))
 
 
-def _work(command: str, settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int | None]:
-    # Each process imports only what it needs. Beside a running `taskflow up` any can be started by hand.
+def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int | None]:
+    """What a command does, once it is awaited. Raises BadSettings at once where it would lack something.
+
+    Each process imports only what it needs. Beside a running `taskflow up` any can be started by hand.
+    """
     match command:
         case "up":
             from taskflow.local.supervisor import up
@@ -136,28 +139,3 @@ def source(settings: Settings, name: str) -> str:
     if name in {variable(secret) for secret in SECRETS} and settings.env == "development":
         return f"{settings.data_dir}/secrets, made on first start"
     return "default"
-
-
-def show_logs(folder: Path, processes: list[str], *, follow: bool) -> None:
-    """Prints the log files of some or all processes; with `follow`, goes on until interrupted."""
-    positions: dict[Path, int] = {}
-    while True:
-        files = [folder / f"{name}.log" for name in processes] or sorted(folder.glob("*.log"))
-        for path in files:
-            if not path.exists():
-                if not follow:
-                    print(f"taskflow: no log {path.name}; there are {_names(folder)}", file=sys.stderr)
-                continue
-            with path.open(errors="replace") as file:
-                file.seek(positions.get(path, 0))
-                for line in file:
-                    print(line if len(files) == 1 or line.startswith("{") else f"{path.stem}: {line}", end="")
-                positions[path] = file.tell()
-        if not follow:
-            return
-        sys.stdout.flush()
-        time.sleep(0.3)
-
-
-def _names(folder: Path) -> str:
-    return ", ".join(sorted(path.stem for path in folder.glob("*.log"))) or "none"

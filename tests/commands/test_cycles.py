@@ -5,23 +5,15 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import pytest
+
 from taskflow.commands import task
 from taskflow.commands.execute import Accepted, Executor
-from taskflow.errors import (
-    Rejected,
-)
+from taskflow.commands.fields import PARENT_DEPTH_MAX
+from taskflow.errors import Rejected
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
-
-from .world import (
-    Gate,
-    appends_held,
-    edit,
-    group_at_server,
-    make_task,
-    request,
-    until,
-)
+from tests.commands.world import Gate, appends_held, edit, group_at_server, make_task, request, until
 
 
 async def test_two_edits_of_one_group_do_not_close_a_cycle(
@@ -59,6 +51,29 @@ async def test_two_processes_do_not_close_a_cycle(
                 asyncio.create_task(edit(other, owner, b, parent_id=a)),
             ]
         )
+
+
+async def test_a_subtree_that_reaches_too_deep_takes_nothing_more_and_closes_no_cycle(
+    executor: Executor, owner: UUID, project_id: UUID
+) -> None:
+    async def chain() -> list[UUID]:
+        tasks = [await make_task(executor, owner, project_id) for _ in range(PARENT_DEPTH_MAX)]
+        for child, parent in zip(tasks[1:], tasks, strict=False):
+            await edit(executor, owner, child, parent_id=parent)
+        return tasks
+
+    upper, lower = await chain(), await chain()
+    await edit(executor, owner, lower[0], parent_id=upper[-2])
+    more = await make_task(executor, owner, project_id)
+    for child in (more, upper[0]):
+        with pytest.raises(Rejected) as refused:
+            await edit(executor, owner, child, parent_id=lower[-1])
+        assert refused.value.code == "too-deep"
+    # What reaches too deep can be taken away again.
+    await edit(executor, owner, lower[0], parent_id=None)
+    with pytest.raises(Rejected) as refused:
+        await edit(executor, owner, upper[0], parent_id=upper[-1])
+    assert refused.value.code == "cycle"
 
 
 async def assert_one_edge(closing: list[asyncio.Task[Accepted]]) -> None:

@@ -53,7 +53,7 @@ commands = st.tuples(
 )
 
 
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(rounds=st.lists(st.lists(commands, min_size=1, max_size=12), min_size=1, max_size=4))
 async def test_the_log_holds_only_what_was_allowed_when_it_happened(
     executor: Executor, other: Executor, store: EventStore, settings: Settings, rounds: list[list[Any]]

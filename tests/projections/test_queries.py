@@ -173,7 +173,6 @@ async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, ask
     assert all("COLLSCAN" not in plan for plan in await asked.plans())
     for lookup in (
         asked.views.task(next(iter(world.story.tasks))),
-        asked.views.project(project),
         asked.views.projects(world.story.projects[:5]),
         asked.views.users(world.story.users[:5]),
     ):

@@ -246,7 +246,7 @@ async def test_the_log_goes_on_across_ranges(settings: Settings) -> None:
     await connection.close()
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     commands=st.lists(
         st.tuples(

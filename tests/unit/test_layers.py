@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import taskflow
+from taskflow.projections.registry import VIEWS
 
 PACKAGE = Path(taskflow.__file__).parent
 LEAVES = {"cancellation", "errors", "ids", "settings", "taskflow"}
@@ -90,8 +92,20 @@ def test_a_driver_is_met_in_few_places(path: Path) -> None:
             assert {room(path), str(path)} & places, f"{path} imports {name}, which is for {sorted(places)}"
 
 
-def test_streams_and_deciders_do_no_io() -> None:
+PURE = {
+    *("commands/access.py", "commands/fields.py", "commands/imports.py", "commands/project.py"),
+    *("commands/session.py", "commands/task.py", "commands/user.py"),
+    *("projections/batch.py", "projections/messages.py", "projections/registry.py", "projections/view.py"),
+    *(f"projections/{name}.py" for name in VIEWS),
+}
+"""Deciders and views, beside all of `streams`: what replaying the log runs, and what is decided on it."""
+
+
+def test_streams_deciders_and_views_do_no_io_and_know_no_time() -> None:
+    assert {str(path) for path in modules()} >= PURE
     for path in modules():
-        if room(path) == "streams" or str(path) in {"projections/batch.py", "projections/messages.py"}:
+        if room(path) == "streams" or str(path) in PURE:
             roots = {name.split(".")[0] for name in imports(path)}
             assert not roots & {"asyncio", "os", "time", "random", "socket", "pathlib", "secrets"}, path
+            text = (PACKAGE / path).read_text()
+            assert not re.search(r"\b(now|utcnow|today|uuid4|new_id)\(", text), f"{path}: ids and time are given"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,14 +11,14 @@ from litestar import Response
 from msgspec import Meta, Raw, Struct
 
 from taskflow.api import render
-from taskflow.api.bodies import JSON, decode, read_json
-from taskflow.api.parameters import Parameters
+from taskflow.api.bodies import decode
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.routes import BASE, Call, Route
-from taskflow.api.writes import Sent, outcome_word, send, target_of
-from taskflow.commands.catalog import COMMANDS
+from taskflow.api.writes import Sent, send
+from taskflow.commands.catalog import COMMANDS, CommandType, Member
 from taskflow.commands.execute import AppendedEvent
 from taskflow.errors import Fault, Malformed
+from taskflow.store.append import Outcome
 
 
 class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class CommandOutcome(Struct, frozen=True, kw_only=True):
     id: UUID
-    outcome: str
+    outcome: Literal["applied", "unchanged"]
     events: tuple[AppendedEvent, ...]
     version: int
     position: int
@@ -49,16 +49,13 @@ class CommandKind(Struct, frozen=True, kw_only=True):
 
 
 async def post_command(call: Call) -> Response[bytes]:
-    request = call.request
-    Parameters(request.scope["query_string"]).done()
-    plain = read_json(await request.body(), request.headers.get("content-type"), JSON)
-    body = decode(plain, CommandBody)
+    body = decode(await call.json(), CommandBody)
     entry = COMMANDS.get(body.type)
     if entry is None:
         raise Malformed([Fault("/type", "choice", "expected a type of GET /commands/types")])
     sent = Sent(
         name=body.type,
-        target=target_of(entry, body.target),
+        target=_target(entry, body.target),
         plain=body.data,
         command=decode(body.data, entry.body, below="/data"),
         command_id=body.id,
@@ -68,13 +65,32 @@ async def post_command(call: Call) -> Response[bytes]:
     receipt = written.accepted.receipt
     outcome = CommandOutcome(
         id=body.id,
-        outcome=outcome_word(written.accepted),
+        outcome="applied" if receipt.outcome is Outcome.APPLIED else "unchanged",
         events=written.accepted.events,
         version=receipt.version,
         position=receipt.position,
         result=Raw(written.body),
     )
     return Response(render.ENCODER.encode(outcome), headers=written.headers, media_type="application/json")
+
+
+def _target(entry: CommandType, text: str | None) -> Any:
+    """A target as it is written here: an id, `<project id>/<user id>` for a member, nothing for the rest.
+
+    Raises Malformed.
+    """
+    if entry.target is None:
+        if text is not None:
+            raise Malformed([Fault("/target", "unknown-field", f"{entry.body.__name__} has no target")])
+        return None
+    try:
+        if entry.target == "member":
+            project_id, user_id = (text or "").split("/")
+            return Member(UUID(project_id), UUID(user_id))
+        return UUID(text or "")
+    except ValueError:
+        shape = "<project id>/<user id>" if entry.target == "member" else f"the id of a {entry.target}"
+        raise Malformed([Fault("/target", "format", f"expected {shape}")]) from None
 
 
 async def list_command_types(call: Call) -> Response[bytes]:

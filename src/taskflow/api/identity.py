@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hmac
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from litestar import Response
 from msgspec import Meta, Struct
 
 from taskflow.api import render
-from taskflow.api.bodies import JSON, decode, read_json
-from taskflow.api.parameters import Parameters
+from taskflow.api.bodies import decode
 from taskflow.api.render import Profile
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.stored import committed
@@ -66,7 +65,7 @@ class SignedIn(TokenPair, frozen=True, kw_only=True):
 
 async def register(call: Call) -> Response[bytes]:
     context = call.context
-    body = await _body(call, RegisterUser)
+    body = decode(await call.json(), RegisterUser)
     refuse_common(body.password, "/password")
     await context.limits.sign_in(call.address)
     session = _new_session(call)
@@ -83,7 +82,7 @@ async def register(call: Call) -> Response[bytes]:
 
 async def login(call: Call) -> Response[bytes]:
     context = call.context
-    body = await _body(call, Login)
+    body = decode(await call.json(), Login)
     await context.limits.sign_in(call.address)
     account = claim_id(context.settings.claim_secret_bytes, body.email)
     await context.limits.may_try(account)
@@ -105,7 +104,7 @@ async def login(call: Call) -> Response[bytes]:
 
 async def refresh(call: Call) -> Response[bytes]:
     context = call.context
-    body = await _body(call, Refresh)
+    body = decode(await call.json(), Refresh)
     session_id, generation = context.tokens.read_refresh(body.refresh_token)
     accepted = await _execute(call, lambda unit: refresh_session(unit, session_id, generation))
     session = accepted.state
@@ -124,7 +123,7 @@ async def refresh(call: Call) -> Response[bytes]:
 async def logout(call: Call) -> Response[bytes]:
     context = call.context
     session_id = call.principal.session_id
-    body = await _body(call, Logout)
+    body = decode(await call.json(), Logout)
     if body.refresh_token is not None and context.tokens.read_refresh(body.refresh_token)[0] != session_id:
         raise Unauthenticated("the refresh token is of another session")
     accepted = await _execute(call, lambda unit: end_session(unit, session_id), actor=call.user)
@@ -138,12 +137,6 @@ async def jwks(call: Call) -> Response[bytes]:
         headers={"Cache-Control": "public, max-age=300"},
         media_type="application/json",
     )
-
-
-async def _body(call: Call, body: type[Any]) -> Any:
-    request = call.request
-    Parameters(request.scope["query_string"]).done()
-    return decode(read_json(await request.body(), request.headers.get("content-type"), JSON), body)
 
 
 async def _execute(call: Call, handler: Handler, *, actor: UUID | None = None) -> Accepted:

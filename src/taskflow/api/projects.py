@@ -19,7 +19,7 @@ from taskflow.errors import NotFound
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from taskflow.streams.project import ProjectState
 
@@ -53,14 +53,10 @@ async def list_projects(call: Call) -> Response[bytes]:
     reading.paged()
     await reading.begin()
     roles = await reading.projects()
-    ids = sorted(roles)
-    if reading.cursor is not None:
-        after = _id(after_cursor(reading.cursor, "projects"))
-        ids = [project_id for project_id in ids if project_id > after]
-    page = ids[: reading.limit]
+    page, next_cursor = _page(reading, "projects", roles)
     projects = await load(reading, page)
     items = [render.project(projects[one], roles[one]) for one in page if one in projects]
-    return reading.page(items, to_cursor("projects", str(page[-1])) if len(ids) > len(page) else None)
+    return reading.page(items, next_cursor)
 
 
 async def get_project(call: Call) -> Response[bytes]:
@@ -77,14 +73,20 @@ async def list_members(call: Call) -> Response[bytes]:
     reading.paged()
     await reading.begin()
     project = await load_one(reading, project_id)
-    ids = sorted(project.members)
-    if reading.cursor is not None:
-        after = _id(after_cursor(reading.cursor, "members"))
-        ids = [user_id for user_id in ids if user_id > after]
-    page = ids[: reading.limit]
+    page, next_cursor = _page(reading, "members", project.members)
     names = await reading.names(page)
     items = [render.MemberBody(render.Person(one, names.get(one)), project.members[one]) for one in page]
-    return reading.page(items, to_cursor("members", str(page[-1])) if len(ids) > len(page) else None)
+    return reading.page(items, next_cursor)
+
+
+def _page(reading: Reading, of: str, ids: Iterable[UUID]) -> tuple[list[UUID], str | None]:
+    """Of the list `of`, the ids of the page that was asked for, in order, and the next page's cursor."""
+    left = sorted(ids)
+    if reading.cursor is not None:
+        after = _id(after_cursor(reading.cursor, of))
+        left = [one for one in left if one > after]
+    page = left[: reading.limit]
+    return page, to_cursor(of, str(page[-1])) if len(left) > len(page) else None
 
 
 def _id(after: str | int) -> UUID:

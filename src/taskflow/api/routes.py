@@ -10,6 +10,8 @@ from litestar import HttpMethod, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
+from taskflow.api.bodies import JSON, PATCH, read_json
+from taskflow.api.parameters import Parameters
 from taskflow.errors import NotFound, Unauthenticated
 
 if TYPE_CHECKING:
@@ -58,6 +60,13 @@ class Call:
             return UUID(text)
         except ValueError:
             raise NotFound(what, text) from None
+
+    async def json(self) -> dict[str, Any]:
+        """The body of a write, which takes no parameters. Raises Malformed and UnsupportedMedia."""
+        request = self.request
+        Parameters(request.scope["query_string"]).done()
+        accepted = PATCH if request.method == "PATCH" else JSON
+        return read_json(await request.body(), request.headers.get("content-type"), accepted)
 
 
 class Route(Struct, frozen=True):

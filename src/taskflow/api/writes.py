@@ -17,21 +17,20 @@ from litestar import Response
 from msgspec import Struct
 
 from taskflow.api import render
-from taskflow.api.bodies import JSON, PATCH, decode, read_json
-from taskflow.api.parameters import Parameters
+from taskflow.api.bodies import decode
 from taskflow.api.routes import BASE, Call
 from taskflow.api.stored import committed
-from taskflow.commands.catalog import COMMANDS, CommandType, Member
+from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Request
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, new_id
 from taskflow.projections.tasks import shown
 from taskflow.projections.view import timestamp
-from taskflow.store.append import Outcome
 from taskflow.streams import PROJECT, SESSION, TASK, USER
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
+    from taskflow.commands.catalog import CommandType
     from taskflow.commands.fields import Command
     from taskflow.store.eventstore import EventStore
 
@@ -92,9 +91,7 @@ class Since(Struct, frozen=True):
 async def write(call: Call, name: str, target: Any = None) -> Response[bytes]:
     """A REST write: the command of that name on that target, its body being the request's."""
     request = call.request
-    Parameters(request.scope["query_string"]).done()
-    accepted_types = PATCH if request.method == "PATCH" else JSON
-    plain = read_json(await request.body(), request.headers.get("content-type"), accepted_types)
+    plain = await call.json()
     sent = Sent(
         name=name,
         target=target,
@@ -166,25 +163,6 @@ def _command_id(key: str | None) -> UUID:
     return command_id_of_key(key)
 
 
-def target_of(entry: CommandType, text: str | None) -> Any:
-    """A target as `/commands` writes it: an id, `<project id>/<user id>` for a member, nothing for the rest.
-
-    Raises Malformed.
-    """
-    if entry.target is None:
-        if text is not None:
-            raise Malformed([Fault("/target", "unknown-field", f"{entry.body.__name__} has no target")])
-        return None
-    try:
-        if entry.target == "member":
-            project_id, user_id = (text or "").split("/")
-            return Member(UUID(project_id), UUID(user_id))
-        return UUID(text or "")
-    except ValueError:
-        shape = "<project id>/<user id>" if entry.target == "member" else f"the id of a {entry.target}"
-        raise Malformed([Fault("/target", "format", f"expected {shape}")]) from None
-
-
 async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> None:
     """Today's access to what an earlier command answered with. Raises NotFound, as a read does."""
     stream_id = accepted.receipt.stream_id
@@ -232,7 +210,3 @@ async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, .
         Since(event.stream_version, event.type, str(event.actor or "system"), timestamp(event.occurred_at))
         for event in events
     )
-
-
-def outcome_word(accepted: Accepted) -> str:
-    return "applied" if accepted.receipt.outcome is Outcome.APPLIED else "unchanged"

@@ -296,7 +296,12 @@ async def _inbox(unit: Unit) -> UUID:
 
 async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
     """Walks up from the new parent. Each stream on the way becomes a guard, so that two writers who
-    would close a cycle between them cannot both win."""
+    would close a cycle between them cannot both win.
+
+    The log does not tell what stands below a task: one that brings a subtree along may reach deeper than
+    tasks may be hung. Nothing more can be hung there then, and no cycle closes: a walk that does not come
+    to its end is refused.
+    """
     above = parent_id
     for _ in range(PARENT_DEPTH_MAX):
         if above is None:

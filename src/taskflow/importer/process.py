@@ -17,10 +17,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from taskflow.commands.execute import Executor
 from taskflow.errors import Rejected
 from taskflow.importer.account import Importer, importer
+from taskflow.importer.file import BadFile, Source
 from taskflow.importer.mapping import read_mapping
 from taskflow.importer.project import Own, usable
 from taskflow.importer.rejects import Rejects
-from taskflow.importer.rows import BadFile, Source
 from taskflow.importer.run import Counts, Import
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets

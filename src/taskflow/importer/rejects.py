@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, TextIO
 
-from taskflow.importer.rows import BadFile
+from taskflow.importer.file import BadFile
 
 
 class Rejects:

@@ -35,8 +35,9 @@ from taskflow.commands.imports import (
 )
 from taskflow.errors import KeyReused, QueueFull, Rejected, Unavailable
 from taskflow.ids import derived_id
+from taskflow.importer.file import BadFile
 from taskflow.importer.project import Own, usable
-from taskflow.importer.rows import Bad, BadFile, Row
+from taskflow.importer.rows import Bad, Row
 from taskflow.store.append import Outcome
 from taskflow.store.pool import AWAY
 

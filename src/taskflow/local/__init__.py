@@ -4,5 +4,6 @@
 `postgres`, `kafka`, `mongodb`, `valkey`   what each server needs, as a Program
 `addresses`   where they are, for commands run beside `taskflow up`
 `servers`     the ones that no URL replaces, started together
+`logfiles`    what they wrote, for `taskflow logs`
 `supervisor`  `taskflow up`: servers, then processes, restarted when they die
 """

@@ -32,7 +32,7 @@ async def prepare(folder: Path, cache: Path, port: int, controller_port: int, lo
     bootstrap = f"127.0.0.1:{port}"
     if not has_java():
         return _fallback(folder, port, log, bootstrap), bootstrap
-    libs = await _jars(cache)
+    libs = await fetch_jars(cache)
     data = folder / "kafka"
     data.mkdir(parents=True, exist_ok=True)
     properties = data / "server.properties"
@@ -96,7 +96,7 @@ async def ready(bootstrap: str) -> bool:
     return True
 
 
-async def _jars(cache: Path) -> Path:
+async def fetch_jars(cache: Path) -> Path:
     """The broker's jars, copied once a machine; a half-copied folder is never taken for a whole one."""
     release = hashlib.sha256(_POM.read_bytes()).hexdigest()[:8]  # another pom.xml, other jars
     libs = cache / f"kafka-libs-{release}"

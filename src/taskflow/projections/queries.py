@@ -100,10 +100,6 @@ class Views:
             _cursor(sort, documents[-1][field], tasks[-1].id) if more else None,
         )
 
-    async def project(self, project_id: UUID) -> ProjectState | None:
-        found = await self._projects.find_one({"_id": project_id}, {"state": 1})
-        return None if found is None else _projects.decode(found["state"])
-
     async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
         """Those of these projects that the view has."""
         found = self._projects.find({"_id": {"$in": list(ids)}}, {"state": 1})

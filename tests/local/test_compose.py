@@ -1,0 +1,190 @@
+"""What the servers of the compose file say to the flags and properties that it gives them.
+
+There is no Docker engine where taskflow is developed, but its servers are: each command is run on the
+binary of the same server, with the variables that an engine would fill in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as NotThere
+from ruamel.yaml import YAML
+
+from taskflow.local import mongodb, postgres, valkey
+from taskflow.local.kafka import fetch_jars, has_java
+from taskflow.local.program import unused_port
+from tests.local.processes import until
+
+ROOT = Path(__file__).parent.parent.parent
+CACHE = ROOT / ".taskflow" / "cache"
+SERVICES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "docker-compose.kafka.yml")["services"]
+PASSWORD = "not-a-secret_1"
+
+
+def run(*argv: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=False, timeout=60, env=os.environ | (environ or {})
+    )
+
+
+def script(command: list[str]) -> str:
+    """The shell script of an entry point, as the shell is given it."""
+    return command[-1].replace("$$", "$")
+
+
+class TestPostgresql:
+    def test_it_takes_its_settings(self, tmp_path: Path) -> None:
+        (tmp_path / "postgresql.conf").touch()
+        program, *flags = SERVICES["postgres"]["command"]
+        assert program == "postgres"
+
+        def value(name: str, *given: str) -> str:
+            """As the server says it, in its own unit."""
+            said = run(str(postgres.binaries() / "bin/postgres"), "-C", name, "-D", str(tmp_path), *given)
+            assert said.returncode == 0, said.stderr
+            return said.stdout.strip()
+
+        for setting in (flag for flag in flags if flag != "-c"):
+            name, wanted = setting.split("=")
+            # That the server takes the word, and that it is not what it would do anyway.
+            assert value(name, *flags) == value(name, "-c", f"{name}={wanted}") != value(name)
+
+    def test_initdb_has_the_flags_that_it_is_given(self) -> None:
+        known = run(str(postgres.binaries() / "bin/initdb"), "--help").stdout
+        for flag in SERVICES["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split():
+            assert flag.partition("=")[0] in known
+
+    def test_its_health_check_asks_a_server(self) -> None:
+        _, program, *flags = SERVICES["postgres"]["healthcheck"]["test"]
+        said = run(str(postgres.binaries() / "bin" / program), *flags, f"--port={unused_port()}")
+        # 2: nobody answered; 3: it was not asked rightly.
+        assert said.returncode == 2, said.stderr
+
+
+class TestMongodb:
+    def test_it_takes_its_flags(self) -> None:
+        [line] = [line for line in script(SERVICES["mongodb"]["entrypoint"]).splitlines() if line.startswith("exec ")]
+        _, _, program, *flags = shlex.split(line)
+        assert program == "mongod"
+        said = run(str(mongodb.binary()), *flags, "--outputConfig")
+        assert said.returncode == 0, said.stderr
+        assert f"replSet: {mongodb.REPLICA_SET}" in said.stdout
+        assert "keyFile: /tmp/replica-set.key" in said.stdout
+
+    def test_the_key_file_is_written_for_its_server_alone(self, tmp_path: Path) -> None:
+        lines = script(SERVICES["mongodb"]["entrypoint"]).splitlines()
+        path = tmp_path / "replica-set.key"
+        here = "\n".join(lines[:2]).replace("/tmp/replica-set.key", str(path)).replace("-o mongodb -g mongodb", "")
+        said = run("bash", "-ec", here, environ={"MONGODB_KEY": PASSWORD})
+        assert said.returncode == 0, said.stderr
+        assert path.read_text() == PASSWORD
+        assert path.stat().st_mode & 0o777 == 0o400
+
+    @pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript here to read the health check with")
+    def test_its_health_check_makes_the_set_and_waits_for_a_primary(self, tmp_path: Path) -> None:
+        command = shlex.split(script(SERVICES["mongodb"]["healthcheck"]["test"]))
+        assert command[0] == "mongosh"
+        check = command[command.index("--eval") + 1]
+        stand_in = tmp_path / "shell.js"
+        # Three calls of the shell's; what each does on a server is the server's affair.
+        stand_in.write_text(f"""
+            const [made, primary] = JSON.parse(process.argv[2]), said = [];
+            const rs = {{
+              status() {{ if (!made) throw new Error('NotYetInitialized') }},
+              initiate(set) {{ said.push(set) }},
+            }};
+            const db = {{ hello: () => ({{ isWritablePrimary: primary }}) }};
+            const quit = code => {{ console.log(JSON.stringify([code, said])) }};
+            {check}
+        """)
+
+        def outcome(*, made: bool, primary: bool) -> list[Any]:
+            said = run("node", str(stand_in), json.dumps([made, primary]))
+            assert said.returncode == 0, said.stderr
+            answer: list[Any] = json.loads(said.stdout)
+            return answer
+
+        members = [{"_id": 0, "host": "mongodb:27017"}]
+        assert outcome(made=False, primary=False) == [1, [{"_id": "rs0", "members": members}]]
+        assert outcome(made=True, primary=False) == [1, []]
+        assert outcome(made=True, primary=True) == [0, []]
+
+
+class TestValkey:
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> Iterator[str]:
+        """The service's own command, on a port of the test's."""
+        port = unused_port()
+        server = tmp_path / "valkey-server"
+        server.write_text(f'#!/bin/sh\nexec {valkey.binary()} "$@" --bind 127.0.0.1 --port {port} --dir {tmp_path}\n')
+        server.chmod(0o755)
+        shell, *flags = SERVICES["valkey"]["command"][:-1]
+        environ = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VALKEY_PASSWORD": PASSWORD}
+        with subprocess.Popen(
+            [shell, *flags, script(SERVICES["valkey"]["command"])], env=environ, stdout=subprocess.DEVNULL
+        ) as process:
+            try:
+                yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
+            finally:
+                process.terminate()
+
+    def test_it_is_a_bounded_cache_with_a_password(self, url: str) -> None:
+        def answers(client: Redis) -> bool:
+            try:
+                return bool(client.ping())
+            except NotThere:
+                return False
+
+        with Redis.from_url(url) as client:
+            until(lambda: answers(client))
+            found = client.config_get("maxmemory*", "save", "appendonly", "requirepass")
+        assert found["maxmemory"] == str(256 * 1024 * 1024)
+        assert found["maxmemory-policy"] == "allkeys-lru"
+        assert (found["save"], found["appendonly"]) == ("", "no")
+        assert found["requirepass"] == PASSWORD
+
+
+@pytest.mark.skipif(not has_java(), reason="no Java, no Apache Kafka")
+class TestKafka:
+    @pytest.fixture
+    async def java(self) -> list[str]:
+        return ["java", "-cp", f"{await fetch_jars(CACHE)}/*"]
+
+    async def test_the_images_own_start_makes_a_storage_of_what_it_is_given(
+        self, java: list[str], tmp_path: Path
+    ) -> None:
+        environ = {name: str(value) for name, value in SERVICES["kafka"]["environment"].items()}
+        environ |= {"KAFKA_LOG_DIRS": str(tmp_path / "data"), "CLUSTER_ID": "5L6g3nShT-eMCtK--X86sw"}
+        folders = {name: tmp_path / name for name in ("default", "mounted", "final")}
+        for folder in folders.values():
+            folder.mkdir()
+        (folders["default"] / "server.properties").touch()
+        # What the image runs before the broker: variables into properties, storage formatted with them.
+        made = run(
+            *[*java, "kafka.docker.KafkaDockerWrapper", "setup"],
+            *[word for name, folder in folders.items() for word in (f"--{name}-configs-dir", str(folder))],
+            environ=environ,
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+        properties = dict(
+            line.split("=", 1) for line in (folders["final"] / "server.properties").read_text().splitlines() if line
+        )
+        # The heap is the launcher's, which the image keeps out of the properties.
+        assert len(properties) == len(SERVICES["kafka"]["environment"]) - 1
+        assert properties["auto.create.topics.enable"] == "false"
+        assert (tmp_path / "data" / "meta.properties").exists()
+
+        listed = run(*java, "kafka.server.KafkaConfig")
+        known = set(re.findall(r'id="brokerconfigs_([\w.]+)"', listed.stdout))
+        assert set(properties) <= known, "a property that the broker does not know is ignored in silence"

@@ -1,0 +1,47 @@
+"""No route and no command is forgotten: each has its other door, and is tried by a stranger."""
+
+from __future__ import annotations
+
+import re
+
+from tests.api import test_authorisation as authorisation
+
+from taskflow.api.app import ROUTES
+from taskflow.api.routes import BASE
+from taskflow.commands.catalog import COMMANDS
+
+ONES_OWN = {
+    "GET /users/me",
+    "PATCH /users/me",
+    "POST /auth/logout",
+    "GET /projects",
+    "POST /projects",
+    "GET /tasks",
+    "POST /commands",
+    "GET /commands/types",
+}
+"""Routes on what is the caller's own, or nobody's. What lists hold is in the tests of authorisation too."""
+COMMANDS_ON_ONES_OWN = {"CreateProject", "EditProfile"}
+
+
+def test_every_command_is_behind_a_route() -> None:
+    bodies = {route.body for route in ROUTES}
+    assert [name for name, entry in COMMANDS.items() if entry.body not in bodies] == []
+
+
+def test_every_route_on_what_may_be_somebodys_is_tried_by_a_stranger() -> None:
+    tried = {
+        f"{method} {re.sub(r'{[^}]*}', '{}', path.partition('?')[0])}"
+        for method, path, _, _ in authorisation.READS + authorisation.WRITES
+    }
+    routes = {
+        f"{route.method} {re.sub(r'{[^}]*}', '{}', route.path.removeprefix(BASE))}"
+        for route in ROUTES
+        if route.signed_in
+    }
+    assert routes - ONES_OWN - tried == set()
+    assert tried | ONES_OWN <= routes, "what is listed here is there"
+
+
+def test_every_command_on_what_may_be_somebodys_is_tried_by_a_stranger() -> None:
+    assert set(COMMANDS) == {name for name, _, _, _ in authorisation.COMMANDS} | COMMANDS_ON_ONES_OWN
