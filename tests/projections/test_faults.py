@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from taskflow.cancellation import heed_cancellation
 from taskflow.errors import TopicMismatch
 from taskflow.projections import process as projections
+from taskflow.projections.registry import VIEWS
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
 from tests.projections.conftest import Start
@@ -118,6 +119,25 @@ async def test_mongodb_killed_in_the_middle_and_restarted(
         await asyncio.to_thread(server("mongodb").start)
         await world.reached(position)
         await world.assert_fold()
+    assert not projector.done()
+
+
+async def test_views_that_are_dropped_under_their_projectors_are_built_again(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
+) -> None:
+    async def indexes() -> dict[str, set[str]]:
+        collections = [name for view in VIEWS.values() for name in (view.collection, view.sums_collection)]
+        return {name: set(await world.database[name].index_information()) for name in collections}
+
+    await world.reached(await world.tell(300))
+    before = await indexes()
+    await world.database.client.drop_database(world.database.name)
+    # Nothing is written: the next watermark tells the projector.
+    await world.reached((await world.store.log.head()).position)
+    await world.assert_fold()
+    assert await indexes() == before
+    await world.reached(await world.tell(100))
+    await world.assert_fold()
     assert not projector.done()
 
 

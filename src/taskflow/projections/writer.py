@@ -83,7 +83,11 @@ class Writer:
     async def checkpoint(self, partition: int) -> Checkpoint:
         """A partition's checkpoint, read where this worker does not hold it."""
         if partition not in self._read:
-            self._read[partition] = await self._checkpoints.take(partition, self._session)
+            checkpoint = await self._checkpoints.take(partition, self._session)
+            if checkpoint.position == 0:
+                # The view is new here, or was dropped, and its indexes with it.
+                await self.prepare()
+            self._read[partition] = checkpoint
         return self._read[partition]
 
     async def standing_still(self, silence_s: float) -> list[int]:
