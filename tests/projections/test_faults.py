@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from taskflow.projections import process as projections
 from taskflow.projections.registry import VIEWS
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
+from tests.api.stack import Process
 from tests.projections.conftest import Start
 from tests.projections.world import World, until
 from tests.relay.world import RelayProcess, delete_topic, make_topic
@@ -120,6 +122,37 @@ async def test_mongodb_killed_in_the_middle_and_restarted(
         await world.reached(position)
         await world.assert_fold()
     assert not projector.done()
+
+
+async def test_a_worker_without_partitions_outlives_mongodb(
+    settings: Settings, world: World, start: Start, server: Any, tmp_path: Path
+) -> None:
+    one = replace(settings, kafka_partitions=1)
+    start(relaying.run(one))
+    workers = [Process(one, tmp_path / f"{number}.log", "projector", "users") for number in range(2)]
+    try:
+        await world.reached(await world.tell(50), "users", partitions=[0])
+
+        async def shared_out() -> bool:
+            texts = [worker.log.read_text() for worker in workers]
+            return any('"partitions":[]' in text for text in texts) and all("partitions assigned" in t for t in texts)
+
+        await until(shared_out, "one has the partition, the other none")
+        said = [len(worker.log.read_text()) for worker in workers]
+        await asyncio.to_thread(server("mongodb").kill)
+
+        async def noticed() -> bool:
+            assert all(worker.alive for worker in workers)
+            since = [worker.log.read_text()[begin:] for worker, begin in zip(workers, said, strict=True)]
+            return all("a step is tried again" in text for text in since)
+
+        await until(noticed, "the one with the partition and the one without try again")
+        await asyncio.to_thread(server("mongodb").start)
+        await world.reached(await world.tell(50), "users", partitions=[0])
+        assert all(worker.alive for worker in workers)
+    finally:
+        for worker in workers:
+            worker.end()
 
 
 async def test_views_that_are_dropped_under_their_projectors_are_built_again(

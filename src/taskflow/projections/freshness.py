@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymongo.errors import PyMongoError
 
+from taskflow.cancellation import heed_cancellation
 from taskflow.errors import Behind
 from taskflow.ids import shard_of
 from taskflow.projections.checkpoints import COLLECTION, PARKED
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_POLL_S: Final = 0.25
+LOOK_S: Final = 5.0
+"""The checkpoints are not waited for longer by whoever has the documents already."""
 _SERVING: Final = {
     "attempt": ATTEMPT,
     "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
@@ -58,6 +61,8 @@ class Freshness:
         self._waiting = 0
         self._wanted = asyncio.Event()
         self._read_once = asyncio.Event()
+        self._begun = self._ended = 0
+        """Readings of the checkpoints."""
 
     def partition_of(self, stream_id: UUID) -> int:
         return shard_of(stream_id) % self._ring.partitions
@@ -93,6 +98,31 @@ class Freshness:
         finally:
             self._waiting -= 1
 
+    async def confirm(
+        self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
+    ) -> None:
+        """Returns where the views are that fresh by checkpoints that were read after this call. Raises Behind.
+
+        Asked after documents were read: views that somebody dropped meanwhile begin anew, and what was
+        known of them was of those before.
+        """
+        names, numbers = list(views), None if partitions is None else list(partitions)
+        try:
+            await self.look_again(timeout_s=timeout_s)
+        except TimeoutError:
+            raise Behind(position, 0) from None
+        if not self._fresh(names, position, numbers):
+            raise Behind(position, self.position(names, numbers))
+
+    async def look_again(self, *, timeout_s: float = LOOK_S) -> None:
+        """Returns when the checkpoints have been read by a reading that began after this call. Raises TimeoutError."""
+        mine = self._begun + 1
+        async with asyncio.timeout(timeout_s):
+            while self._ended < mine:
+                self._wanted.set()
+                self._read_once.clear()
+                await self._read_once.wait()
+
     def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
         """A partition without an event between its checkpoint and the position is fresh: idle ones cost nothing."""
         for number in range(self._ring.partitions) if partitions is None else partitions:
@@ -105,6 +135,7 @@ class Freshness:
     async def watch(self) -> None:
         """Reads the checkpoints until cancelled: often while somebody waits, seldom otherwise."""
         while True:
+            heed_cancellation()
             try:
                 await self._read()
             except PyMongoError as error:
@@ -119,6 +150,8 @@ class Freshness:
                     await self._wanted.wait()
 
     async def _read(self) -> None:
+        self._begun += 1
+        begun = self._begun
         checkpoints: dict[tuple[str, int], int] = {}
         halted: dict[str, str] = {}
         query = _SERVING | {"generation": self._generation}
@@ -133,6 +166,7 @@ class Freshness:
         # All at once, and parked streams read after the checkpoints: none of these is believed without the
         # streams that it left behind.
         self._checkpoints, self.halted, self.parked = checkpoints, halted, parked
+        self._ended = begun
         self._read_once.set()
 
     async def silent_s(self) -> dict[str, float]:
