@@ -12,7 +12,8 @@ import asyncpg
 
 from benchmarks.peers.taskflow_append import DATA, one_event
 from benchmarks.report import Row, Sample
-from benchmarks.world import World, install_peer, output_of
+from benchmarks.tools import output_of
+from benchmarks.world import World, install_peer
 from taskflow.ids import new_id, shard_of
 from taskflow.local.postgres import binaries
 from taskflow.store.append import NOBODY

@@ -14,7 +14,8 @@ import msgspec
 from pymongo import ReplaceOne
 
 from benchmarks.report import Row, Sample
-from benchmarks.world import World, output_of, wait_ready
+from benchmarks.tools import output_of
+from benchmarks.world import World, wait_ready
 from taskflow.projections.checkpoints import COLLECTION
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import VIEWS

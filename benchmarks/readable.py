@@ -8,7 +8,8 @@ from typing import Final
 import httpx
 
 from benchmarks.report import Row, Sample
-from benchmarks.world import HERE, World, output_of, wait_ready
+from benchmarks.tools import output_of
+from benchmarks.world import HERE, World, wait_ready
 
 RATE: Final = 300
 

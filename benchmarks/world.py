@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -19,48 +18,15 @@ import httpx
 import msgspec
 from msgspec.structs import replace
 
-from taskflow.errors import TaskflowError
+from benchmarks.tools import CACHE, ROOT, output_of
 from taskflow.local.program import unused_port
 from taskflow.local.servers import Servers
 from taskflow.secrets import new_secret
 from taskflow.settings import SECRETS, Settings
 from taskflow.store.migrate import migrate
 
-ROOT: Final = Path(__file__).parent.parent
 HERE: Final = Path(__file__).parent
-CACHE: Final = ROOT / ".taskflow" / "cache"
-TOOLS: Final = CACHE / "tools" / "bin"
-VEGETA: Final = "github.com/tsenart/vegeta/v12@v12.12.0"
 READY_S: Final = 60.0
-
-
-class NoTool(TaskflowError):
-    """A tool is missing and could not be installed."""
-
-
-async def output_of(*argv: str, env: Mapping[str, str] | None = None, folder: Path = ROOT) -> bytes:
-    """What a program prints. Raises NoTool with what it complained of."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        cwd=folder,
-        env=dict(os.environ) | dict(env or {}),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, complaint = await process.communicate()
-    if process.returncode:
-        raise NoTool(f"{' '.join(argv[:3])} … ended with {process.returncode}: {complaint.decode()[-2000:]}")
-    return out
-
-
-async def install_vegeta() -> str:
-    """Installed once, below the cache."""
-    path = TOOLS / "vegeta"
-    if not path.exists():
-        if shutil.which("go") is None:
-            raise NoTool("the load comes from vegeta, which needs Go to install")
-        await output_of("go", "install", VEGETA, env={"GOBIN": str(TOOLS)})
-    return str(path)
 
 
 async def install_peer(name: str) -> Path:

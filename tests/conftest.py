@@ -112,6 +112,14 @@ class Server:
         return self._running.alive
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Here and not beside the test: options are known before folders are looked into.
+    chaos = parser.getgroup("chaos")
+    chaos.addoption("--chaos-rounds", type=int, default=3, help="how many rounds of faults")
+    chaos.addoption("--chaos-pace", choices=["short", "full"], default="short", help="how long each fault lasts")
+    chaos.addoption("--chaos-seed", type=int, default=11, help="which faults; 0: any, and it is told which")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is not in `tests/unit` may start servers: `-m "not integration"` leaves it out."""
     for item in items:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from benchmarks.report import Sample
-from benchmarks.world import install_vegeta, output_of
+from benchmarks.tools import VEGETA, installed, output_of
 
 _OK = range(200, 400)
 
@@ -39,7 +39,7 @@ class Target(Struct, frozen=True, kw_only=True):
 
 async def attack(target: Target, *, connections: int, seconds: float) -> Sample:
     """Successful answers a second and the latency of every request; answers that are errors are counted apart."""
-    vegeta = await install_vegeta()
+    vegeta = await installed(VEGETA)
     with tempfile.TemporaryDirectory(prefix="taskflow-attack-") as name:
         targets, results, rows = (Path(name) / part for part in ("targets", "results", "rows"))
         targets.write_text(target.line())

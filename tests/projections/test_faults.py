@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from redis.asyncio import Redis
 from taskflow.cancellation import heed_cancellation
 from taskflow.errors import TopicMismatch
 from taskflow.projections import process as projections
+from taskflow.projections.registry import VIEWS
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
+from tests.api.stack import Process
 from tests.projections.conftest import Start
 from tests.projections.world import World, until
 from tests.relay.world import RelayProcess, delete_topic, make_topic
@@ -118,6 +121,56 @@ async def test_mongodb_killed_in_the_middle_and_restarted(
         await asyncio.to_thread(server("mongodb").start)
         await world.reached(position)
         await world.assert_fold()
+    assert not projector.done()
+
+
+async def test_a_worker_without_partitions_outlives_mongodb(
+    settings: Settings, world: World, start: Start, server: Any, tmp_path: Path
+) -> None:
+    one = replace(settings, kafka_partitions=1)
+    start(relaying.run(one))
+    workers = [Process(one, tmp_path / f"{number}.log", "projector", "users") for number in range(2)]
+    try:
+        await world.reached(await world.tell(50), "users", partitions=[0])
+
+        async def shared_out() -> bool:
+            texts = [worker.log.read_text() for worker in workers]
+            return any('"partitions":[]' in text for text in texts) and all("partitions assigned" in t for t in texts)
+
+        await until(shared_out, "one has the partition, the other none")
+        said = [len(worker.log.read_text()) for worker in workers]
+        await asyncio.to_thread(server("mongodb").kill)
+
+        async def noticed() -> bool:
+            assert all(worker.alive for worker in workers)
+            since = [worker.log.read_text()[begin:] for worker, begin in zip(workers, said, strict=True)]
+            return all("a step is tried again" in text for text in since)
+
+        await until(noticed, "the one with the partition and the one without try again")
+        await asyncio.to_thread(server("mongodb").start)
+        await world.reached(await world.tell(50), "users", partitions=[0])
+        assert all(worker.alive for worker in workers)
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+async def test_views_that_are_dropped_under_their_projectors_are_built_again(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
+) -> None:
+    async def indexes() -> dict[str, set[str]]:
+        collections = [name for view in VIEWS.values() for name in (view.collection, view.sums_collection)]
+        return {name: set(await world.database[name].index_information()) for name in collections}
+
+    await world.reached(await world.tell(300))
+    before = await indexes()
+    await world.database.client.drop_database(world.database.name)
+    # Nothing is written: the next watermark tells the projector.
+    await world.reached((await world.store.log.head()).position)
+    await world.assert_fold()
+    assert await indexes() == before
+    await world.reached(await world.tell(100))
+    await world.assert_fold()
     assert not projector.done()
 
 

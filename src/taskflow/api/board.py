@@ -64,11 +64,14 @@ async def _board(reading: Reading, project: ProjectState) -> Board:
     await reading.draw("tasks", projects=[project.id])
 
     async def load(_: Sequence[str]) -> tuple[int, dict[str, bytes]]:
-        stamp = context.freshness.position(("tasks", "projects"))
+        drawn = ("tasks", "projects")
+        stamp = context.freshness.position(drawn)
         # Read again: what is kept must be as new as its stamp, and this project was read before the lease.
         today = (await context.views.projects([project.id])).get(project.id, project)
         keys = [status.key for status in today.workflow.statuses]
         counts, tasks = await asyncio.gather(context.views.counts(project.id), context.views.board(project.id, keys))
+        await context.freshness.look_again()
+        stamp = min(stamp, context.freshness.position(drawn))  # of views that were dropped meanwhile: nothing
         return stamp, {key: render.ENCODER.encode(Board(counts, tasks))}
 
     entries = await context.cache.get_many(

@@ -6,6 +6,7 @@ answer: security headers, `X-Request-ID`, a line in the log, a count in the metr
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import re
@@ -16,7 +17,7 @@ from litestar.enums import ScopeType
 
 from taskflow.api import problems
 from taskflow.api.gate import address_of, admit, header
-from taskflow.errors import PayloadTooLarge
+from taskflow.errors import PayloadTooLarge, Unavailable
 from taskflow.ids import new_id
 
 if TYPE_CHECKING:
@@ -106,6 +107,11 @@ class _Exchange:
                 headers=self._extra,
             )
             await app(self._scope, _once(body, receive), self._answer)
+        except asyncio.CancelledError:
+            # The server stops, and this took longer than it waits: another process will answer.
+            if self._status:
+                raise
+            await self.problem(Unavailable("this process is stopping; send the request again"))
         except Exception as error:
             if self._status:
                 raise

@@ -15,6 +15,7 @@ from taskflow.api.app import make_app
 from taskflow.api.context import open_context
 from taskflow.errors import TaskflowError
 from taskflow.settings import variable
+from taskflow.store.migrate import wait_for_schema
 from taskflow.store.pool import AWAY, RETRY_S
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ async def run(settings: Settings) -> None:
     """Serves until cancelled, then answers what is under way. Raises PortTaken and StoreError."""
     _allow_many_connections()
     listener = _listen(settings)
+    await wait_for_schema(settings)
     while True:
         try:
             async with open_context(settings) as context:

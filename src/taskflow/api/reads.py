@@ -3,6 +3,7 @@
 Reading(request)      takes `min_position`, `wait_ms`, `limit`, `cursor`
 begin()               the caller's own access is as fresh as `min_position`
 draw(view, streams)   before documents are read: waits for them, notes their position
+confirm()             after they were read, for every route: that still holds
 answer(), page()      body, ETag, `Taskflow-Position`, `Link`
 """
 
@@ -39,7 +40,7 @@ WAIT_MS_MAX: Final = 10_000
 LIMIT: Final = 50
 LIMIT_MAX: Final = 200
 ASK_S: Final = 1.0
-"""The log itself is asked for at least this long, whatever the wait for views may be."""
+"""The log and the checkpoints are asked for at least this long, whatever the wait for views may be."""
 
 
 class Reading:
@@ -47,6 +48,7 @@ class Reading:
 
     def __init__(self, call: Call, *, later: Mapping[str, str] | None = None) -> None:
         self._request = call.request
+        call.confirm = self.confirm
         self.context = call.context
         self.caller = call.user
         self.parameters = Parameters(call.request.scope["query_string"])
@@ -56,6 +58,7 @@ class Reading:
         self._wait_s = (WAIT_MS if wait_ms is None else wait_ms) / 1000
         self._deadline = asyncio.get_running_loop().time() + self._wait_s
         self._position: int | None = None
+        self._drawn: list[tuple[str, set[int] | None]] = []
         self._stale = False
         self.limit = LIMIT
         self.cursor: str | None = None
@@ -115,12 +118,21 @@ class Reading:
         partitions = None if named is None else {freshness.partition_of(stream) for stream in named}
         if self.min_position:
             await freshness.wait([view], self.min_position, timeout_s=self.left_s, partitions=partitions)
+            self._drawn.append((view, partitions))
         self.drew(freshness.position([view], partitions))
         for stream_id, position in freshness.parked.items():
             if await self._may_include(stream_id, named, projects):
                 if position <= self.min_position:
                     raise Behind(self.min_position, position - 1)
                 self._stale = True
+
+    async def confirm(self) -> None:
+        """Called when the documents were read: what they were drawn from is still as fresh as was asked for.
+        Raises Behind where it is not, as when somebody dropped a view meanwhile."""
+        for view, partitions in self._drawn:
+            await self.context.freshness.confirm(
+                [view], self.min_position, timeout_s=max(self.left_s, ASK_S), partitions=partitions
+            )
 
     async def _may_include(
         self, stream_id: UUID, named: Collection[UUID] | None, projects: Collection[UUID] | None

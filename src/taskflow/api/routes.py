@@ -24,11 +24,13 @@ BASE: Final = "/api/v1"
 class Call:
     """One request: what came in, who sent it, and what the process has open."""
 
-    __slots__ = ("context", "request")
+    __slots__ = ("confirm", "context", "request")
 
     def __init__(self, request: Request[Any, Any, Any], context: Context) -> None:
         self.request = request
         self.context = context
+        self.confirm: Callable[[], Awaitable[None]] | None = None
+        """What a read has to be sure of before it is answered, or before it says that there is nothing."""
 
     @property
     def principal(self) -> Principal:
@@ -91,7 +93,15 @@ class Route(Struct, frozen=True):
             if self.signed_in:
                 call.principal  # noqa: B018 - raises where there is none
                 await context.follower.ready()
-            return await self.run(call)
+            try:
+                response = await self.run(call)
+            except NotFound:
+                if call.confirm is not None:
+                    await call.confirm()
+                raise
+            if call.confirm is not None:
+                await call.confirm()
+            return response
 
         # Every answer says its own status where it is not 200.
         return HTTPRouteHandler(

@@ -15,6 +15,7 @@ from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from msgspec import Struct
 
 from taskflow.local.program import CannotStart, Program, finish
 
@@ -23,11 +24,20 @@ _HEAP: Final = "-Xmx512m"
 _QUICK_START: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
 
+class Proxied(Struct, frozen=True):
+    """A second listener, for clients that come through a proxy: a broker tells each where to find it again."""
+
+    port: int
+    advertised: int
+
+
 def has_java() -> bool:
     return shutil.which("java") is not None
 
 
-async def prepare(folder: Path, cache: Path, port: int, controller_port: int, log: Path) -> tuple[Program, str]:
+async def prepare(
+    folder: Path, cache: Path, port: int, controller_port: int, log: Path, *, proxied: Proxied | None = None
+) -> tuple[Program, str]:
     """Fetches the jars once, formats the storage once; answers the program and the bootstrap address."""
     bootstrap = f"127.0.0.1:{port}"
     if not has_java():
@@ -35,6 +45,11 @@ async def prepare(folder: Path, cache: Path, port: int, controller_port: int, lo
     libs = await fetch_jars(cache)
     data = folder / "kafka"
     data.mkdir(parents=True, exist_ok=True)
+    listeners = f"PLAINTEXT://127.0.0.1:{port}"
+    advertised = listeners
+    if proxied is not None:
+        listeners += f",PROXIED://127.0.0.1:{proxied.port}"
+        advertised += f",PROXIED://127.0.0.1:{proxied.advertised}"
     properties = data / "server.properties"
     properties.write_text(
         "\n".join(
@@ -43,8 +58,9 @@ async def prepare(folder: Path, cache: Path, port: int, controller_port: int, lo
                 "process.roles": "broker,controller",
                 "node.id": 1,
                 "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-                "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-                "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+                "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller_port}",
+                "advertised.listeners": advertised,
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
                 "controller.listener.names": "CONTROLLER",
                 "log.dirs": data / "logs",
                 "auto.create.topics.enable": "false",

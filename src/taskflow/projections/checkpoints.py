@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 from pymongo import UpdateOne
 
 from taskflow.errors import TaskflowError
-from taskflow.projections.marks import NONE
+from taskflow.projections.marks import NONE, begun
 from taskflow.projections.view import ATTEMPT
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Checkpoints:
             )
         key = self._build | {"generation": self._generation.number, "partition": partition}
         fresh = key | {"position": 0, "epoch": 0, "offset": None, "invalidations": [], "halted": None}
+        if self._view.marks:
+            fresh["marks"] = Binary(begun())
         await self._collection.update_one(
             {"_id": self._id(partition)},
             {"$setOnInsert": fresh, "$set": {"holder": mine}},

@@ -31,6 +31,8 @@ IDLE_POLL_S: Final = 0.25
 SEEN_S: Final = 2.0
 """How old the last look may be that something in memory is held against."""
 _FIELDS: Final = {"projection": 1, "partition": 1, "position": 1, "halted": 1, "marks": 1}
+LOOK_S: Final = 5.0
+"""The checkpoints are not waited for longer by whoever has the documents already."""
 _SERVING: Final = {
     "attempt": ATTEMPT,
     "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
@@ -67,6 +69,8 @@ class Freshness:
         self._waiting = 0
         self._wanted = asyncio.Event()
         self._read_once = asyncio.Event()
+        self._begun = self._ended = 0
+        """Readings of the checkpoints."""
 
     def partition_of(self, stream_id: UUID) -> int:
         return shard_of(stream_id) % self._ring.partitions
@@ -102,6 +106,31 @@ class Freshness:
         finally:
             self._waiting -= 1
 
+    async def confirm(
+        self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
+    ) -> None:
+        """Returns where the views are that fresh by checkpoints that were read after this call. Raises Behind.
+
+        Asked after documents were read: views that somebody dropped meanwhile begin anew, and what was
+        known of them was of those before.
+        """
+        names, numbers = list(views), None if partitions is None else list(partitions)
+        try:
+            await self.look_again(timeout_s=timeout_s)
+        except TimeoutError:
+            raise Behind(position, 0) from None
+        if not self._fresh(names, position, numbers):
+            raise Behind(position, self.position(names, numbers))
+
+    async def look_again(self, *, timeout_s: float = LOOK_S) -> None:
+        """Returns when the checkpoints have been read by a reading that began after this call. Raises TimeoutError."""
+        mine = self._begun + 1
+        async with asyncio.timeout(timeout_s):
+            while self._ended < mine:
+                self._wanted.set()
+                self._read_once.clear()
+                await self._read_once.wait()
+
     def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
         """A partition without an event between its checkpoint and the position is fresh: idle ones cost nothing."""
         for number in range(self._ring.partitions) if partitions is None else partitions:
@@ -135,6 +164,8 @@ class Freshness:
                     await self._wanted.wait()
 
     async def _read(self) -> None:
+        self._begun += 1
+        begun = self._begun
         checkpoints: dict[tuple[str, int], int] = {}
         halted: dict[str, str] = {}
         marks = {view.name: [NONE] * self._ring.partitions for view in VIEWS.values() if view.marks}
@@ -157,6 +188,7 @@ class Freshness:
             self._raw_marks = marks
             self._marks = {view: by_bucket(partitions) for view, partitions in marks.items()}
         self._read_at = started
+        self._ended = begun
         self._read_once.set()
 
     async def silent_s(self) -> dict[str, float]:

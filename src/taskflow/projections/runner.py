@@ -303,10 +303,17 @@ class Runner:
 
     async def _stand_in(self) -> bool:
         """Advances, from the log, the partitions of others that stand still; whether there were any."""
-        still = set(await self._writer.standing_still(self._silence_s)) - self._assigned
+        still: set[int] = set()
+
+        async def advance() -> None:
+            still.clear()
+            still.update(set(await self._writer.standing_still(self._silence_s)) - self._assigned)
+            if still:
+                log.warning("nobody advances these partitions", extra=self._context() | {"partitions": sorted(still)})
+                await self._read_log(still)
+
+        await self._until_it_works(advance)
         if still:
-            log.warning("nobody advances these partitions", extra=self._context() | {"partitions": sorted(still)})
-            await self._until_it_works(lambda: self._read_log(still))
             # They are another's again as soon as it wakes.
             await self._writer.forget()
         return bool(still)

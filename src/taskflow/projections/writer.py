@@ -90,7 +90,11 @@ class Writer:
         if partition in self._ahead:
             return self._ahead[partition]
         if partition not in self._read:
-            self._read[partition] = await self._checkpoints.take(partition, self._session)
+            checkpoint = await self._checkpoints.take(partition, self._session)
+            if checkpoint.position == 0:
+                # The view is new here, or was dropped, and its indexes with it.
+                await self.prepare()
+            self._read[partition] = checkpoint
         return self._read[partition]
 
     async def standing_still(self, silence_s: float) -> list[int]:

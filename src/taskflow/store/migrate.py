@@ -7,6 +7,7 @@ release later drop.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from importlib import resources
@@ -16,6 +17,7 @@ import asyncpg
 
 from taskflow.errors import StoreError
 from taskflow.store import ranges
+from taskflow.store.pool import AWAY, RETRY_S
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -72,6 +74,36 @@ async def migrate(settings: Settings) -> list[str]:
     finally:
         await connection.close()
     return applied_now
+
+
+async def wait_for_schema(settings: Settings) -> None:
+    """Returns once the store has every migration of this release: a process that starts before them is no fault.
+
+    Raises what a store refuses for good, such as a wrong password or a database that is not there.
+    """
+    newest = _files()[-1][0]
+    while True:
+        try:
+            found = await _newest_applied(settings)
+        except AWAY as error:
+            log.warning("the event store does not answer", extra={"error": repr(error)})
+        else:
+            if found >= newest:
+                return
+            log.warning("waiting for `taskflow migrate`", extra={"found": found, "needed": newest})
+        await asyncio.sleep(RETRY_S)
+
+
+async def _newest_applied(settings: Settings) -> int:
+    """The number of the last migration; 0 where there was none."""
+    connection = await asyncpg.connect(settings.postgres_url, timeout=settings.postgres_connect_timeout_ms / 1000)
+    try:
+        number: int = await connection.fetchval("select coalesce(max(number), 0) from migrations")
+    except asyncpg.UndefinedTableError:
+        return 0
+    finally:
+        connection.terminate()
+    return number
 
 
 async def migrate_and_tell(settings: Settings) -> None:

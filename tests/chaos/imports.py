@@ -1,0 +1,105 @@
+"""Another system's log, imported while everything is broken, and killed and run again itself."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+import httpx
+
+from taskflow.store.eventstore import open_event_store
+from taskflow.streams import TASK
+from tests.api.stack import accepted, until
+from tests.chaos.victim import Victim
+from tests.chaos.world import World
+
+EXAMPLES: Final = resources.files("taskflow.importer") / "examples"
+BOUND_S: Final = 300.0
+COPIES: Final = 12
+"""Of the example's tickets, under other names."""
+
+
+class Import:
+    """Begun by `begin_import`."""
+
+    def __init__(self, victim: Victim, expected: Counter[str], token: str) -> None:
+        self._victim = victim
+        self._expected = expected
+        """How many tickets end in which status."""
+        self._token = token
+        self.kills = 0
+
+    async def kill_and_run_again(self) -> None:
+        """Unless it has ended."""
+        if self._victim.alive:
+            self.kills += 1
+            await self._victim.kill()
+            await self._victim.start()
+
+    async def end(self) -> None:
+        async def ended() -> bool:
+            return not self._victim.alive
+
+        await until(ended, "the import ends", within_s=BOUND_S)
+        assert await self._victim.end() == 0, self._victim.log_tail()
+
+    async def stop(self) -> None:
+        if self._victim.alive:
+            await self._victim.stop()
+
+    async def faults(self, world: World) -> list[str]:
+        """Every ticket is there once and in its last status, and the board counts them so."""
+        async with open_event_store(world.direct, "checker") as store:
+            rows = await store.pool.fetch("select stream_id from streams where kind = 'task'")
+            tasks = [(await store.folds.load(TASK, UUID(int=row[0].int))).state for row in rows]
+            head = (await store.log.head()).position
+        imported = [task for task in tasks if task.external_id is not None]
+        statuses = Counter(task.status for task in imported)
+        found = []
+        if statuses != self._expected:
+            found.append(f"tickets by status: {statuses}, expected {self._expected}")
+        if len({task.external_id for task in imported}) != len(imported):
+            found.append("a ticket was imported twice")
+        async with httpx.AsyncClient(timeout=15, trust_env=False) as http:
+            answer = await http.get(
+                f"{world.urls[0]}/api/v1/projects/{imported[0].project_id}/board",
+                params={"min_position": head, "wait_ms": 10_000},
+                headers={"Authorization": f"Bearer {self._token}"},
+            )
+        counts = {column["status"]: column["count"] for column in accepted(answer)["columns"] if column["count"]}
+        if counts != self._expected:
+            found.append(f"the board counts {counts}, expected {self._expected}")
+        return found
+
+
+async def begin_import(world: World) -> Import:
+    file = world.servers.folder / "incidents.csv"
+    expected = _write_log(file)
+    email = f"{uuid4().hex}@example.com"
+    async with httpx.AsyncClient(timeout=15, trust_env=False) as http:
+        body = {"email": email, "password": "correct horse battery", "name": "Somebody"}
+        token = accepted(await http.post(f"{world.urls[0]}/api/v1/auth/register", json=body), 201)["access_token"]
+    mapping = str(EXAMPLES / "incidents.toml")
+    victim = world.process("import", "import", str(file), "--mapping", mapping, "--as", email)
+    await victim.start()
+    return Import(victim, expected, token)
+
+
+def _write_log(path: Path) -> Counter[str]:
+    """A larger log made of the example's tickets."""
+    with (EXAMPLES / "incidents.csv").open(newline="") as source:  # type: ignore[attr-defined]  # a file here
+        header, *rows = csv.reader(source)
+    last: dict[str, str] = {}
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(header)
+        for copy in range(COPIES):
+            for row in rows:
+                ticket = f"{row[0]}-{copy}"
+                out.writerow([ticket, *row[1:]])
+                last[ticket] = f"{row[2]}/{row[3]}"
+    return Counter(last.values())

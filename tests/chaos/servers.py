@@ -1,0 +1,101 @@
+"""The real servers of a chaos run, each behind a proxy: two sets of settings lead to them.
+
+taskflow's processes ─▶ `proxied` ─▶ toxiproxy ─▶ server
+the checker          ─▶ `direct`  ──────────────▶ server
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Final
+
+from benchmarks.tools import CACHE
+from msgspec.structs import replace
+
+from taskflow.local import kafka, mongodb, postgres, valkey
+from taskflow.local.program import Program, Running, unused_port
+from taskflow.settings import Settings
+from tests.chaos.proxies import Proxies, start_proxies
+from tests.chaos.victim import Victim
+
+SERVERS: Final = ("postgres", "kafka", "mongodb", "redis")
+
+
+class Servers:
+    """Started by `start`; each is a Victim under its name in SERVERS."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = Path(settings.data_dir)
+        self.direct = self.proxied = settings
+        self.victims: dict[str, Victim] = {}
+        self.proxies: Proxies
+        self._ports = {name: unused_port() for name in SERVERS}
+        self._behind = {name: unused_port() for name in SERVERS}
+        """Where the proxies listen."""
+        self._controller = unused_port()
+        self._kafka_listener = unused_port()
+
+    async def start(self) -> None:
+        self.proxies = await start_proxies(self.folder)
+        postgres_program, postgres_url = await postgres.prepare(
+            self.folder, self._ports["postgres"], self._log("postgres"), durable=False
+        )
+        mongodb_program, _ = mongodb.prepare(self.folder, self._ports["mongodb"], self._log("mongodb"))
+        redis_program, redis_url = valkey.prepare(self.folder, self._ports["redis"], self._log("valkey"))
+        programs = {
+            "postgres": postgres_program,
+            "kafka": await self._kafka(),
+            "mongodb": mongodb_program,
+            "redis": redis_program,
+        }
+        self.victims = {name: Victim(Running(program)) for name, program in programs.items()}
+        await asyncio.gather(*[victim.start() for victim in self.victims.values()])
+        for name in SERVERS:
+            upstream = self._kafka_listener if name == "kafka" else self._ports[name]
+            await self.proxies.add(name, self._behind[name], upstream)
+
+        def at(port: dict[str, int]) -> Settings:
+            def moved(url: str, name: str) -> str:
+                return url.replace(f":{self._ports[name]}/", f":{port[name]}/")
+
+            return replace(
+                self.direct,
+                postgres_url=moved(postgres_url, "postgres"),
+                kafka_bootstrap=f"127.0.0.1:{port['kafka']}",
+                # Direct: a member of a replica set is otherwise asked where it is, and does not know of the proxy.
+                mongodb_url=f"mongodb://127.0.0.1:{port['mongodb']}/?directConnection=true",
+                redis_url=moved(redis_url, "redis"),
+            )
+
+        self.direct, self.proxied = at(self._ports), at(self._behind)
+
+    async def stop(self) -> None:
+        for victim in self.victims.values():
+            victim.thaw()
+        await asyncio.gather(*[victim.stop() for victim in self.victims.values()])
+        await self.proxies.stop()
+
+    @property
+    def kafka_logs(self) -> Path:
+        return self.folder / "kafka" / "logs"
+
+    async def kafka_on_an_empty_disk(self) -> None:
+        """All that the broker had is gone, groups and the cluster's own id included. It must not run."""
+        shutil.rmtree(self.kafka_logs)
+        self.victims["kafka"].replace(Running(await self._kafka()))
+
+    async def _kafka(self) -> Program:
+        program, _ = await kafka.prepare(
+            self.folder,
+            CACHE,
+            self._ports["kafka"],
+            self._controller,
+            self._log("kafka"),
+            proxied=kafka.Proxied(self._kafka_listener, self._behind["kafka"]),
+        )
+        return program
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"

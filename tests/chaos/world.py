@@ -1,0 +1,193 @@
+"""All of taskflow on servers of its own: two APIs, two relays, two projectors, with a network between."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskflow.kafka.topics import current_generation
+from taskflow.local.program import Program, Running, unused_port
+from taskflow.projections.checkpoints import COLLECTION
+from taskflow.projections.mongo import open_database
+from taskflow.projections.registry import VIEWS
+from taskflow.relay import status
+from taskflow.relay.progress import last_of_partitions
+from taskflow.secrets import new_secret
+from taskflow.settings import SECRETS, Settings
+from taskflow.store.eventstore import open_event_store
+from taskflow.store.migrate import migrate
+from tests.api.stack import ROOT, until
+from tests.chaos.servers import Servers
+from tests.chaos.victim import Victim
+
+HEALED_S: Final = 120.0
+"""Everything works again within this of the end of a fault."""
+
+
+class Pace(Struct, frozen=True):
+    """How long a fault lasts, and how patient the processes are meanwhile."""
+
+    hold_s: float
+    freeze_s: float
+    impatient: bool
+
+    @property
+    def settings(self) -> dict[str, int]:
+        if not self.impatient:
+            return {}
+        return {
+            "projector_silence_ms": 1_500,
+            "watermark_interval_ms": 300,
+            "kafka_request_timeout_ms": 3_000,
+            "mongodb_timeout_ms": 2_000,
+            "mongodb_socket_timeout_ms": 3_000,
+            "auth_stale_max_s": 3,
+            "relay_check_ends_ms": 1_000,
+        }
+
+
+PACES: Final = {
+    "full": Pace(hold_s=5, freeze_s=30, impatient=False),
+    "short": Pace(hold_s=1.5, freeze_s=4, impatient=True),
+}
+
+
+class World:
+    """What is broken, and how to see that it works again. Made by `open_world`."""
+
+    def __init__(self, servers: Servers, pace: Pace) -> None:
+        self.servers = servers
+        self.pace = pace
+        self.settings = replace(
+            servers.proxied,
+            kafka_topic="taskflow.chaos",
+            kafka_partitions=4,
+            rate_limits="off",
+            mongodb_pool_min=0,
+            access_token_ttl_s=86_400,
+            **pace.settings,
+        )
+        self.direct = replace(
+            self.settings,
+            postgres_url=servers.direct.postgres_url,
+            kafka_bootstrap=servers.direct.kafka_bootstrap,
+            mongodb_url=servers.direct.mongodb_url,
+            redis_url=servers.direct.redis_url,
+        )
+        self._api_ports = (unused_port(), unused_port())
+        self.processes: dict[str, Victim] = {}
+        for number, port in enumerate(self._api_ports):
+            self.processes[f"api-{number}"] = self.process(f"api-{number}", "api", api_port=port)
+            self.processes[f"relay-{number}"] = self.process(f"relay-{number}", "relay")
+            self.processes[f"projector-{number}"] = self.process(f"projector-{number}", "projector")
+
+    def process(self, name: str, *arguments: str, **changed: int) -> Victim:
+        """A process of taskflow, not started."""
+
+        async def spawned() -> bool:
+            return True
+
+        program = Program(
+            name=name,
+            argv=[sys.executable, "-m", "taskflow", *arguments],
+            env=replace(self.settings, **changed).environ() | {"PYTHONPATH": str(ROOT / "src")},
+            log=self.servers.folder / "logs" / f"{name}.log",
+            ready=spawned,
+            stop_timeout_s=5,
+        )
+        return Victim(Running(program))
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(f"http://127.0.0.1:{port}" for port in self._api_ports)
+
+    def of(self, target: str) -> list[Victim]:
+        """`kafka` is one, `api` are two."""
+        if target in self.servers.victims:
+            return [self.servers.victims[target]]
+        return [victim for name, victim in self.processes.items() if name.startswith(f"{target}-")]
+
+    async def start(self) -> None:
+        await asyncio.gather(*[victim.start() for victim in self.processes.values()])
+
+    async def raise_the_fallen(self) -> None:
+        for victim in (*self.processes.values(), *self.servers.victims.values()):
+            await victim.raise_if_fallen()
+
+    @property
+    def falls(self) -> list[str]:
+        """Ends that nobody asked for."""
+        victims = (*self.processes.values(), *self.servers.victims.values())
+        return [fall for victim in victims for fall in victim.falls]
+
+    async def well(self) -> None:
+        """Until every API is ready, the relay has no lag, and each view has the last event of each partition."""
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
+            for url in self.urls:
+                await until(lambda url=url: _ready(http, url), f"{url} is ready", within_s=HEALED_S)  # type: ignore[misc]  # bound early
+        async with open_event_store(self.direct, "chaos") as store, open_database(self.direct) as database:
+            generation = await current_generation(store.pool, self.direct)
+
+            async def published() -> bool:
+                relay = await status.read(store.pool)
+                return relay.leader is not None and relay.fault is None and relay.lag_events == 0
+
+            async def projected() -> bool:
+                head = await store.log.head()
+                last = await last_of_partitions(store.log, generation, head.position)
+                reached = {
+                    (found["projection"], found["version"], found["partition"])
+                    async for found in database[COLLECTION].find({"generation": generation.number})
+                    if found["position"] >= last[found["partition"]]
+                }
+                return reached >= {
+                    (view.name, view.version, partition)
+                    for view in VIEWS.values()
+                    for partition in range(generation.partitions)
+                }
+
+            await until(published, "the relay has no lag", within_s=HEALED_S)
+            await until(projected, "the views have caught up", within_s=HEALED_S)
+
+    async def stop(self) -> None:
+        for victim in self.processes.values():
+            victim.thaw()
+        await asyncio.gather(*[victim.stop() for victim in self.processes.values()])
+
+
+async def _ready(http: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await http.get(f"{url}/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@asynccontextmanager
+async def open_world(pace: Pace) -> AsyncIterator[World]:
+    """Everything running and ready."""
+    # Not below the repository: PostgreSQL runs as another user where the tests run as root.
+    with tempfile.TemporaryDirectory(prefix="taskflow-chaos-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        secrets = {one: new_secret(one) for one in SECRETS}
+        servers = Servers(Settings(data_dir=name, **secrets))
+        try:
+            await servers.start()
+            await migrate(servers.direct)
+            world = World(servers, pace)
+            try:
+                await world.start()
+                await world.well()
+                yield world
+            finally:
+                await world.stop()
+        finally:
+            await servers.stop()
