@@ -37,7 +37,8 @@ UNIT = ROOT / "tests" / "unit"
 class Fleet:
     """The test servers, on an event loop of their own: they outlive the loops of single tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **other: Any) -> None:
+        """`other` are settings that differ from what most tests want."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -54,6 +55,7 @@ class Fleet:
             mongodb_port=unused_port(),
             redis_port=unused_port(),
             **secrets,
+            **other,
         )
         self._servers = Servers(settings, cache=CACHE, durable=False)
 
@@ -104,6 +106,20 @@ class Server:
     @property
     def alive(self) -> bool:
         return self._running.alive
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--broker-restarts",
+        type=int,
+        default=3,
+        metavar="N",
+        help="how often tests/outages restarts the broker under load (default: 3)",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

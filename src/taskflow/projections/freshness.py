@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from taskflow.errors import Behind
 from taskflow.ids import shard_of
 from taskflow.projections.checkpoints import COLLECTION, PARKED
+from taskflow.projections.reach import Reach
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import ATTEMPT
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_POLL_S: Final = 0.25
+READ_S: Final = 0.9
+"""A server that does not answer within this is asked again, on another connection."""
 _SERVING: Final = {
     "attempt": ATTEMPT,
     "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
@@ -51,6 +54,7 @@ class Freshness:
         self._ring = ring
         self._generation = generation
         self._settings = settings
+        self.reach = Reach()
         self._checkpoints: dict[tuple[str, int], int] = {}
         self.halted: dict[str, str] = {}
         self.parked: dict[UUID, int] = {}
@@ -77,10 +81,12 @@ class Freshness:
     async def wait(
         self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
     ) -> None:
-        """Returns once the views are at least as fresh as `position`. Raises Behind."""
+        """Returns once the views are at least as fresh as `position`. Raises Behind, and Unavailable while
+        MongoDB is away."""
         names, numbers = list(views), None if partitions is None else list(partitions)
         if self._fresh(names, position, numbers):
             return
+        self.reach.must_answer()
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -106,8 +112,11 @@ class Freshness:
         """Reads the checkpoints until cancelled: often while somebody waits, seldom otherwise."""
         while True:
             try:
-                await self._read()
-            except PyMongoError as error:
+                async with asyncio.timeout(READ_S):
+                    await self._read()
+                self.reach.answered()
+            except (PyMongoError, TimeoutError) as error:
+                self.reach.failed()
                 log.warning("checkpoints cannot be read", extra={"error": repr(error)})
                 await asyncio.sleep(IDLE_POLL_S)
             if self._waiting:

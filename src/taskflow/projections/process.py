@@ -15,6 +15,7 @@ from taskflow.projections.registry import VIEWS
 from taskflow.projections.runner import Runner
 from taskflow.store.log import Log
 from taskflow.store.mapper import Mapper
+from taskflow.store.migrate import wait_for_schema
 from taskflow.store.pool import AWAY, RETRY_S, wait_for_pool
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
     unknown = [name for name in names if name not in VIEWS]
     if unknown:
         raise NoSuchProjection(f"no projection {unknown[0]}; there are {', '.join(VIEWS)}")
+    await wait_for_schema(settings)
     pool = await wait_for_pool(settings, "taskflow projector")
     keyring = KeyRing(
         pool, settings.master_key_bytes, ttl_s=settings.person_key_ttl_s, keys_max=settings.person_keys_max
@@ -53,7 +55,7 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
 
 
 async def _generation(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> Generation:
-    """The topic generation, once there is a store with a schema to ask."""
+    """The topic generation, once there is a store to ask."""
     while True:
         try:
             return await current_generation(pool, settings)

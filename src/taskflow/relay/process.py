@@ -15,6 +15,7 @@ from taskflow.cancellation import heed_cancellation
 from taskflow.errors import BrokerError, EpochChanged, LeaseLost
 from taskflow.relay.leader import keep_ranges, lead
 from taskflow.relay.lease import Lease, holder_name
+from taskflow.store.migrate import wait_for_schema
 from taskflow.store.pool import AWAY, open_pool
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ async def run(settings: Settings) -> None:
     """Runs until cancelled. Raises BrokerError and EpochChanged: then an operator has to act first."""
     holder = holder_name()
     backoff = _Backoff(settings)
+    await wait_for_schema(settings)
     while True:
         heed_cancellation()
         try:

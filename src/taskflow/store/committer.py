@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 _APPEND: Final = f"select * from append_group({', '.join(f'${n}' for n in range(1, 30))})"
 _APPLIED, _FOUND, _MISSED, _FELL = 1, 2, 3, 4
 _WRONG_LOG: Final = "TF001"
+CLOSE_S: Final = 1.0
+"""A process that stops waits so long for what it has queued."""
 
 
 class Committer:
@@ -56,11 +58,12 @@ class Committer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Commits what is queued, then stops."""
+        """Commits what is queued, then stops; not for long where the store is away: nobody was answered."""
         self._closing = True
         self._arrived.set()
-        if self._task is not None:
-            await self._task
+        if self._task is not None and not (await asyncio.wait([self._task], timeout=CLOSE_S))[0]:
+            self._task.cancel()
+            await asyncio.wait([self._task])
         if self._connection is not None:
             self._connection.terminate()
 
