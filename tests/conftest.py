@@ -43,7 +43,8 @@ hypothesis_settings.load_profile("any machine")
 class Fleet:
     """The test servers, on an event loop of their own: they outlive the loops of single tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **other: Any) -> None:
+        """`other` are settings that differ from what most tests want."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -60,6 +61,7 @@ class Fleet:
             mongodb_port=unused_port(),
             redis_port=unused_port(),
             **secrets,
+            **other,
         )
         self._servers = Servers(settings, cache=CACHE, durable=False)
 
@@ -111,13 +113,18 @@ class Server:
     def alive(self) -> bool:
         return self._running.alive
 
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    # Here and not beside the test: options are known before folders are looked into.
-    chaos = parser.getgroup("chaos")
-    chaos.addoption("--chaos-rounds", type=int, default=3, help="how many rounds of faults")
-    chaos.addoption("--chaos-pace", choices=["short", "full"], default="short", help="how long each fault lasts")
-    chaos.addoption("--chaos-seed", type=int, default=11, help="which faults; 0: any, and it is told which")
+    # Here and not beside the tests: options are known before folders are looked into.
+    faults = parser.getgroup("faults")
+    faults.addoption("--broker-restarts", type=int, default=3, help="how often the broker is restarted under load")
+    faults.addoption("--chaos-rounds", type=int, default=3, help="how many rounds of faults")
+    faults.addoption("--chaos-pace", choices=["short", "full"], default="short", help="how long each fault lasts")
+    faults.addoption("--chaos-seed", type=int, default=11, help="which faults; 0: any, and it is told which")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

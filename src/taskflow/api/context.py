@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -51,6 +52,8 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     limits: RateLimits
     started_at: float
     """Seconds of the monotonic clock."""
+    stopping: asyncio.Event
+    """Set once this process was told to stop: it still answers, and wants no more."""
 
 
 @asynccontextmanager
@@ -68,7 +71,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             open_freshness(database, follower.ring, generation.number, settings)
         )
         cache = await stack.enter_async_context(open_cache(settings))
-        views = Views(database)
+        views = Views(database, freshness.reach)
         yield Context(
             settings=settings,
             store=store,
@@ -86,4 +89,5 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             passwords=Passwords(settings),
             limits=RateLimits(cache, settings),
             started_at=time.monotonic(),
+            stopping=asyncio.Event(),
         )

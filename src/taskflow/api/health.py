@@ -22,10 +22,10 @@ from redis.exceptions import RedisError
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import timestamp
 from taskflow.relay import status as relay_status
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import AWAY, within
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from litestar.handlers import HTTPRouteHandler
 
@@ -56,13 +56,16 @@ class Health:
             if time.monotonic() - self._looked_at < KEEP_S:
                 return
             context = self._context
-            servers: dict[str, Callable[[], Awaitable[Any]]] = {
+            servers: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
                 "postgres": lambda: context.store.pool.fetchval("select 1"),
                 "mongodb": lambda: context.database.command("ping"),
-                "redis": context.cache.redis.ping,
+                "redis": lambda: _answer(context.cache.redis.ping()),
                 "kafka": self._ping_kafka,
             }
-            workers: dict[str, Callable[[], Awaitable[Any]]] = {"relay": self._relay, "projections": self._projections}
+            workers: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+                "relay": self._relay,
+                "projections": self._projections,
+            }
             probes = [_probe(probe) for probe in (*servers.values(), *workers.values())]
             results = await asyncio.gather(*probes)
             self._servers = dict(zip(servers, results[: len(servers)], strict=True))
@@ -83,6 +86,8 @@ class Health:
     def unable(self) -> str | None:
         """Why this process cannot serve anybody; None where it can."""
         context = self._context
+        if context.stopping.is_set():
+            return "this process is stopping"
         if context.follower.failure is not None:
             return context.follower.failure
         if context.follower.age_s > context.settings.auth_stale_max_s:
@@ -122,10 +127,13 @@ class _Unwell(Exception):
     """What a probe found."""
 
 
-async def _probe(probe: Callable[[], Awaitable[Any]]) -> str | None:
+async def _answer(asking: Awaitable[Any]) -> Any:
+    return await asking
+
+
+async def _probe(probe: Callable[[], Coroutine[Any, Any, Any]]) -> str | None:
     try:
-        async with asyncio.timeout(PROBE_S):
-            await probe()
+        await within(PROBE_S, probe())
     except _Unwell as unwell:
         return str(unwell)
     except _AWAY as error:
@@ -157,7 +165,8 @@ def handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get("/readyz")
     async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
-        await state.look()
+        if not context.stopping.is_set():
+            await state.look()
         checks = state.checks()
         ready = state.started and checks["access"] is None
         body: dict[str, Any] = {"status": "ready" if ready else "not ready"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Response, get
@@ -13,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from taskflow.projections.registry import VIEWS
 from taskflow.relay import status as relay_status
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import AWAY, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +53,7 @@ class Metrics(Collector):
         @get("/metrics")
         async def metrics() -> Response[bytes]:
             try:
-                async with asyncio.timeout(ASK_S):
-                    self._relay = await relay_status.read(self._context.store.pool)
+                self._relay = await within(ASK_S, relay_status.read(self._context.store.pool))
             except AWAY:
                 self._relay = None
             return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

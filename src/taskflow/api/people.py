@@ -1,7 +1,7 @@
 """Names of people, joined into what is read: from Redis, else from the users view.
 
 The entry `user:<id>` is the person's own state as the view keeps it. A person whom the view does not
-have yet is taken from the event store, so a name is never missing only because a view lags.
+have yet is taken from the event store, so a name is never missing only because a view lags or is away.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from taskflow.api.stored import committed, committed_many
+from taskflow.errors import Unavailable
 from taskflow.projections.users import redact
 from taskflow.streams import USER
 from taskflow.streams.user import UserState
@@ -89,11 +90,14 @@ class People:
         async def load(keys: Sequence[str]) -> tuple[int, dict[str, bytes]]:
             wanted = [UUID(key.removeprefix("user:")) for key in keys]
             drawn = {self._freshness.partition_of(user_id) for user_id in wanted}
-            if at_least:
-                await self._freshness.wait([VIEW], at_least, timeout_s=timeout_s, partitions=drawn)
-            stamp = self._freshness.position([VIEW], drawn)
-            found = await self._views.users(wanted)
-            await self._freshness.look_again()
+            try:
+                if at_least:
+                    await self._freshness.wait([VIEW], at_least, timeout_s=timeout_s, partitions=drawn)
+                stamp = self._freshness.position([VIEW], drawn)
+                found = await self._views.users(wanted)
+                await self._freshness.look_again()
+            except Unavailable:
+                return 0, {}
             stamp = min(stamp, self._freshness.position([VIEW], drawn))  # of a view that was dropped meanwhile: nothing
             return stamp, {f"user:{user_id}": _encode(state) for user_id, state in found.items()}
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import resource
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
@@ -19,8 +19,9 @@ from taskflow.store.migrate import wait_for_schema
 from taskflow.store.pool import AWAY, RETRY_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from taskflow.api.context import Context
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,14 @@ log = logging.getLogger(__name__)
 BACKLOG: Final = 4096
 IDLE_S: Final = 75
 """Longer than a proxy keeps an idle connection, so that the proxy is the one to close it."""
+DRAIN_S: Final = 0.4
+"""How long a process that was told to stop goes on taking requests, each answer closing its connection: who
+balances the load sees `/readyz` and goes elsewhere, and nobody writes into a connection as it is closed."""
 STOP_S: Final = 1
-"""What is under way may end within this; then it is cut off."""
+"""What is under way after that may end within this; then it is cut off."""
+FIRST_S: Final = 0.3
+"""Who has connected when the door is closed has this long to send a request."""
+_CLOSE: Final = (b"connection", b"close")
 
 
 class PortTaken(TaskflowError):
@@ -43,16 +50,56 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    def close_after_answers(self) -> None:
+        """From now on every answer is its connection's last."""
+        self.config.encoded_headers.append(_CLOSE)
+        self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes the door. Whoever had come in by then is answered: the kernel lets clients in before this
+        process takes them, and would cut them off."""
+        waiting = [connection for listener in sockets or () for connection in _waiting(listener)]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection)
+        until = loop.time() + FIRST_S
+        while True:
+            await asyncio.sleep(0.01)  # what has arrived is read
+            silent = any(connection.cycle is None for connection in self._connections)
+            if not silent or loop.time() > until:
+                break
+        await super().shutdown(sockets)
+
+    @property
+    def _connections(self) -> Iterable[Any]:
+        return list(self.server_state.connections)
+
+    def _protocol(self) -> Any:
+        protocol: Any = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """Connections that the kernel has made and nobody has taken."""
+    listener.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            yield listener.accept()[0]
+
 
 async def run(settings: Settings) -> None:
     """Serves until cancelled, then answers what is under way. Raises PortTaken and StoreError."""
     _allow_many_connections()
-    listener = _listen(settings)
+    listener = _bind(settings)
     await wait_for_schema(settings)
     while True:
         try:
             async with open_context(settings) as context:
-                await _serve(make_app(context), listener)
+                # Not before: until there is somebody to answer, a client goes elsewhere.
+                _listen(listener, settings)
+                await _serve(context, listener)
             return
         except AWAY as error:
             # Before the first request: one that starts before its store is not a fault.
@@ -60,9 +107,10 @@ async def run(settings: Settings) -> None:
             await asyncio.sleep(RETRY_S)
 
 
-async def _serve(app: Any, listener: socket.socket) -> None:
+async def _serve(context: Context, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        app,
+        make_app(context),
+        backlog=BACKLOG,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -79,12 +127,16 @@ async def _serve(app: Any, listener: socket.socket) -> None:
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
+        log.info("stopping")
+        context.stopping.set()
+        server.close_after_answers()
+        await asyncio.sleep(DRAIN_S)
         server.should_exit = True
         await serving
         raise
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,12 +144,23 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind((settings.api_host, settings.api_port))
     except OSError as error:
         listener.close()
-        raise PortTaken(
-            f"{settings.api_host}:{settings.api_port} cannot be listened on ({error.strerror}); "
-            f"stop what holds it, or set {variable('api_port')} to another"
-        ) from error
-    listener.listen(BACKLOG)
+        raise _taken(settings, error) from error
     return listener
+
+
+def _listen(listener: socket.socket, settings: Settings) -> None:
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _taken(settings, error) from error
+
+
+def _taken(settings: Settings, error: OSError) -> PortTaken:
+    return PortTaken(
+        f"{settings.api_host}:{settings.api_port} cannot be listened on ({error.strerror}); "
+        f"stop what holds it, or set {variable('api_port')} to another"
+    )
 
 
 def _allow_many_connections() -> None:

@@ -15,7 +15,7 @@ from taskflow.api.stored import committed_many
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS, Member
 from taskflow.commands.project import CreateProject
-from taskflow.errors import NotFound
+from taskflow.errors import NotFound, Unavailable
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 async def load(reading: Reading, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
     """Projects by id. One that the view does not have yet (an Inbox, say, right after the registration)
-    comes from the event store: what was granted works at once."""
+    comes from the event store: what was granted works at once. While MongoDB is away, all do."""
     if not ids:
         return {}
-    await reading.draw("projects", ids)
-    found: dict[UUID, ProjectState] = await reading.context.views.projects(ids)
+    found: dict[UUID, ProjectState] = {}
+    try:
+        await reading.draw("projects", ids)
+        found = await reading.context.views.projects(ids)
+    except Unavailable:
+        reading.drew_log()
     missing = [project_id for project_id in ids if project_id not in found]
     return found | await committed_many(reading.context.store, PROJECT, missing)
 

@@ -148,6 +148,11 @@ class Reading:
         if position is not None:
             self._position = position if self._position is None else min(self._position, position)
 
+    def drew_log(self) -> None:
+        """The answer comes from the event store: what was noted of views so far is not in it."""
+        self._position, self._stale = self.context.follower.position, False
+        self._drawn.clear()
+
     async def names(self, ids: Collection[UUID]) -> dict[UUID, str | None]:
         """Names of people, as fresh as was asked for."""
         names: dict[UUID, str | None]

@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+from taskflow.store.pool import within
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,8 +27,10 @@ async def committed(store: EventStore, kind: Kind[S], stream_id: UUID) -> S | No
         await asyncio.wait([folded.pending.done])
 
 
-async def committed_many(store: EventStore, kind: Kind[S], stream_ids: Iterable[UUID]) -> dict[UUID, S]:
-    """Those of these streams that there are."""
+async def committed_many(
+    store: EventStore, kind: Kind[S], stream_ids: Iterable[UUID], *, within_s: float | None = None
+) -> dict[UUID, S]:
+    """Those of these streams that there are. Raises TimeoutError where the store takes longer than that."""
     states: dict[UUID, S] = {}
     elsewhere: list[UUID] = []
     for stream_id in stream_ids:
@@ -41,5 +45,9 @@ async def committed_many(store: EventStore, kind: Kind[S], stream_ids: Iterable[
         if state is not None:
             states[stream_id] = state
 
-    await asyncio.gather(*[read(stream_id) for stream_id in elsewhere])
+    async def read_all() -> None:
+        await asyncio.gather(*[read(stream_id) for stream_id in elsewhere])
+
+    if elsewhere:
+        await (read_all() if within_s is None else within(within_s, read_all()))
     return states

@@ -10,19 +10,19 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from taskflow.api import render
-from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.reads import ASK_S, COMMON, PAGED, Reading
 from taskflow.api.routes import BASE, Call, Route
-from taskflow.api.stored import committed_many
+from taskflow.api.stored import committed, committed_many
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.pages import Wanted
 from taskflow.projections.queries import SORTS, TaskFilter
-from taskflow.projections.tasks import ShownTask
+from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
 from taskflow.store.pool import AWAY
-from taskflow.streams import PROJECT
+from taskflow.streams import PROJECT, TASK
 from taskflow.streams.project import Workflow
 from taskflow.streams.task import PRIORITIES
 
@@ -71,7 +71,7 @@ async def projects_of(reading: Reading, ids: Collection[UUID]) -> dict[UUID, Pro
     """Projects as this process has followed them, which is as fresh as it is; from their view where the
     event store is away."""
     try:
-        found = await committed_many(reading.context.store, PROJECT, ids)
+        found = await committed_many(reading.context.store, PROJECT, ids, within_s=ASK_S)
     except (*AWAY, Unavailable):
         await reading.draw("projects", ids)
         return await reading.context.views.projects(list(ids))
@@ -134,13 +134,23 @@ async def get_task(call: Call) -> Response[bytes]:
     task_id = call.id("task_id", "task")
     reading = Reading(call, later=LATER_GET)
     await reading.begin()
-    await reading.draw("tasks", [task_id])
-    task = await reading.context.views.task(task_id)
+    try:
+        await reading.draw("tasks", [task_id])
+        task = await reading.context.views.task(task_id)
+    except Unavailable:
+        task = await _stored(reading, task_id)
     if task is None:
         raise NotFound("task", task_id)
     await reading.must_see(task.project_id, "task", task_id)
     known = await joins(reading, {task.project_id}, set() if task.assignee_id is None else {task.assignee_id})
     return reading.resource(known.render(task), task.version)
+
+
+async def _stored(reading: Reading, task_id: UUID) -> ShownTask | None:
+    """The task from the event store, as the view would show it: for while MongoDB is away."""
+    reading.drew_log()
+    task = await committed(reading.context.store, TASK, task_id)
+    return None if task is None else shown(task)
 
 
 class TaskPage(Struct, frozen=True):

@@ -20,7 +20,7 @@ from taskflow.errors import Behind, EpochChanged, Unavailable, UnknownEventType
 from taskflow.follower.facts import FACT_TYPES, Facts
 from taskflow.follower.ring import Ring
 from taskflow.ids import SHARDS
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import AWAY, within
 from taskflow.streams import KIND_OF_TYPE
 
 if TYPE_CHECKING:
@@ -43,6 +43,13 @@ on conflict (name) do update set position = excluded.position, state = excluded.
 """
 FRESH_S: Final = 1.0
 """The oldest poll that a process answers on without another."""
+HEAD_S: Final = 1.0
+"""A store that does not say within this where the log ends is away."""
+STUCK_S: Final = 3.0
+"""After so long without an answer nobody in this process goes on waiting for one."""
+QUIET_S: Final = 2.0
+"""After a poll that failed requests ask nothing for so long: the background asks for them, and ends this
+as soon as it is answered."""
 
 
 class Follower:
@@ -56,6 +63,7 @@ class Follower:
         self.epoch = 0
         self.failure: str | None = None
         self._polled_at = 0.0
+        self._quiet_until = 0.0
         self._saved_position = 0
         self._asked = 0
         self._served = 0
@@ -89,11 +97,11 @@ class Follower:
         return self.facts.members.get(project_id, {}).get(user_id)
 
     async def role(self, project_id: UUID, user_id: UUID) -> Role | None:
-        """The user's role in a project. On a miss the log is asked: what was granted works at once."""
+        """The user's role in a project. On a miss the log is asked: what was granted works at once. Where it
+        cannot be asked, that raises what AWAY names: nobody is told that there is nothing."""
         role = self.known_role(project_id, user_id)
         if role is None:
-            with suppress(*AWAY):
-                await self.poll()
+            await self.poll()
             role = self.known_role(project_id, user_id)
         return role
 
@@ -129,8 +137,17 @@ class Follower:
     async def poll(self) -> None:
         """Reads the log to its head; the reading begins after this call, shared with whoever waits too.
 
-        Raises what AWAY names, and Unavailable once an event could not be folded: for good.
+        Raises what AWAY names, at once where the store was found away a moment ago, and Unavailable once an
+        event could not be folded: for good.
         """
+        self._heed_quiet()
+        await self._poll()
+
+    def _heed_quiet(self) -> None:
+        if time.monotonic() < self._quiet_until:
+            raise TimeoutError("the log could not be read a moment ago")
+
+    async def _poll(self, *, background: bool = False) -> None:
         self._asked += 1
         mine = self._asked
         async with self._polling:
@@ -138,16 +155,22 @@ class Follower:
                 return
             if self.failure is not None:
                 raise Unavailable(self.failure)
+            if not background:
+                self._heed_quiet()  # who was before may have found the store away
             serving = self._asked
             try:
                 await self._read_to_head()
             except AWAY:
+                self._quiet_until = time.monotonic() + QUIET_S
+                if self.age_s > STUCK_S:
+                    self._store.give_up()
                 raise
             except Exception as error:
                 log.exception("the log cannot be followed", extra={"position": self.facts.position})
                 self.failure = f"this process cannot read the log past position {self.facts.position}: {error}"
                 raise Unavailable(self.failure) from error
             self._served = serving
+            self._quiet_until = 0.0
 
     # --- how it gets there
 
@@ -166,7 +189,7 @@ class Follower:
         while True:
             await asyncio.sleep(self._settings.follower_poll_ms / 1000)
             try:
-                await self.poll()
+                await self._poll(background=True)
                 await self._save_if_due()
             except AWAY as error:
                 log.warning("the log cannot be read", extra={"error": repr(error), "age_s": round(self.age_s, 1)})
@@ -181,7 +204,7 @@ class Follower:
         limit = self._settings.follower_batch_max
         while True:
             started = time.monotonic()
-            head = await self._store.log.head()
+            head = await within(HEAD_S, self._store.log.head())
             if head.epoch != self.epoch:
                 if self.epoch:
                     raise EpochChanged(f"the log is at epoch {head.epoch}, this process began at {self.epoch}")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pymongo.errors import PyMongoError
 
 from taskflow.cancellation import heed_cancellation
-from taskflow.errors import Behind
+from taskflow.errors import Behind, Unavailable
 from taskflow.ids import shard_of
 from taskflow.projections.checkpoints import COLLECTION, PARKED
 from taskflow.projections.marks import NONE, Mark, bucket, by_bucket
+from taskflow.projections.reach import Reach
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import ATTEMPT
 
@@ -33,6 +34,8 @@ SEEN_S: Final = 2.0
 _FIELDS: Final = {"projection": 1, "partition": 1, "position": 1, "halted": 1, "marks": 1}
 LOOK_S: Final = 5.0
 """The checkpoints are not waited for longer by whoever has the documents already."""
+READ_S: Final = 0.9
+"""A server that does not answer within this is asked again, on another connection."""
 _SERVING: Final = {
     "attempt": ATTEMPT,
     "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
@@ -59,6 +62,7 @@ class Freshness:
         self._ring = ring
         self._generation = generation
         self._settings = settings
+        self.reach = Reach()
         self._checkpoints: dict[tuple[str, int], int] = {}
         self.halted: dict[str, str] = {}
         self.parked: dict[UUID, int] = {}
@@ -90,10 +94,12 @@ class Freshness:
     async def wait(
         self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
     ) -> None:
-        """Returns once the views are at least as fresh as `position`. Raises Behind."""
+        """Returns once the views are at least as fresh as `position`. Raises Behind, and Unavailable while
+        MongoDB is away."""
         names, numbers = list(views), None if partitions is None else list(partitions)
         if self._fresh(names, position, numbers):
             return
+        self.reach.must_answer()
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -109,27 +115,29 @@ class Freshness:
     async def confirm(
         self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
     ) -> None:
-        """Returns where the views are that fresh by checkpoints that were read after this call. Raises Behind.
+        """Returns where the views are that fresh by checkpoints that were read after this call. Raises Behind,
+        and Unavailable while MongoDB is away.
 
         Asked after documents were read: views that somebody dropped meanwhile begin anew, and what was
         known of them was of those before.
         """
         names, numbers = list(views), None if partitions is None else list(partitions)
-        try:
-            await self.look_again(timeout_s=timeout_s)
-        except TimeoutError:
-            raise Behind(position, 0) from None
+        await self.look_again(timeout_s=timeout_s)
         if not self._fresh(names, position, numbers):
             raise Behind(position, self.position(names, numbers))
 
     async def look_again(self, *, timeout_s: float = LOOK_S) -> None:
-        """Returns when the checkpoints have been read by a reading that began after this call. Raises TimeoutError."""
+        """Returns when the checkpoints have been read by a reading that began after this call. Raises Unavailable."""
+        self.reach.must_answer()
         mine = self._begun + 1
-        async with asyncio.timeout(timeout_s):
-            while self._ended < mine:
-                self._wanted.set()
-                self._read_once.clear()
-                await self._read_once.wait()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._ended < mine:
+                    self._wanted.set()
+                    self._read_once.clear()
+                    await self._read_once.wait()
+        except TimeoutError:
+            raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
 
     def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
         """A partition without an event between its checkpoint and the position is fresh: idle ones cost nothing."""
@@ -151,8 +159,11 @@ class Freshness:
         while True:
             heed_cancellation()
             try:
-                await self._read()
-            except PyMongoError as error:
+                async with asyncio.timeout(READ_S):
+                    await self._read()
+                self.reach.answered()
+            except (PyMongoError, TimeoutError) as error:
+                self.reach.failed()
                 log.warning("checkpoints cannot be read", extra={"error": repr(error)})
                 await asyncio.sleep(IDLE_POLL_S)
             if self._waiting:

@@ -55,7 +55,7 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
 
 
 async def _generation(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> Generation:
-    """The topic generation, once there is a store with a schema to ask."""
+    """The topic generation, once there is a store to ask."""
     while True:
         try:
             return await current_generation(pool, settings)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from taskflow.errors import Invalid
+from taskflow.projections.reach import Reach, within
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import ShownTask
 from taskflow.streams.project import ProjectState
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 SORTS: Final = ("created_at", "updated_at", "due_at", "priority", "rank")
 BOARD_TASKS_MAX: Final = 50
 QUERY_MS_MAX: Final = 2_000
+ONE_S: Final = 1.0
+"""For documents by id: what takes longer is answered from elsewhere, or not at all."""
+MANY_S: Final = 2.5
+"""Above `QUERY_MS_MAX`, which a server that answers keeps to."""
 
 _Value = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
 _shown: Final = msgspec.json.Decoder(ShownTask)
@@ -61,18 +66,21 @@ class Page(Struct, frozen=True):
 
 
 class Views:
-    """The documents of the views that serve."""
+    """The documents of the views that serve. Every read raises Unavailable where MongoDB does not answer."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reach: Reach | None = None) -> None:
+        self.reach = Reach() if reach is None else reach
         self._tasks = database[VIEWS["tasks"].collection]
         self._projects = database[VIEWS["projects"].collection]
         self._users = database[VIEWS["users"].collection]
         self._sums = database[VIEWS["tasks"].sums_collection]
 
+    @within(ONE_S)
     async def task(self, task_id: UUID) -> ShownTask | None:
         found = await self._tasks.find_one({"_id": task_id}, _SHOWN)
         return None if found is None else _shown.decode(found["shown"])
 
+    @within(MANY_S)
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
         """A page in the order of `sort` (`-` before it: descending), ties by id. Raises Invalid for a cursor
         of another order."""
@@ -100,16 +108,19 @@ class Views:
             _cursor(sort, documents[-1][field], tasks[-1].id) if more else None,
         )
 
+    @within(ONE_S)
     async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
         """Those of these projects that the view has."""
         found = self._projects.find({"_id": {"$in": list(ids)}}, {"state": 1})
         return {document["_id"]: _projects.decode(document["state"]) async for document in found}
 
+    @within(ONE_S)
     async def users(self, ids: Sequence[UUID]) -> dict[UUID, UserState]:
         """Those of these people that the view has."""
         found = self._users.find({"_id": {"$in": list(ids)}}, {"state": 1})
         return {document["_id"]: _users.decode(document["state"]) async for document in found}
 
+    @within(MANY_S)
     async def counts(self, project_id: UUID) -> dict[str, int]:
         """Tasks outside the trash by status."""
         pipeline: list[dict[str, Any]] = [
@@ -118,6 +129,7 @@ class Views:
         ]
         return {found["_id"]: found["count"] async for found in await self._sums.aggregate(pipeline) if found["count"]}
 
+    @within(MANY_S)
     async def board(self, project_id: UUID, statuses: Sequence[str]) -> dict[str, list[ShownTask]]:
         """The first tasks of each status, by rank."""
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WRONG_LOG: Final = "TF001"
+CLOSE_S: Final = 1.0
+"""A process that stops waits so long for what it has queued."""
 
 
 class Committer:
@@ -53,11 +55,12 @@ class Committer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Commits what is queued, then stops."""
+        """Commits what is queued, then stops; not for long where the store is away: nobody was answered."""
         self._closing = True
         self._arrived.set()
-        if self._task is not None:
-            await self._task
+        if self._task is not None and not (await asyncio.wait([self._task], timeout=CLOSE_S))[0]:
+            self._task.cancel()
+            await asyncio.wait([self._task])
         self._writer.drop()
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
+from weakref import WeakSet
 
 from msgspec import Struct
 
@@ -56,6 +57,18 @@ class EventStore(Struct, frozen=True, eq=False):
     mapper: Mapper
     folds: Folds
     committer: Committer
+    connections: WeakSet[asyncpg.Connection[asyncpg.Record]]
+    """The pool's, as long as they live."""
+
+    def give_up(self) -> None:
+        """Ends the pool's connections, and with them whoever waits for an answer: for a server that hangs.
+
+        The driver alone waits `postgres_command_timeout_ms` for the answer, and once more to be told that
+        the server has stopped working on it.
+        """
+        for connection in list(self.connections):
+            if not connection.is_closed():
+                connection.terminate()
 
     async def standing(self, caller: UUID, command_id: UUID, checks: Iterable[tuple[UUID, str, int]]) -> Standing:
         """Looks up a receipt and compares versions, in one round trip and without a lock.
@@ -100,7 +113,8 @@ class EventStore(Struct, frozen=True, eq=False):
 @asynccontextmanager
 async def open_event_store(settings: Settings, name: str) -> AsyncIterator[EventStore]:
     """Connects, reads the log's epoch and starts the committer; on the way out commits what is queued."""
-    pool = await open_pool(settings, name)
+    connections: WeakSet[asyncpg.Connection[asyncpg.Record]] = WeakSet()
+    pool = await open_pool(settings, name, connections)
     try:
         log = Log(pool)
         head = await log.head()
@@ -116,6 +130,6 @@ async def open_event_store(settings: Settings, name: str) -> AsyncIterator[Event
             snapshot_every=settings.snapshot_every_events,
         )
         async with Committer(settings, head.epoch) as committer:
-            yield EventStore(pool, log, keyring, mapper, folds, committer)
+            yield EventStore(pool, log, keyring, mapper, folds, committer, connections)
     finally:
         pool.terminate()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
@@ -17,13 +18,14 @@ import asyncpg
 
 from taskflow.errors import StoreError
 from taskflow.store import ranges
-from taskflow.store.pool import AWAY, RETRY_S
+from taskflow.store.pool import AWAY, RETRY_S, within
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
+TELL_S: Final = 10.0
 _LOCK: Final = 7467
 _TABLE: Final = """
 create table if not exists migrations (
@@ -77,33 +79,34 @@ async def migrate(settings: Settings) -> list[str]:
 
 
 async def wait_for_schema(settings: Settings) -> None:
-    """Returns once the store has every migration of this release: a process that starts before them is no fault.
-
-    Raises what a store refuses for good, such as a wrong password or a database that is not there.
-    """
-    newest = _files()[-1][0]
-    while True:
-        try:
-            found = await _newest_applied(settings)
-        except AWAY as error:
-            log.warning("the event store does not answer", extra={"error": repr(error)})
-        else:
-            if found >= newest:
-                return
-            log.warning("waiting for `taskflow migrate`", extra={"found": found, "needed": newest})
+    """Returns once the schema is this release's or a later one's: a process that starts before its store, or
+    before the migrations, is not a fault. Says every `TELL_S` that it waits."""
+    told_at = float("-inf")
+    while (why := await _schema_fault(settings)) is not None:
+        if time.monotonic() - told_at > TELL_S:
+            told_at = time.monotonic()
+            log.warning("waiting for the event store", extra={"why": why})
         await asyncio.sleep(RETRY_S)
 
 
-async def _newest_applied(settings: Settings) -> int:
-    """The number of the last migration; 0 where there was none."""
-    connection = await asyncpg.connect(settings.postgres_url, timeout=settings.postgres_connect_timeout_ms / 1000)
+async def _schema_fault(settings: Settings) -> str | None:
+    """Why there is nothing to work on yet; None where there is."""
+    wanted = _files()[-1]
     try:
-        number: int = await connection.fetchval("select coalesce(max(number), 0) from migrations")
-    except asyncpg.UndefinedTableError:
-        return 0
-    finally:
-        connection.terminate()
-    return number
+        connection = await asyncpg.connect(settings.postgres_url, timeout=settings.postgres_connect_timeout_ms / 1000)
+        try:
+            found = await within(
+                settings.postgres_connect_timeout_ms / 1000, connection.fetchval("select max(number) from migrations")
+            )
+        finally:
+            connection.terminate()
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidCatalogNameError):
+        found = None
+    except AWAY as error:
+        return repr(error)
+    if found is None or found < wanted[0]:
+        return f"expected migration {wanted[1]}, found {found or 'none'}; run `taskflow migrate`"
+    return None
 
 
 async def migrate_and_tell(settings: Settings) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from weakref import WeakSet
+
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RETRY_S: Final = 1.0
 PASSING: Final = (
@@ -50,8 +55,15 @@ def _server_settings(name: str) -> dict[str, str]:
     }
 
 
-async def open_pool(settings: Settings, name: str = "taskflow") -> asyncpg.Pool[asyncpg.Record]:
-    """A pool for reads and short transactions."""
+async def open_pool(
+    settings: Settings, name: str = "taskflow", opened: WeakSet[asyncpg.Connection[asyncpg.Record]] | None = None
+) -> asyncpg.Pool[asyncpg.Record]:
+    """A pool for reads and short transactions. Notes its connections in `opened`."""
+
+    async def note(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        if opened is not None:
+            opened.add(connection)
+
     pool: Any = asyncpg.create_pool(
         settings.postgres_url,
         min_size=min(2, settings.postgres_pool_max),
@@ -59,10 +71,32 @@ async def open_pool(settings: Settings, name: str = "taskflow") -> asyncpg.Pool[
         timeout=settings.postgres_connect_timeout_ms / 1000,
         command_timeout=settings.postgres_command_timeout_ms / 1000,
         server_settings=_server_settings(name),
+        init=note,
         reset=_keep_session,
     )
-    opened: asyncpg.Pool[asyncpg.Record] = await pool
-    return opened
+    made: asyncpg.Pool[asyncpg.Record] = await pool
+    return made
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """What the work answers. Raises TimeoutError after so long, and really then: a query that was given up
+    waits on until the server has confirmed that, which one that hangs does not."""
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait([task], timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_forget)
+    if not done:
+        raise TimeoutError(f"no answer within {seconds} s")
+    return task.result()
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    """Nobody asks any more how it ended."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _keep_session(_: object) -> None:
