@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -77,7 +78,20 @@ def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
     if command not in {"up", "import", "demo", "admin"}:
         logs.configure(settings, command)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_told(work(command, settings, arguments)))
+        working = work(command, settings, arguments)
+        _collect_seldom()
+        return runner.run(_until_told(working))
+
+
+def _collect_seldom() -> None:
+    """Makes full garbage collections rare: each stops the process for a tenth of a second and finds nothing.
+
+    What is imported stays; what a request leaves behind dies by its reference count, and its few cycles in
+    the two younger generations. Facts and states are not even looked at (`gc=False`): they cannot be in a cycle.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(2_000, 10, 1_000)
 
 
 def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int | None]:

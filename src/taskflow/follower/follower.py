@@ -24,10 +24,13 @@ from taskflow.store.pool import AWAY, within
 from taskflow.streams import KIND_OF_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
+    from taskflow.store.log import Step
+    from taskflow.store.recorded import RecordedEvent
+    from taskflow.streams import Event
     from taskflow.streams.project import Role
     from taskflow.streams.user import SystemRole
 
@@ -50,6 +53,8 @@ STUCK_S: Final = 3.0
 QUIET_S: Final = 2.0
 """After a poll that failed requests ask nothing for so long: the background asks for them, and ends this
 as soon as it is answered."""
+PACE_S: Final = 0.005
+"""Between the beginnings of two polls: who asks within it shares the next."""
 
 
 class Follower:
@@ -63,6 +68,7 @@ class Follower:
         self.epoch = 0
         self.failure: str | None = None
         self._polled_at = 0.0
+        self._begun_at = 0.0
         self._quiet_until = 0.0
         self._saved_position = 0
         self._asked = 0
@@ -155,9 +161,11 @@ class Follower:
                 return
             if self.failure is not None:
                 raise Unavailable(self.failure)
+            await asyncio.sleep(self._begun_at + PACE_S - time.monotonic())
             if not background:
                 self._heed_quiet()  # who was before may have found the store away
             serving = self._asked
+            self._begun_at = time.monotonic()
             try:
                 await self._read_to_head()
             except AWAY:
@@ -204,35 +212,42 @@ class Follower:
         limit = self._settings.follower_batch_max
         while True:
             started = time.monotonic()
-            head = await within(HEAD_S, self._store.log.head())
+            head, steps = await within(HEAD_S, self._store.log.tail(self.facts.position, limit=limit))
             if head.epoch != self.epoch:
                 if self.epoch:
                     raise EpochChanged(f"the log is at epoch {head.epoch}, this process began at {self.epoch}")
                 self.epoch = head.epoch
             if not head.same_server:
                 raise EpochChanged(f"this server is not the one that epoch {head.epoch} of the log belongs to")
-            if head.position > self.facts.position:
-                await self._fold(limit)
+            await self._fold(steps)
             if self.facts.position >= head.position:
                 self.ring.head = max(self.ring.head, self.facts.position)
                 self._polled_at = started
                 self._moved.set()
                 return
 
-    async def _fold(self, limit: int) -> None:
-        events = await self._store.log.read(self.facts.position, limit=limit)
-        relevant = [recorded for recorded in events if recorded.type in FACT_TYPES]
-        decoded = dict(zip((r.position for r in relevant), await self._store.mapper.decode(relevant), strict=True))
-        for recorded in events:
-            kind = KIND_OF_TYPE.get(recorded.type)
+    async def _fold(self, steps: Sequence[Step]) -> None:
+        changes = await self._changes(steps)
+        for step in steps:
+            kind = KIND_OF_TYPE.get(step.type)
             if kind is None:
-                raise UnknownEventType(f"position {recorded.position} holds {recorded.type}, unknown to this release")
-            event = decoded.get(recorded.position)
-            if event is not None:
-                self.facts.apply(recorded, event)
-            self._store.folds.drop_stale(recorded.stream_id, recorded.stream_version)
-            self.ring.add(recorded.position, recorded.shard, kind.name)
-            self.facts.position = recorded.position
+                raise UnknownEventType(f"position {step.position} holds {step.type}, unknown to this release")
+            if step.position in changes:
+                self.facts.apply(*changes[step.position])
+            self._store.folds.drop_stale(step.stream_id, step.stream_version)
+            self.ring.add(step.position, step.shard, kind.name)
+            self.facts.position = step.position
+
+    async def _changes(self, steps: Sequence[Step]) -> dict[int, tuple[RecordedEvent, Event]]:
+        """Those of the events that grant or withdraw something, by position: few, so only they are read whole."""
+        positions = [step.position for step in steps if step.type in FACT_TYPES]
+        if not positions:
+            return {}
+        whole = await self._store.log.read(
+            positions[0] - 1, to=positions[-1], limit=len(positions), types=list(FACT_TYPES)
+        )
+        decoded = await self._store.mapper.decode(whole)
+        return {recorded.position: (recorded, event) for recorded, event in zip(whole, decoded, strict=True)}
 
     async def _save_if_due(self) -> None:
         if self.facts.position - self._saved_position < self._settings.follower_snapshot_every_events:

@@ -42,6 +42,15 @@ select {_COLUMNS} from (
 where bytes_before < $5 order by position
 """
 
+# Without their data: one round trip says where the log ends and what has come since.
+_TAIL: Final = """
+select s.position, h.recorded_at, s.epoch, s.same_server, e.position, e.stream_id, e.stream_version, e.shard, e.type
+from log_standing() s cross join log_head h left join lateral (
+    select position, stream_id, stream_version, shard, type
+    from events where position > $1 order by position limit $2) e on true
+order by e.position
+"""
+
 _TYPES: Final = f"""
 select {_COLUMNS} from events
 where position > $1 and position <= $2 and type = any($4::text[])
@@ -70,6 +79,16 @@ class Head(Struct, frozen=True):
     """Whether the server is the one that the epoch belongs to."""
 
 
+class Step(Struct, frozen=True, gc=False):
+    """Where an event stands, without what it says."""
+
+    position: int
+    stream_id: UUID
+    stream_version: int
+    shard: int
+    type: str
+
+
 def recorded(row: Any) -> RecordedEvent:
     """A row of `events` as a Struct; the driver's own UUID type becomes the standard one."""
     return RecordedEvent(
@@ -91,6 +110,10 @@ def recorded(row: Any) -> RecordedEvent:
     )
 
 
+def _head(row: Any) -> Head:
+    return Head(row[0], row[1] if row[0] else None, row[2], row[3])
+
+
 class Log:
     """The log as its readers see it. Safe to share between tasks: every call takes a pooled connection."""
 
@@ -102,7 +125,13 @@ class Log:
         row = await self.pool.fetchrow(_HEAD)
         if row is None:
             raise AssertionError("log_head and log_meta have one row each since the first migration")
-        return Head(row[0], row[1] if row[0] else None, row[2], row[3])
+        return _head(row)
+
+    async def tail(self, after: int, *, limit: int) -> tuple[Head, list[Step]]:
+        """The end of the log, and the first events past `after`, both as of one moment."""
+        rows = await self.pool.fetch(_TAIL, after, limit)
+        steps = [Step(row[4], row[5], row[6], row[7], row[8]) for row in rows if row[4] is not None]
+        return _head(rows[0]), steps
 
     async def stream(
         self, stream_id: UUID, *, after: int = 0, to: int | None = None, limit: int = 2**31 - 1

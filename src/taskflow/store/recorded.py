@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 
-class RecordedEvent(Struct, frozen=True, kw_only=True):
+class RecordedEvent(Struct, frozen=True, kw_only=True, gc=False):
     """One row of `events`. `data` is JSON; personal fields in it are ciphertext."""
 
     position: int

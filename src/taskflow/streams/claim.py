@@ -29,7 +29,7 @@ class AddressReleased(Event, frozen=True):
     pass
 
 
-class ClaimState(Struct, frozen=True, kw_only=True):
+class ClaimState(Struct, frozen=True, kw_only=True, gc=False):
     id: UUID
     user_id: UUID | None
     """Who holds the address; None once released."""

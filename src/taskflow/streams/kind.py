@@ -18,7 +18,7 @@ Such a field's type admits `None`: that is what it reads as once the person is e
 """
 
 
-class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """A fact, in the past tense. The class's name is the storage format: never rename one.
     Defaults are not stored and so are part of the format too: never change one.
 

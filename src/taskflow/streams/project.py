@@ -17,18 +17,18 @@ ROLES: Final[tuple[Role, ...]] = ("viewer", "member", "admin", "owner")
 """From the weakest to the strongest."""
 
 
-class Status(Struct, frozen=True):
+class Status(Struct, frozen=True, gc=False):
     key: str
     name: str
     category: Category
 
 
-class Transition(Struct, frozen=True, rename={"from_": "from"}):
+class Transition(Struct, frozen=True, gc=False, rename={"from_": "from"}):
     from_: str
     to: str
 
 
-class Workflow(Struct, frozen=True):
+class Workflow(Struct, frozen=True, gc=False):
     """Statuses in order; `transitions` of None allows every change."""
 
     statuses: tuple[Status, ...]
@@ -105,12 +105,12 @@ class MemberRemoved(Event, frozen=True):
 # --- state ---------------------------------------------------------------------------------------
 
 
-class Label(Struct, frozen=True):
+class Label(Struct, frozen=True, gc=False):
     name: str
     colour: str | None
 
 
-class ProjectState(Struct, frozen=True, kw_only=True):
+class ProjectState(Struct, frozen=True, kw_only=True, gc=False):
     id: UUID
     name: str
     description: str

@@ -39,7 +39,7 @@ class SessionEnded(Event, frozen=True):
 # --- state ---------------------------------------------------------------------------------------
 
 
-class SessionState(Struct, frozen=True, kw_only=True):
+class SessionState(Struct, frozen=True, kw_only=True, gc=False):
     id: UUID
     user_id: UUID
     address: Annotated[str | None, PERSONAL]

@@ -98,7 +98,7 @@ class TaskChangeImported(Event, frozen=True):
 # --- state ---------------------------------------------------------------------------------------
 
 
-class TaskState(Struct, frozen=True, kw_only=True):
+class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     """A task as its events leave it. Names of people and categories are joined when it is read."""
 
     id: UUID

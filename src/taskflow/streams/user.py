@@ -57,7 +57,7 @@ class UserRolesSet(Event, frozen=True):
 # --- state ---------------------------------------------------------------------------------------
 
 
-class UserState(Struct, frozen=True, kw_only=True):
+class UserState(Struct, frozen=True, kw_only=True, gc=False):
     id: UUID
     email: Annotated[str | None, PERSONAL]
     name: Annotated[str | None, PERSONAL]
