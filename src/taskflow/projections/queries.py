@@ -14,6 +14,7 @@ from taskflow.errors import Invalid
 from taskflow.projections.reach import Reach, within
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import ShownTask
+from taskflow.projections.together import Together
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
@@ -73,12 +74,19 @@ class Views:
         self._tasks = database[VIEWS["tasks"].collection]
         self._projects = database[VIEWS["projects"].collection]
         self._users = database[VIEWS["users"].collection]
+        self._one_task = Together(self._documents)
         self._sums = database[VIEWS["tasks"].sums_collection]
 
     @within(ONE_S)
     async def task(self, task_id: UUID) -> ShownTask | None:
-        found = await self._tasks.find_one({"_id": task_id}, _SHOWN)
-        return None if found is None else _shown.decode(found["shown"])
+        found = await self._one_task.get(task_id)
+        return None if found is None else _shown.decode(found)
+
+    @within(ONE_S)
+    async def _documents(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        """Those of these tasks that the view has, as they are kept."""
+        found = await self._tasks.find({"_id": _any_of(frozenset(ids))}, {"shown": 1}).to_list()
+        return {document["_id"]: document["shown"] for document in found}
 
     @within(MANY_S)
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
