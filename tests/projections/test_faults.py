@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from taskflow.cancellation import heed_cancellation
 from taskflow.errors import TopicMismatch
 from taskflow.projections import process as projections
+from taskflow.projections.checkpoints import COLLECTION
 from taskflow.projections.registry import VIEWS
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
@@ -169,6 +170,16 @@ async def test_views_that_are_dropped_under_their_projectors_are_built_again(
     await world.reached((await world.store.log.head()).position)
     await world.assert_fold()
     assert await indexes() == before
+    await world.reached(await world.tell(100))
+    await world.assert_fold()
+    assert not projector.done()
+
+
+async def test_checkpoints_that_are_deleted_without_their_documents_count_nothing_twice(
+    world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
+) -> None:
+    await world.reached(await world.tell(300))
+    await world.database[COLLECTION].delete_many({})
     await world.reached(await world.tell(100))
     await world.assert_fold()
     assert not projector.done()

@@ -53,7 +53,7 @@ STUCK_S: Final = 3.0
 QUIET_S: Final = 2.0
 """After a poll that failed requests ask nothing for so long: the background asks for them, and ends this
 as soon as it is answered."""
-PACE_S: Final = 0.005
+PACE_S: Final = 0.01
 """Between the beginnings of two polls: who asks within it shares the next."""
 
 

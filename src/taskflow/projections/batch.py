@@ -39,13 +39,15 @@ class Parked(Struct, frozen=True):
 
 
 class Changes(Struct):
-    """What a batch of one partition writes. `held` and `documents` (as BSON) are by stream."""
+    """What a batch of one partition writes. `held` and `documents` (as BSON) are by stream; those in `begun`
+    have no document yet."""
 
     held: dict[UUID, Held] = field(default_factory=dict)
     documents: dict[UUID, bytes] = field(default_factory=dict)
     sums: Sums = field(default_factory=dict)
     invalidated: set[str] = field(default_factory=set)
     parked: list[Parked] = field(default_factory=list)
+    begun: set[UUID] = field(default_factory=set)
 
 
 def apply(

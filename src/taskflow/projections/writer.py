@@ -14,12 +14,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from bson.raw_bson import RawBSONDocument
 from msgspec.structs import replace
-from pymongo import ReplaceOne, UpdateOne
+from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError
 
 from taskflow.errors import StoreError
 from taskflow.projections.batch import Changes, Held, apply
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_DUPLICATE: Final = 11000
 EVERYTHING: Final = "*"
 """Stands in a checkpoint for more invalidations than it may hold: the whole cache is old."""
 
@@ -74,6 +76,9 @@ class Writer:
         """Past events that are nothing to this view: saved with the next batch that is, or after a while."""
         self._saved_at: dict[int, float] = {}
         self._held: OrderedDict[UUID, Held] = OrderedDict()
+        self._cautious = False
+        """Documents were found that are older than their checkpoint, which somebody deleted: no stream that
+        begins is believed to have none."""
         self.applied = 0
 
     async def prepare(self) -> None:
@@ -168,13 +173,19 @@ class Writer:
         # The checkpoints first: a worker that is no longer the owner learns it before it writes anything.
         await self._checkpoints.save(old, new, session)
         await self._checkpoints.park([parked for one in changes for parked in one.parked], session)
-        documents: list[ReplaceOne[dict[str, Any]]] = [
-            ReplaceOne({"_id": stream_id}, RawBSONDocument(document), upsert=True)
+        documents: list[InsertOne[RawBSONDocument] | ReplaceOne[RawBSONDocument]] = [
+            InsertOne(RawBSONDocument(document))
+            if stream_id in one.begun
+            else ReplaceOne({"_id": stream_id}, RawBSONDocument(document), upsert=True)
             for one in changes
             for stream_id, document in one.documents.items()
         ]
-        if documents:
-            await self._documents.bulk_write(documents, ordered=False, session=session)
+        try:
+            if documents:
+                await self._documents.bulk_write(documents, ordered=False, session=session)
+        except BulkWriteError as error:
+            self._cautious |= any(one["code"] == _DUPLICATE for one in error.details["writeErrors"])
+            raise
         sums = [
             UpdateOne(
                 {"_id": {"project_id": key.project_id, "shard": key.shard, "status": key.status}},
@@ -228,7 +239,7 @@ class Writer:
             if kind is self._view.kind and recorded.stream_id not in checkpoint.parked:
                 mine.append(recorded)
         decoded = await self._decode(mine)
-        await self._hold([recorded.stream_id for recorded in mine], checkpoint)
+        changes.begun = await self._hold(mine, checkpoint)
         parked: set[UUID] = set()
         for recorded, event in zip(mine, decoded, strict=True):
             if recorded.stream_id in parked:
@@ -259,11 +270,16 @@ class Writer:
                     decoded.append(error)
             return decoded
 
-    async def _hold(self, stream_ids: Sequence[UUID], checkpoint: Checkpoint) -> None:
-        """Reads the documents of streams that are not in memory."""
-        missing = [stream_id for stream_id in dict.fromkeys(stream_ids) if stream_id not in self._held]
+    async def _hold(self, events: Sequence[RecordedEvent], checkpoint: Checkpoint) -> set[UUID]:
+        """Reads the documents of streams that are not in memory. Those that begin here have none, and are answered."""
+        first: dict[UUID, int] = {}
+        for recorded in events:
+            first.setdefault(recorded.stream_id, recorded.stream_version)
+        missing = [stream_id for stream_id in first if stream_id not in self._held]
+        begun = set() if self._cautious else {stream_id for stream_id in missing if first[stream_id] == 1}
+        missing = [stream_id for stream_id in missing if stream_id not in begun]
         if not missing:
-            return
+            return begun
         fields = {"position": 1, "version": 1, "state": 1}
         found = self._documents.find({"_id": {"$in": missing}}, fields, session=self._session)
         async for document in found:
@@ -273,6 +289,7 @@ class Writer:
                 reason = f"{self._view.collection} {document['_id']} holds a state of another shape: {error}"
                 raise _Halted(checkpoint.position, reason) from error
             self._held[document["_id"]] = Held(document["position"], document["version"], state)
+        return begun
 
     # --- the cache
 
