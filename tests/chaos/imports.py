@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -39,6 +41,16 @@ class Import:
             self.kills += 1
             await self._victim.kill()
             await self._victim.start()
+
+    @contextmanager
+    def held_still(self) -> Iterator[None]:
+        """It writes nothing meanwhile: what is looked at one after another has to be of one moment."""
+        if self._victim.alive:
+            self._victim.freeze()
+        try:
+            yield
+        finally:
+            self._victim.thaw()
 
     async def end(self) -> None:
         async def ended() -> bool:

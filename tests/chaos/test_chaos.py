@@ -1,6 +1,7 @@
 """Everything is broken on purpose, round after round, while clients write and read. Then it is counted.
 
-`make chaos` has 20 rounds of full length; a few short ones are part of the tests. that fails says how to repeat it, and leaves its logs in `.taskflow/chaos/`.
+`make chaos` has 20 rounds of full length; a few short ones are part of the tests. A run that fails says which
+seed strikes the same way again, and leaves its logs in `.taskflow/chaos/`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pytest
 from tests.api.stack import ROOT, until
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.clients import Crowd
-from tests.chaos.evidence import gather
+from tests.chaos.evidence import Gathered, gather
 from tests.chaos.faults import Fault, Round, rounds
 from tests.chaos.imports import Import, begin_import
 from tests.chaos.world import HEALED_S, PACES, World, open_world
@@ -55,16 +56,23 @@ class Run:
             await until(went_on, "every client is answered again", within_s=HEALED_S)
             say(f"  {self.at}: {time.monotonic() - began:.1f} s")
 
-    async def check(self) -> list[str]:
-        """What is wrong by now. The clients wait meanwhile."""
+    async def check(self, importing: Import) -> list[str]:
+        """What is wrong by now. Nobody writes meanwhile."""
         await self.crowd.pause(within_s=HEALED_S)
         await self.world.raise_the_fallen()
-        await self.world.well()
-        gathered = await gather(self.world.direct, self.crowd.journal)
+        with importing.held_still():
+            gathered = await self._gathered()
         self.verdict, self.repeats = judge(gathered.evidence), gathered.repeats
         odd = [f"odd: {answer}" for answer in self.crowd.journal.odd]
         fallen = [f"fallen: {fall}" for fall in self.world.falls]
         return [*self.verdict.faults, *odd, *fallen]
+
+    async def _gathered(self) -> Gathered:
+        while True:
+            await self.world.well()
+            gathered = await gather(self.world.direct, self.crowd.journal)
+            if gathered.of_one_moment:
+                return gathered
 
     async def _suffer(self, fault: Fault) -> None:
         pace = self.world.pace
@@ -122,12 +130,12 @@ async def _all_rounds(run: Run, dealt: list[Round]) -> None:
     try:
         for number, steps in enumerate(dealt, 1):
             await run.round(number, steps, importing)
-            found = await run.check()
+            found = await run.check(importing)
             assert not found, _told(found, run)
             run.crowd.go_on()
         assert importing.kills, "it was killed in its middle"
         await importing.end()
-        found = [*await run.check(), *await importing.faults(run.world)]
+        found = [*await run.check(importing), *await importing.faults(run.world)]
         assert not found, _told(found, run)
     finally:
         say(run.table(importing))
