@@ -38,9 +38,7 @@ async def gather(settings: Settings, journal: Journal) -> Gathered:
             views={name: await _found(database, view) for name, view in VIEWS.items()},
         )
         of_one_moment = await store.log.head() == head
-    return Gathered(
-        evidence, sum(seen.repeats(partition) for partition in range(generation.partitions)), of_one_moment
-    )
+    return Gathered(evidence, sum(seen.repeats(partition) for partition in range(generation.partitions)), of_one_moment)
 
 
 async def _found(database: Database, view: View) -> FoundView:
