@@ -21,7 +21,7 @@ from tests.chaos.checker import Verdict, judge
 from tests.chaos.clients import Crowd
 from tests.chaos.evidence import Gathered, gather
 from tests.chaos.faults import Fault, Round, rounds
-from tests.chaos.imports import Import, begin_import
+from tests.chaos.imports import Importing, begin_importing
 from tests.chaos.world import HEALED_S, PACES, World, open_world
 
 CLIENTS: Final = 6
@@ -41,12 +41,12 @@ class Run:
         self.repeats = 0
         self._dice = random.Random(f"{seed} strikes")
 
-    async def round(self, number: int, steps: Round, importing: Import) -> None:
+    async def round(self, number: int, steps: Round, importing: Importing) -> None:
+        await importing.next_log()
         for step in steps:
             self.at = f"round {number}: {' and '.join(fault.name for fault in step)}"
             began = time.monotonic()
-            await asyncio.gather(*[self._suffer(fault) for fault in step])
-            await importing.kill_and_run_again()
+            await asyncio.gather(*[self._suffer(fault) for fault in step], self._kill_amid(importing))
             await self.world.raise_the_fallen()
             before = await self.crowd.answered()
 
@@ -56,7 +56,7 @@ class Run:
             await until(went_on, "every client is answered again", within_s=HEALED_S)
             say(f"  {self.at}: {time.monotonic() - began:.1f} s")
 
-    async def check(self, importing: Import) -> list[str]:
+    async def check(self, importing: Importing) -> list[str]:
         """What is wrong by now. Nobody writes meanwhile."""
         await self.crowd.pause(within_s=HEALED_S)
         await self.world.raise_the_fallen()
@@ -81,7 +81,12 @@ class Run:
             await asyncio.sleep(pace.freeze_s if fault.freezes else pace.hold_s)
         self.struck[fault.name] += 1
 
-    def table(self, importing: Import) -> str:
+    async def _kill_amid(self, importing: Importing) -> None:
+        """Some time in the fault."""
+        await asyncio.sleep(self.world.pace.hold_s * self._dice.random())
+        await importing.kill_and_run_again()
+
+    def table(self, importing: Importing) -> str:
         journal = self.crowd.journal
         verdict = self.verdict.counts() if self.verdict else {}
         rows = {
@@ -92,6 +97,7 @@ class Run:
             "sent again": journal.retries,
             "reads with min_position": len(journal.reads),
             "reads refused": journal.refused,
+            "logs imported": importing.logs,
             "kills of the import": importing.kills,
             "repeats on the topic": self.repeats,
             "ended by themselves": len(self.world.falls),
@@ -126,7 +132,7 @@ async def test_nothing_that_was_promised_breaks(pytestconfig: pytest.Config) -> 
 
 async def _all_rounds(run: Run, dealt: list[Round]) -> None:
     await run.crowd.begin()
-    importing = await begin_import(run.world)
+    importing = await begin_importing(run.world)
     try:
         for number, steps in enumerate(dealt, 1):
             await run.round(number, steps, importing)
@@ -135,7 +141,7 @@ async def _all_rounds(run: Run, dealt: list[Round]) -> None:
             run.crowd.go_on()
         assert importing.kills, "it was killed in its middle"
         await importing.end()
-        found = [*await run.check(importing), *await importing.faults(run.world)]
+        found = [*await run.check(importing), *await importing.faults()]
         assert not found, _told(found, run)
     finally:
         say(run.table(importing))
