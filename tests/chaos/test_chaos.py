@@ -95,6 +95,7 @@ class Run:
             "kinds of fault": len(self.struck),
             "writes acknowledged": len(journal.acknowledged),
             "sent again": journal.retries,
+            "of these, had taken effect": journal.lost_answers,
             "reads with min_position": len(journal.reads),
             "reads refused": journal.refused,
             "logs imported": importing.logs,
