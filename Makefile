@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # Without Java there is no Apache Kafka: a broker to try taskflow with takes its place.
 EXTRAS := local,dev$(if $(shell command -v java),,$(shell echo ,fallback-broker))
 
-.PHONY: up test check demo bench bench-smoke format clean clean-data
+.PHONY: up test check chaos demo bench bench-smoke format clean clean-data
 
 up: $(INSTALLED)
 	@exec $(BIN)/taskflow up
@@ -21,6 +21,12 @@ check: $(INSTALLED)
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit
+
+# Everything broken on purpose: ten minutes. SEED 0 is any, and it says which.
+ROUNDS := 20
+SEED := 0
+chaos: $(INSTALLED)
+	$(BIN)/pytest -q -s tests/chaos --chaos-pace full --chaos-rounds $(ROUNDS) --chaos-seed $(SEED) -o faulthandler_timeout=0
 
 demo: $(INSTALLED)
 	@$(BIN)/taskflow demo

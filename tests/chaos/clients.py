@@ -90,10 +90,12 @@ class Client:
     async def _send(self, http: httpx.AsyncClient, method: str, path: str, body: Any, title: str | None) -> None:
         key = uuid4().hex
         sendings = 2 if self._dice.random() < 0.1 else 1
-        for _ in range(sendings):
+        for sending in range(sendings):
             response = await self._until_acknowledged(http, method, path, body, key)
             if response is None:
                 return
+            if not sending and "Idempotency-Replayed" in response.headers:
+                self._journal.lost_answers += 1
             answer = response.json()
             self._journal.acknowledged.append(
                 Acknowledged(

@@ -19,6 +19,8 @@ class Gathered(Struct, frozen=True):
     evidence: Evidence
     repeats: int
     """Messages of the topic that repeat another."""
+    of_one_moment: bool
+    """Nothing was appended while it was gathered, as what was in flight may have been."""
 
 
 async def gather(settings: Settings, journal: Journal) -> Gathered:
@@ -35,7 +37,8 @@ async def gather(settings: Settings, journal: Journal) -> Gathered:
             topic=seen.messages,
             views={name: await _found(database, view) for name, view in VIEWS.items()},
         )
-    return Gathered(evidence, sum(seen.repeats(partition) for partition in range(generation.partitions)))
+        of_one_moment = await store.log.head() == head
+    return Gathered(evidence, sum(seen.repeats(partition) for partition in range(generation.partitions)), of_one_moment)
 
 
 async def _found(database: Database, view: View) -> FoundView:

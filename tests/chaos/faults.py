@@ -16,16 +16,14 @@ from taskflow.projections.checkpoints import COLLECTION
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import VIEWS
 from tests.api.stack import until
-from tests.chaos.proxies import TOXICS
+from tests.chaos.proxies import TOXICS, Way
 from tests.chaos.servers import SERVERS
 from tests.chaos.victim import Victim
-from tests.chaos.world import World
+from tests.chaos.world import CLIENTS, PROCESSES, World
 from tests.relay.world import delete_topic
 
-PROCESSES: Final = ("api", "relay", "projector")
 ALL_AT_ONCE: Final = 0.3
 """How often not one of two processes is struck, but both."""
-REFUSED: Final = "refused"
 
 Strike = Callable[[World, random.Random], AbstractAsyncContextManager[None]]
 
@@ -74,14 +72,33 @@ async def _restarted(target: str, world: World, dice: random.Random) -> AsyncIte
     yield
 
 
+def _ways(target: str, world: World, dice: random.Random) -> list[Way]:
+    """What is cut where a server, a process or the clients are cut off."""
+    if target == CLIENTS:
+        return world.fronts if dice.random() < ALL_AT_ONCE else [dice.choice(world.fronts)]
+    if target in SERVERS:
+        return world.servers.ways_to(target)
+    return [way for victim in _chosen(world, target, dice) for way in world.servers.ways_from(victim.name)]
+
+
 @asynccontextmanager
-async def _poisoned(server: str, toxic: str, world: World, _: random.Random) -> AsyncIterator[None]:
-    proxies = world.servers.proxies
-    await (proxies.refuse(server, refused=True) if toxic == REFUSED else proxies.poison(server, toxic))
+async def _poisoned(target: str, toxic: str, world: World, dice: random.Random) -> AsyncIterator[None]:
+    proxies, ways = world.servers.proxies, _ways(target, world, dice)
+    await proxies.poison(ways, toxic, target)
     try:
         yield
     finally:
-        await (proxies.refuse(server, refused=False) if toxic == REFUSED else proxies.cure(server))
+        await proxies.cure(ways, toxic, target)
+
+
+@asynccontextmanager
+async def _refused(server: str, world: World, _: random.Random) -> AsyncIterator[None]:
+    proxies, ways = world.servers.proxies, world.servers.ways_to(server)
+    await proxies.refuse(ways, refused=True)
+    try:
+        yield
+    finally:
+        await proxies.refuse(ways, refused=False)
 
 
 @asynccontextmanager
@@ -167,11 +184,13 @@ def _process_faults(target: str) -> list[Fault]:
 
 CATALOGUE: Final[tuple[Fault, ...]] = (
     *[fault for target in (*PROCESSES, *SERVERS) for fault in _process_faults(target)],
+    # A server from all, one process or both of its kind from all servers, the clients from one API or both.
     *[
-        Fault(f"{server} {toxic}", frozenset({server}), partial(_poisoned, server, toxic))
-        for server in SERVERS
-        for toxic in (*TOXICS, REFUSED)
+        Fault(f"{target} {toxic}", frozenset({target}), partial(_poisoned, target, toxic))
+        for target in (*SERVERS, *PROCESSES, CLIENTS)
+        for toxic in TOXICS
     ],
+    *[Fault(f"{server} refused", frozenset({server}), partial(_refused, server)) for server in SERVERS],
     Fault("topic deleted", frozenset({"kafka"}), _topic_deleted),
     Fault("broker's disk wiped", frozenset({"kafka"}), _disk_wiped),
     Fault("topic's tail cut", frozenset({"kafka"}), _tail_cut),

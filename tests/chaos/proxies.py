@@ -1,9 +1,11 @@
-"""Toxiproxy between the processes of taskflow and every server: the network, to be broken on purpose."""
+"""Toxiproxy: the network, to be broken on purpose. There is a proxy for each way from a caller to a callee."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 from benchmarks.tools import TOXIPROXY, installed
@@ -18,26 +20,47 @@ TOXICS: Final[dict[str, dict[str, Any]]] = {
 """`timeout` 0 swallows everything and closes nothing, until it is taken away."""
 
 
+class Way(NamedTuple):
+    """Who calls whom: a process a server, or the clients an API process."""
+
+    caller: str
+    callee: str
+
+    @property
+    def proxy(self) -> str:
+        return f"{self.caller}-to-{self.callee}"
+
+
 class Proxies:
-    """A proxy a server. Made by `start_proxies`."""
+    """A proxy a way. Made by `start_proxies`."""
 
     def __init__(self, running: Running, port: int) -> None:
         self._running = running
         self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=5)
 
-    async def add(self, name: str, listen: int, upstream: int) -> None:
-        await self._post("/proxies", name=name, listen=f"127.0.0.1:{listen}", upstream=f"127.0.0.1:{upstream}")
+    async def add(self, way: Way, listen: int, upstream: int) -> None:
+        await self._post("/proxies", name=way.proxy, listen=f"127.0.0.1:{listen}", upstream=f"127.0.0.1:{upstream}")
 
-    async def poison(self, name: str, toxic: str) -> None:
-        """What comes from the server suffers, and with the connection whoever waits for it."""
-        await self._post(f"/proxies/{name}/toxics", name="toxic", stream="downstream", **TOXICS[toxic])
+    async def poison(self, ways: Iterable[Way], toxic: str, why: str) -> None:
+        """What comes back from the callee suffers, and with the connection whoever waits for it. `why` tells
+        it from what else happens on the same way."""
+        name = _name(toxic, why)
+        await asyncio.gather(
+            *[
+                self._post(f"/proxies/{way.proxy}/toxics", name=name, stream="downstream", **TOXICS[toxic])
+                for way in ways
+            ]
+        )
 
-    async def cure(self, name: str) -> None:
-        (await self._http.delete(f"/proxies/{name}/toxics/toxic")).raise_for_status()
+    async def cure(self, ways: Iterable[Way], toxic: str, why: str) -> None:
+        name = _name(toxic, why)
+        answers = await asyncio.gather(*[self._http.delete(f"/proxies/{way.proxy}/toxics/{name}") for way in ways])
+        for answer in answers:
+            answer.raise_for_status()
 
-    async def refuse(self, name: str, *, refused: bool) -> None:
-        """No connection stays or is accepted while it refuses."""
-        await self._post(f"/proxies/{name}", enabled=not refused)
+    async def refuse(self, ways: Iterable[Way], *, refused: bool) -> None:
+        """No connection stays or is accepted while they refuse."""
+        await asyncio.gather(*[self._post(f"/proxies/{way.proxy}", enabled=not refused) for way in ways])
 
     async def stop(self) -> None:
         await self._http.aclose()
@@ -45,6 +68,10 @@ class Proxies:
 
     async def _post(self, path: str, **body: Any) -> None:
         (await self._http.post(path, json=body)).raise_for_status()
+
+
+def _name(toxic: str, why: str) -> str:
+    return f"{toxic}-of-{why}".replace(" ", "-")
 
 
 async def start_proxies(folder: Path) -> Proxies:

@@ -39,5 +39,7 @@ class Journal(Struct):
     """Reads that said that they are behind, or that a part is down."""
     retries: int = 0
     """Sendings without an acknowledgement: each was sent again under its key."""
+    lost_answers: int = 0
+    """Writes that had taken effect, as the answer to a repeat said, when the first answer did not come."""
     odd: list[str] = field(default_factory=list)
     """Answers that no fault explains."""

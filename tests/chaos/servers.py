@@ -1,13 +1,14 @@
-"""The real servers of a chaos run, each behind a proxy: two sets of settings lead to them.
+"""The real servers of a chaos run, and a way to each for every process of taskflow, to be broken alone.
 
-taskflow's processes ─▶ `proxied` ─▶ toxiproxy ─▶ server
-the checker          ─▶ `direct`  ──────────────▶ server
+a process    ─▶ `behind(its name)` ─▶ toxiproxy ─▶ server
+the checker  ─▶ `direct`           ──────────────▶ server
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from taskflow.local import kafka, mongodb, postgres, valkey
 from taskflow.local.program import Program, Running, unused_port
 from taskflow.settings import Settings
-from tests.chaos.proxies import Proxies, start_proxies
+from tests.chaos.proxies import Proxies, Way, start_proxies
 from tests.chaos.victim import Victim
 
 SERVERS: Final = ("postgres", "kafka", "mongodb", "redis")
@@ -26,16 +27,17 @@ SERVERS: Final = ("postgres", "kafka", "mongodb", "redis")
 class Servers:
     """Started by `start`; each is a Victim under its name in SERVERS."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, callers: Sequence[str]) -> None:
         self.folder = Path(settings.data_dir)
-        self.direct = self.proxied = settings
+        self.direct = settings
         self.victims: dict[str, Victim] = {}
         self.proxies: Proxies
+        self._callers = callers
         self._ports = {name: unused_port() for name in SERVERS}
-        self._behind = {name: unused_port() for name in SERVERS}
+        self._behind = {Way(caller, name): unused_port() for caller in callers for name in SERVERS}
         """Where the proxies listen."""
         self._controller = unused_port()
-        self._kafka_listener = unused_port()
+        self._kafka_listeners = {caller: unused_port() for caller in callers}
 
     async def start(self) -> None:
         self.proxies = await start_proxies(self.folder)
@@ -52,24 +54,33 @@ class Servers:
         }
         self.victims = {name: Victim(Running(program)) for name, program in programs.items()}
         await asyncio.gather(*[victim.start() for victim in self.victims.values()])
-        for name in SERVERS:
-            upstream = self._kafka_listener if name == "kafka" else self._ports[name]
-            await self.proxies.add(name, self._behind[name], upstream)
+        for way, listen in self._behind.items():
+            upstream = self._kafka_listeners[way.caller] if way.callee == "kafka" else self._ports[way.callee]
+            await self.proxies.add(way, listen, upstream)
+        self.direct = self._at(replace(self.direct, postgres_url=postgres_url, redis_url=redis_url), self._ports)
 
-        def at(port: dict[str, int]) -> Settings:
-            def moved(url: str, name: str) -> str:
-                return url.replace(f":{self._ports[name]}/", f":{port[name]}/")
+    def behind(self, caller: str, settings: Settings) -> Settings:
+        """The settings with every server behind the caller's own proxies."""
+        return self._at(settings, {name: self._behind[Way(caller, name)] for name in SERVERS})
 
-            return replace(
-                self.direct,
-                postgres_url=moved(postgres_url, "postgres"),
-                kafka_bootstrap=f"127.0.0.1:{port['kafka']}",
-                # Direct: a member of a replica set is otherwise asked where it is, and does not know of the proxy.
-                mongodb_url=f"mongodb://127.0.0.1:{port['mongodb']}/?directConnection=true",
-                redis_url=moved(redis_url, "redis"),
-            )
+    def ways_to(self, server: str) -> list[Way]:
+        return [Way(caller, server) for caller in self._callers]
 
-        self.direct, self.proxied = at(self._ports), at(self._behind)
+    def ways_from(self, caller: str) -> list[Way]:
+        return [Way(caller, server) for server in SERVERS]
+
+    def _at(self, settings: Settings, ports: Mapping[str, int]) -> Settings:
+        def moved(url: str, name: str) -> str:
+            return url.replace(f":{self._ports[name]}/", f":{ports[name]}/")
+
+        return replace(
+            settings,
+            postgres_url=moved(settings.postgres_url, "postgres"),
+            kafka_bootstrap=f"127.0.0.1:{ports['kafka']}",
+            # Direct: a member of a replica set is otherwise asked where it is, and does not know of the proxy.
+            mongodb_url=f"mongodb://127.0.0.1:{ports['mongodb']}/?directConnection=true",
+            redis_url=moved(settings.redis_url, "redis"),
+        )
 
     async def stop(self) -> None:
         for victim in self.victims.values():
@@ -93,7 +104,10 @@ class Servers:
             self._ports["kafka"],
             self._controller,
             self._log("kafka"),
-            proxied=kafka.Proxied(self._kafka_listener, self._behind["kafka"]),
+            proxied=[
+                kafka.Proxied(listener, self._behind[Way(caller, "kafka")])
+                for caller, listener in self._kafka_listeners.items()
+            ],
         )
         return program
 

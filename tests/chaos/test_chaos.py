@@ -1,6 +1,7 @@
 """Everything is broken on purpose, round after round, while clients write and read. Then it is counted.
 
-`make chaos` has 20 rounds of full length; a few short ones are part of the tests. that fails says how to repeat it, and leaves its logs in `.taskflow/chaos/`.
+`make chaos` has 20 rounds of full length; a few short ones are part of the tests. A run that fails says which
+seed strikes the same way again, and leaves its logs in `.taskflow/chaos/`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import pytest
 from tests.api.stack import ROOT, until
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.clients import Crowd
-from tests.chaos.evidence import gather
+from tests.chaos.evidence import Gathered, gather
 from tests.chaos.faults import Fault, Round, rounds
-from tests.chaos.imports import Import, begin_import
+from tests.chaos.imports import Importing, begin_importing
 from tests.chaos.world import HEALED_S, PACES, World, open_world
 
 CLIENTS: Final = 6
@@ -40,12 +41,12 @@ class Run:
         self.repeats = 0
         self._dice = random.Random(f"{seed} strikes")
 
-    async def round(self, number: int, steps: Round, importing: Import) -> None:
+    async def round(self, number: int, steps: Round, importing: Importing) -> None:
+        await importing.next_log()
         for step in steps:
             self.at = f"round {number}: {' and '.join(fault.name for fault in step)}"
             began = time.monotonic()
-            await asyncio.gather(*[self._suffer(fault) for fault in step])
-            await importing.kill_and_run_again()
+            await asyncio.gather(*[self._suffer(fault) for fault in step], self._kill_amid(importing))
             await self.world.raise_the_fallen()
             before = await self.crowd.answered()
 
@@ -55,16 +56,23 @@ class Run:
             await until(went_on, "every client is answered again", within_s=HEALED_S)
             say(f"  {self.at}: {time.monotonic() - began:.1f} s")
 
-    async def check(self) -> list[str]:
-        """What is wrong by now. The clients wait meanwhile."""
+    async def check(self, importing: Importing) -> list[str]:
+        """What is wrong by now. Nobody writes meanwhile."""
         await self.crowd.pause(within_s=HEALED_S)
         await self.world.raise_the_fallen()
-        await self.world.well()
-        gathered = await gather(self.world.direct, self.crowd.journal)
+        with importing.held_still():
+            gathered = await self._gathered()
         self.verdict, self.repeats = judge(gathered.evidence), gathered.repeats
         odd = [f"odd: {answer}" for answer in self.crowd.journal.odd]
         fallen = [f"fallen: {fall}" for fall in self.world.falls]
         return [*self.verdict.faults, *odd, *fallen]
+
+    async def _gathered(self) -> Gathered:
+        while True:
+            await self.world.well()
+            gathered = await gather(self.world.direct, self.crowd.journal)
+            if gathered.of_one_moment:
+                return gathered
 
     async def _suffer(self, fault: Fault) -> None:
         pace = self.world.pace
@@ -73,7 +81,12 @@ class Run:
             await asyncio.sleep(pace.freeze_s if fault.freezes else pace.hold_s)
         self.struck[fault.name] += 1
 
-    def table(self, importing: Import) -> str:
+    async def _kill_amid(self, importing: Importing) -> None:
+        """Some time in the fault."""
+        await asyncio.sleep(self.world.pace.hold_s * self._dice.random())
+        await importing.kill_and_run_again()
+
+    def table(self, importing: Importing) -> str:
         journal = self.crowd.journal
         verdict = self.verdict.counts() if self.verdict else {}
         rows = {
@@ -82,8 +95,10 @@ class Run:
             "kinds of fault": len(self.struck),
             "writes acknowledged": len(journal.acknowledged),
             "sent again": journal.retries,
+            "of these, had taken effect": journal.lost_answers,
             "reads with min_position": len(journal.reads),
             "reads refused": journal.refused,
+            "logs imported": importing.logs,
             "kills of the import": importing.kills,
             "repeats on the topic": self.repeats,
             "ended by themselves": len(self.world.falls),
@@ -118,16 +133,16 @@ async def test_nothing_that_was_promised_breaks(pytestconfig: pytest.Config) -> 
 
 async def _all_rounds(run: Run, dealt: list[Round]) -> None:
     await run.crowd.begin()
-    importing = await begin_import(run.world)
+    importing = await begin_importing(run.world)
     try:
         for number, steps in enumerate(dealt, 1):
             await run.round(number, steps, importing)
-            found = await run.check()
+            found = await run.check(importing)
             assert not found, _told(found, run)
             run.crowd.go_on()
         assert importing.kills, "it was killed in its middle"
         await importing.end()
-        found = [*await run.check(), *await importing.faults(run.world)]
+        found = [*await run.check(importing), *await importing.faults()]
         assert not found, _told(found, run)
     finally:
         say(run.table(importing))

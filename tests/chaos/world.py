@@ -26,9 +26,13 @@ from taskflow.settings import SECRETS, Settings
 from taskflow.store.eventstore import open_event_store
 from taskflow.store.migrate import migrate
 from tests.api.stack import ROOT, until
+from tests.chaos.proxies import Way
 from tests.chaos.servers import Servers
 from tests.chaos.victim import Victim
 
+PROCESSES: Final = {command: (f"{command}-0", f"{command}-1") for command in ("api", "relay", "projector")}
+IMPORT: Final = "import"
+CLIENTS: Final = "clients"
 HEALED_S: Final = 120.0
 """Everything works again within this of the end of a fault."""
 
@@ -67,8 +71,8 @@ class World:
     def __init__(self, servers: Servers, pace: Pace) -> None:
         self.servers = servers
         self.pace = pace
-        self.settings = replace(
-            servers.proxied,
+        self.direct = replace(
+            servers.direct,
             kafka_topic="taskflow.chaos",
             kafka_partitions=4,
             rate_limits="off",
@@ -76,19 +80,13 @@ class World:
             access_token_ttl_s=86_400,
             **pace.settings,
         )
-        self.direct = replace(
-            self.settings,
-            postgres_url=servers.direct.postgres_url,
-            kafka_bootstrap=servers.direct.kafka_bootstrap,
-            mongodb_url=servers.direct.mongodb_url,
-            redis_url=servers.direct.redis_url,
-        )
-        self._api_ports = (unused_port(), unused_port())
+        self._fronts = {Way(CLIENTS, name): (unused_port(), unused_port()) for name in PROCESSES["api"]}
+        """Where the proxy before an API listens, and where the API does."""
         self.processes: dict[str, Victim] = {}
-        for number, port in enumerate(self._api_ports):
-            self.processes[f"api-{number}"] = self.process(f"api-{number}", "api", api_port=port)
-            self.processes[f"relay-{number}"] = self.process(f"relay-{number}", "relay")
-            self.processes[f"projector-{number}"] = self.process(f"projector-{number}", "projector")
+        for command, names in PROCESSES.items():
+            for name in names:
+                changed = {"api_port": self._fronts[Way(CLIENTS, name)][1]} if command == "api" else {}
+                self.processes[name] = self.process(name, command, **changed)
 
     def process(self, name: str, *arguments: str, **changed: int) -> Victim:
         """A process of taskflow, not started."""
@@ -99,7 +97,8 @@ class World:
         program = Program(
             name=name,
             argv=[sys.executable, "-m", "taskflow", *arguments],
-            env=replace(self.settings, **changed).environ() | {"PYTHONPATH": str(ROOT / "src")},
+            env=self.servers.behind(name, replace(self.direct, **changed)).environ()
+            | {"PYTHONPATH": str(ROOT / "src")},
             log=self.servers.folder / "logs" / f"{name}.log",
             ready=spawned,
             stop_timeout_s=5,
@@ -108,15 +107,23 @@ class World:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        return tuple(f"http://127.0.0.1:{port}" for port in self._api_ports)
+        """Of the APIs, as the clients reach them."""
+        return tuple(f"http://127.0.0.1:{listen}" for listen, _ in self._fronts.values())
+
+    @property
+    def fronts(self) -> list[Way]:
+        """From the clients to the APIs."""
+        return list(self._fronts)
 
     def of(self, target: str) -> list[Victim]:
         """`kafka` is one, `api` are two."""
         if target in self.servers.victims:
             return [self.servers.victims[target]]
-        return [victim for name, victim in self.processes.items() if name.startswith(f"{target}-")]
+        return [self.processes[name] for name in PROCESSES[target]]
 
     async def start(self) -> None:
+        for way, (listen, upstream) in self._fronts.items():
+            await self.servers.proxies.add(way, listen, upstream)
         await asyncio.gather(*[victim.start() for victim in self.processes.values()])
 
     async def raise_the_fallen(self) -> None:
@@ -178,7 +185,8 @@ async def open_world(pace: Pace) -> AsyncIterator[World]:
     with tempfile.TemporaryDirectory(prefix="taskflow-chaos-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         secrets = {one: new_secret(one) for one in SECRETS}
-        servers = Servers(Settings(data_dir=name, **secrets))
+        callers = [IMPORT, *[one for names in PROCESSES.values() for one in names]]
+        servers = Servers(Settings(data_dir=name, **secrets), callers)
         try:
             await servers.start()
             await migrate(servers.direct)

@@ -1,4 +1,4 @@
-"""A store that goes away in the middle of an import: it waits, and loses nothing."""
+"""A store that is away: an import that has begun waits and loses nothing, another does not begin."""
 
 from __future__ import annotations
 
@@ -63,3 +63,11 @@ async def test_a_store_that_stays_away_ends_the_import_with_a_word(
     await run(settings, tmp_path / "many.csv", tmp_path)
     async with open_event_store(settings, "test") as store:
         assert await stored(store) == told_by(MANY)
+
+
+async def test_an_import_without_a_store_does_not_begin_and_says_why(
+    settings: Settings, server: Callable[[str], Server], tmp_path: Path
+) -> None:
+    await asyncio.to_thread(server("postgres").kill)
+    with pytest.raises(Unavailable, match="does not answer"):
+        await run(settings, INCIDENTS, tmp_path)

@@ -93,15 +93,16 @@ class Route(Struct, frozen=True):
             if self.signed_in:
                 call.principal  # noqa: B018 - raises where there is none
                 await context.follower.ready()
+            answer: Response[bytes] | NotFound
             try:
-                response = await self.run(call)
-            except NotFound:
-                if call.confirm is not None:
-                    await call.confirm()
-                raise
+                answer = await self.run(call)
+            except NotFound as nothing:
+                answer = nothing
             if call.confirm is not None:
                 await call.confirm()
-            return response
+            if isinstance(answer, NotFound):
+                raise answer
+            return answer
 
         # Every answer says its own status where it is not 200.
         return HTTPRouteHandler(

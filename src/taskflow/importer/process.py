@@ -6,8 +6,9 @@ import argparse
 import asyncio
 import sys
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from taskflow.commands.execute import Executor
-from taskflow.errors import Rejected
+from taskflow.errors import Rejected, Unavailable
 from taskflow.importer.account import Importer, importer
 from taskflow.importer.file import BadFile, Source
 from taskflow.importer.mapping import read_mapping
@@ -25,10 +26,16 @@ from taskflow.importer.run import Counts, Import
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.store.eventstore import open_event_store
+from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
-    from taskflow.settings import Settings
+    from collections.abc import Awaitable
 
+    from taskflow.importer.mapping import Mapping
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+
+T = TypeVar("T")
 INTERRUPTED: Final = 130
 
 
@@ -71,15 +78,10 @@ async def import_file(
     _apart(rejects, file, mapping_file)
     with Source(file, mapping) as source, _bar() as bar:
         shown = bar.add_task(file.name, total=source.size)
-        async with open_event_store(settings, "taskflow import") as store:
+        async with AsyncExitStack() as opened:
+            store = await _first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
             executor = Executor(store, settings)
-            if project_id is None:
-                project_id = await Own(settings.claim_secret_bytes, mapping.project.key).found(store)
-            who = await importer(
-                store, executor, settings, owner=mapping.project.owner, user=user, register=project_id is None
-            )
-            if project_id is not None:
-                await usable(store, mapping, project_id, who.user_id)
+            project_id, who = await _first_answer(_where_and_who(store, executor, settings, mapping, project_id, user))
             with Rejects(rejects, source.header) as rejected:
                 work = Import(
                     store,
@@ -109,6 +111,34 @@ async def import_file(
         rejects=rejects,
         whole=whole,
     )
+
+
+async def _where_and_who(
+    store: EventStore,
+    executor: Executor,
+    settings: Settings,
+    mapping: Mapping,
+    project_id: UUID | None,
+    user: str | None,
+) -> tuple[UUID | None, Importer]:
+    """The project, None where its founding comes with the first row; and who may import into it."""
+    if project_id is None:
+        project_id = await Own(settings.claim_secret_bytes, mapping.project.key).found(store)
+    who = await importer(store, executor, settings, owner=mapping.project.owner, user=user, register=project_id is None)
+    if project_id is not None:
+        await usable(store, mapping, project_id, who.user_id)
+    return project_id, who
+
+
+async def _first_answer(asked: Awaitable[T]) -> T:
+    """Not waited for, as it is later on: a store that does not answer at the first may well be another one's
+    address. Raises Unavailable."""
+    try:
+        return await asked
+    except AWAY as error:
+        raise Unavailable(
+            f"the event store does not answer ({str(error) or type(error).__name__}); run the import again once it does"
+        ) from error
 
 
 def _apart(rejects: Path, *files: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,7 @@ _QUICK_START: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:a
 
 
 class Proxied(Struct, frozen=True):
-    """A second listener, for clients that come through a proxy: a broker tells each where to find it again."""
+    """Another listener, for a client that comes through a proxy: a broker tells each where to find it again."""
 
     port: int
     advertised: int
@@ -36,7 +37,7 @@ def has_java() -> bool:
 
 
 async def prepare(
-    folder: Path, cache: Path, port: int, controller_port: int, log: Path, *, proxied: Proxied | None = None
+    folder: Path, cache: Path, port: int, controller_port: int, log: Path, *, proxied: Sequence[Proxied] = ()
 ) -> tuple[Program, str]:
     """Fetches the jars once, formats the storage once; answers the program and the bootstrap address."""
     bootstrap = f"127.0.0.1:{port}"
@@ -45,11 +46,12 @@ async def prepare(
     libs = await fetch_jars(cache)
     data = folder / "kafka"
     data.mkdir(parents=True, exist_ok=True)
-    listeners = f"PLAINTEXT://127.0.0.1:{port}"
-    advertised = listeners
-    if proxied is not None:
-        listeners += f",PROXIED://127.0.0.1:{proxied.port}"
-        advertised += f",PROXIED://127.0.0.1:{proxied.advertised}"
+    listeners = advertised = f"PLAINTEXT://127.0.0.1:{port}"
+    protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+    for number, one in enumerate(proxied):
+        listeners += f",PROXIED{number}://127.0.0.1:{one.port}"
+        advertised += f",PROXIED{number}://127.0.0.1:{one.advertised}"
+        protocols += f",PROXIED{number}:PLAINTEXT"
     properties = data / "server.properties"
     properties.write_text(
         "\n".join(
@@ -60,7 +62,7 @@ async def prepare(
                 "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
                 "listeners": f"{listeners},CONTROLLER://127.0.0.1:{controller_port}",
                 "advertised.listeners": advertised,
-                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "listener.security.protocol.map": protocols,
                 "controller.listener.names": "CONTROLLER",
                 "log.dirs": data / "logs",
                 "auto.create.topics.enable": "false",
