@@ -128,17 +128,19 @@ async def test_mongodb_killed_in_the_middle_and_restarted(
 async def test_a_worker_without_partitions_outlives_mongodb(
     settings: Settings, world: World, start: Start, server: Any, tmp_path: Path
 ) -> None:
-    one = replace(settings, kafka_partitions=1)
-    start(relaying.run(one))
-    workers = [Process(one, tmp_path / f"{number}.log", "projector", "users") for number in range(2)]
+    start(relaying.run(settings))
+    workers = [
+        Process(settings, tmp_path / f"{number}.log", "projector", "users")
+        for number in range(settings.kafka_partitions + 1)
+    ]
     try:
-        await world.reached(await world.tell(50), "users", partitions=[0])
+        await world.reached(await world.tell(50), "users")
 
         async def shared_out() -> bool:
             texts = [worker.log.read_text() for worker in workers]
             return any('"partitions":[]' in text for text in texts) and all("partitions assigned" in t for t in texts)
 
-        await until(shared_out, "one has the partition, the other none")
+        await until(shared_out, "one is left without a partition")
         said = [len(worker.log.read_text()) for worker in workers]
         await asyncio.to_thread(server("mongodb").kill)
 
@@ -147,9 +149,9 @@ async def test_a_worker_without_partitions_outlives_mongodb(
             since = [worker.log.read_text()[begin:] for worker, begin in zip(workers, said, strict=True)]
             return all("a step is tried again" in text for text in since)
 
-        await until(noticed, "the one with the partition and the one without try again")
+        await until(noticed, "those with a partition and the one without try again")
         await asyncio.to_thread(server("mongodb").start)
-        await world.reached(await world.tell(50), "users", partitions=[0])
+        await world.reached(await world.tell(50), "users")
         assert all(worker.alive for worker in workers)
     finally:
         for worker in workers:
