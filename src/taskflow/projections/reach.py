@@ -57,7 +57,7 @@ class Reader(Protocol):
 S = TypeVar("S", bound=Reader)
 
 
-def within(
+def read_within(
     seconds: float,
 ) -> Callable[
     [Callable[Concatenate[S, P], Coroutine[Any, Any, T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
