@@ -82,7 +82,7 @@ class Views:
         found = await self._one_task.get(task_id)
         return None if found is None else _shown.decode(found)
 
-    @within(ONE_S)
+    @read_within(ONE_S)
     async def _documents(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Those of these tasks that the view has, as they are kept."""
         found = await self._tasks.find({"_id": _any_of(frozenset(ids))}, {"shown": 1}).to_list()
