@@ -122,6 +122,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     # Here and not beside the tests: options are known before folders are looked into.
     faults = parser.getgroup("faults")
     faults.addoption("--broker-restarts", type=int, default=3, help="how often the broker is restarted under load")
+    faults.addoption("--api-restarts", type=int, default=1, help="how often each API process is restarted under load")
     faults.addoption("--chaos-rounds", type=int, default=3, help="how many rounds of faults")
     faults.addoption("--chaos-pace", choices=["short", "full"], default="short", help="how long each fault lasts")
     faults.addoption("--chaos-seed", type=int, default=17_397, help="which faults; 0: any, and it is told which")

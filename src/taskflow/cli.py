@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
@@ -20,6 +21,12 @@ from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.settings import SECRETS, Settings, variable
+
+log = logging.getLogger(__name__)
+
+STATELESS: Final = frozenset(("api", "relay", "projector"))
+LEAVE_S: Final = 1.8
+"""A stateless process that was told to stop closes what it has open for at most this long."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,7 +87,7 @@ def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         working = work(command, settings, arguments)
         _collect_seldom()
-        return runner.run(_until_told(working))
+        return runner.run(_until_told(working, leaves=command in STATELESS))
 
 
 def _collect_seldom() -> None:
@@ -134,16 +141,30 @@ def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Cor
             return grant(with_local_urls(with_secrets(settings), ["postgres_url"]), arguments.email, arguments.role)
 
 
-async def _until_told(work: Coroutine[Any, Any, int | None]) -> int:
-    """Cancels the work on SIGTERM or SIGINT and lets it stop in order."""
+async def _until_told(work: Coroutine[Any, Any, int | None], *, leaves: bool) -> int:
+    """Cancels the work on SIGTERM or SIGINT and lets it stop in order; where it `leaves`, for LEAVE_S."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        task.cancel()
+        if leaves:
+            loop.call_later(LEAVE_S, _leave)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, told)
     try:
         return await task or 0
     except asyncio.CancelledError:
         return 0
+
+
+def _leave() -> None:
+    """Ends this process as it is. A driver waits much longer for the last word of a server that hangs; nothing
+    is lost with it, any more than by a kill."""
+    log.warning("a server kept this process from closing in order", extra={"after_s": LEAVE_S})
+    logging.shutdown()
+    os._exit(0)
 
 
 def source(settings: Settings, name: str) -> str:

@@ -14,7 +14,7 @@ from tests.api.stack import Caller, register, until
 from tests.conftest import Fleet
 from tests.outages.deployment import PATIENCE_S, Deployment, Observer
 
-AUTH_STALE_S = 4
+AUTH_STALE_S = 3
 
 
 @pytest.fixture(scope="package")
@@ -26,6 +26,8 @@ def deployment() -> Iterator[Deployment]:
         fleet = Fleet(
             Path(folder),
             auth_stale_max_s=AUTH_STALE_S,
+            append_timeout_ms=2_000,
+            append_deadline_ms=3_000,
             kafka_partitions=4,
             mongodb_pool_min=0,
             watermark_interval_ms=300,

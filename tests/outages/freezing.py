@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
+
+from tests.local.processes import below
 
 
 def freeze(pid: int) -> None:
@@ -18,23 +19,6 @@ def thaw(pid: int) -> None:
 
 
 def _signal_all(pid: int, number: int) -> None:
-    for one in (pid, *_below(pid)):
+    for one in (pid, *below(pid)):
         with suppress(ProcessLookupError):
             os.kill(one, number)
-
-
-def _below(pid: int) -> list[int]:
-    """The processes that descend from one."""
-    parents: dict[int, list[int]] = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            with suppress(OSError):
-                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-                parents.setdefault(parent, []).append(int(path.name))
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        below = parents.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.errors import Behind
+from taskflow.errors import Behind, Unavailable
 from taskflow.follower.ring import Ring
 from taskflow.ids import shard_of
 from taskflow.projections import process as projections
@@ -72,9 +72,32 @@ async def test_a_database_that_hangs_makes_nobody_wait_longer(settings: Settings
     position = await world.tell(50)
     async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
         server("mongodb").pause()
-        with pytest.raises(Behind):
+        with pytest.raises((Behind, Unavailable)):
             await asyncio.wait_for(freshness.wait(["tasks"], position, timeout_s=0.3), 10)
         server("mongodb").resume()
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+async def test_who_waits_is_told_that_the_database_went_away(
+    settings: Settings, world: World, server: Any, how: str
+) -> None:
+    """Much sooner than they would wait for a view that is only behind: some can be answered from elsewhere."""
+    position = await world.tell(50)
+    async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
+        await freshness.look_again()
+        waiting = [
+            asyncio.create_task(work)
+            for work in (
+                freshness.wait(["tasks"], position, timeout_s=600),
+                freshness.wait(["tasks", "users"], position, timeout_s=600),
+            )
+        ]
+        getattr(server("mongodb"), how)()
+        for one in waiting:
+            with pytest.raises(Unavailable):
+                await asyncio.wait_for(one, 60)
+        with pytest.raises(Unavailable):
+            await freshness.look_again(timeout_s=600)
 
 
 async def test_partitions_without_an_event_cost_nothing(settings: Settings, world: World, start: Start) -> None:

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import timestamp
 from taskflow.relay import status as relay_status
-from taskflow.store.pool import AWAY, within
+from taskflow.store.pool import AWAY, abandon_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -133,7 +133,7 @@ async def _answer(asking: Awaitable[Any]) -> Any:
 
 async def _probe(probe: Callable[[], Coroutine[Any, Any, Any]]) -> str | None:
     try:
-        await within(PROBE_S, probe())
+        await abandon_after(PROBE_S, probe())
     except _Unwell as unwell:
         return str(unwell)
     except _AWAY as error:

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from taskflow.projections.registry import VIEWS
 from taskflow.relay import status as relay_status
-from taskflow.store.pool import AWAY, within
+from taskflow.store.pool import AWAY, abandon_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Metrics(Collector):
         @get("/metrics")
         async def metrics() -> Response[bytes]:
             try:
-                self._relay = await within(ASK_S, relay_status.read(self._context.store.pool))
+                self._relay = await abandon_after(ASK_S, relay_status.read(self._context.store.pool))
             except AWAY:
                 self._relay = None
             return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

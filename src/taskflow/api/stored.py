@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from taskflow.store.pool import within
+from taskflow.store.pool import abandon_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,5 +49,5 @@ async def committed_many(
         await asyncio.gather(*[read(stream_id) for stream_id in elsewhere])
 
     if elsewhere:
-        await (read_all() if within_s is None else within(within_s, read_all()))
+        await (read_all() if within_s is None else abandon_after(within_s, read_all()))
     return states

@@ -20,7 +20,7 @@ from taskflow.errors import Behind, EpochChanged, Unavailable, UnknownEventType
 from taskflow.follower.facts import FACT_TYPES, Facts
 from taskflow.follower.ring import Ring
 from taskflow.ids import SHARDS
-from taskflow.store.pool import AWAY, within
+from taskflow.store.pool import AWAY, abandon_after
 from taskflow.streams import KIND_OF_TYPE
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Follower:
         limit = self._settings.follower_batch_max
         while True:
             started = time.monotonic()
-            head, steps = await within(HEAD_S, self._store.log.tail(self.facts.position, limit=limit))
+            head, steps = await abandon_after(HEAD_S, self._store.log.tail(self.facts.position, limit=limit))
             if head.epoch != self.epoch:
                 if self.epoch:
                     raise EpochChanged(f"the log is at epoch {head.epoch}, this process began at {self.epoch}")

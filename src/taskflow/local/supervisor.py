@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 PROCESSES: Final = ("relay", "projector", "api")
-"""In the order in which they start; they stop the other way round, the API first."""
+"""In the order in which they start. The last stops first: its clients are answered while everything is there."""
 READY_S: Final = 240.0
 PORT_WAIT_S: Final = 10.0
 """The API of a launcher that was killed has its signal already, and answers what is under way."""
@@ -88,8 +88,9 @@ async def _supervise(servers: Servers) -> None:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
-        for process in reversed(running):
-            await process.stop()
+        if running:
+            await running.pop().stop()
+        await asyncio.gather(*[process.stop() for process in running])
 
 
 async def _migrate(settings: Settings) -> None:

@@ -72,7 +72,7 @@ class Freshness:
         self._read_at = float("-inf")
         self._waiting = 0
         self._wanted = asyncio.Event()
-        self._read_once = asyncio.Event()
+        self._looked = asyncio.Event()
         self._begun = self._ended = 0
         """Readings of the checkpoints."""
 
@@ -94,20 +94,22 @@ class Freshness:
     async def wait(
         self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
     ) -> None:
-        """Returns once the views are at least as fresh as `position`. Raises Behind, and Unavailable while
-        MongoDB is away."""
+        """Returns once the views are at least as fresh as `position`. Raises Behind where they are not in time,
+        and Unavailable where nobody can tell: MongoDB is away, or did not answer the last look."""
         names, numbers = list(views), None if partitions is None else list(partitions)
         if self._fresh(names, position, numbers):
             return
-        self.reach.must_answer()
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._fresh(names, position, numbers):
+                    self.reach.must_answer()
                     self._wanted.set()
-                    self._read_once.clear()
-                    await self._read_once.wait()
+                    self._looked.clear()
+                    await self._looked.wait()
         except TimeoutError:
+            if self.reach.silent:
+                raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
             raise Behind(position, self.position(names, numbers)) from None
         finally:
             self._waiting -= 1
@@ -128,14 +130,14 @@ class Freshness:
 
     async def look_again(self, *, timeout_s: float = LOOK_S) -> None:
         """Returns when the checkpoints have been read by a reading that began after this call. Raises Unavailable."""
-        self.reach.must_answer()
         mine = self._begun + 1
         try:
             async with asyncio.timeout(timeout_s):
                 while self._ended < mine:
+                    self.reach.must_answer()
                     self._wanted.set()
-                    self._read_once.clear()
-                    await self._read_once.wait()
+                    self._looked.clear()
+                    await self._looked.wait()
         except TimeoutError:
             raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
 
@@ -164,6 +166,7 @@ class Freshness:
                 self.reach.answered()
             except (PyMongoError, TimeoutError) as error:
                 self.reach.failed()
+                self._looked.set()
                 log.warning("checkpoints cannot be read", extra={"error": repr(error)})
                 await asyncio.sleep(IDLE_POLL_S)
             if self._waiting:
@@ -200,7 +203,7 @@ class Freshness:
             self._marks = {view: by_bucket(partitions) for view, partitions in marks.items()}
         self._read_at = started
         self._ended = begun
-        self._read_once.set()
+        self._looked.set()
 
     async def silent_s(self) -> dict[str, float]:
         """For each view, the seconds since its slowest partition was last saved; infinite if never."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 Database = AsyncDatabase[dict[str, Any]]
+
+CLOSE_S: Final = 0.5
+"""The goodbye to a server that is away would be tried for much longer."""
 
 
 @asynccontextmanager
@@ -39,4 +43,6 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     try:
         yield client.get_database(settings.mongodb_database)
     finally:
-        await client.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await client.close()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from taskflow.errors import Invalid
-from taskflow.projections.reach import Reach, within
+from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import ShownTask
 from taskflow.projections.together import Together
@@ -77,18 +77,18 @@ class Views:
         self._one_task = Together(self._documents)
         self._sums = database[VIEWS["tasks"].sums_collection]
 
-    @within(ONE_S)
+    @read_within(ONE_S)
     async def task(self, task_id: UUID) -> ShownTask | None:
         found = await self._one_task.get(task_id)
         return None if found is None else _shown.decode(found)
 
-    @within(ONE_S)
+    @read_within(ONE_S)
     async def _documents(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Those of these tasks that the view has, as they are kept."""
         found = await self._tasks.find({"_id": _any_of(frozenset(ids))}, {"shown": 1}).to_list()
         return {document["_id"]: document["shown"] for document in found}
 
-    @within(MANY_S)
+    @read_within(MANY_S)
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
         """A page in the order of `sort` (`-` before it: descending), ties by id. Raises Invalid for a cursor
         of another order."""
@@ -116,19 +116,19 @@ class Views:
             _cursor(sort, documents[-1][field], tasks[-1].id) if more else None,
         )
 
-    @within(ONE_S)
+    @read_within(ONE_S)
     async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
         """Those of these projects that the view has."""
         found = self._projects.find({"_id": {"$in": list(ids)}}, {"state": 1})
         return {document["_id"]: _projects.decode(document["state"]) async for document in found}
 
-    @within(ONE_S)
+    @read_within(ONE_S)
     async def users(self, ids: Sequence[UUID]) -> dict[UUID, UserState]:
         """Those of these people that the view has."""
         found = self._users.find({"_id": {"$in": list(ids)}}, {"state": 1})
         return {document["_id"]: _users.decode(document["state"]) async for document in found}
 
-    @within(MANY_S)
+    @read_within(MANY_S)
     async def counts(self, project_id: UUID) -> dict[str, int]:
         """Tasks outside the trash by status."""
         pipeline: list[dict[str, Any]] = [
@@ -137,7 +137,7 @@ class Views:
         ]
         return {found["_id"]: found["count"] async for found in await self._sums.aggregate(pipeline) if found["count"]}
 
-    @within(MANY_S)
+    @read_within(MANY_S)
     async def board(self, project_id: UUID, statuses: Sequence[str]) -> dict[str, list[ShownTask]]:
         """The first tasks of each status, by rank."""
 

@@ -29,18 +29,19 @@ class Reach:
 
     def __init__(self) -> None:
         self._answered_at = time.monotonic()
-        self._failed = False
+        self.silent = False
+        """Whether the last question had no answer."""
 
     @property
     def away(self) -> bool:
-        return self._failed and time.monotonic() - self._answered_at > AWAY_S
+        return self.silent and time.monotonic() - self._answered_at > AWAY_S
 
     def answered(self) -> None:
         self._answered_at = time.monotonic()
-        self._failed = False
+        self.silent = False
 
     def failed(self) -> None:
-        self._failed = True
+        self.silent = True
 
     def must_answer(self) -> None:
         """Raises Unavailable while MongoDB is away."""
@@ -57,7 +58,7 @@ class Reader(Protocol):
 S = TypeVar("S", bound=Reader)
 
 
-def within(
+def read_within(
     seconds: float,
 ) -> Callable[
     [Callable[Concatenate[S, P], Coroutine[Any, Any, T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]

@@ -56,6 +56,8 @@ SESSION_MS: Final = 6_000
 REBALANCE_MS: Final = 6_000
 REJOIN_S: Final = 15.0
 """A consumer that was given nothing for so long, while partitions stand still, is no member of its group."""
+STOP_S: Final = 1.0
+"""A consumer may take so long to leave its group; without a word it is out of it after `SESSION_MS`."""
 
 _KAFKA_AWAY: Final = (Unavailable, KafkaError, OSError, TimeoutError)
 
@@ -168,7 +170,7 @@ class Runner:
                 await consumer.start()
             yield consumer
         finally:
-            await asyncio.wait([asyncio.create_task(_stop(consumer))], timeout=2)
+            await asyncio.wait([asyncio.create_task(_stop(consumer))], timeout=STOP_S)
 
     async def _poll(self, consumer: Any) -> Mapping[TopicPartition, Sequence[Any]]:
         try:

@@ -18,7 +18,7 @@ import asyncpg
 
 from taskflow.errors import StoreError
 from taskflow.store import ranges
-from taskflow.store.pool import AWAY, RETRY_S, within
+from taskflow.store.pool import AWAY, RETRY_S, abandon_after
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -95,7 +95,7 @@ async def _schema_fault(settings: Settings) -> str | None:
     try:
         connection = await asyncpg.connect(settings.postgres_url, timeout=settings.postgres_connect_timeout_ms / 1000)
         try:
-            found = await within(
+            found = await abandon_after(
                 settings.postgres_connect_timeout_ms / 1000, connection.fetchval("select max(number) from migrations")
             )
         finally:

@@ -78,7 +78,7 @@ async def open_pool(
     return made
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+async def abandon_after(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """What the work answers. Raises TimeoutError after so long, and really then: a query that was given up
     waits on until the server has confirmed that, which one that hangs does not."""
     task = asyncio.ensure_future(work)
