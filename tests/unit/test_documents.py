@@ -97,6 +97,16 @@ def test_the_map_names_every_room() -> None:
     assert set(re.findall(r"^  (\w+)/", drawn[1], re.MULTILINE)) == rooms
 
 
+def test_each_outage_names_its_test_and_each_test_of_outages_is_named() -> None:
+    text = (ROOT / "OPERATIONS.md").read_text()
+    _, _, *rows = re.findall(r"^\|.*\|$", text.partition("\n## Stopping")[0], re.MULTILINE)
+    assert len(rows) >= 7
+    for row in rows:
+        assert re.search(r"\]\(tests/outages/test_\w+\.py\) \|$", row), row.split("|")[1]
+    tests = {path.name for path in (ROOT / "tests" / "outages").glob("test_*.py")}
+    assert set(re.findall(r"\]\(tests/outages/(test_\w+\.py)\)", text)) == tests
+
+
 def test_the_architecture_can_be_read_in_one_sitting() -> None:
     assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= ARCHITECTURE_LINES_MAX
 
