@@ -57,15 +57,15 @@ async def test_a_view_that_was_dropped_does_not_pass_for_fresh_once_its_document
     projector = start(projections.run(settings))
     async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
         await freshness.wait(["tasks"], position, timeout_s=60)
-        await freshness.confirm(["tasks"], position, timeout_s=60)
+        await freshness.confirm([("tasks", None)], position, timeout_s=60)
         projector.cancel()
         await asyncio.wait([projector])
         await world.database.client.drop_database(world.database.name)
         with pytest.raises(Behind):
-            await freshness.confirm(["tasks"], position, timeout_s=60)
+            await freshness.confirm([("tasks", None)], position, timeout_s=60)
         start(projections.run(settings))
         await freshness.wait(["tasks"], position, timeout_s=60)
-        await freshness.confirm(["tasks"], position, timeout_s=60)
+        await freshness.confirm([("tasks", None)], position, timeout_s=60)
 
 
 async def test_a_database_that_hangs_makes_nobody_wait_longer(settings: Settings, world: World, server: Any) -> None:

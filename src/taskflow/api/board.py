@@ -70,8 +70,7 @@ async def _board(reading: Reading, project: ProjectState) -> Board:
         today = (await context.views.projects([project.id])).get(project.id, project)
         keys = [status.key for status in today.workflow.statuses]
         counts, tasks = await asyncio.gather(context.views.counts(project.id), context.views.board(project.id, keys))
-        await context.freshness.look_again()
-        stamp = min(stamp, context.freshness.position(drawn))  # of views that were dropped meanwhile: nothing
+        stamp = await context.freshness.confirmed(stamp, drawn)
         return stamp, {key: render.ENCODER.encode(Board(counts, tasks))}
 
     entries = await context.cache.get_many(

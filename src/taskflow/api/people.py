@@ -95,10 +95,9 @@ class People:
                     await self._freshness.wait([VIEW], at_least, timeout_s=timeout_s, partitions=drawn)
                 stamp = self._freshness.position([VIEW], drawn)
                 found = await self._views.users(wanted)
-                await self._freshness.look_again()
+                stamp = await self._freshness.confirmed(stamp, [VIEW], drawn)
             except Unavailable:
                 return 0, {}
-            stamp = min(stamp, self._freshness.position([VIEW], drawn))  # of a view that was dropped meanwhile: nothing
             return stamp, {f"user:{user_id}": _encode(state) for user_id, state in found.items()}
 
         wanted = max(at_least, self._recent())

@@ -129,10 +129,8 @@ class Reading:
     async def confirm(self) -> None:
         """Called when the documents were read: what they were drawn from is still as fresh as was asked for.
         Raises Behind where it is not, as when somebody dropped a view meanwhile."""
-        for view, partitions in self._drawn:
-            await self.context.freshness.confirm(
-                [view], self.min_position, timeout_s=max(self.left_s, ASK_S), partitions=partitions
-            )
+        if self._drawn:
+            await self.context.freshness.confirm(self._drawn, self.min_position, timeout_s=max(self.left_s, ASK_S))
 
     async def _may_include(
         self, stream_id: UUID, named: Collection[UUID] | None, projects: Collection[UUID] | None

@@ -20,7 +20,7 @@ from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import ATTEMPT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable
     from uuid import UUID
 
     from taskflow.projections.mongo import Database
@@ -103,10 +103,7 @@ class Freshness:
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._fresh(names, position, numbers):
-                    self.reach.must_answer()
-                    self._wanted.set()
-                    self._looked.clear()
-                    await self._looked.wait()
+                    await self._next_look()
         except TimeoutError:
             if self.reach.silent:
                 raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
@@ -115,18 +112,25 @@ class Freshness:
             self._waiting -= 1
 
     async def confirm(
-        self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
+        self, drawn: Iterable[tuple[str, Collection[int] | None]], position: int, *, timeout_s: float
     ) -> None:
-        """Returns where the views are that fresh by checkpoints that were read after this call. Raises Behind,
-        and Unavailable while MongoDB is away.
+        """Returns where each view, on these partitions of it or all, is that fresh by checkpoints that were read
+        after this call. Raises Behind, and Unavailable while MongoDB is away.
 
         Asked after documents were read: views that somebody dropped meanwhile begin anew, and what was
         known of them was of those before.
         """
-        names, numbers = list(views), None if partitions is None else list(partitions)
         await self.look_again(timeout_s=timeout_s)
-        if not self._fresh(names, position, numbers):
-            raise Behind(position, self.position(names, numbers))
+        for view, partitions in drawn:
+            numbers = None if partitions is None else list(partitions)
+            if not self._fresh([view], position, numbers):
+                raise Behind(position, self.position([view], numbers))
+
+    async def confirmed(self, stamp: int, views: Iterable[str], partitions: Collection[int] | None = None) -> int:
+        """The stamp that documents have which were read after it was noted: less, where these views were dropped
+        meanwhile. Raises Unavailable."""
+        await self.look_again()
+        return min(stamp, self.position(views, partitions))
 
     async def look_again(self, *, timeout_s: float = LOOK_S) -> None:
         """Returns when the checkpoints have been read by a reading that began after this call. Raises Unavailable."""
@@ -134,12 +138,15 @@ class Freshness:
         try:
             async with asyncio.timeout(timeout_s):
                 while self._ended < mine:
-                    self.reach.must_answer()
-                    self._wanted.set()
-                    self._looked.clear()
-                    await self._looked.wait()
+                    await self._next_look()
         except TimeoutError:
             raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
+
+    async def _next_look(self) -> None:
+        self.reach.must_answer()
+        self._wanted.set()
+        self._looked.clear()
+        await self._looked.wait()
 
     def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
         """A partition without an event between its checkpoint and the position is fresh: idle ones cost nothing."""

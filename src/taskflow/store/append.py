@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct, field
@@ -79,6 +79,21 @@ class Receipt(Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     replayed: bool
     own: bool
+
+
+def receipt(row: Any, *, replayed: bool, own: bool) -> Receipt:
+    """A row of `receipts`, by the names of its columns."""
+    return Receipt(
+        fingerprint=row["fingerprint"],
+        outcome=Outcome(row["outcome"]),
+        stream_id=UUID(int=row["stream_id"].int),
+        version=row["version"],
+        position=row["position"],
+        events=row["events"],
+        recorded_at=row["recorded_at"],
+        replayed=replayed,
+        own=own,
+    )
 
 
 class Lost(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from taskflow.ids import shard_of
-from taskflow.store.append import Append, Lost, Outcome, Receipt
+from taskflow.store.append import Append, Lost, Receipt, receipt
 from taskflow.store.pool import connect_writer
 
 if TYPE_CHECKING:
@@ -127,15 +127,6 @@ def outcome(row: asyncpg.Record, *, resent: bool) -> Receipt | Lost:
         return Lost(UUID(int=row["missed_stream"].int), row["missed_version"])
     if row["status"] == _FELL:
         return Lost(None, 0)
-    return Receipt(
-        fingerprint=row["fingerprint"],
-        outcome=Outcome(row["outcome"]),
-        stream_id=UUID(int=row["stream_id"].int),
-        version=row["version"],
-        position=row["position"],
-        events=row["events"],
-        recorded_at=row["recorded_at"],
-        # Found on the second sending of a group: most likely its own first sending.
-        replayed=row["status"] == _FOUND and not resent,
-        own=row["status"] == _APPLIED,
-    )
+    # Found on the second sending of a group: most likely its own first sending.
+    replayed = row["status"] == _FOUND and not resent
+    return receipt(row, replayed=replayed, own=row["status"] == _APPLIED)

@@ -10,7 +10,7 @@ from weakref import WeakSet
 from msgspec import Struct
 
 from taskflow.privacy.keyring import KeyRing
-from taskflow.store.append import Outcome, Receipt
+from taskflow.store.append import Receipt, receipt
 from taskflow.store.committer import Committer
 from taskflow.store.folds import Folds
 from taskflow.store.log import Log
@@ -83,18 +83,7 @@ class EventStore(Struct, frozen=True, eq=False):
             raise AssertionError("the query selects exactly one row")
         if row["fingerprint"] is None:
             return Standing(None, row["moved"])
-        receipt = Receipt(
-            fingerprint=row["fingerprint"],
-            outcome=Outcome(row["outcome"]),
-            stream_id=UUID(int=row["stream_id"].int),
-            version=row["version"],
-            position=row["position"],
-            events=row["events"],
-            recorded_at=row["recorded_at"],
-            replayed=True,
-            own=False,
-        )
-        return Standing(receipt, row["moved"])
+        return Standing(receipt(row, replayed=True, own=False), row["moved"])
 
     async def accepted(self, caller: UUID, command_ids: Iterable[UUID]) -> dict[UUID, tuple[bytes, UUID]]:
         """Which of a caller's commands were accepted before: (fingerprint, result stream) by command id.
