@@ -13,8 +13,10 @@ from redis.asyncio import Redis
 
 from taskflow.cancellation import heed_cancellation
 from taskflow.errors import TopicMismatch
+from taskflow.kafka.topics import current_generation
 from taskflow.projections import process as projections
-from taskflow.projections.checkpoints import COLLECTION
+from taskflow.projections.checkpoints import COLLECTION, Checkpoints
+from taskflow.projections.mongo import Database
 from taskflow.projections.registry import VIEWS
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
@@ -175,6 +177,25 @@ async def test_views_that_are_dropped_under_their_projectors_are_built_again(
     await world.reached(await world.tell(100))
     await world.assert_fold()
     assert not projector.done()
+
+
+async def test_checkpoints_that_are_deleted_while_they_are_taken_are_begun_again(
+    settings: Settings, world: World, database: Database, start: Start
+) -> None:
+    generation = await current_generation(world.store.pool, settings)
+    checkpoints = Checkpoints(database, VIEWS["users"], generation)
+
+    async def deleted_over_and_over() -> None:
+        while True:
+            heed_cancellation()
+            await database[COLLECTION].delete_many({})
+
+    deleting = start(deleted_over_and_over())
+    async with database.client.start_session() as session:
+        for _ in range(100):
+            taken = await checkpoints.take(0, session)
+            assert (taken.position, taken.offset) == (0, None)
+    assert not deleting.done()
 
 
 async def test_checkpoints_that_are_deleted_without_their_documents_count_nothing_twice(

@@ -9,12 +9,12 @@ it the locks, for a minute: whoever takes over ends that session first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bson.binary import Binary
 from msgspec import Struct, field
 from msgspec.structs import asdict
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 
 from taskflow.errors import TaskflowError
 from taskflow.projections.marks import NONE, begun
@@ -81,15 +81,14 @@ class Checkpoints:
         fresh = key | {"position": 0, "epoch": 0, "offset": None, "invalidations": [], "halted": None}
         if self._view.marks:
             fresh["marks"] = Binary(begun())
-        await self._collection.update_one(
+        # Made and read in one operation: between two of them the views may be dropped, checkpoints and all.
+        found: Any = await self._collection.find_one_and_update(
             {"_id": self._id(partition)},
             {"$setOnInsert": fresh, "$set": {"holder": mine}},
             upsert=True,
+            return_document=ReturnDocument.AFTER,
             session=session,
         )
-        found = await self._collection.find_one({"_id": self._id(partition)}, session=session)
-        if found is None:
-            raise AssertionError("it was made above and nothing deletes one")
         # Read after the checkpoint: whoever parks moves it, and then nothing is saved on what was read here.
         parked = self._parked.find({"collection": self._view.collection, "partition": partition}, session=session)
         return Checkpoint(
