@@ -16,6 +16,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandListener
 
+from taskflow.cancellation import heed_cancellation
 from taskflow.projections import process as projections
 from taskflow.projections.mongo import Database
 from taskflow.projections.queries import SORTS, TaskFilter, Views, _cursor
@@ -23,6 +24,7 @@ from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import TASKS
 from taskflow.projections.view import micros
 from taskflow.settings import Settings
+from tests.projections.conftest import Start
 from tests.projections.story import BEGAN, fold
 from tests.projections.world import World
 from tests.unit.test_batch import log_of
@@ -210,3 +212,30 @@ async def test_only_the_users_view_holds_personal_data_and_no_document_a_passwor
                 assert raw.count(b"Secretive") == 2, "its own name, to be sorted by and in its state"
                 others = [f"person{n}@" for n, user in enumerate(world.story.users, 1) if user != document["_id"]]
                 assert not any(other.encode() in raw.lower() for other in others)
+
+
+async def test_what_moves_between_two_statuses_is_counted_once_while_it_moves(database: Database, start: Start) -> None:
+    """A sum over many documents is of one moment: 3,000 addends are read in several steps."""
+    views, project, shards, each = Views(database), UUID(int=7), 1_000, 5
+    statuses = ("todo", "in_progress", "done")
+    sums = database[VIEWS["tasks"].sums_collection]
+    await sums.create_index([("project_id", 1), ("status", 1), ("count", 1)])
+    ids = [{"project_id": project, "shard": shard, "status": status} for shard in range(shards) for status in statuses]
+    await sums.insert_many({"_id": one, "project_id": project, "status": one["status"], "count": each} for one in ids)
+
+    async def moved_to_and_fro() -> None:
+        shard = 0
+        async with database.client.start_session() as session:
+            while True:
+                heed_cancellation()
+                shard = (shard + 37) % shards
+                here = statuses[shard % 3], statuses[(shard + 1) % 3]
+                async with await session.start_transaction():
+                    for status, count in zip(here, (-1, 1), strict=True):
+                        one = {"_id": {"project_id": project, "shard": shard, "status": status}}
+                        await sums.update_one(one, {"$inc": {"count": count}}, session=session)
+
+    moving = start(moved_to_and_fro())
+    for _ in range(200):
+        assert sum((await views.counts(project)).values()) == shards * len(statuses) * each
+    assert not moving.done()

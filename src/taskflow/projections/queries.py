@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
+from pymongo.read_concern import ReadConcern
 
 from taskflow.errors import Invalid
 from taskflow.projections.reach import Reach, read_within
@@ -75,7 +76,8 @@ class Views:
         self._projects = database[VIEWS["projects"].collection]
         self._users = database[VIEWS["users"].collection]
         self._one_task = Together(self._documents)
-        self._sums = database[VIEWS["tasks"].sums_collection]
+        # Of one moment: what moves from one status to another while it is read would be counted twice, or not at all.
+        self._sums = database[VIEWS["tasks"].sums_collection].with_options(read_concern=ReadConcern("snapshot"))
 
     @read_within(ONE_S)
     async def task(self, task_id: UUID) -> ShownTask | None:
