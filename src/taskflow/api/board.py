@@ -51,7 +51,7 @@ async def get_board(call: Call) -> Response[bytes]:
             "name": status.name,
             "category": status.category,
             "count": board.counts.get(status.key, 0),
-            "tasks": [render.task(task, project.workflow, names) for task in board.tasks.get(status.key, [])],
+            "tasks": [render.task(task, project.statuses, names) for task in board.tasks.get(status.key, [])],
         }
         for status in project.workflow.statuses
     ]

@@ -15,7 +15,7 @@ from taskflow.api.bodies import decode
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.writes import Sent, send
-from taskflow.commands.catalog import COMMANDS, CommandType, Member
+from taskflow.commands.catalog import COMMANDS, TARGETS, CommandType
 from taskflow.commands.execute import AppendedEvent
 from taskflow.errors import Fault, Malformed
 from taskflow.store.append import Outcome
@@ -66,7 +66,7 @@ async def post_command(call: Call) -> Response[bytes]:
     outcome = CommandOutcome(
         id=body.id,
         outcome="applied" if receipt.outcome is Outcome.APPLIED else "unchanged",
-        events=written.accepted.events,
+        events=written.accepted.appended,
         version=receipt.version,
         position=receipt.position,
         result=Raw(written.body),
@@ -75,22 +75,25 @@ async def post_command(call: Call) -> Response[bytes]:
 
 
 def _target(entry: CommandType, text: str | None) -> Any:
-    """A target as it is written here: an id, `<project id>/<user id>` for a member, nothing for the rest.
-
-    Raises Malformed.
-    """
+    """A target as it is written here: an id, or the parts of one. Raises Malformed."""
     if entry.target is None:
         if text is not None:
             raise Malformed([Fault("/target", "unknown-field", f"{entry.body.__name__} has no target")])
         return None
     try:
-        if entry.target == "member":
-            project_id, user_id = (text or "").split("/")
-            return Member(UUID(project_id), UUID(user_id))
-        return UUID(text or "")
+        if entry.target not in TARGETS:
+            return UUID(text or "")
+        shape = TARGETS[entry.target]
+        parts = (text or "").split("/", len(shape.__struct_fields__) - 1)
+        return msgspec.convert(dict(zip(shape.__struct_fields__, parts, strict=True)), shape)
     except ValueError:
-        shape = "<project id>/<user id>" if entry.target == "member" else f"the id of a {entry.target}"
-        raise Malformed([Fault("/target", "format", f"expected {shape}")]) from None
+        raise Malformed([Fault("/target", "format", f"expected {_written_as(entry.target)}")]) from None
+
+
+def _written_as(target: str) -> str:
+    if target not in TARGETS:
+        return f"the id of a {target}"
+    return "/".join(f"<{field.replace('_', ' ')}>" for field in TARGETS[target].__struct_fields__)
 
 
 async def list_command_types(call: Call) -> Response[bytes]:

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from taskflow.projections.tasks import TaskFacts
 from taskflow.projections.view import Timestamp, maybe, timestamp
-from taskflow.streams.project import Category, Label, Role, Workflow
+from taskflow.streams.project import Category, Label, Role, Statuses, Workflow
 from taskflow.streams.user import Settings
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Person(Struct, frozen=True):
 class TaskBody(TaskFacts, frozen=True, kw_only=True):
     """A task's facts with what is joined; only the document is made from it, see `task`."""
 
+    status: str
     status_category: Category
     assignee: Person | None
 
@@ -121,14 +122,13 @@ def person(user_id: UUID | None, names: Mapping[UUID, str | None]) -> Person | N
     return None if user_id is None else Person(user_id, names.get(user_id))
 
 
-def task(shown: ShownTask, workflow: Workflow | None, names: Mapping[UUID, str | None]) -> Raw:
-    """The JSON of a TaskBody. `workflow` is the project's present one; a status that left it keeps the
-    category it had."""
-    status = workflow.status(shown.status) if workflow is not None else None
-    category = status.category if status is not None else shown.category
-    assignee = ENCODER.encode(person(shown.assignee_id, names))
-    facts = bytes(shown.facts)[:-1]
-    return Raw(b'%b,"status_category":"%b","assignee":%b}' % (facts, category.encode(), assignee))
+def task(shown: ShownTask, statuses: Statuses | None, names: Mapping[UUID, str | None]) -> Raw:
+    """The JSON of a TaskBody. `statuses` are the project's present ones; one that left them without another in
+    its place keeps the category it had."""
+    today = None if statuses is None else statuses.resolve(shown.status)
+    key, category = (shown.status, shown.category) if today is None else (today.key, today.category)
+    joined = (ENCODER.encode(key), category.encode(), ENCODER.encode(person(shown.assignee_id, names)))
+    return Raw(b'%b,"status":%b,"status_category":"%b","assignee":%b}' % (bytes(shown.facts)[:-1], *joined))
 
 
 def project(state: ProjectState, role: Role | None) -> ProjectBody:

@@ -23,7 +23,7 @@ from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, TASK
-from taskflow.streams.project import Workflow
+from taskflow.streams.project import Statuses
 from taskflow.streams.task import PRIORITIES
 
 if TYPE_CHECKING:
@@ -51,20 +51,20 @@ LATER_GET: Final = dict.fromkeys(("at", "clock", "version"), "reading a task as 
 
 
 class Joins(Struct, frozen=True):
-    """What tasks are shown with: the workflows of their projects as of today, and people's names."""
+    """What tasks are shown with: the statuses of their projects as of today, and people's names."""
 
-    workflows: dict[UUID, Workflow]
+    statuses: dict[UUID, Statuses]
     names: dict[UUID, str | None]
 
     def render(self, task: ShownTask) -> Raw:
-        return render.task(task, self.workflows.get(task.project_id), self.names)
+        return render.task(task, self.statuses.get(task.project_id), self.names)
 
 
 async def joins(reading: Reading, projects: Collection[UUID], assignees: Collection[UUID]) -> Joins:
     """For any number of tasks at once."""
     found = await projects_of(reading, projects)
     names = await reading.names(assignees)
-    return Joins({project_id: project.workflow for project_id, project in found.items()}, names)
+    return Joins({project_id: project.statuses for project_id, project in found.items()}, names)
 
 
 async def projects_of(reading: Reading, ids: Collection[UUID]) -> dict[UUID, ProjectState]:

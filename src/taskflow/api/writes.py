@@ -17,14 +17,14 @@ from litestar import Response
 from msgspec import Struct
 
 from taskflow.api import render
+from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
-from taskflow.api.routes import BASE, Call
+from taskflow.api.routes import Call
 from taskflow.api.stored import committed
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Request
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, new_id
-from taskflow.projections.tasks import shown
 from taskflow.projections.view import timestamp
 from taskflow.streams import PROJECT, SESSION, TASK, USER
 
@@ -61,7 +61,8 @@ class Written(Struct, frozen=True, kw_only=True):
     accepted: Accepted
     body: bytes
     etag: str
-    created: bool
+    location: str | None
+    """Of what a create made."""
 
     @property
     def position(self) -> int:
@@ -73,10 +74,6 @@ class Written(Struct, frozen=True, kw_only=True):
         if self.accepted.receipt.replayed:
             headers["Idempotency-Replayed"] = "true"
         return headers
-
-    @property
-    def location(self) -> str:
-        return f"{BASE}/{self.accepted.kind.name}s/{self.accepted.receipt.stream_id}"
 
 
 class Since(Struct, frozen=True):
@@ -101,12 +98,10 @@ async def write(call: Call, name: str, target: Any = None) -> Response[bytes]:
         expected_version=expected_version(request.headers.get("if-match")),
     )
     written = await send(call, sent)
-    headers = written.headers
-    if written.created:
-        headers["Location"] = written.location
-    return Response(
-        written.body, status_code=201 if written.created else 200, headers=headers, media_type="application/json"
-    )
+    headers, status = written.headers, 200
+    if written.location is not None:
+        headers["Location"], status = written.location, 201
+    return Response(written.body, status_code=status, headers=headers, media_type="application/json")
 
 
 async def send(call: Call, sent: Sent) -> Written:
@@ -180,28 +175,13 @@ async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> 
 
 
 async def _written(context: Context, caller: UUID, entry: CommandType, accepted: Accepted) -> Written:
-    body = await _resource(context, caller, accepted)
-    version = accepted.receipt.version
+    answer = await answer_of(context, caller, entry.body, accepted)
     return Written(
         accepted=accepted,
-        body=render.with_position(body, accepted.receipt.position),
-        etag=render.resource_etag(version, body),
-        created=entry.creates,
+        body=render.with_position(answer.body, accepted.receipt.position),
+        etag=render.resource_etag(accepted.receipt.version, answer.body),
+        location=answer.location if entry.creates else None,
     )
-
-
-async def _resource(context: Context, caller: UUID, accepted: Accepted) -> bytes:
-    state = accepted.state
-    if accepted.kind is PROJECT:
-        return render.ENCODER.encode(render.project(state, state.members.get(caller)))
-    if accepted.kind is USER:
-        return render.ENCODER.encode(render.profile(state))
-    if accepted.kind is not TASK:
-        raise AssertionError(f"no route shows a {accepted.kind.name}")
-    project = await committed(context.store, PROJECT, state.project_id)
-    people = {state.assignee_id} - {None}
-    names = await context.people.stored_names(people)
-    return bytes(render.task(shown(state), None if project is None else project.workflow, names))
 
 
 async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:

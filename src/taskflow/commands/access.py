@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from taskflow.errors import Forbidden, NotFound, Unauthenticated
 from taskflow.streams import PROJECT, TASK
 from taskflow.streams.project import ROLES, ProjectState, Role
@@ -45,10 +47,16 @@ async def project_for(unit: Unit, project_id: UUID, minimum: Role) -> ProjectSta
 
 
 async def task_for(unit: Unit, task_id: UUID, minimum: Role) -> tuple[TaskState, ProjectState]:
-    """The task and its project, if the caller may use them; someone else's task is not found."""
+    """The task, in the status that stands for its own today, and its project, if the caller may use them;
+    someone else's task is not found, nor is one that was purged."""
     task = await unit.get(TASK, task_id)
+    if task.purged:
+        raise NotFound("task", task_id)
     try:
         project = await project_for(unit, task.project_id, minimum)
     except NotFound:
         raise NotFound("task", task_id) from None
+    today = project.statuses.resolve(task.status)
+    if today is not None and today.key != task.status:
+        task = replace(task, status=today.key, category=today.category)
     return task, project

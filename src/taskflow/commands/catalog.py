@@ -24,10 +24,12 @@ class CommandType(Struct, frozen=True):
 
 
 class Member(Struct, frozen=True):
-    """The target of commands on a project's member: `<project id>/<user id>` where written as text."""
-
     project_id: UUID
     user_id: UUID
+
+
+TARGETS: Final[dict[str, type[Struct]]] = {"member": Member}
+"""Targets that take more than an id. As text their parts stand in this order, with a slash between."""
 
 
 async def _set_member(unit: Unit, target: Member, command: project.SetMember) -> Target:

@@ -28,7 +28,7 @@ from taskflow.store.pool import AWAY
 if TYPE_CHECKING:
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
-    from taskflow.streams import Kind
+    from taskflow.streams import Event, Kind
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,13 @@ class AppendedEvent(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """An accepted command: its receipt, the target's state at the receipt's version, its events."""
+    """An accepted command: its receipt, the target's state at the receipt's version, its events and where they are."""
 
     receipt: Receipt
     kind: Kind[Any]
     state: Any
-    events: tuple[AppendedEvent, ...]
+    events: tuple[Event, ...]
+    appended: tuple[AppendedEvent, ...]
 
 
 Handler = Callable[[Unit], Awaitable[Target]]
@@ -158,7 +159,8 @@ class Executor:
     async def _applied(self, unit: Unit, target: Target, receipt: Receipt) -> Accepted:
         stream = unit.streams[target.stream_id]
         first = receipt.position - receipt.events + 1
-        events = tuple(
+        events = tuple(staged.event for staged in unit.staged)
+        appended = tuple(
             AppendedEvent(type(staged.event).__name__, staged.happened.version, first + index)
             for index, staged in enumerate(unit.staged)
         )
@@ -171,7 +173,7 @@ class Executor:
                 except Exception:
                     # The command is stored: whatever befalls a shortcut to its state is no fault of it.
                     log.exception("a snapshot was not written", extra={"stream": str(stream_id)})
-        return Accepted(receipt, target.kind, stream.state, events)
+        return Accepted(receipt, target.kind, stream.state, events, appended)
 
     async def _replay(self, request: Request, receipt: Receipt) -> Accepted:
         """The outcome of an earlier copy, as of its version. Access is the renderer's to judge, today's."""
@@ -188,5 +190,6 @@ class Executor:
             if (receipt.events)
             else []
         )
-        events = tuple(AppendedEvent(event.type, event.stream_version, event.position) for event in recorded)
-        return Accepted(receipt, kind, state, events)
+        events = tuple(await self._store.mapper.decode(recorded))
+        appended = tuple(AppendedEvent(event.type, event.stream_version, event.position) for event in recorded)
+        return Accepted(receipt, kind, state, events, appended)

@@ -26,7 +26,7 @@ def boards_of(_: ProjectState | None, after: ProjectState) -> tuple[str, ...]:
 
 PROJECTS: Final = View(
     name="projects",
-    version=1,
+    version=2,  # 1 had no invitations
     kind=PROJECT,
     document=document,
     indexes=(IndexModel([("members", ASCENDING), ("_id", ASCENDING)]),),

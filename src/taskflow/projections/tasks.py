@@ -8,7 +8,7 @@ sums over streams, kept by shard.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -18,12 +18,20 @@ from pymongo import ASCENDING, IndexModel
 from taskflow.projections.view import Document, SumKey, Sums, Timestamp, View, maybe, micros, timestamp
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
-from taskflow.streams.task import PRIORITIES, Priority, TaskState
+from taskflow.streams.task import PRIORITIES, Priority, Relation, TaskState
 
 NO_DUE: Final = 2**62
 """Sorts tasks without a due time after those with one."""
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class ShownItem(Struct, frozen=True):
+    """An item of a checklist: they come in order."""
+
+    id: UUID
+    text: str
+    done: bool
 
 
 class TaskFacts(Struct, frozen=True, kw_only=True):
@@ -34,7 +42,6 @@ class TaskFacts(Struct, frozen=True, kw_only=True):
     external_id: str | None
     title: str
     description: str
-    status: str
     priority: Priority
     due_at: Timestamp | None
     labels: tuple[str, ...]
@@ -47,8 +54,8 @@ class TaskFacts(Struct, frozen=True, kw_only=True):
     started_at: Timestamp | None
     completed_at: Timestamp | None
     comment_count: int
-    checklist: tuple[Any, ...]
-    relations: tuple[Any, ...]
+    checklist: tuple[ShownItem, ...]
+    relations: tuple[Relation, ...]
     trashed_at: Timestamp | None
     version: int
 
@@ -87,7 +94,6 @@ def facts(task: TaskState) -> bytes:
             external_id=task.external_id,
             title=task.title,
             description=task.description,
-            status=task.status,
             priority=task.priority,
             due_at=maybe(task.due_at),
             labels=task.labels,
@@ -99,9 +105,9 @@ def facts(task: TaskState) -> bytes:
             updated_at=timestamp(task.updated_at),
             started_at=maybe(task.started_at),
             completed_at=maybe(task.completed_at),
-            comment_count=0,
-            checklist=(),
-            relations=(),
+            comment_count=len(task.comments),
+            checklist=tuple(ShownItem(item.id, item.text, item.done) for item in task.checklist),
+            relations=task.relations,
             trashed_at=maybe(task.trashed_at),
             version=task.version,
         )
@@ -156,7 +162,7 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = View(
     name="tasks",
-    version=2,  # 1 counted nothing
+    version=3,  # 1 counted nothing, 2 showed a task with its status
     kind=TASK,
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.

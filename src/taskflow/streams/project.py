@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from taskflow.streams.kind import Event, Happened, Kind
+from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
 
 Category = Literal["todo", "in_progress", "waiting", "done", "cancelled"]
 Role = Literal["viewer", "member", "admin", "owner"]
@@ -50,6 +50,17 @@ class Workflow(Struct, frozen=True, gc=False):
         return Transition(from_status, to_status) in self.transitions
 
 
+class Statuses(Struct, frozen=True, gc=False):
+    """What the status that a task last entered stands for today."""
+
+    workflow: Workflow
+    mapped: dict[str, str] = {}
+
+    def resolve(self, key: str) -> Status | None:
+        """The status itself, or the one that took its place; None for one that left without."""
+        return self.workflow.status(self.mapped.get(key, key))
+
+
 DEFAULT_WORKFLOW: Final = Workflow(
     (
         Status("todo", "To do", "todo"),
@@ -88,6 +99,43 @@ class ProjectUnarchived(Event, frozen=True):
     pass
 
 
+class ProjectWorkflowSet(Event, frozen=True):
+    """`mapped`: statuses that left, each with the one that its tasks are in from now on."""
+
+    workflow: Workflow
+    mapped: dict[str, str] = field(default_factory=dict)
+
+
+class LabelSet(Event, frozen=True):
+    name: str
+    colour: str | None
+
+
+class LabelRemoved(Event, frozen=True):
+    name: str
+
+
+class MemberInvited(Event, frozen=True):
+    """The address is sealed with a key of the invitation's own, which ends with it."""
+
+    person_field = "invitation_id"
+    invitation_id: UUID
+    email: Annotated[str | None, PERSONAL]
+    role: Role
+    expires_at: datetime
+
+
+class InvitationAccepted(Event, frozen=True):
+    """The membership is an event of its own, in the same append."""
+
+    invitation_id: UUID
+    user_id: UUID
+
+
+class InvitationRevoked(Event, frozen=True):
+    invitation_id: UUID
+
+
 class MemberAdded(Event, frozen=True):
     user_id: UUID
     role: Role
@@ -110,6 +158,17 @@ class Label(Struct, frozen=True, gc=False):
     colour: str | None
 
 
+class Invitation(Struct, frozen=True, gc=False):
+    """One that nobody has accepted yet. Its address is in the event of `version` alone."""
+
+    id: UUID
+    role: Role
+    invited_by: UUID | None
+    created_at: datetime
+    expires_at: datetime
+    version: int
+
+
 class ProjectState(Struct, frozen=True, kw_only=True, gc=False):
     id: UUID
     name: str
@@ -117,11 +176,27 @@ class ProjectState(Struct, frozen=True, kw_only=True, gc=False):
     workflow: Workflow
     labels: tuple[Label, ...]
     members: dict[UUID, Role]
+    mapped: dict[str, str] = {}
+    """Statuses that left the workflow, and those that stand for them now."""
+    invitations: tuple[Invitation, ...] = ()
     inbox: bool
     archived_at: datetime | None
     created_at: datetime
     updated_at: datetime
     version: int
+
+    @property
+    def statuses(self) -> Statuses:
+        return Statuses(self.workflow, self.mapped)
+
+    def invitation(self, invitation_id: UUID) -> Invitation | None:
+        return next((one for one in self.invitations if one.id == invitation_id), None)
+
+
+def _mapped(state: ProjectState, event: ProjectWorkflowSet) -> dict[str, str]:
+    """Older mappings lead to where theirs lead now; a status that is there again stands for itself."""
+    mapped = {key: event.mapped.get(to, to) for key, to in state.mapped.items()} | event.mapped
+    return {key: to for key, to in mapped.items() if event.workflow.status(key) is None}
 
 
 def evolve(state: ProjectState | None, event: Event, happened: Happened) -> ProjectState:
@@ -152,6 +227,20 @@ def evolve(state: ProjectState | None, event: Event, happened: Happened) -> Proj
             changed = {"archived_at": at}
         case ProjectUnarchived():
             changed = {"archived_at": None}
+        case ProjectWorkflowSet(workflow=workflow):
+            changed = {"workflow": workflow, "mapped": _mapped(state, event)}
+        case LabelSet(name=name, colour=colour):
+            others = [label for label in state.labels if label.name != name]
+            changed = {"labels": tuple(sorted([*others, Label(name, colour)], key=lambda label: label.name))}
+        case LabelRemoved(name=name):
+            changed = {"labels": tuple(label for label in state.labels if label.name != name)}
+        case MemberInvited():
+            invitation = Invitation(
+                event.invitation_id, event.role, happened.actor, at, event.expires_at, happened.version
+            )
+            changed = {"invitations": (*state.invitations, invitation)}
+        case InvitationAccepted(invitation_id=ended) | InvitationRevoked(invitation_id=ended):
+            changed = {"invitations": tuple(one for one in state.invitations if one.id != ended)}
         case MemberAdded(user_id=user_id, role=role) | MemberRoleChanged(user_id=user_id, role=role):
             changed = {"members": state.members | {user_id: role}}
         case MemberRemoved(user_id=user_id):
@@ -170,9 +259,16 @@ PROJECT: Final = Kind(
         ProjectDescribed,
         ProjectArchived,
         ProjectUnarchived,
+        ProjectWorkflowSet,
+        LabelSet,
+        LabelRemoved,
+        MemberInvited,
+        InvitationAccepted,
+        InvitationRevoked,
         MemberAdded,
         MemberRoleChanged,
         MemberRemoved,
     ),
     evolve=evolve,
+    state_version=2,  # 1 had no invitations and mapped no statuses
 )

@@ -1,9 +1,9 @@
-"""A task: its whole story (edits, status, assignment, trash) is one stream."""
+"""A task: its whole story (edits, status, assignment, comments, checklist, relations, trash) is one stream."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -12,8 +12,12 @@ from msgspec.structs import replace
 from taskflow.streams.kind import Event, Happened, Kind
 from taskflow.streams.project import Category
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 Priority = Literal["low", "medium", "high", "urgent"]
 PRIORITIES: Final[tuple[Priority, ...]] = ("low", "medium", "high", "urgent")
+RelationType = Literal["blocks", "relates_to", "duplicates"]
 
 # --- events --------------------------------------------------------------------------------------
 
@@ -75,12 +79,112 @@ class TaskParentSet(Event, frozen=True):
     parent_id: UUID | None
 
 
+class TaskRanked(Event, frozen=True):
+    rank: str
+
+
+class TaskMoved(Event, frozen=True):
+    """To another project: everything that belongs to a project is said anew."""
+
+    from_project_id: UUID
+    project_id: UUID
+    status: str
+    category: Category
+    rank: str
+    assignee_id: UUID | None = None
+    parent_id: UUID | None = None
+
+
+class TaskRecurrenceSet(Event, frozen=True):
+    """An RFC 5545 rule (without its name: `FREQ=WEEKLY;BYDAY=MO`), counted from the due time that stands then."""
+
+    recurrence: str | None
+
+
+class TaskRecurred(Event, frozen=True):
+    """An occurrence was completed and the next one is due: the task is open again in the same breath."""
+
+    occurrence_at: datetime | None
+    """When the completed one was due."""
+    due_at: datetime
+    status: str
+    category: Category
+
+
 class TaskTrashed(Event, frozen=True):
     pass
 
 
 class TaskRestored(Event, frozen=True):
     pass
+
+
+class TaskPurged(Event, frozen=True):
+    """It was in the trash for too long: nobody finds it any more. The log keeps its story."""
+
+
+class CommentAdded(Event, frozen=True):
+    """By the event's actor. People are mentioned in the body as `@[id]`."""
+
+    comment_id: UUID
+    body: str
+
+
+class CommentEdited(Event, frozen=True):
+    comment_id: UUID
+    body: str
+
+
+class CommentDeleted(Event, frozen=True):
+    comment_id: UUID
+
+
+class CommentRestored(Event, frozen=True):
+    """A deletion undone: the comment as it was."""
+
+    comment_id: UUID
+    body: str
+    author_id: UUID | None
+    created_at: datetime
+    edited_at: datetime | None = None
+
+
+class ChecklistItemAdded(Event, frozen=True):
+    item_id: UUID
+    text: str
+    rank: str
+    done: bool = False
+
+
+class ChecklistItemReworded(Event, frozen=True):
+    item_id: UUID
+    text: str
+
+
+class ChecklistItemChecked(Event, frozen=True):
+    item_id: UUID
+    done: bool
+
+
+class ChecklistItemRanked(Event, frozen=True):
+    item_id: UUID
+    rank: str
+
+
+class ChecklistItemRemoved(Event, frozen=True):
+    item_id: UUID
+
+
+class RelationAdded(Event, frozen=True):
+    """From this task to another: this one `blocks` that one."""
+
+    relation: RelationType
+    task_id: UUID
+
+
+class RelationRemoved(Event, frozen=True):
+    relation: RelationType
+    task_id: UUID
 
 
 class TaskChangeImported(Event, frozen=True):
@@ -96,6 +200,26 @@ class TaskChangeImported(Event, frozen=True):
 
 
 # --- state ---------------------------------------------------------------------------------------
+
+
+class Comment(Struct, frozen=True, gc=False):
+    id: UUID
+    author_id: UUID | None
+    body: str
+    created_at: datetime
+    edited_at: datetime | None = None
+
+
+class ChecklistItem(Struct, frozen=True, gc=False):
+    id: UUID
+    text: str
+    rank: str
+    done: bool = False
+
+
+class Relation(Struct, frozen=True, gc=False):
+    type: RelationType
+    task_id: UUID
 
 
 class TaskState(Struct, frozen=True, kw_only=True, gc=False):
@@ -115,13 +239,29 @@ class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     parent_id: UUID | None
     rank: str
     recurrence: str | None
+    recurs_from: datetime | None = None
+    """The first occurrence: what the rule is counted from."""
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
     trashed_at: datetime | None
+    purged: bool = False
+    comments: tuple[Comment, ...] = ()
+    """In the order they were made."""
+    checklist: tuple[ChecklistItem, ...] = ()
+    """By rank."""
+    relations: tuple[Relation, ...] = ()
+    former_projects: tuple[UUID, ...] = ()
+    """Whoever follows one of these must learn that it left."""
     version: int
+
+    def comment(self, comment_id: UUID) -> Comment | None:
+        return next((comment for comment in self.comments if comment.id == comment_id), None)
+
+    def item(self, item_id: UUID) -> ChecklistItem | None:
+        return next((item for item in self.checklist if item.id == item_id), None)
 
 
 def _entered(state: TaskState, status: str, category: Category, at: datetime) -> dict[str, Any]:
@@ -138,6 +278,61 @@ def _entered(state: TaskState, status: str, category: Category, at: datetime) ->
 def relabel(labels: tuple[str, ...], added: tuple[str, ...], removed: tuple[str, ...]) -> tuple[str, ...]:
     """Labels in the order they were given, without those removed, each once."""
     return tuple(dict.fromkeys([label for label in labels if label not in removed] + list(added)))
+
+
+def _moved(state: TaskState, event: TaskMoved, at: datetime) -> dict[str, Any]:
+    former = tuple(project for project in state.former_projects if project != event.project_id)
+    return _entered(state, event.status, event.category, at) | {
+        "project_id": event.project_id,
+        "rank": event.rank,
+        "assignee_id": event.assignee_id,
+        "parent_id": event.parent_id,
+        "former_projects": (*former, state.project_id),
+    }
+
+
+def _parts(state: TaskState, event: Event, happened: Happened) -> dict[str, Any]:
+    """What changes a comment, an item of the checklist or a relation."""
+    match event:
+        case CommentAdded(comment_id=comment_id, body=body):
+            comment = Comment(comment_id, happened.actor, body, happened.occurred_at)
+            return {"comments": (*state.comments, comment)}
+        case CommentEdited(comment_id=comment_id, body=body):
+            edited = [
+                replace(one, body=body, edited_at=happened.occurred_at) if one.id == comment_id else one
+                for one in state.comments
+            ]
+            return {"comments": tuple(edited)}
+        case CommentDeleted(comment_id=comment_id):
+            return {"comments": tuple(one for one in state.comments if one.id != comment_id)}
+        case CommentRestored():
+            comment = Comment(event.comment_id, event.author_id, event.body, event.created_at, event.edited_at)
+            return {"comments": tuple(sorted((*state.comments, comment), key=lambda one: (one.created_at, one.id)))}
+        case ChecklistItemAdded(item_id=item_id, text=text, rank=rank, done=done):
+            return {"checklist": _by_rank((*state.checklist, ChecklistItem(item_id, text, rank, done)))}
+        case ChecklistItemReworded(item_id=item_id, text=text):
+            return {"checklist": _changed_item(state, item_id, text=text)}
+        case ChecklistItemChecked(item_id=item_id, done=done):
+            return {"checklist": _changed_item(state, item_id, done=done)}
+        case ChecklistItemRanked(item_id=item_id, rank=rank):
+            return {"checklist": _changed_item(state, item_id, rank=rank)}
+        case ChecklistItemRemoved(item_id=item_id):
+            return {"checklist": tuple(item for item in state.checklist if item.id != item_id)}
+        case RelationAdded(relation=relation, task_id=task_id):
+            return {"relations": (*state.relations, Relation(relation, task_id))}
+        case RelationRemoved(relation=relation, task_id=task_id):
+            removed = Relation(relation, task_id)
+            return {"relations": tuple(one for one in state.relations if one != removed)}
+        case _:
+            raise AssertionError(f"a task has no {type(event).__name__}")
+
+
+def _changed_item(state: TaskState, item_id: UUID, **changed: Any) -> tuple[ChecklistItem, ...]:
+    return _by_rank(replace(item, **changed) if item.id == item_id else item for item in state.checklist)
+
+
+def _by_rank(items: Iterable[ChecklistItem]) -> tuple[ChecklistItem, ...]:
+    return tuple(sorted(items, key=lambda item: (item.rank, item.id)))
 
 
 def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskState:
@@ -158,6 +353,7 @@ def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskSta
             parent_id=event.parent_id,
             rank=event.rank,
             recurrence=event.recurrence,
+            recurs_from=None if event.recurrence is None else event.due_at or at,
             created_by=happened.actor,
             created_at=at,
             updated_at=at,
@@ -180,14 +376,26 @@ def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskSta
             changed = {"priority": priority}
         case TaskDueSet(due_at=due_at):
             changed = {"due_at": due_at}
+            if state.recurrence is not None:
+                changed["recurs_from"] = due_at or at
         case TaskLabelled(added=added, removed=removed):
             changed = {"labels": relabel(state.labels, added, removed)}
         case TaskAssigned(assignee_id=assignee_id):
             changed = {"assignee_id": assignee_id}
         case TaskParentSet(parent_id=parent_id):
             changed = {"parent_id": parent_id}
+        case TaskRanked(rank=rank):
+            changed = {"rank": rank}
+        case TaskMoved():
+            changed = _moved(state, event, at)
+        case TaskRecurrenceSet(recurrence=recurrence):
+            changed = {"recurrence": recurrence, "recurs_from": None if recurrence is None else state.due_at or at}
+        case TaskRecurred(due_at=due_at, status=status, category=category):
+            changed = {"due_at": due_at} | _entered(state, status, category, at)
         case TaskTrashed():
             changed = {"trashed_at": at}
+        case TaskPurged():
+            changed = {"purged": True}
         case TaskRestored():
             changed = {"trashed_at": None}
         case TaskChangeImported():
@@ -199,7 +407,7 @@ def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskSta
             if event.assignee_id is not None:
                 changed["assignee_id"] = event.assignee_id
         case _:
-            raise AssertionError(f"a task has no {type(event).__name__}")
+            changed = _parts(state, event, happened)
     return replace(state, updated_at=at, version=happened.version, **changed)
 
 
@@ -216,9 +424,26 @@ TASK: Final = Kind(
         TaskLabelled,
         TaskAssigned,
         TaskParentSet,
+        TaskRanked,
+        TaskMoved,
+        TaskRecurrenceSet,
+        TaskRecurred,
         TaskTrashed,
         TaskRestored,
+        TaskPurged,
         TaskChangeImported,
+        CommentAdded,
+        CommentEdited,
+        CommentDeleted,
+        CommentRestored,
+        ChecklistItemAdded,
+        ChecklistItemReworded,
+        ChecklistItemChecked,
+        ChecklistItemRanked,
+        ChecklistItemRemoved,
+        RelationAdded,
+        RelationRemoved,
     ),
     evolve=evolve,
+    state_version=2,  # 1 had no comments, checklist or relations
 )
