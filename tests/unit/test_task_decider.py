@@ -101,9 +101,6 @@ class TestCreating:
         with pytest.raises(Invalid, match="100000 bytes, found 100002"):
             task.create(project(), task.CreateTask(title="T", description="é" * 50_001), NOW)
 
-    def test_later_tasks_rank_after_earlier_ones(self) -> None:
-        assert task.rank_at(NOW) < task.rank_at(NOW + timedelta(microseconds=1))
-
 
 class TestEditing:
     @pytest.mark.parametrize(

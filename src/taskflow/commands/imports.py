@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from taskflow.commands.access import caller, project_for
 from taskflow.commands.execute import Target
-from taskflow.commands.task import rank_at
+from taskflow.commands.ranks import rank_at
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import PROJECT, TASK, USER, Event
 from taskflow.streams.project import ProjectCreated, ProjectState, Status, Workflow

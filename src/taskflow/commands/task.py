@@ -20,6 +20,7 @@ from taskflow.commands.fields import (
     Time,
     Title,
 )
+from taskflow.commands.ranks import rank_at
 from taskflow.errors import Invalid, NotFound, Rejected
 from taskflow.streams import TASK, USER, Event
 from taskflow.streams.project import Category, ProjectState, Status
@@ -194,11 +195,6 @@ def relabelled(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
     added = tuple(label for label in dict.fromkeys(wanted) if label not in labels)
     removed = tuple(label for label in labels if label not in wanted)
     return [TaskLabelled(added=added, removed=removed)] if added or removed else []
-
-
-def rank_at(at: datetime) -> str:
-    """A rank after that of every task created before: the microsecond, as 14 hexadecimal digits."""
-    return f"{int(at.timestamp() * 1_000_000):014x}"
 
 
 def _open(project: ProjectState) -> None:

@@ -1,0 +1,49 @@
+"""Ranks: strings whose order is the order of what they rank, with room between any two of them.
+
+A rank is a fraction in base 36, without the point. None that is made here ends in a zero, so that there is
+always another one between two; how long it gets is bounded by nothing but the number of insertions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_BASE: Final = len(DIGITS)
+
+
+def rank_at(at: datetime) -> str:
+    """A rank after that of everything that was made before: the microsecond, as 14 hexadecimal digits."""
+    return f"{int(at.timestamp() * 1_000_000):014x}"
+
+
+def rank_between(after: str | None, before: str | None, of: UUID) -> str:
+    """A rank between two others; None: there is nothing on that side.
+
+    Two that are put into one place at the same moment get different ones: a part is of whose rank it is.
+    Where nothing fits between, the two being equal, it comes after both.
+    """
+    low = after or ""
+    if before is not None and before <= low:
+        before = None
+    own = crc32(of.bytes) % (_BASE * (_BASE - 1))
+    return _middle(low, before) + DIGITS[own // (_BASE - 1)] + DIGITS[1 + own % (_BASE - 1)]
+
+
+def _middle(low: str, high: str | None) -> str:
+    """The shortest fraction about halfway between two."""
+    digits = ""
+    while True:
+        at = len(digits)
+        least = DIGITS.index(low[at]) if at < len(low) else 0
+        most = _BASE if high is None else DIGITS.index(high[at]) if at < len(high) else 0
+        if most - least > 1:
+            return digits + DIGITS[(least + most) // 2]
+        digits += DIGITS[least]
+        if most > least:
+            high = None  # whatever follows this digit is below
