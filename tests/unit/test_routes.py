@@ -16,12 +16,13 @@ ONES_OWN = {
     "POST /auth/logout",
     "GET /projects",
     "POST /projects",
+    "POST /users/me/calendar",
     "GET /tasks",
     "POST /commands",
     "GET /commands/types",
 }
 """Routes on what is the caller's own, or nobody's. What lists hold is in the tests of authorisation too."""
-COMMANDS_ON_ONES_OWN = {"CreateProject", "EditProfile"}
+COMMANDS_ON_ONES_OWN = {"CreateProject", "EditProfile", "OpenCalendar"}
 
 
 def test_every_command_is_behind_a_route() -> None:

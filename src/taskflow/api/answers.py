@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from taskflow.api import render
 from taskflow.api.routes import BASE
+from taskflow.api.secrets import calendar_secret
 from taskflow.api.stored import committed
+from taskflow.commands.user import OpenCalendar
 from taskflow.projections.tasks import shown
 from taskflow.streams import PROJECT, TASK, USER
+from taskflow.streams.user import UserCalendarOpened
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
@@ -45,5 +48,17 @@ async def answer_of(context: Context, caller: UUID, command: type[Command], acce
     return Answer(bytes(render.task(shown(state), None if project is None else project.statuses, names)), location)
 
 
-_PARTS: Final[dict[type[Command], Callable[[Context, UUID, Accepted], Awaitable[Answer]]]] = {}
+async def _calendar(context: Context, _: UUID, accepted: Accepted) -> Answer:
+    (event,) = accepted.events
+    if not isinstance(event, UserCalendarOpened):
+        raise AssertionError(f"a calendar is not opened by {type(event).__name__}")
+    secret = calendar_secret(context.settings, accepted.receipt.stream_id, event.generation)
+    location = f"{BASE}/calendar/{secret}.ics"
+    url = f"{context.settings.public_url}{location}"
+    return Answer(render.ENCODER.encode(render.CalendarBody(secret, url, accepted.receipt.version)), location)
+
+
+_PARTS: Final[dict[type[Command], Callable[[Context, UUID, Accepted], Awaitable[Answer]]]] = {
+    OpenCalendar: _calendar,
+}
 """Commands that answer something else than the whole resource."""

@@ -9,6 +9,7 @@ from litestar.config.cors import CORSConfig
 
 from taskflow.api import (
     board,
+    calendar,
     commands,
     documents,
     health,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 ROUTES: Final[tuple[Route, ...]] = (
     *identity.ROUTES,
     *profiles.ROUTES,
+    *calendar.ROUTES,
     *projects.ROUTES,
     *board.ROUTES,
     *tasks.ROUTES,

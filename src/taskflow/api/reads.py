@@ -183,7 +183,7 @@ class Reading:
         headers = (headers or {}) | {"ETag": etag, "Taskflow-Position": str(position)}
         if self._stale:
             headers["Taskflow-Stale"] = "true"
-        if _matches(self._request.headers.get("if-none-match"), etag):
+        if matches(self._request.headers.get("if-none-match"), etag):
             return Response(b"", status_code=304, headers=headers)
         return Response(body, headers=headers, media_type="application/json")
 
@@ -193,8 +193,8 @@ class Reading:
         return f"{self._request.scope['path']}?{urlencode([*query, ('cursor', cursor)])}"
 
 
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    """Weak comparison with every tag of the header."""
+def matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether an `If-None-Match` names this tag: weak comparison with each of its tags."""
     if if_none_match is None:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]

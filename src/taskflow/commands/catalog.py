@@ -44,6 +44,7 @@ COMMANDS: Final[dict[str, CommandType]] = {
     entry.body.__name__: entry
     for entry in (
         CommandType(user.EditProfile, None, user.edit_profile),
+        CommandType(user.OpenCalendar, None, user.open_calendar, creates=True),
         CommandType(project.CreateProject, None, project.create_project, creates=True),
         CommandType(project.EditProject, "project", project.edit_project),
         CommandType(project.ArchiveProject, "project", project.archive_project),
