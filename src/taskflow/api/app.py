@@ -9,13 +9,16 @@ from litestar.config.cors import CORSConfig
 
 from taskflow.api import (
     board,
+    checklist,
     commands,
+    comments,
     documents,
     health,
     identity,
     problems,
     profiles,
     projects,
+    relations,
     task_events,
     tasks,
 )
@@ -36,6 +39,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *board.ROUTES,
     *tasks.ROUTES,
     *task_events.ROUTES,
+    *comments.ROUTES,
+    *checklist.ROUTES,
+    *relations.ROUTES,
     *commands.ROUTES,
 )
 _EXPOSED: Final = (
