@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -59,9 +60,14 @@ async def test_a_command_answers_what_its_route_does(
     assert (by_name["outcome"], by_name["version"], len(by_name["events"])) == ("applied", 5, 1)
     assert by_name["result"]["version"] == 5
     assert by_name["result"]["position"] == by_name["position"] == by_name["events"][0]["position"]
-    others = await _made(ada)
-    by_route = await ada.call(method, f"/tasks/{others['task']}{path.format(**others)}", json=_fill(body, others))
+    # And the other way round: one id is one request, whichever door it comes through.
+    others, key = await _made(ada), str(uuid4())
+    route, data = f"/tasks/{others['task']}{path.format(**others)}", _fill(body, others)
+    by_route = await ada.call(method, route, json=data, headers={"Idempotency-Key": key})
     assert by_route.status_code == (201 if method == "POST" else 200)
+    again = await ada.command(type_, target.format(**others), id=key, data=data)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert accepted(again)["result"] == by_route.json()
     assert set(by_route.json()) == set(by_name["result"])
 
 
