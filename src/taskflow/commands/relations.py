@@ -76,7 +76,7 @@ async def add_relation(unit: Unit, target: UUID, command: AddRelation) -> Target
     await task_for(unit, command.task_id, "viewer")
     events = add(task, project, Relation(command.type, command.task_id))
     if events and command.type == "blocks":
-        await _check_way_back(unit, target, command.task_id)
+        await check_way_back(unit, target, command.task_id)
     unit.append(TASK, target, *events)
     return Target(TASK, target)
 
@@ -89,7 +89,7 @@ async def remove_relation(unit: Unit, target: TaskRelation, _: RemoveRelation) -
     return Target(TASK, target.task_id)
 
 
-async def _check_way_back(unit: Unit, task_id: UUID, blocked_id: UUID) -> None:
+async def check_way_back(unit: Unit, task_id: UUID, blocked_id: UUID) -> None:
     """Walks along `blocks` from the task that is to be blocked. Each stream on the way becomes a guard, so that
     of the writers who would close a cycle between them, one does not win.
 
