@@ -47,7 +47,7 @@ class ItemBody(Struct, frozen=True, kw_only=True):
 
 
 class WrittenItem(ItemBody, frozen=True, kw_only=True):
-    """As WrittenComment."""
+    """As WrittenComment, for an item that was added."""
 
     position: int
 
