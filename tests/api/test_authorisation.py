@@ -13,6 +13,8 @@ from tests.api.stack import Caller, accepted, refused, until
 READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/tasks/{task}", None, "viewer"),
     ("GET", "/tasks/{task}/events", None, "viewer"),
+    ("GET", "/tasks/{task}/comments", None, "viewer"),
+    ("GET", "/tasks/{task}/comments/{comment}", None, "viewer"),
     ("GET", "/tasks?project={project}", None, "viewer"),
     ("GET", "/projects/{project}", None, "viewer"),
     ("GET", "/projects/{project}/members", None, "viewer"),
@@ -28,6 +30,14 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", "/tasks/{task}/reopen", None, "member"),
     ("POST", "/tasks/{task}/cancel", None, "member"),
     ("POST", "/tasks/{task}/assign", {"user_id": "{owner}"}, "member"),
+    ("POST", "/tasks/{task}/comments", {"body": "x"}, "member"),
+    ("PATCH", "/tasks/{task}/comments/{comment}", {"body": "y"}, "owner"),  # who wrote it
+    ("DELETE", "/tasks/{task}/comments/{comment}", None, "admin"),
+    ("POST", "/tasks/{task}/checklist", {"text": "x"}, "member"),
+    ("PATCH", "/tasks/{task}/checklist/{item}", {"done": True}, "member"),
+    ("DELETE", "/tasks/{task}/checklist/{item}", None, "member"),
+    ("PUT", "/tasks/{task}/relations", {"type": "blocks", "task_id": "{other}"}, "member"),
+    ("DELETE", "/tasks/{task}/relations/{relation}/{other}", None, "member"),
     ("DELETE", "/tasks/{task}", None, "member"),
     ("POST", "/tasks/{task}/restore", None, "member"),
     ("PATCH", "/projects/{project}", {"name": "y"}, "admin"),
@@ -45,6 +55,14 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("ReopenTask", "{task}", {}, "member"),
     ("CancelTask", "{task}", {}, "member"),
     ("AssignTask", "{task}", {"user_id": None}, "member"),
+    ("AddComment", "{task}", {"body": "x"}, "member"),
+    ("EditComment", "{task}/{comment}", {"body": "y"}, "owner"),
+    ("DeleteComment", "{task}/{comment}", {}, "admin"),
+    ("AddChecklistItem", "{task}", {"text": "x"}, "member"),
+    ("EditChecklistItem", "{task}/{item}", {"done": True}, "member"),
+    ("RemoveChecklistItem", "{task}/{item}", {}, "member"),
+    ("AddRelation", "{task}", {"type": "blocks", "task_id": "{other}"}, "member"),
+    ("RemoveRelation", "{task}/{relation}/{other}", {}, "member"),
     ("TrashTask", "{task}", {}, "member"),
     ("RestoreTask", "{task}", {}, "member"),
     ("EditProject", "{project}", {"name": "y"}, "admin"),
@@ -64,8 +82,16 @@ def _fill(template: Any, names: dict[str, str]) -> Any:
 async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
     project = (await ada.project())["id"]
     task = await ada.task("theirs", project_id=project)
-    accepted(await ada.read(f"/tasks/{task['id']}", task["position"]))
-    return {"project": project, "task": task["id"], "owner": ada.id, "caller": caller.id}
+    path = f"/tasks/{task['id']}"
+    parts = {
+        "relation": "duplicates",
+        "other": (await ada.task("another", project_id=project))["id"],
+        "comment": accepted(await ada.post(f"{path}/comments", {"body": "said"}), 201)["id"],
+        "item": accepted(await ada.post(f"{path}/checklist", {"text": "to do"}), 201)["id"],
+    }
+    related = await ada.put(f"{path}/relations", {"type": parts["relation"], "task_id": parts["other"]})
+    accepted(await ada.read(path, accepted(related)["position"]))
+    return {"project": project, "task": task["id"], "owner": ada.id, "caller": caller.id} | parts
 
 
 class TestStrangers:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from taskflow.commands import project, task
+from taskflow.commands import project, relations, task
 from taskflow.commands.access import rank_of
 from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
@@ -38,6 +38,7 @@ roles = st.sampled_from(["viewer", "member", "admin", "owner"])
 actions = st.one_of(
     st.tuples(st.just("retitle"), tasks, st.sampled_from(["x", "y"])),
     st.tuples(st.just("parent"), tasks, st.none() | tasks),
+    st.tuples(st.just("block"), tasks, tasks),
     st.tuples(st.just("assign"), tasks, st.none() | people),
     st.tuples(st.just("trash"), tasks, st.booleans()),
     st.tuples(st.just("role"), people, roles),
@@ -103,6 +104,8 @@ def _call(action: Any, users: list[UUID], project_id: UUID, task_ids: list[UUID]
             return task.edit_task, task_ids[n], task.EditTask(title=title)
         case ("parent", n, parent):
             return task.edit_task, task_ids[n], task.EditTask(parent_id=None if parent is None else task_ids[parent])
+        case ("block", n, blocked):
+            return relations.add_relation, task_ids[n], relations.AddRelation("blocks", task_ids[blocked])
         case ("assign", n, who):
             return task.assign_task, task_ids[n], task.AssignTask(None if who is None else users[who])
         case ("trash", n, True):
@@ -156,6 +159,10 @@ def _assert_no_cycle(states: dict[UUID, Any], start: UUID) -> None:
         assert above != start
         above, steps = states[above].parent_id, steps + 1
         assert steps <= PARENT_DEPTH_MAX
+    blocked = {start: [relation.task_id for relation in states[start].relations]}
+    while ahead := {one for others in blocked.values() for one in others} - set(blocked):
+        blocked |= {one: [relation.task_id for relation in states[one].relations] for one in ahead}
+    assert all(start not in others for others in blocked.values())
 
 
 async def _assert_receipt(store: EventStore, caller: UUID, command_id: UUID, answer: Accepted) -> None:

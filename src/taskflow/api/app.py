@@ -10,13 +10,16 @@ from litestar.config.cors import CORSConfig
 from taskflow.api import (
     board,
     calendar,
+    checklist,
     commands,
+    comments,
     documents,
     health,
     identity,
     problems,
     profiles,
     projects,
+    relations,
     task_events,
     tasks,
 )
@@ -38,6 +41,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *board.ROUTES,
     *tasks.ROUTES,
     *task_events.ROUTES,
+    *comments.ROUTES,
+    *checklist.ROUTES,
+    *relations.ROUTES,
     *commands.ROUTES,
 )
 _EXPOSED: Final = (

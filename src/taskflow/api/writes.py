@@ -130,7 +130,7 @@ async def send(call: Call, sent: Sent) -> Written:
     if accepted.kind in {PROJECT, SESSION}:
         # What this withdraws must stop in this process before anybody hears that it was withdrawn.
         await context.follower.reach(accepted.receipt.position, timeout_ms=context.settings.own_write_seen_ms)
-    return await _written(context, call.user, entry, accepted)
+    return await _written(context, call.user, entry, sent.target, accepted)
 
 
 def fingerprint(context: Context, caller: UUID, sent: Sent) -> bytes:
@@ -174,8 +174,8 @@ async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> 
         raise NotFound(accepted.kind.name, stream_id)
 
 
-async def _written(context: Context, caller: UUID, entry: CommandType, accepted: Accepted) -> Written:
-    answer = await answer_of(context, caller, entry.body, accepted)
+async def _written(context: Context, caller: UUID, entry: CommandType, target: Any, accepted: Accepted) -> Written:
+    answer = await answer_of(context, caller, entry.body, target, accepted)
     return Written(
         accepted=accepted,
         body=render.with_position(answer.body, accepted.receipt.position),

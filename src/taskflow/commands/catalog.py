@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands import project, task, user
+from taskflow.commands import checklist, comments, project, relations, task, user
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
 from taskflow.commands.unit import Unit
@@ -28,7 +28,12 @@ class Member(Struct, frozen=True):
     user_id: UUID
 
 
-TARGETS: Final[dict[str, type[Struct]]] = {"member": Member}
+TARGETS: Final[dict[str, type[Struct]]] = {
+    "member": Member,
+    "comment": comments.TaskComment,
+    "checklist_item": checklist.TaskItem,
+    "relation": relations.TaskRelation,
+}
 """Targets that take more than an id. As text their parts stand in this order, with a slash between."""
 
 
@@ -60,5 +65,13 @@ COMMANDS: Final[dict[str, CommandType]] = {
         CommandType(task.AssignTask, "task", task.assign_task),
         CommandType(task.TrashTask, "task", task.trash_task),
         CommandType(task.RestoreTask, "task", task.restore_task),
+        CommandType(comments.AddComment, "task", comments.add_comment, creates=True),
+        CommandType(comments.EditComment, "comment", comments.edit_comment),
+        CommandType(comments.DeleteComment, "comment", comments.delete_comment),
+        CommandType(checklist.AddChecklistItem, "task", checklist.add_item, creates=True),
+        CommandType(checklist.EditChecklistItem, "checklist_item", checklist.edit_item),
+        CommandType(checklist.RemoveChecklistItem, "checklist_item", checklist.remove_item),
+        CommandType(relations.AddRelation, "task", relations.add_relation),
+        CommandType(relations.RemoveRelation, "relation", relations.remove_relation),
     )
 }

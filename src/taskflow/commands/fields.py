@@ -16,6 +16,15 @@ PASSWORD_MIN: Final = 8
 PASSWORD_MAX: Final = 1024
 EMAIL_MAX: Final = 254
 PARENT_DEPTH_MAX: Final = 20
+COMMENT_MAX: Final = 20_000
+COMMENTS_MAX: Final = 1_000
+COMMENTS_BYTES_MAX: Final = 1_000_000
+"""Of all comments of a task together: they are part of every state that is folded of it."""
+ITEM_MAX: Final = 500
+ITEMS_MAX: Final = 200
+RELATIONS_MAX: Final = 100
+BLOCKED_MAX: Final = 500
+"""Tasks that are looked at for a cycle, each of which the append is checked against."""
 
 # At least one character that can be seen.
 _VISIBLE: Final = r"\S"
@@ -25,6 +34,8 @@ Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=_VISIBLE)]
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX, pattern=_VISIBLE)]
 Labels = Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)]
+CommentText = Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX, pattern=_VISIBLE)]
+ItemText = Annotated[str, Meta(min_length=1, max_length=ITEM_MAX, pattern=_VISIBLE)]
 StatusKey = Annotated[str, Meta(min_length=1, max_length=100)]
 Time = Annotated[datetime, Meta(tz=True)]
 Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]

@@ -133,7 +133,7 @@ def create(project: ProjectState, command: CreateTask, at: datetime) -> list[Eve
 
 def edit(task: TaskState, project: ProjectState, command: EditTask) -> list[Event]:
     """One event for each field that differs, none for a field that is as it was."""
-    _live(task, project)
+    live(task, project)
     events: list[Event] = []
     if command.title is not UNSET and command.title != task.title:
         events.append(TaskRetitled(title=command.title))
@@ -158,7 +158,7 @@ def edit(task: TaskState, project: ProjectState, command: EditTask) -> list[Even
 
 def intend(task: TaskState, project: ProjectState, category: Category) -> list[Event]:
     """To the first status of a category, in workflow order."""
-    _live(task, project)
+    live(task, project)
     status = project.workflow.first(category)
     if status is None:
         raise Rejected("no-such-status", f"the project's workflow has no status of the category {category}")
@@ -174,7 +174,7 @@ def change_status(task: TaskState, project: ProjectState, status: Status) -> lis
 
 
 def assign(task: TaskState, project: ProjectState, user_id: UUID | None) -> list[Event]:
-    _live(task, project)
+    live(task, project)
     if user_id == task.assignee_id:
         return []
     _assignable(project, user_id)
@@ -202,7 +202,8 @@ def _open(project: ProjectState) -> None:
         raise Rejected("project-archived", "the project is archived; unarchive it first")
 
 
-def _live(task: TaskState, project: ProjectState) -> None:
+def live(task: TaskState, project: ProjectState) -> None:
+    """What every change of a task but its restoration takes. Raises Rejected."""
     _open(project)
     if task.trashed_at is not None:
         raise Rejected("trashed", "the task is in the trash; restore it first")
@@ -249,7 +250,7 @@ async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> T
 async def edit_task(unit: Unit, target: UUID, command: EditTask) -> Target:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
-    if command.parent_id is not UNSET:
+    if command.parent_id is not UNSET and command.parent_id != task.parent_id:
         await _check_parent(unit, project, target, command.parent_id)
     unit.append(TASK, target, *edit(task, project, command))
     return Target(TASK, target)
@@ -294,6 +295,9 @@ async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent
     """Walks up from the new parent. Each stream on the way becomes a guard, so that two writers who
     would close a cycle between them cannot both win.
 
+    The parent itself is in the task's project. What stands above it may have moved to another one, or into
+    the trash: that is no end of the walk, and a refusal tells nothing of it.
+
     The log does not tell what stands below a task: one that brings a subtree along may reach deeper than
     tasks may be hung. Nothing more can be hung there then, and no cycle closes: a walk that does not come
     to its end is refused.
@@ -305,7 +309,14 @@ async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent
         if above == task_id:
             raise Rejected("cycle", "a task cannot stand below itself")
         ancestor = await unit.read(TASK, above)
-        if ancestor is None or ancestor.project_id != project.id:
-            raise NotFound("task", above)
-        above = ancestor.parent_id
+        if above == parent_id:
+            _fit_for_parent(above, ancestor, project)
+        above = None if ancestor is None else ancestor.parent_id
     raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep")
+
+
+def _fit_for_parent(task_id: UUID, parent: TaskState | None, project: ProjectState) -> None:
+    if parent is None or parent.purged or parent.project_id != project.id:
+        raise NotFound("task", task_id)
+    if parent.trashed_at is not None:
+        raise Rejected("trashed", "the parent is in the trash; restore it first")

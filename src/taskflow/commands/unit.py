@@ -122,6 +122,11 @@ class Unit:
             stream.version += 1
             self.staged.append(Staged(kind, happened, new_id(), event))
 
+    @staticmethod
+    def fresh_id() -> UUID:
+        """An id that nothing has had: of a part of a stream. Another attempt at deciding gets another."""
+        return new_id()
+
     def make_key(self, person: UUID) -> None:
         """Makes a person's key, stored with this append and no other. For registrations only."""
         self._new_keys[person] = self._store.keyring.make()
