@@ -16,6 +16,7 @@ PASSWORD_MIN: Final = 8
 PASSWORD_MAX: Final = 1024
 EMAIL_MAX: Final = 254
 PARENT_DEPTH_MAX: Final = 20
+RECURRENCE_MAX: Final = 500
 
 # At least one character that can be seen.
 _VISIBLE: Final = r"\S"
@@ -26,6 +27,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=_VISIBLE)]
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX, pattern=_VISIBLE)]
 Labels = Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)]
 StatusKey = Annotated[str, Meta(min_length=1, max_length=100)]
+Recurrence = Annotated[str, Meta(max_length=RECURRENCE_MAX)]
 Time = Annotated[datetime, Meta(tz=True)]
 Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]
 Password = Annotated[str, Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)]

@@ -29,10 +29,26 @@ def rank_between(after: str | None, before: str | None, of: UUID) -> str:
     Where nothing fits between, the two being equal, it comes after both.
     """
     low = after or ""
-    if before is not None and before <= low:
+    if before is not None and not is_room(low, before):
         before = None
     own = crc32(of.bytes) % (_BASE * (_BASE - 1))
     return _middle(low, before) + DIGITS[own // (_BASE - 1)] + DIGITS[1 + own % (_BASE - 1)]
+
+
+def is_room(after: str, before: str) -> bool:
+    """Whether something fits between. Zeros at the end make no fraction larger: behind `a` comes `a0`, at once."""
+    return after.rstrip("0") < before.rstrip("0")
+
+
+def close_after(rank: str) -> str:
+    """A rank so little above another that only what was put right behind that one stands between them."""
+    return rank + DIGITS[1]
+
+
+def close_before(rank: str) -> str:
+    """As `close_after`, below it. Empty, which is below everything, where there is nothing but zeros."""
+    shortest = rank.rstrip("0")
+    return shortest[:-1] + DIGITS[DIGITS.index(shortest[-1]) - 1] + DIGITS[-1] if shortest else ""
 
 
 def _middle(low: str, high: str | None) -> str:
