@@ -116,7 +116,7 @@ class TestWhichRules:
     @pytest.mark.parametrize("text", NEVER)
     def test_that_never_happen_are_refused_before_anybody_waits_for_them(self, text: str) -> None:
         began = time.thread_time()
-        with pytest.raises(Invalid, match="within about 40 years"):
+        with pytest.raises(Invalid, match="happens within"):
             checked(text, DUE)
         assert time.thread_time() - began < 1
 

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from taskflow.commands.neighbours import Neighbour
-from taskflow.errors import Behind, Unavailable
+from taskflow.errors import Unavailable
 from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ class ViewNeighbours:
         head = self._follower.position
         left_s = max(0.0, deadline - asyncio.get_running_loop().time())
         await self._freshness.wait([VIEW], head, timeout_s=left_s)
-        if self._freshness.parked:
-            # What a view could not apply it shows where it stood before.
-            raise Behind(head, min(self._freshness.parked.values()) - 1)
 
     async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> Neighbour | None:
         found = await self._views.next_to(project_id, rank, above=side == "after", besides=besides)

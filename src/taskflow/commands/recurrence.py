@@ -3,7 +3,7 @@
 A rule is judged as it is set, part by part, so that one that is stored can always be followed. It is counted
 from a first occurrence, the task's due time as the rule was set; that time itself is one only where the rule
 says so. What a rule may cost is bounded: python-dateutil would look for the 30th of February until the year
-9999. The slowest of those that are refused takes a few hundredths of a second, one that happens soon well below
+9999. The slowest of those that are refused takes about a hundredth of a second, one that happens soon well below
 a millisecond.
 """
 
@@ -26,8 +26,9 @@ INTERVAL_MAX: Final = 1_000
 COUNT_MAX: Final = 1_000
 TIMES_A_DAY_MAX: Final = 24
 """Nobody completes a task more often than hourly."""
-PERIODS_MAX: Final = {DAILY: 15_000, WEEKLY: 2_100, MONTHLY: 1_200, YEARLY: 400}
-"""Days, weeks, months or years that are looked through, of days forty years of them."""
+PERIODS_MAX: Final = {DAILY: 3_000, WEEKLY: 1_050, MONTHLY: 480, YEARLY: 100}
+"""Days, weeks, months or years that are looked through for the next occurrence: the 29th of February comes within
+3,000 days. A rule with a COUNT is counted from its start and no farther than that, but for what it counts."""
 PERIODS_MIN: Final = 50
 """With whatever interval between them."""
 
@@ -68,8 +69,12 @@ def plain(text: str) -> str:
 def checked(text: str, start: datetime) -> str:
     """The rule as it is stored. Raises Invalid for one that cannot be read, or never happens from `start` on."""
     text = plain(text)
-    if _first(_read(text), start, None) is None:
-        raise _fault(f"expected a rule that happens within about 40 years of {start.isoformat()}; this one does not")
+    rule = _read(text)
+    if _first(rule, start, None) is None:
+        raise _fault(
+            f"expected a rule that happens within {_periods(rule)} periods of its FREQ, from {start.isoformat()} on; "
+            "this one does not"
+        )
     return text
 
 
@@ -225,12 +230,15 @@ def _first(rule: Rule, start: datetime, after: datetime | None) -> datetime | No
     return None
 
 
+def _periods(rule: Rule) -> int:
+    return max(PERIODS_MIN, PERIODS_MAX[rule.frequency] // rule.interval)
+
+
 def _occurrences(rule: Rule, start: datetime, after: datetime | None) -> Iterator[datetime]:
     by = dict(rule.by)
     if rule.count is None and after is not None:
         start = _nearer(rule, start, after, by)
-    periods_max = max(PERIODS_MIN, PERIODS_MAX[rule.frequency] // rule.interval)
-    interval = _Interval.bounded(rule.interval, periods_max)
+    interval = _Interval.bounded(rule.interval, _periods(rule) + (rule.count or 0))
     return iter(rrule(rule.frequency, dtstart=start, interval=interval, count=rule.count, until=rule.until, **by))
 
 

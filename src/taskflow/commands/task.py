@@ -291,7 +291,7 @@ async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> T
 async def edit_task(unit: Unit, target: UUID, command: EditTask) -> Target:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
-    if command.parent_id is not UNSET:
+    if command.parent_id is not UNSET and command.parent_id != task.parent_id:
         await _check_parent(unit, project, target, command.parent_id)
     unit.append(TASK, target, *edit(task, project, command, unit.at))
     return Target(TASK, target)
@@ -336,6 +336,9 @@ async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent
     """Walks up from the new parent. Each stream on the way becomes a guard, so that two writers who
     would close a cycle between them cannot both win.
 
+    The parent itself is in the task's project. What stands above it may have moved to another one, or into
+    the trash: that is no end of the walk, and a refusal tells nothing of it.
+
     The log does not tell what stands below a task: one that brings a subtree along may reach deeper than
     tasks may be hung. Nothing more can be hung there then, and no cycle closes: a walk that does not come
     to its end is refused.
@@ -347,7 +350,14 @@ async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent
         if above == task_id:
             raise Rejected("cycle", "a task cannot stand below itself")
         ancestor = await unit.read(TASK, above)
-        if ancestor is None or ancestor.project_id != project.id:
-            raise NotFound("task", above)
-        above = ancestor.parent_id
+        if above == parent_id:
+            _fit_for_parent(above, ancestor, project)
+        above = None if ancestor is None else ancestor.parent_id
     raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep")
+
+
+def _fit_for_parent(task_id: UUID, parent: TaskState | None, project: ProjectState) -> None:
+    if parent is None or parent.purged or parent.project_id != project.id:
+        raise NotFound("task", task_id)
+    if parent.trashed_at is not None:
+        raise Rejected("trashed", "the parent is in the trash; restore it first")
