@@ -262,19 +262,34 @@ async def test_without_a_view_it_is_close_to_whom_it_was_put_to(
     assert len(set(ranks)) == 2
 
 
-async def test_equal_ranks_are_passed_together(board: Board, store: EventStore, owner: UUID) -> None:
-    made: set[UUID] = set()
+async def test_tasks_of_one_batch_leave_room_between_them(board: Board, store: EventStore, owner: UUID) -> None:
+    made: list[UUID] = []
 
-    async def twins(unit: Unit) -> Target:
-        unit.at = datetime.now(UTC)
+    async def batch(unit: Unit) -> Target:
         made.clear()
-        for _ in range(2):
+        for _ in range(3):
             target = await task.create_task(unit, None, task.CreateTask(project_id=board.project_id, title="T"))
-            made.add(target.stream_id)
+            made.append(target.stream_id)
         return target
 
-    rank: str = (await board.executor.execute(request(owner), twins)).state.rank
+    await board.executor.execute(request(owner), batch)
+    ranks = [await rank_of(store, one) for one in made]
+    assert ranks == sorted(set(ranks))
+    board.seen.ranks |= dict(zip(made, ranks, strict=True))
+    rank = await put(board.executor, owner, made[2], after=made[0])
+    assert ranks[0] < rank < ranks[1]
+
+
+async def test_equal_ranks_are_passed_together(
+    board: Board, store: EventStore, executor: Executor, owner: UUID
+) -> None:
+    """Two tasks of one microsecond, made by two processes."""
+    at = datetime.now(UTC)
+    new = task.CreateTask(project_id=board.project_id, title="T")
+    made = [(await send(executor, owner, task.create_task, None, new, at=at)).receipt.stream_id for _ in range(2)]
     one, two = sorted(made)
+    rank = await rank_of(store, one)
+    assert rank == await rank_of(store, two)
     board.seen.ranks |= dict.fromkeys(made, rank)
     assert await put(board.executor, owner, board.cards[0], after=one) > rank
     assert await put(board.executor, owner, board.cards[1], after=one, before=two) > rank

@@ -17,6 +17,7 @@ A, B = UUID(int=1), UUID(int=2)
 
 def test_later_tasks_rank_after_earlier_ones() -> None:
     assert rank_at(AT) < rank_at(AT + timedelta(microseconds=1))
+    assert rank_at(AT) < rank_at(AT, 1) < rank_at(AT, 2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.uuids()), max_size=300))

@@ -34,7 +34,9 @@ class MoveTask(Command, frozen=True):
 # --- decide --------------------------------------------------------------------------------------
 
 
-def move(task: TaskState, here: ProjectState, there: ProjectState, status: str | None, at: datetime) -> list[Event]:
+def move(
+    task: TaskState, here: ProjectState, there: ProjectState, status: str | None, at: datetime, order: int = 0
+) -> list[Event]:
     """To the end of another project. Within its own a task changes its status at most."""
     live(task, here)
     if here.id == there.id:
@@ -47,7 +49,7 @@ def move(task: TaskState, here: ProjectState, there: ProjectState, status: str |
             project_id=there.id,
             status=entered.key,
             category=entered.category,
-            rank=rank_at(at),
+            rank=rank_at(at, order),
             assignee_id=task.assignee_id if task.assignee_id in there.members else None,
         )
     ]
@@ -71,5 +73,5 @@ async def move_task(unit: Unit, target: UUID, command: MoveTask) -> Target:
     task, here = await task_for(unit, target, "member")
     there = await project_for(unit, command.project_id, "member")
     unit.expect_version(target)
-    unit.append(TASK, target, *move(task, here, there, command.status, unit.at))
+    unit.append(TASK, target, *move(task, here, there, command.status, unit.at, len(unit.staged)))
     return Target(TASK, target)

@@ -54,12 +54,12 @@ class Place(Struct, frozen=True):
 # --- decide --------------------------------------------------------------------------------------
 
 
-def rank(task: TaskState, project: ProjectState, place: Place, at: datetime) -> list[Event]:
+def rank(task: TaskState, project: ProjectState, place: Place, at: datetime, order: int = 0) -> list[Event]:
     """No event where it stands there already. Behind the last it stands like a new task."""
     live(task, project)
     if place.known and (place.low or "") < task.rank and (place.high is None or task.rank < place.high):
         return []
-    end = rank_at(at)
+    end = rank_at(at, order)
     if place.high is None and (place.low is None or place.low < end):
         return [TaskRanked(rank=end)]
     return [TaskRanked(rank=rank_between(place.low, place.high, task.id))]
@@ -78,7 +78,8 @@ async def rank_task(unit: Unit, target: UUID, command: RankTask) -> Target:
         return Target(TASK, target)
     after = None if command.after is None else await _named(unit, project, command.after)
     before = None if command.before is None else await _named(unit, project, command.before)
-    unit.append(TASK, target, *rank(task, project, await _place(unit, target, after, before), unit.at))
+    place = await _place(unit, target, after, before)
+    unit.append(TASK, target, *rank(task, project, place, unit.at, len(unit.staged)))
     return Target(TASK, target)
 
 

@@ -17,9 +17,10 @@ DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASE: Final = len(DIGITS)
 
 
-def rank_at(at: datetime) -> str:
-    """A rank after that of everything that was made before: the microsecond, as 14 hexadecimal digits."""
-    return f"{int(at.timestamp() * 1_000_000):014x}"
+def rank_at(at: datetime, order: int = 0) -> str:
+    """A rank after that of everything that was made before: the microsecond, as 14 hexadecimal digits. What is
+    made at one moment, as by one batch, gets microseconds of its own by its `order`."""
+    return f"{int(at.timestamp() * 1_000_000) + order:014x}"
 
 
 def rank_between(after: str | None, before: str | None, of: UUID) -> str:

@@ -117,7 +117,7 @@ INTENTS: Final[dict[type[Command], Category]] = {
 # --- decide --------------------------------------------------------------------------------------
 
 
-def create(project: ProjectState, command: CreateTask, at: datetime) -> list[Event]:
+def create(project: ProjectState, command: CreateTask, at: datetime, order: int = 0) -> list[Event]:
     unarchived(project)
     status = project.workflow.initial() if command.status is None else named_status(project, command.status)
     _assignable(project, command.assignee_id)
@@ -129,7 +129,7 @@ def create(project: ProjectState, command: CreateTask, at: datetime) -> list[Eve
             description=_description(command.description),
             status=status.key,
             category=status.category,
-            rank=rank_at(at),
+            rank=rank_at(at, order),
             priority=command.priority,
             due_at=due_at,
             labels=tuple(dict.fromkeys(command.labels)),
@@ -284,7 +284,7 @@ async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> T
     project = await project_for(unit, command.project_id or await _inbox(unit), "member")
     task_id = await unit.new(TASK, target)
     await _check_parent(unit, project, task_id, command.parent_id)
-    unit.append(TASK, task_id, *create(project, command, unit.at))
+    unit.append(TASK, task_id, *create(project, command, unit.at, len(unit.staged)))
     return Target(TASK, task_id)
 
 
