@@ -61,7 +61,7 @@ class TrashCollection:
                 log.exception("the trash was not emptied")
 
     async def look(self, now: datetime) -> int:
-        """Purges whatever is due, a bounded number at a time. Answers how many this process purged.
+        """Purges what is due, a batch after the other. Answers how many tasks this process purged.
 
         Raises Unavailable, and what the executor raises beside refusals.
         """
@@ -71,10 +71,12 @@ class TrashCollection:
         purged = 0
         while at is not None:
             due = await self._views.trashed_before(at, after=last, limit=self._settings.trash_batch_max)
+            before = purged
             for task in due:
                 with suppress(Refusal):  # restored, or purged: the view is behind
                     purged += await self._purge(task, limit, now)
-            if len(due) < self._settings.trash_batch_max:
+            # A batch in which nothing was left to do: the view is far behind, or another process is at it.
+            if len(due) < self._settings.trash_batch_max or purged == before:
                 break
             last = due[-1]
         return purged
