@@ -19,7 +19,6 @@ from taskflow.commands.execute import Request, Target
 from taskflow.commands.purging import purge_task
 from taskflow.errors import Refusal, TaskflowError
 from taskflow.ids import derived_id
-from taskflow.projections.view import micros
 from taskflow.store.append import NOBODY
 
 if TYPE_CHECKING:
@@ -66,20 +65,18 @@ class TrashCollection:
         Raises Unavailable, and what the executor raises beside refusals.
         """
         limit = now - timedelta(seconds=self._settings.trash_keep_s)
-        at = micros(limit)
         last: Trashed | None = None
         purged = 0
-        while at is not None:
-            due = await self._views.trashed_before(at, after=last, limit=self._settings.trash_batch_max)
+        while True:
+            due = await self._views.trashed_before(limit, after=last, limit=self._settings.trash_batch_max)
             before = purged
             for task in due:
                 with suppress(Refusal):  # restored, or purged: the view is behind
                     purged += await self._purge(task, limit, now)
             # A batch in which nothing was left to do: the view is far behind, or another process is at it.
             if len(due) < self._settings.trash_batch_max or purged == before:
-                break
+                return purged
             last = due[-1]
-        return purged
 
     async def _purge(self, task: Trashed, limit: datetime, now: datetime) -> bool:
         async def handler(unit: Unit) -> Target:

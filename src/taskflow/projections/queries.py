@@ -16,12 +16,14 @@ from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import ShownTask
 from taskflow.projections.together import Together
+from taskflow.projections.view import micros
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     from taskflow.projections.mongo import Database
 
@@ -142,9 +144,9 @@ class Views:
         return None if found is None else (found["_id"], found["rank"])
 
     @read_within(MANY_S)
-    async def trashed_before(self, at: int, *, after: Trashed | None, limit: int) -> list[Trashed]:
+    async def trashed_before(self, at: datetime, *, after: Trashed | None, limit: int) -> list[Trashed]:
         """Tasks that went into the trash at or before `at`, the oldest first, from one of them on."""
-        query: dict[str, Any] = {"trashed": True, "trashed_at": {"$lte": at}}
+        query: dict[str, Any] = {"trashed": True, "trashed_at": {"$lte": micros(at)}}
         if after is not None:
             query["$or"] = [
                 {"trashed_at": {"$gt": after.trashed_at}},
