@@ -29,7 +29,6 @@ from tests.projections.story import BEGAN, fold
 from tests.projections.world import World
 from tests.unit.test_batch import log_of
 
-
 LATER = BEGAN + timedelta(days=10_000)
 
 
