@@ -72,6 +72,7 @@ def test_close_to_a_rank_is_room_for_another(rank: str, of: UUID) -> None:
 
 def test_two_at_the_same_moment_get_different_ranks() -> None:
     assert rank_between("a", "b", A) != rank_between("a", "b", B)
+    assert len({rank_between("a", "b", UUID(int=number << 40)) for number in range(100)}) == 100
 
 
 def test_between_two_equal_ones_there_is_nothing_and_after_them_there_is() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+OWN_DIGITS: Final = 4
 _BASE: Final = len(DIGITS)
 
 
@@ -32,8 +33,17 @@ def rank_between(after: str | None, before: str | None, of: UUID) -> str:
     low = after or ""
     if before is not None and not is_room(low, before):
         before = None
-    own = crc32(of.bytes) % (_BASE * (_BASE - 1))
-    return _middle(low, before) + DIGITS[own // (_BASE - 1)] + DIGITS[1 + own % (_BASE - 1)]
+    return _middle(low, before) + _own(of)
+
+
+def _own(of: UUID) -> str:
+    """Four digits, the last no zero: of a hundred that are put into one place two are hardly ever alike."""
+    rest, last = divmod(crc32(of.bytes), _BASE - 1)
+    digits = DIGITS[1 + last]
+    for _ in range(OWN_DIGITS - 1):
+        rest, digit = divmod(rest, _BASE)
+        digits = DIGITS[digit] + digits
+    return digits
 
 
 def is_room(after: str, before: str) -> bool:
