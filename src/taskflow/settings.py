@@ -178,6 +178,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     email_verification: Literal["off"] = "off"
     """Until mail is sent there is nothing to turn on; refused rather than ignored."""
 
+    # --- the trash
+    trash_keep_s: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 2_592_000
+    """A task that was in the trash for so long (thirty days) is purged."""
+    trash_look_ms: Positive = 300_000
+    """Between two looks of an API process for such tasks, give or take a fifth."""
+    trash_batch_max: Positive = 200
+
     # --- rate limits
     rate_limits: Literal["on", "off"] = "on"
     """`off` is for load tests and acceptance runs."""

@@ -74,6 +74,31 @@ async def test_writes_go_on_and_what_has_an_id_is_read_from_the_event_store(
     assert_same(await ada.read(f"/tasks/{task['id']}", created["position"]), written)
 
 
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_a_card_is_put_next_to_another_although_nobody_can_say_who_stands_there(
+    deployment: Deployment, operator: Observer, ada: Caller, how: How
+) -> None:
+    project = (await ada.project())["id"]
+    a, b, c, d = [(await ada.task(title, project_id=project))["id"] for title in "abcd"]
+    timed = Timed()
+    async with deployment.without("mongodb", how):
+        for card, where in ((c, {"after": a}), (d, {"before": b})):
+            moved = accepted(await timed(ada.post(f"/tasks/{card}/rank", where)))
+        assert timed.worst < TOGETHER_S
+        await operator.until_degraded("mongodb")
+        again = Timed()
+        accepted(await again(ada.post(f"/tasks/{c}/rank", {"before": a})))
+        last = accepted(await again(ada.post(f"/tasks/{c}/rank", {"after": a})))
+        assert again.worst < 1, "who knows that MongoDB is away does not wait for it"
+    await operator.until_healthy()
+
+    async def in_order() -> bool:
+        listed = await ada.read("/tasks", max(moved["position"], last["position"]), project=project, sort="rank")
+        return listed.status_code == 200 and [task["id"] for task in listed.json()["items"]] == [a, c, d, b]
+
+    await until(in_order, "the cards stand where they were put")
+
+
 async def look(deployment: Deployment, caller: Caller, task: dict[str, Any], position: int) -> Seen:
     """Reads everything, and so that it stays in the caches: no invalidation is on its way."""
     one = await caller.read(f"/tasks/{task['id']}", position)

@@ -29,6 +29,8 @@ from tests.projections.story import BEGAN, fold
 from tests.projections.world import World
 from tests.unit.test_batch import log_of
 
+LATER = BEGAN + timedelta(days=10_000)
+
 
 class Commands(CommandListener):
     """The reads that were sent."""
@@ -187,6 +189,22 @@ async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, ask
     ):
         await asked._database[VIEWS[view].collection].find(query).to_list()
         assert all("COLLSCAN" not in plan for plan in await asked.plans())
+
+
+async def test_neighbours_and_the_trash_are_found_by_indexes(world: World, asked: Asked) -> None:
+    project, task = world.story.projects[0], next(iter(world.story.tasks))
+    ranks = [document["rank"] async for document in asked._database[TASKS.collection].find({"project_id": project})]
+    await asked.plans()
+    for above in (True, False):
+        await asked.views.next_to(project, sorted(ranks)[len(ranks) // 2], above=above, besides=[task])
+        assert all(not plan & {"COLLSCAN", "SORT"} for plan in await asked.plans())
+    first = await asked.views.trashed_before(LATER, after=None, limit=2)
+    assert [one.trashed_at for one in first] == sorted(one.trashed_at for one in first)
+    rest = await asked.views.trashed_before(LATER, after=first[-1], limit=10_000)
+    assert all(not plan & {"COLLSCAN", "SORT"} for plan in await asked.plans())
+    trashed = asked._database[TASKS.collection].find({"trashed": True})
+    assert {one.task_id for one in first + rest} == {document["_id"] async for document in trashed}
+    assert await asked.views.trashed_before(BEGAN - timedelta(days=1), after=None, limit=10) == []
 
 
 async def test_only_the_users_view_holds_personal_data_and_no_document_a_password_or_another_persons_name(

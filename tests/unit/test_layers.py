@@ -96,6 +96,7 @@ PURE = {
     *("commands/access.py", "commands/fields.py", "commands/imports.py", "commands/project.py", "commands/ranks.py"),
     *("commands/checklist.py", "commands/comments.py", "commands/relations.py"),
     *("commands/session.py", "commands/task.py", "commands/user.py"),
+    *("commands/moving.py", "commands/purging.py", "commands/ranking.py", "commands/recurrence.py"),
     *("projections/batch.py", "projections/messages.py", "projections/registry.py", "projections/view.py"),
     *(f"projections/{name}.py" for name in VIEWS),
 }

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from taskflow.api.neighbours import ViewNeighbours
 from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
 from taskflow.api.tokens import Tokens
+from taskflow.api.trash import open_trash_collection
 from taskflow.cache.cache import open_cache
 from taskflow.commands.execute import Executor
 from taskflow.follower.follower import open_follower
@@ -72,10 +74,12 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         )
         cache = await stack.enter_async_context(open_cache(settings))
         views = Views(database, freshness.reach)
+        executor = Executor(store, settings, ViewNeighbours(views, freshness, follower))
+        await stack.enter_async_context(open_trash_collection(executor, views, settings))
         yield Context(
             settings=settings,
             store=store,
-            executor=Executor(store, settings),
+            executor=executor,
             follower=follower,
             database=database,
             views=views,

@@ -52,11 +52,13 @@ async def list_task_events(call: Call) -> Response[bytes]:
     after = 0 if reading.cursor is None else after_cursor(reading.cursor, "task-events")
     if not isinstance(after, int) or not 0 <= after < 2**31:
         raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
+    found = await store.log.stream(task_id, after=after, limit=reading.limit + 1)
+    # Judged by where the task is once these are in: what happened after it moved is the other project's.
+    await reading.context.follower.poll()
     task = await committed(store, TASK, task_id)
-    if task is None:
+    if task is None or task.purged:
         raise NotFound("task", task_id)
     await reading.must_see(task.project_id, "task", task_id)
-    found = await store.log.stream(task_id, after=after, limit=reading.limit + 1)
     page = found[: reading.limit]
     more = len(found) > len(page)
     items = await envelopes(store.mapper, page)

@@ -150,7 +150,7 @@ async def _stored(reading: Reading, task_id: UUID) -> ShownTask | None:
     """The task from the event store, as the view would show it: for while MongoDB is away."""
     reading.drew_log()
     task = await committed(reading.context.store, TASK, task_id)
-    return None if task is None else shown(task)
+    return None if task is None or task.purged else shown(task)
 
 
 class TaskPage(Struct, frozen=True):
@@ -181,4 +181,6 @@ ROUTES: Final = (
     _command("POST", "/reopen", "ReopenTask", "To the first status of to do"),
     _command("POST", "/cancel", "CancelTask", "To the first status of cancelled"),
     _command("POST", "/assign", "AssignTask", "Give a task to somebody, or to nobody"),
+    _command("POST", "/move", "MoveTask", "Move a task to another project"),
+    _command("POST", "/rank", "RankTask", "Put a task after or before another of its project"),
 )

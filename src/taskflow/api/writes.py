@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
@@ -26,6 +27,7 @@ from taskflow.commands.execute import Accepted, Request
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, new_id
 from taskflow.projections.view import timestamp
+from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, SESSION, TASK, USER
 
 if TYPE_CHECKING:
@@ -126,6 +128,9 @@ async def send(call: Call, sent: Sent) -> Written:
         conflict.since = await _since(context.store, conflict)
         raise
     if accepted.receipt.replayed:
+        # By what is so now: the task may have moved to another project, by another process.
+        with suppress(*AWAY):
+            await context.follower.poll()
         await _judge_replay(context.store, call.user, accepted)
     if accepted.kind in {PROJECT, SESSION}:
         # What this withdraws must stop in this process before anybody hears that it was withdrawn.
@@ -167,7 +172,9 @@ async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> 
         project_id = stream_id
         if accepted.kind is TASK:
             task = await committed(store, TASK, stream_id)
-            project_id = accepted.state.project_id if task is None else task.project_id
+            if task is None or task.purged:
+                raise NotFound(accepted.kind.name, stream_id)
+            project_id = task.project_id
         project = await committed(store, PROJECT, project_id)
         allowed = project is not None and caller in project.members
     if not allowed:

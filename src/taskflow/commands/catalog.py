@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands import checklist, comments, project, relations, task, user
+from taskflow.commands import checklist, comments, moving, project, ranking, relations, task, user
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
 from taskflow.commands.unit import Unit
@@ -73,5 +73,7 @@ COMMANDS: Final[dict[str, CommandType]] = {
         CommandType(checklist.RemoveChecklistItem, "checklist_item", checklist.remove_item),
         CommandType(relations.AddRelation, "task", relations.add_relation),
         CommandType(relations.RemoveRelation, "relation", relations.remove_relation),
+        CommandType(moving.MoveTask, "task", moving.move_task),
+        CommandType(ranking.RankTask, "task", ranking.rank_task),
     )
 }

@@ -25,6 +25,7 @@ ITEMS_MAX: Final = 200
 RELATIONS_MAX: Final = 100
 BLOCKED_MAX: Final = 500
 """Tasks that are looked at for a cycle, each of which the append is checked against."""
+RECURRENCE_MAX: Final = 500
 
 # At least one character that can be seen.
 _VISIBLE: Final = r"\S"
@@ -37,6 +38,7 @@ Labels = Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)]
 CommentText = Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX, pattern=_VISIBLE)]
 ItemText = Annotated[str, Meta(min_length=1, max_length=ITEM_MAX, pattern=_VISIBLE)]
 StatusKey = Annotated[str, Meta(min_length=1, max_length=100)]
+Recurrence = Annotated[str, Meta(max_length=RECURRENCE_MAX)]
 Time = Annotated[datetime, Meta(tz=True)]
 Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]
 Password = Annotated[str, Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import NotFound, Rejected, VersionConflict
+from taskflow.errors import NotFound, Rejected, Unavailable, VersionConflict
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields
 from taskflow.store.append import NewEvent, NewKey
@@ -18,9 +18,11 @@ from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
     from uuid import UUID
 
+    from taskflow.commands.neighbours import Neighbour, Neighbours, Side
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Kind
@@ -49,8 +51,18 @@ class Stream(Struct):
 class Unit:
     """Reads streams and stages events for one command. Lives for one attempt at deciding."""
 
-    def __init__(self, store: EventStore, *, actor: UUID | None, at: datetime, expected_version: int | None) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        actor: UUID | None,
+        at: datetime,
+        expected_version: int | None,
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self._store = store
+        self._neighbours = neighbours
+        self._caught_up = False
         self.actor = actor
         self.at = at
         """The clock's time as the command arrived, or an import's."""
@@ -95,6 +107,15 @@ class Unit:
         if self.streams[stream_id].version:
             raise Rejected("exists", f"there is a {self.streams[stream_id].kind.name} {stream_id} already")
         return stream_id
+
+    async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> Neighbour | None:
+        """As `Neighbours.next_to`, which has caught up with the log once since this unit began."""
+        if self._neighbours is None:
+            raise Unavailable("nobody here knows who stands next to whom")
+        if not self._caught_up:
+            await self._neighbours.catch_up()
+            self._caught_up = True
+        return await self._neighbours.next_to(project_id, rank, side, besides)
 
     def expect_version(self, stream_id: UUID) -> None:
         """Compares the command's target with the version its caller expected. Raises VersionConflict.

@@ -16,12 +16,14 @@ from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import ShownTask
 from taskflow.projections.together import Together
+from taskflow.projections.view import micros
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     from taskflow.projections.mongo import Database
 
@@ -60,6 +62,14 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     trashed: bool = False
 
 
+class Trashed(Struct, frozen=True):
+    """A task in the trash: since when, in microseconds, and its version there."""
+
+    task_id: UUID
+    trashed_at: int
+    version: int
+
+
 class Page(Struct, frozen=True):
     """Tasks in order, and the cursor of the next page if there is one."""
 
@@ -87,7 +97,7 @@ class Views:
     @read_within(ONE_S)
     async def _documents(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Those of these tasks that the view has, as they are kept."""
-        found = await self._tasks.find({"_id": _any_of(frozenset(ids))}, {"shown": 1}).to_list()
+        found = await self._tasks.find({"_id": _any_of(frozenset(ids)), "purged": False}, {"shown": 1}).to_list()
         return {document["_id"]: document["shown"] for document in found}
 
     @read_within(MANY_S)
@@ -117,6 +127,40 @@ class Views:
             tasks,
             _cursor(sort, documents[-1][field], tasks[-1].id) if more else None,
         )
+
+    @read_within(ONE_S)
+    async def next_to(
+        self, project_id: UUID, rank: str, *, above: bool, besides: Collection[UUID]
+    ) -> tuple[UUID, str] | None:
+        """The id and rank of the task outside the trash that has the next rank above or below, `besides` aside."""
+        beyond, order = ("$gt", 1) if above else ("$lt", -1)
+        query = {
+            "project_id": project_id,
+            "trashed": False,
+            "rank": {beyond: rank},
+            "_id": {"$nin": list(besides)},
+        }
+        found = await self._tasks.find_one(query, {"rank": 1}, sort=[("rank", order), ("_id", order)])
+        return None if found is None else (found["_id"], found["rank"])
+
+    @read_within(MANY_S)
+    async def trashed_before(self, at: datetime, *, after: Trashed | None, limit: int) -> list[Trashed]:
+        """Tasks that went into the trash at or before `at`, the oldest first, from one of them on."""
+        query: dict[str, Any] = {"trashed": True, "trashed_at": {"$lte": micros(at)}}
+        if after is not None:
+            query["$or"] = [
+                {"trashed_at": {"$gt": after.trashed_at}},
+                {"trashed_at": after.trashed_at, "_id": {"$gt": after.task_id}},
+            ]
+        found = (
+            self._tasks.find(query, {"trashed_at": 1, "version": 1})
+            .sort([("trashed_at", 1), ("_id", 1)])
+            .limit(limit)
+            .max_time_ms(QUERY_MS_MAX)
+        )
+        return [
+            Trashed(document["_id"], int(document["trashed_at"]), int(document["version"])) async for document in found
+        ]
 
     @read_within(ONE_S)
     async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
