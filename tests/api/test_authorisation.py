@@ -12,6 +12,9 @@ from tests.api.stack import Caller, accepted, refused, until
 # Method, path, body, and the weakest role that may. Every route on something that is somebody's stands here.
 READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/tasks/{task}", None, "viewer"),
+    ("GET", "/tasks/{task}?version=1", None, "viewer"),
+    ("GET", "/tasks/{task}?at=2999-01-01T00:00:00Z", None, "viewer"),
+    ("GET", "/tasks/{task}/diff?from=1&to=2", None, "viewer"),
     ("GET", "/tasks/{task}/events", None, "viewer"),
     ("GET", "/tasks/{task}/comments", None, "viewer"),
     ("GET", "/tasks/{task}/comments/{comment}", None, "viewer"),
@@ -19,6 +22,7 @@ READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/projects/{project}", None, "viewer"),
     ("GET", "/projects/{project}/members", None, "viewer"),
     ("GET", "/projects/{project}/board", None, "viewer"),
+    ("GET", "/projects/{project}/board?at=2999-01-01T00:00:00Z", None, "viewer"),
     ("GET", "/users/{owner}", None, "viewer"),
 ]
 WRITES: list[tuple[str, str, Any, str]] = [
@@ -42,6 +46,7 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", "/tasks/{task}/rank", {"after": "{task}"}, "member"),
     ("DELETE", "/tasks/{task}", None, "member"),
     ("POST", "/tasks/{task}/restore", None, "member"),
+    ("POST", "/tasks/{task}/undo", None, "member"),
     ("PATCH", "/projects/{project}", {"name": "y"}, "admin"),
     ("DELETE", "/projects/{project}", None, "admin"),
     ("POST", "/projects/{project}/unarchive", None, "admin"),
@@ -69,6 +74,7 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("RankTask", "{task}", {"before": "{task}"}, "member"),
     ("TrashTask", "{task}", {}, "member"),
     ("RestoreTask", "{task}", {}, "member"),
+    ("UndoTask", "{task}", {}, "member"),
     ("EditProject", "{project}", {"name": "y"}, "admin"),
     ("ArchiveProject", "{project}", {}, "admin"),
     ("UnarchiveProject", "{project}", {}, "admin"),
@@ -85,7 +91,7 @@ def _fill(template: Any, names: dict[str, str]) -> Any:
 
 async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
     project = (await ada.project())["id"]
-    task = await ada.task("theirs", project_id=project)
+    task = await ada.task("mine", project_id=project)
     path = f"/tasks/{task['id']}"
     parts = {
         "relation": "duplicates",

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from taskflow.commands import moving, project, ranking, relations, task
+from taskflow.commands import moving, project, ranking, relations, task, undo
 from taskflow.commands.access import rank_of
 from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
@@ -43,6 +43,7 @@ actions = st.one_of(
     st.tuples(st.just("trash"), tasks, st.booleans()),
     st.tuples(st.just("move"), tasks, st.booleans()),
     st.tuples(st.just("rank"), tasks, tasks),
+    st.tuples(st.just("undo"), tasks, st.none() | st.integers(1, 8)),
     st.tuples(st.just("role"), people, roles),
     st.tuples(st.just("remove"), people, st.none()),
     st.tuples(st.just("archive"), st.none(), st.booleans()),
@@ -120,6 +121,8 @@ def _call(action: Any, users: list[UUID], projects: tuple[UUID, UUID], task_ids:
             return moving.move_task, task_ids[n], moving.MoveTask(project_id=elsewhere if away else project_id)
         case ("rank", n, after):
             return ranking.rank_task, task_ids[n], ranking.RankTask(after=task_ids[after])
+        case ("undo", n, version):
+            return undo.undo_task, task_ids[n], undo.UndoTask(version=version)
         case ("role", who, role):
             return project.set_project_member, project_id, users[who], project.SetMember(role=role)
         case ("remove", who, _):

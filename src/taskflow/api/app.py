@@ -16,6 +16,7 @@ from taskflow.api import (
     documents,
     health,
     identity,
+    past,
     problems,
     profiles,
     projects,
@@ -44,6 +45,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *comments.ROUTES,
     *checklist.ROUTES,
     *relations.ROUTES,
+    *past.ROUTES,
     *commands.ROUTES,
 )
 _EXPOSED: Final = (

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands import checklist, comments, moving, project, ranking, relations, task, user
+from taskflow.commands import checklist, comments, moving, project, ranking, relations, task, undo, user
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
 from taskflow.commands.unit import Unit
@@ -75,5 +75,6 @@ COMMANDS: Final[dict[str, CommandType]] = {
         CommandType(relations.RemoveRelation, "relation", relations.remove_relation),
         CommandType(moving.MoveTask, "task", moving.move_task),
         CommandType(ranking.RankTask, "task", ranking.rank_task),
+        CommandType(undo.UndoTask, "task", undo.undo_task),
     )
 }

@@ -6,6 +6,7 @@ guard where the decision only looked, the expected version where it writes. Read
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from taskflow.errors import NotFound, Rejected, Unavailable, VersionConflict
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields
 from taskflow.store.append import NewEvent, NewKey
+from taskflow.store.committer import lost
 from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
 
@@ -36,6 +38,21 @@ class Staged(Struct, frozen=True):
     kind: Kind[Any]
     happened: Happened
     event_id: UUID
+    event: Event
+    causation_id: UUID | None = None
+    """The event that this one answers."""
+    turn: int = 0
+    """Which of the commands that were decided on this unit staged it."""
+
+
+class Past(Struct, frozen=True):
+    """An event that a stream has, for a handler that looks back."""
+
+    happened: Happened
+    event_id: UUID
+    command: UUID | int
+    """Its id; of an event that was staged by this very unit, the turn."""
+    causation_id: UUID | None
     event: Event
 
 
@@ -67,6 +84,8 @@ class Unit:
         self.at = at
         """The clock's time as the command arrived, or an import's."""
         self._expected_version = expected_version
+        self.turn = 0
+        """Rises with each further command that is decided on this unit."""
         self.streams: dict[UUID, Stream] = {}
         self.staged: list[Staged] = []
         self.stands_on: list[Append] = []
@@ -93,6 +112,34 @@ class Unit:
         if state is None:
             raise NotFound(kind.name, stream_id)
         return state
+
+    async def history(self, stream_id: UUID) -> list[Past]:
+        """Everything that has happened to a stream that was read, oldest first, staged events included.
+
+        What is still on its way into the store is waited for: until then the log does not tell it. Raises a
+        Rejected that nobody gets to see where it did not arrive: a refusal on that is decided again.
+        """
+        for append in self.stands_on:
+            await asyncio.wait([append.done])
+        read_version = self.streams[stream_id].read_version
+        recorded = await self._store.log.stream(stream_id, to=read_version)
+        if len(recorded) < read_version or any(lost(append) for append in self.stands_on):
+            raise Rejected("moved", f"expected {read_version} events of {stream_id}, found {len(recorded)}")
+        past = [
+            Past(
+                Happened(stream_id, one.stream_version, one.occurred_at, one.actor),
+                one.event_id,
+                one.command_id,
+                one.causation_id,
+                event,
+            )
+            for one, event in zip(recorded, await self._store.mapper.decode(recorded), strict=True)
+        ]
+        return past + [
+            Past(staged.happened, staged.event_id, staged.turn, staged.causation_id, staged.event)
+            for staged in self.staged
+            if staged.happened.stream_id == stream_id
+        ]
 
     async def new(self, kind: Kind[Any], stream_id: UUID | None = None) -> UUID:
         """Begins a stream, and answers its id: a fresh one, which nobody else has had, or the one that is named.
@@ -127,11 +174,18 @@ class Unit:
             raise VersionConflict(stream_id, self._expected_version, current)
 
     def append(
-        self, kind: Kind[S], stream_id: UUID, *events: Event, at: datetime | None = None, actor: UUID | None = None
+        self,
+        kind: Kind[S],
+        stream_id: UUID,
+        *events: Event,
+        at: datetime | None = None,
+        actor: UUID | None = None,
+        causation_id: UUID | None = None,
     ) -> None:
         """Stages events on a stream that was read, and folds them.
 
-        `occurred_at` is the greater of the unit's time (or `at`) and the stream's last.
+        `occurred_at` is the greater of the unit's time (or `at`) and the stream's last. `causation_id` names
+        the event that these answer; of an event of the same stream it says that they undo its change.
         """
         stream = self.streams[stream_id]
         for event in events:
@@ -141,7 +195,7 @@ class Unit:
             happened = Happened(stream_id, stream.version + 1, occurred_at, actor or self.actor)
             stream.state = kind.evolve(stream.state, event, happened)
             stream.version += 1
-            self.staged.append(Staged(kind, happened, new_id(), event))
+            self.staged.append(Staged(kind, happened, new_id(), event, causation_id, self.turn))
 
     @staticmethod
     def fresh_id() -> UUID:
@@ -165,7 +219,7 @@ class Unit:
         """The staged events, encoded; personal fields under their person's key.
 
         Whatever appends a person's fields guards that person's stream, so an erasure in between makes
-        the append lose.
+        the append lose. `causation_id` is that of the events that have none of their own.
         """
         persons = [_person(staged) for staged in self.staged]
         needed = {person for person in persons if person is not None and person not in self._new_keys}
@@ -184,7 +238,7 @@ class Unit:
                 occurred_at=staged.happened.occurred_at,
                 actor=staged.happened.actor,
                 correlation_id=correlation_id,
-                causation_id=causation_id,
+                causation_id=staged.causation_id or causation_id,
                 data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys[person]),
             )
             for staged, person in zip(self.staged, persons, strict=True)
