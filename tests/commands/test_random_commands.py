@@ -92,7 +92,7 @@ async def test_the_log_holds_only_what_was_allowed_when_it_happened(
 
     await _assert_allowed(store, began)
     for (caller, command_id), answers in accepted.items():
-        assert len({repr((a.receipt.position, a.receipt.version, a.state, a.events)) for a in answers}) == 1
+        assert len({repr((a.receipt.position, a.receipt.version, a.state, a.appended)) for a in answers}) == 1
         await _assert_receipt(store, caller, command_id, answers[0])
     effects = await store.pool.fetch(
         "select actor, command_id, count(distinct recorded_at) from events where position > $1 group by 1, 2", began
@@ -185,9 +185,9 @@ async def _assert_receipt(store: EventStore, caller: UUID, command_id: UUID, ans
         caller,
         command_id,
     )
-    assert len(events) == receipt.events == len(answer.events)
+    assert len(events) == receipt.events == len(answer.events) == len(answer.appended)
     assert [(row["type"], row["stream_version"], row["position"]) for row in events] == [
-        (event.type, event.version, event.position) for event in answer.events
+        (event.type, event.version, event.position) for event in answer.appended
     ]
     if events:
         assert (events[-1]["position"], receipt.outcome) == (receipt.position, Outcome.APPLIED)

@@ -152,4 +152,4 @@ async def versions(store: EventStore, stream_id: UUID) -> list[int]:
 
 def outcome(accepted: Accepted) -> Any:
     """Everything that a client is told, but for whether it was told before."""
-    return replace(accepted.receipt, replayed=False, own=False), accepted.kind.name, accepted.state, accepted.events
+    return replace(accepted.receipt, replayed=False, own=False), accepted.kind.name, accepted.state, accepted.appended
