@@ -8,6 +8,7 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 
 from taskflow.api import (
+    batches,
     board,
     commands,
     documents,
@@ -37,6 +38,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *tasks.ROUTES,
     *task_events.ROUTES,
     *commands.ROUTES,
+    *batches.ROUTES,
 )
 _EXPOSED: Final = (
     "ETag",
