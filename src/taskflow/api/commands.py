@@ -167,7 +167,7 @@ def target_schema(target: str | None) -> dict[str, Any]:
 
 
 def _choice(type_: Any) -> str:
-    return "|".join(get_args(type_)).join("()") if get_origin(type_) is Literal else ".+"
+    return f"({'|'.join(get_args(type_))})" if get_origin(type_) is Literal else ".+"
 
 
 class CommandKinds(Struct, frozen=True):
