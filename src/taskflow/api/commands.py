@@ -47,9 +47,11 @@ class CommandOutcome(Struct, frozen=True, kw_only=True):
 
 class CommandKind(Struct, frozen=True, kw_only=True):
     """What may be sent: `target` names what it is done to (null: to nothing that is there yet, or to oneself), and
-    `target_schema` says how that is written; `schema` is the JSON Schema of `data`."""
+    `target_schema` says how that is written; `schema` is the JSON Schema of `data`. What one that `creates` has
+    made may be named by later commands of its batch."""
 
     type: str
+    creates: bool
     target: str | None
     target_schema: dict[str, Any]
     schema: dict[str, Any]
@@ -145,6 +147,7 @@ def _kinds() -> tuple[CommandKind, ...]:
     return tuple(
         CommandKind(
             type=name,
+            creates=entry.creates,
             target=entry.target,
             target_schema=target_schema(entry.target),
             schema={"$schema": DIALECT} | msgspec.json.schema(entry.body),
