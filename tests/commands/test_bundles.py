@@ -301,7 +301,9 @@ async def test_a_receipt_that_comes_between_decision_and_append_is_taken(
 ) -> None:
     first, second = create(owner, project_id, "first"), create(owner, project_id, "second")
     gate = Gate()
-    held = replace(second, handler=gate.around(task.create_task, None, task.CreateTask(project_id, title="second")))
+    held = replace(
+        second, handler=gate.around(task.create_task, None, task.CreateTask(project_id=project_id, title="second"))
+    )
     before = await head(store)
     sent = asyncio.create_task(executor.execute_together([first, held, create(owner, project_id)]))
     await gate.decided.wait()

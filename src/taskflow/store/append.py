@@ -72,7 +72,7 @@ class Append(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def bundle(self) -> tuple[Append, ...]:
         """All that is stored together, in order; most commands are alone."""
-        return (self, *self.others)
+        return (self, *self.others) if self.others else (self,)
 
 
 class Receipt(Struct, frozen=True, kw_only=True):

@@ -52,7 +52,12 @@ class Writer:
 
 def flat(group: Iterable[Append]) -> list[Append]:
     """The commands of a group of heads, as append_group takes them and answers."""
-    return [append for head in group for append in head.bundle]
+    appends: list[Append] = []
+    for head in group:
+        appends.append(head)
+        if head.others:
+            appends += head.others
+    return appends
 
 
 def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
@@ -69,7 +74,7 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
 
     appends = flat(group)
     ordinals = {id(append): ordinal for ordinal, append in enumerate(appends, 1)}
-    heads = {id(other): ordinals[id(head)] for head in group for other in head.others}
+    heads = {id(other): ordinals[id(head)] for head in group if head.others for other in head.others}
     commands: list[tuple[Any, ...]] = []
     stands: list[int] = []
     checks: list[tuple[int, int]] = []
@@ -77,8 +82,9 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
     keys: list[tuple[Any, ...]] = []
     for ordinal, append in enumerate(appends, 1):
         stands += [ordinals[id(other)] for other in append.stands_on if id(other) in ordinals]
-        stands += range(ordinal + 1, ordinal + 1 + len(append.others))
-        if id(append) in heads:
+        if append.others:
+            stands += range(ordinal + 1, ordinal + 1 + len(append.others))
+        elif heads and id(append) in heads:
             stands.append(heads[id(append)])
         checks += [(index(stream, kind), version) for stream, kind, version in append.checks]
         events += [

@@ -78,7 +78,7 @@ class Committer:
         """
         if self._closing:
             raise Unavailable("this process is stopping; send the command again")
-        commands = len(append.bundle)
+        commands = 1 + len(append.others)
         if self._queued and self._queued + commands > self._settings.append_queue_max:
             raise QueueFull(f"{self._queued} commands wait to be stored; try again shortly")
         self._queue.append(append)
@@ -111,24 +111,24 @@ class Committer:
         group: list[Append] = []
         seen: set[tuple[UUID, UUID]] = set()
         events = 0
+        commands_max, events_max = self._settings.append_group_max, self._settings.append_group_events_max
         while self._queue:
             head = self._queue[0]
-            bundle = head.bundle
-            keys = [(append.caller, append.command_id) for append in bundle]
-            bundle_events = sum([len(append.events) for append in bundle])
+            keys, events_with = [], events
+            for append in head.bundle:
+                keys.append((append.caller, append.command_id))
+                events_with += len(append.events)
             if group and (
-                len(seen) + len(bundle) > self._settings.append_group_max
-                or events + bundle_events > self._settings.append_group_events_max
-                or not seen.isdisjoint(keys)
+                len(seen) + len(keys) > commands_max or events_with > events_max or not seen.isdisjoint(keys)
             ):
                 break
             self._queue.popleft()
-            self._queued -= len(bundle)
+            self._queued -= len(keys)
             if any(lost(other) for other in head.stands_on):
                 _fall(head)
                 continue
             seen.update(keys)
-            events += bundle_events
+            events = events_with
             group.append(head)
         return group
 
