@@ -279,6 +279,22 @@ async def test_a_repeat_is_judged_by_todays_access(ada: Caller, bob: Caller, ato
         assert again[1]["problem"]["status"] == 404
 
 
+async def test_what_was_accepted_is_answered_though_what_it_names_may_not_be_shown_any_more(
+    ada: Caller, bob: Caller
+) -> None:
+    project = (await ada.project())["id"]
+    await ada.add(project, bob)
+    theirs = create("theirs", project_id=project)
+    own = create("own", labels=[f"${theirs['id']}"])
+    answered = await results(bob, theirs, own, atomic=False)
+    assert answered[1]["result"]["labels"] == [answered[0]["result"]["id"]]
+    accepted(await ada.delete(f"/projects/{project}/members/{bob.id}"))
+    again = await results(bob, theirs, own, create("new", labels=[f"${theirs['id']}"]), atomic=False)
+    assert again[0]["problem"]["status"] == 404
+    assert again[1] == answered[1]
+    assert again[2]["problem"]["code"] == "reference"
+
+
 # --- what is wrong with a batch
 
 
