@@ -13,6 +13,7 @@
     ├── UnsupportedMedia         415: a body of another content type
     ├── PayloadTooLarge          413: the body is larger than may be sent
     ├── KeyReused                422: one command id, two contents
+    ├── BatchRefused             as what one of its commands was refused with: nothing of the batch is stored
     ├── CommandInProgress        409: the first copy still runs
     ├── RateLimited              429
     ├── Behind                   503: a view has not reached the position that was asked for
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
 class TaskflowError(Exception):
     """Base of every error raised on purpose."""
+
+    command_id: UUID | None = None
+    """The command that was refused, where it was one that an executor had been given."""
 
 
 class Refusal(TaskflowError):
@@ -126,6 +130,15 @@ class PayloadTooLarge(TaskflowError):
 
 class KeyReused(TaskflowError):
     """The command id was accepted before with another content."""
+
+
+class BatchRefused(TaskflowError):
+    """A batch that is all or nothing is nothing, because of one of its commands."""
+
+    def __init__(self, refusal: TaskflowError) -> None:
+        super().__init__(f"command {refusal.command_id} was refused, and so nothing was done: {refusal}")
+        self.refusal = refusal
+        self.command_id = refusal.command_id
 
 
 class CommandInProgress(TaskflowError):

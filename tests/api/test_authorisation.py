@@ -141,7 +141,7 @@ class TestStrangers:
             filled = _fill(body, names)
             response = await ada.http.request(method, f"/api/v1{path.format(**names)}", json=filled)
             refused(response, 401, "unauthenticated")
-        for path in ("/commands", "/projects"):
+        for path in ("/commands", "/commands/batch", "/projects"):
             refused(await ada.http.post(f"/api/v1{path}", json={}), 401, "unauthenticated")
         refused(await ada.http.get("/api/v1/commands/types"), 401, "unauthenticated")
 

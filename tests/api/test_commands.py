@@ -40,6 +40,14 @@ async def test_every_type_says_what_it_takes(ada: Caller) -> None:
     assert "RegisterUser" not in types
     assert types["CreateTask"]["target"] is None
     assert types["EditTask"]["target"] == "task"
+    assert types["EditTask"]["target_schema"] == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "string",
+        "description": "the id of a task",
+        "format": "uuid",
+    }
+    assert types["SetMember"]["target_schema"]["description"] == "<project id>/<user id>"
+    assert (types["CreateTask"]["creates"], types["EditTask"]["creates"]) == (True, False)
     assert types["AssignTask"]["schema"]["$defs"]["AssignTask"]["required"] == ["user_id"]
 
 
@@ -133,7 +141,7 @@ async def test_a_broken_rule_is_409_and_leaves_no_receipt(ada: Caller) -> None:
         ({"more": 1}, "/more"),
         ({"type": "CreateTask", "data": {"title": "x"}}, "/target"),
         ({"type": "CreateTask", "target": None, "data": {}}, "/data/title"),
-        ({"type": "SetMember"}, "/target"),
+        ({"type": "SetMember", "data": {"role": "viewer"}}, "/target"),
     ],
 )
 async def test_what_is_wrong_is_named(ada: Caller, change: dict[str, Any], pointer: str) -> None:

@@ -19,6 +19,7 @@ ONES_OWN = {
     "POST /users/me/calendar",
     "GET /tasks",
     "POST /commands",
+    "POST /commands/batch",
     "GET /commands/types",
 }
 """Routes on what is the caller's own, or nobody's. What lists hold is in the tests of authorisation too."""

@@ -8,6 +8,7 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 
 from taskflow.api import (
+    batches,
     board,
     calendar,
     checklist,
@@ -47,6 +48,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *relations.ROUTES,
     *past.ROUTES,
     *commands.ROUTES,
+    *batches.ROUTES,
 )
 _EXPOSED: Final = (
     "ETag",

@@ -7,6 +7,7 @@ which gains a field tomorrow does not turn today's repeat into another request.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Struct)
 
+FAULTS_MAX: Final = 1_000
+"""Faults that one answer lists."""
 JSON: Final = ("application/json",)
 PATCH: Final = ("application/json", "application/merge-patch+json")
 
@@ -75,9 +78,12 @@ def _faults(plain: dict[str, Any], body: type[Struct], below: str) -> list[Fault
     """Every fault, field by field: the decoder itself stops at the first."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(body)}
     faults = [
-        Fault(f"{below}/{_escaped(name)}", "unknown-field", f"there is no field {name}; expected {', '.join(fields)}")
-        for name in plain
-        if name not in fields
+        Fault(
+            f"{below}/{_escaped(name)}",
+            "unknown-field",
+            f"there is no field {name[:100]}; expected {', '.join(fields)}",
+        )
+        for name in islice((name for name in plain if name not in fields), FAULTS_MAX)
     ]
     for name, field in fields.items():
         if name not in plain:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -14,11 +16,14 @@ from taskflow.api import render
 from taskflow.api.bodies import decode
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.routes import BASE, Call, Route
-from taskflow.api.writes import Sent, send
+from taskflow.api.writes import Sent, Written, send
 from taskflow.commands.catalog import COMMANDS, TARGETS, CommandType
 from taskflow.commands.execute import AppendedEvent
-from taskflow.errors import Fault, Malformed
+from taskflow.errors import Fault, Invalid, Malformed
 from taskflow.store.append import Outcome
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_UUID: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,44 +46,79 @@ class CommandOutcome(Struct, frozen=True, kw_only=True):
 
 
 class CommandKind(Struct, frozen=True, kw_only=True):
-    """What may be sent: `target` says what its target is the id of, `data` is its JSON Schema."""
+    """What may be sent: `target` names what it is done to (null: to nothing that is there yet, or to oneself), and
+    `target_schema` says how that is written; `schema` is the JSON Schema of `data`. What one that `creates` has
+    made may be named by later commands of its batch."""
 
     type: str
+    creates: bool
     target: str | None
+    target_schema: dict[str, Any]
     schema: dict[str, Any]
 
 
 async def post_command(call: Call) -> Response[bytes]:
-    body = decode(await call.json(), CommandBody)
+    sent = read_command(await call.json())
+    with pointing_below("/data"):
+        done = await send(call, sent)
+    return Response(render.ENCODER.encode(outcome_of(sent, done)), headers=done.headers, media_type="application/json")
+
+
+def read_command(plain: dict[str, Any], below: str = "") -> Sent:
+    """A command as it was sent. Raises Malformed with every fault; pointers begin with `below`."""
+    body = decode(plain, CommandBody, below=below)
     entry = COMMANDS.get(body.type)
     if entry is None:
-        raise Malformed([Fault("/type", "choice", "expected a type of GET /commands/types")])
-    sent = Sent(
+        raise Malformed([Fault(f"{below}/type", "choice", "expected a type of GET /commands/types")])
+    faults: list[Fault] = []
+    target, command = None, None
+    try:
+        target = _target(entry, body.target, f"{below}/target")
+    except Malformed as error:
+        faults += error.faults
+    try:
+        command = decode(body.data, entry.body, below=f"{below}/data")
+    except Malformed as error:
+        faults += error.faults
+    if command is None or faults:
+        raise Malformed(faults)
+    return Sent(
         name=body.type,
-        target=_target(entry, body.target),
+        target=target,
         plain=body.data,
-        command=decode(body.data, entry.body, below="/data"),
+        command=command,
         command_id=body.id,
         expected_version=body.expected_version,
     )
-    written = await send(call, sent)
-    receipt = written.accepted.receipt
-    outcome = CommandOutcome(
-        id=body.id,
+
+
+def outcome_of(sent: Sent, done: Written) -> CommandOutcome:
+    receipt = done.accepted.receipt
+    return CommandOutcome(
+        id=sent.command_id,
         outcome="applied" if receipt.outcome is Outcome.APPLIED else "unchanged",
-        events=written.accepted.appended,
+        events=done.accepted.appended,
         version=receipt.version,
         position=receipt.position,
-        result=Raw(written.body),
+        result=Raw(done.body),
     )
-    return Response(render.ENCODER.encode(outcome), headers=written.headers, media_type="application/json")
 
 
-def _target(entry: CommandType, text: str | None) -> Any:
+@contextmanager
+def pointing_below(place: str) -> Iterator[None]:
+    """A decider's pointers begin at the command's body: here they begin where that stands in the request's."""
+    try:
+        yield
+    except Invalid as invalid:
+        invalid.pointer = place + invalid.pointer
+        raise
+
+
+def _target(entry: CommandType, text: str | None, pointer: str) -> Any:
     """A target as it is written here: an id, or the parts of one. Raises Malformed."""
     if entry.target is None:
         if text is not None:
-            raise Malformed([Fault("/target", "unknown-field", f"{entry.body.__name__} has no target")])
+            raise Malformed([Fault(pointer, "unknown-field", f"{entry.body.__name__} has no target")])
         return None
     try:
         if entry.target not in TARGETS:
@@ -87,7 +127,7 @@ def _target(entry: CommandType, text: str | None) -> Any:
         parts = (text or "").split("/", len(shape.__struct_fields__) - 1)
         return msgspec.convert(dict(zip(shape.__struct_fields__, parts, strict=True)), shape)
     except ValueError:
-        raise Malformed([Fault("/target", "format", f"expected {_written_as(entry.target)}")]) from None
+        raise Malformed([Fault(pointer, "format", f"expected {_written_as(entry.target)}")]) from None
 
 
 def _written_as(target: str) -> str:
@@ -105,9 +145,32 @@ async def list_command_types(call: Call) -> Response[bytes]:
 @cache
 def _kinds() -> tuple[CommandKind, ...]:
     return tuple(
-        CommandKind(type=name, target=entry.target, schema=msgspec.json.schema(entry.body))
+        CommandKind(
+            type=name,
+            creates=entry.creates,
+            target=entry.target,
+            target_schema=target_schema(entry.target),
+            schema={"$schema": DIALECT} | msgspec.json.schema(entry.body),
+        )
         for name, entry in sorted(COMMANDS.items())
     )
+
+
+def target_schema(target: str | None) -> dict[str, Any]:
+    """The JSON Schema of a command's `target`."""
+    if target is None:
+        return {"$schema": DIALECT, "type": "null"}
+    schema = {"$schema": DIALECT, "type": "string", "description": _written_as(target)}
+    if target not in TARGETS:
+        return schema | {"format": "uuid"}
+    fields = msgspec.structs.fields(TARGETS[target])
+    # What is no id comes last and may hold slashes of its own.
+    parts = [_UUID if field.type is UUID else _choice(field.type) for field in fields]
+    return schema | {"pattern": f"^{'/'.join(parts)}$"}
+
+
+def _choice(type_: Any) -> str:
+    return f"({'|'.join(get_args(type_))})" if get_origin(type_) is Literal else ".+"
 
 
 class CommandKinds(Struct, frozen=True):

@@ -39,7 +39,7 @@ _PAGE_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancesto
 
 class ProblemBody(Struct, frozen=True, kw_only=True):
     """RFC 9457. `errors` where a request is not valid, `code` where a rule forbids it, `current_version`
-    and `events` where the resource has changed."""
+    and `events` where the resource has changed, `command_id` where one command refuses a whole batch."""
 
     type: str
     title: str
@@ -50,6 +50,7 @@ class ProblemBody(Struct, frozen=True, kw_only=True):
     code: str | msgspec.UnsetType = msgspec.UNSET
     current_version: int | msgspec.UnsetType = msgspec.UNSET
     events: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    command_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def openapi(routes: Sequence[Route]) -> dict[str, Any]:

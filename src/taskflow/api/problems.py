@@ -89,6 +89,10 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 def problem_of(error: BaseException) -> Problem:
     """What to answer when this was raised. Logs what nobody raised on purpose."""
+    if isinstance(error, errors.BatchRefused):
+        refusal = problem_of(error.refusal)
+        more = {**refusal.more, "command_id": error.command_id}
+        return msgspec.structs.replace(refusal, detail=str(error), more=more)
     for kind, status, slug in _TABLE:
         if isinstance(error, kind):
             return Problem(status=status, slug=slug, detail=str(error), headers=_headers(error), more=_more(error))

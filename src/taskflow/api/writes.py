@@ -1,6 +1,6 @@
 """The one way from HTTP to a command: every REST write and `/commands` go through here.
 
-headers and body ─▶ Sent ─▶ send: the executor stores it ─▶ Written: the resource as of its version
+headers and body ─▶ Sent ─▶ execute: the executor stores it ─▶ Written: the resource as of its version
                               └ a repeat: today's access is judged before the old answer is given
 """
 
@@ -10,6 +10,7 @@ import hmac
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from taskflow.api.bodies import decode
 from taskflow.api.routes import Call
 from taskflow.api.stored import committed
 from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.execute import Accepted, Request
+from taskflow.commands.execute import Accepted, Handler, Request, Step
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, new_id
 from taskflow.projections.view import timestamp
@@ -31,8 +32,9 @@ from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, SESSION, TASK, USER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from taskflow.api.context import Context
-    from taskflow.commands.catalog import CommandType
     from taskflow.commands.fields import Command
     from taskflow.store.eventstore import EventStore
 
@@ -99,43 +101,53 @@ async def write(call: Call, name: str, target: Any = None) -> Response[bytes]:
         command_id=_command_id(request.headers.get("idempotency-key")),
         expected_version=expected_version(request.headers.get("if-match")),
     )
-    written = await send(call, sent)
-    headers, status = written.headers, 200
-    if written.location is not None:
-        headers["Location"], status = written.location, 201
-    return Response(written.body, status_code=status, headers=headers, media_type="application/json")
+    done = await send(call, sent)
+    headers, status = done.headers, 200
+    if done.location is not None:
+        headers["Location"], status = done.location, 201
+    return Response(done.body, status_code=status, headers=headers, media_type="application/json")
 
 
 async def send(call: Call, sent: Sent) -> Written:
-    """Executes a command for its caller and renders the answer.
+    """Executes a command for its caller and renders the answer. Raises what `execute` raises."""
+    accepted = await execute(call, [step_of(call, sent)])
+    await seen_here(call.context, accepted)
+    return await written(call, sent, accepted[0])
 
-    Raises what the executor raises; a VersionConflict says what happened since.
-    """
-    context = call.context
+
+def step_of(call: Call, sent: Sent, handler: Handler | None = None, *, at: datetime | None = None) -> Step:
+    """A command for the executor. `handler` takes the place of its own, `at` that of the clock's time."""
     entry = COMMANDS[sent.name]
     request = Request(
         caller=call.user,
         command_id=sent.command_id,
-        fingerprint=fingerprint(context, call.user, sent),
-        at=datetime.now(UTC),
+        fingerprint=fingerprint(call.context, call.user, sent),
+        at=at or datetime.now(UTC),
         correlation_id=call.request_id,
         expected_version=sent.expected_version,
         actor=call.user,
     )
+    return Step(request, handler or (lambda unit: entry.handler(unit, sent.target, sent.command)))
+
+
+async def execute(call: Call, steps: Sequence[Step]) -> list[Accepted]:
+    """All of the commands, or none. A repeat is answered where its caller may have the answer today.
+
+    Raises what the executor raises; a VersionConflict says what happened since.
+    """
+    context = call.context
     try:
-        accepted = await context.executor.execute(request, lambda unit: entry.handler(unit, sent.target, sent.command))
+        return await context.executor.execute_together(steps, partial(_judge_replay, context, call.user))
     except VersionConflict as conflict:
         conflict.since = await _since(context.store, conflict)
         raise
-    if accepted.receipt.replayed:
-        # By what is so now: the task may have moved to another project, by another process.
-        with suppress(*AWAY):
-            await context.follower.poll()
-        await _judge_replay(context.store, call.user, accepted)
-    if accepted.kind in {PROJECT, SESSION}:
-        # What this withdraws must stop in this process before anybody hears that it was withdrawn.
-        await context.follower.reach(accepted.receipt.position, timeout_ms=context.settings.own_write_seen_ms)
-    return await _written(context, call.user, entry, sent.target, accepted)
+
+
+async def seen_here(context: Context, accepted: Iterable[Accepted]) -> None:
+    """What these withdraw must stop in this process before anybody hears that it was withdrawn."""
+    position = max((one.receipt.position for one in accepted if one.kind in {PROJECT, SESSION}), default=0)
+    if position:
+        await context.follower.reach(position, timeout_ms=context.settings.own_write_seen_ms)
 
 
 def fingerprint(context: Context, caller: UUID, sent: Sent) -> bytes:
@@ -163,9 +175,12 @@ def _command_id(key: str | None) -> UUID:
     return command_id_of_key(key)
 
 
-async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> None:
+async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> None:
     """Today's access to what an earlier command answered with. Raises NotFound, as a read does."""
-    stream_id = accepted.receipt.stream_id
+    # By what is so now: the task may have moved to another project, by another process.
+    with suppress(*AWAY):
+        await context.follower.poll()
+    store, stream_id = context.store, accepted.receipt.stream_id
     if accepted.kind is USER:
         allowed = stream_id == caller
     else:
@@ -181,8 +196,10 @@ async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> 
         raise NotFound(accepted.kind.name, stream_id)
 
 
-async def _written(context: Context, caller: UUID, entry: CommandType, target: Any, accepted: Accepted) -> Written:
-    answer = await answer_of(context, caller, entry.body, target, accepted)
+async def written(call: Call, sent: Sent, accepted: Accepted) -> Written:
+    """The answer to a command that was accepted."""
+    entry = COMMANDS[sent.name]
+    answer = await answer_of(call.context, call.user, entry.body, sent.target, accepted)
     return Written(
         accepted=accepted,
         body=render.with_position(answer.body, accepted.receipt.position),

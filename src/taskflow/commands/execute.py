@@ -6,22 +6,28 @@ handler(unit)  reads streams, decides, stages events          may be run several
 append         events + checks + receipt, in a group            Lost ──▶ decide again
     ▼
 Accepted       the receipt, and the state at its version
+
+Commands that are executed together go the same way on one unit, each handler seeing what those before it have
+staged. Their appends are one bundle: all of them are stored or none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from taskflow.commands.unit import Unit
+from taskflow.commands.made import made_by
+from taskflow.commands.unit import Staged, Unit
 from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
-from taskflow.store.append import Append, Lost, Outcome, Receipt
+from taskflow.store.append import Append, NewEvent, Outcome, Receipt
 from taskflow.store.committer import lost
 from taskflow.store.pool import AWAY
 
@@ -73,6 +79,27 @@ class Accepted(Struct, frozen=True):
 
 
 Handler = Callable[[Unit], Awaitable[Target]]
+Judge = Callable[[Accepted], Awaitable[None]]
+"""Raises where today's caller may not have the answer that an earlier copy of the command was given."""
+
+
+class Step(Struct, frozen=True):
+    """A command and how it is decided."""
+
+    request: Request
+    handler: Handler
+
+
+class Decision(Struct, frozen=True):
+    """What a handler came to: the target as it leaves it, and the events that it staged."""
+
+    target: Target
+    state: Any
+    staged: tuple[Staged, ...]
+
+
+async def _any_caller(_: Accepted) -> None:
+    """For commands whose answer shows nothing that could have been withdrawn since."""
 
 
 class Executor:
@@ -84,78 +111,98 @@ class Executor:
         self._attempts_max = settings.decide_attempts_max
         self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
 
-    async def execute(self, request: Request, handler: Handler) -> Accepted:
-        """Raises a Refusal, KeyReused, QueueFull, Unavailable or StoreError; else the command is stored.
+    async def execute(self, request: Request, handler: Handler, judge: Judge = _any_caller) -> Accepted:
+        """As `execute_together`, for one command."""
+        [accepted] = await self.execute_together([Step(request, handler)], judge)
+        return accepted
+
+    async def execute_together(self, steps: Sequence[Step], judge: Judge = _any_caller) -> list[Accepted]:
+        """Commands of one caller, each under an id of its own, in order: all are stored, or none.
+
+        Raises a Refusal, KeyReused, QueueFull, Unavailable or StoreError; the first two name their command. What
+        was accepted before, alone or together with others, is answered from its receipt, if `judge` lets it.
 
         A second copy of a command waits for the first and gets its outcome.
         """
-        key = (request.caller, request.command_id)
-        while key in self._running:
-            await asyncio.shield(self._running[key])
+        keys = [(step.request.caller, step.request.command_id) for step in steps]
+        while running := [self._running[key] for key in keys if key in self._running]:
+            await asyncio.shield(running[0])
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._running[key] = ended
+        self._running.update(dict.fromkeys(keys, ended))
         try:
-            return await self._decide(request, handler)
+            return await self._decide(steps, judge)
         except AWAY as error:
             raise Unavailable("the event store does not answer; repeat the command under the same id") from error
         finally:
-            del self._running[key]
+            for key in keys:
+                del self._running[key]
             ended.set_result(None)
 
-    async def _decide(self, request: Request, handler: Handler) -> Accepted:
+    async def _decide(self, steps: Sequence[Step], judge: Judge) -> list[Accepted]:
+        accepted: dict[UUID, Accepted] = {}
+        if len(steps) > 1:
+            # One alone finds its receipt at the append. Here it comes first: others may stand on what it made.
+            ids = [step.request.command_id for step in steps]
+            found = await self._store.receipts(steps[0].request.caller, ids)
+            accepted = await self._replay_found(steps, found, judge)
         for _ in range(self._attempts_max):
-            unit = Unit(
-                self._store,
-                actor=request.actor,
-                at=request.at,
-                expected_version=request.expected_version,
-                neighbours=self._neighbours,
-            )
-            try:
-                target = await handler(unit)
-                events = await unit.sealed(correlation_id=request.correlation_id, causation_id=None)
-            except KeyMissing:
-                if not unit.stands_on:
-                    raise
-                # A key is stored with its person's registration, which is still on its way.
-                await self._ended(unit.stands_on)
-                continue
-            except Refusal:
-                # A refusal on a state that never came to be is none, even where another's version fits.
-                if not await self._ended(unit.stands_on):
-                    continue
-                standing = await self._store.standing(request.caller, request.command_id, unit.checks)
-                if standing.receipt is not None:
-                    return await self._replay(request, standing.receipt)
-                if not standing.moved:
-                    raise
-                for stream_id, _, version in unit.checks:
-                    self._store.folds.doubt(stream_id, version)
-                continue
-            append = Append(
-                caller=request.caller,
-                command_id=request.command_id,
-                fingerprint=request.fingerprint,
-                outcome=Outcome.APPLIED if events else Outcome.UNCHANGED,
-                result_stream=target.stream_id,
-                result_kind=target.kind.name,
-                checks=unit.checks,
-                events=events,
-                keys=unit.keys,
-                stands_on=tuple(unit.stands_on),
-            )
-            self._store.committer.submit(append)
-            unit.leave(append)
-            # The append goes on when the caller leaves: what was sent is committed or not, never half known.
-            outcome = await asyncio.shield(append.done)
-            if isinstance(outcome, Lost):
-                if outcome.stream_id is not None:
-                    self._store.folds.drop_stale(outcome.stream_id, outcome.current_version)
-                continue
-            if not outcome.own:
-                return await self._replay(request, outcome)
-            return await self._applied(unit, target, outcome)
+            left = [step for step in steps if step.request.command_id not in accepted]
+            if left:
+                accepted |= await self._attempt(left, accepted, judge)
+            if len(accepted) == len(steps):
+                return [accepted[step.request.command_id] for step in steps]
         raise Unavailable(f"the streams moved {self._attempts_max} times while this was decided; send it again")
+
+    async def _attempt(
+        self, steps: Sequence[Step], before: Mapping[UUID, Accepted], judge: Judge
+    ) -> dict[UUID, Accepted]:
+        """All of them, stored; or those that turn out to have been accepted before, the others to be decided again."""
+        first = steps[0].request
+        unit = Unit(self._store, actor=first.actor, at=first.at, neighbours=self._neighbours)
+        unit.made = {one: made_by(was.receipt.stream_id, was.events) for one, was in before.items()}
+        step = steps[0]
+        decisions: list[Decision] = []
+        try:
+            for step in steps:
+                decisions.append(await _decision(unit, step))
+            events = await unit.sealed(correlation_id=first.correlation_id, causation_id=None)
+        except KeyMissing:
+            if not unit.stands_on:
+                raise
+            # A key is stored with its person's registration, which is still on its way.
+            await self._ended(unit.stands_on)
+            return {}
+        except Refusal as refusal:
+            refusal.command_id = step.request.command_id
+            # A refusal on a state that never came to be is none, even where another's version fits.
+            if not await self._ended(unit.stands_on):
+                return {}
+            standing = await self._store.standing(step.request.caller, step.request.command_id, unit.checks)
+            if standing.receipt is not None:
+                return await self._replay_found([step], {step.request.command_id: standing.receipt}, judge)
+            if not standing.moved:
+                raise
+            for stream_id, _, version in unit.checks:
+                self._store.folds.doubt(stream_id, version)
+            return {}
+        head = _append(steps, decisions, unit, events)
+        self._store.committer.submit(head)
+        unit.leave(head)
+        # The append goes on when the caller leaves: what was sent is committed or not, never half known.
+        outcomes = [await asyncio.shield(append.done) for append in head.bundle]
+        receipts = [one for one in outcomes if isinstance(one, Receipt) and one.own]
+        if len(receipts) == len(steps):
+            return await self._stored(steps, decisions, unit, receipts)
+        found: dict[UUID, Receipt] = {}
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if isinstance(outcome, Receipt):
+                found[step.request.command_id] = outcome
+            elif outcome.stream_id is not None:
+                self._store.folds.drop_stale(outcome.stream_id, outcome.current_version)
+        if len(found) < len(steps):
+            # Not this bundle's own, then, even where its answer was lost and it was sent again.
+            found = {one: replace(receipt, replayed=True) for one, receipt in found.items()}
+        return await self._replay_found(steps, found, judge)
 
     @staticmethod
     async def _ended(appends: Sequence[Append]) -> bool:
@@ -164,14 +211,9 @@ class Executor:
             await asyncio.wait([append.done])
         return not any(lost(append) for append in appends)
 
-    async def _applied(self, unit: Unit, target: Target, receipt: Receipt) -> Accepted:
-        stream = unit.streams[target.stream_id]
-        first = receipt.position - receipt.events + 1
-        events = tuple(staged.event for staged in unit.staged)
-        appended = tuple(
-            AppendedEvent(type(staged.event).__name__, staged.happened.version, first + index)
-            for index, staged in enumerate(unit.staged)
-        )
+    async def _stored(
+        self, steps: Sequence[Step], decisions: Sequence[Decision], unit: Unit, receipts: Iterable[Receipt]
+    ) -> dict[UUID, Accepted]:
         for stream_id, written in unit.streams.items():
             if written.version > written.read_version:
                 try:
@@ -181,10 +223,32 @@ class Executor:
                 except Exception:
                     # The command is stored: whatever befalls a shortcut to its state is no fault of it.
                     log.exception("a snapshot was not written", extra={"stream": str(stream_id)})
-        return Accepted(receipt, target.kind, stream.state, events, appended)
+        return {
+            step.request.command_id: _accepted(decision, receipt)
+            for step, decision, receipt in zip(steps, decisions, receipts, strict=True)
+        }
+
+    async def _replay_found(
+        self, steps: Iterable[Step], found: Mapping[UUID, Receipt], judge: Judge
+    ) -> dict[UUID, Accepted]:
+        """Those of the commands that have receipts, each as its earlier copy was answered."""
+        accepted: dict[UUID, Accepted] = {}
+        for step in steps:
+            receipt = found.get(step.request.command_id)
+            if receipt is None:
+                continue
+            try:
+                was = await self._replay(step.request, receipt)
+                if receipt.replayed:
+                    await judge(was)
+            except (Refusal, KeyReused) as refusal:
+                refusal.command_id = step.request.command_id
+                raise
+            accepted[step.request.command_id] = was
+        return accepted
 
     async def _replay(self, request: Request, receipt: Receipt) -> Accepted:
-        """The outcome of an earlier copy, as of its version. Access is the renderer's to judge, today's."""
+        """The outcome of an earlier copy, as of its version."""
         if receipt.fingerprint != request.fingerprint:
             raise KeyReused(f"command id {request.command_id} was accepted with another content")
         kind = await self._store.kind_of(receipt.stream_id)
@@ -201,3 +265,44 @@ class Executor:
         events = tuple(await self._store.mapper.decode(recorded))
         appended = tuple(AppendedEvent(event.type, event.stream_version, event.position) for event in recorded)
         return Accepted(receipt, kind, state, events, appended)
+
+
+async def _decision(unit: Unit, step: Step) -> Decision:
+    first = len(unit.staged)
+    unit.turn_to(at=step.request.at, expected_version=step.request.expected_version)
+    target = await step.handler(unit)
+    staged = tuple(unit.staged[first:])
+    unit.made[step.request.command_id] = made_by(target.stream_id, (one.event for one in staged))
+    return Decision(target, unit.streams[target.stream_id].state, staged)
+
+
+def _append(steps: Sequence[Step], decisions: Sequence[Decision], unit: Unit, events: Iterable[NewEvent]) -> Append:
+    """The bundle's head. Everything that the unit read is checked there: the others have read what the head
+    leaves, or what was checked with it."""
+    sealed = iter(events)
+    appends = [
+        Append(
+            caller=step.request.caller,
+            command_id=step.request.command_id,
+            fingerprint=step.request.fingerprint,
+            outcome=Outcome.APPLIED if decision.staged else Outcome.UNCHANGED,
+            result_stream=decision.target.stream_id,
+            result_kind=decision.target.kind.name,
+            checks=(),
+            events=tuple(islice(sealed, len(decision.staged))),
+        )
+        for step, decision in zip(steps, decisions, strict=True)
+    ]
+    return replace(
+        appends[0], checks=unit.checks, keys=unit.keys, stands_on=tuple(unit.stands_on), others=tuple(appends[1:])
+    )
+
+
+def _accepted(decision: Decision, receipt: Receipt) -> Accepted:
+    first = receipt.position - receipt.events + 1
+    events = tuple(staged.event for staged in decision.staged)
+    appended = tuple(
+        AppendedEvent(type(staged.event).__name__, staged.happened.version, first + index)
+        for index, staged in enumerate(decision.staged)
+    )
+    return Accepted(receipt, decision.target.kind, decision.state, events, appended)

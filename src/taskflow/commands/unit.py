@@ -1,4 +1,5 @@
-"""A unit of work: what one decision read, and what it wants appended.
+"""A unit of work: what was read for one decision, and what is to be appended: for one command, or for several
+that are decided one after another and stored together.
 
 Every stream that a handler reads is noted with its version and becomes a check of the append: a
 guard where the decision only looked, the expected version where it writes. Reading is all it takes.
@@ -66,7 +67,7 @@ class Stream(Struct):
 
 
 class Unit:
-    """Reads streams and stages events for one command. Lives for one attempt at deciding."""
+    """Reads streams and stages events. Lives for one attempt at deciding."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Unit:
         *,
         actor: UUID | None,
         at: datetime,
-        expected_version: int | None,
+        expected_version: int | None = None,
         neighbours: Neighbours | None = None,
     ) -> None:
         self._store = store
@@ -85,11 +86,19 @@ class Unit:
         """The clock's time as the command arrived, or an import's."""
         self._expected_version = expected_version
         self.turn = 0
-        """Rises with each further command that is decided on this unit."""
+        """Rises with each command that is decided on this unit."""
+        self.made: dict[UUID, UUID] = {}
+        """What earlier commands of the bundle made: ids by command id."""
         self.streams: dict[UUID, Stream] = {}
         self.staged: list[Staged] = []
         self.stands_on: list[Append] = []
         self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
+
+    def turn_to(self, *, at: datetime, expected_version: int | None) -> None:
+        """The circumstances of the command that is decided next."""
+        self.turn += 1
+        self.at = at
+        self._expected_version = expected_version
 
     async def read(self, kind: Kind[S], stream_id: UUID) -> S | None:
         """A stream's state as it stands, staged events included; None where there is none."""

@@ -50,6 +50,10 @@ class Append(Struct, frozen=True, kw_only=True, eq=False):
     `checks` holds the version of every stream that the decision read: those it writes and those it
     only looked at (guards); 0 means that the stream must not exist. `stands_on` is an append of this
     process whose events were read before they were committed: if it loses, so does this one.
+
+    `others` makes it the head of a bundle: commands that were decided together after this one and are stored
+    with it or not at all. The head carries the checks, the keys and the `stands_on` of all of them; others have
+    none of these, and no `others`.
     """
 
     caller: UUID
@@ -62,7 +66,13 @@ class Append(Struct, frozen=True, kw_only=True, eq=False):
     events: tuple[NewEvent, ...]
     keys: tuple[NewKey, ...] = ()
     stands_on: tuple[Append, ...] = ()
+    others: tuple[Append, ...] = ()
     done: asyncio.Future[Receipt | Lost] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def bundle(self) -> tuple[Append, ...]:
+        """All that is stored together, in order; most commands are alone."""
+        return (self, *self.others) if self.others else (self,)
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
@@ -99,7 +109,7 @@ def receipt(row: Any, *, replayed: bool, own: bool) -> Receipt:
 class Lost(Struct, frozen=True):
     """A stream had moved: nothing of the append was stored. Decide again on fresh state.
 
-    `stream_id` is None where the append fell with another that it stood on.
+    `stream_id` is None where the append fell with another: one that it stood on, or one of its bundle.
     """
 
     stream_id: UUID | None

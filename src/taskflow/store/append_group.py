@@ -1,4 +1,9 @@
-"""append_group as this process calls it: a group as arrays, a connection to send them on, rows as outcomes."""
+"""append_group as this process calls it: a group as arrays, a connection to send them on, rows as outcomes.
+
+A bundle is told to it as commands that stand on each other. Which of them have receipts is known before the
+first is looked at, so the head stands on all the others: one that was accepted before, wherever it is in the
+bundle, and the head falls. The others stand on the head, which carries the checks: one miss, and all fall.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from taskflow.store.append import Append, Lost, Receipt, receipt
 from taskflow.store.pool import connect_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import asyncpg
 
@@ -45,8 +50,18 @@ class Writer:
             self._connection = None
 
 
+def flat(group: Iterable[Append]) -> list[Append]:
+    """The commands of a group of heads, as append_group takes them and answers."""
+    appends: list[Append] = []
+    for head in group:
+        appends.append(head)
+        if head.others:
+            appends += head.others
+    return appends
+
+
 def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
-    """The parallel arrays of append_group, without the epoch."""
+    """The parallel arrays of append_group, without the epoch, for a group of heads."""
     streams: dict[UUID, int] = {}
     kinds: list[str] = []
 
@@ -57,14 +72,20 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
             known = streams[stream_id] = len(kinds)
         return known
 
-    ordinals = {id(append): ordinal for ordinal, append in enumerate(group, 1)}
+    appends = flat(group)
+    ordinals = {id(append): ordinal for ordinal, append in enumerate(appends, 1)}
+    heads = {id(other): ordinals[id(head)] for head in group if head.others for other in head.others}
     commands: list[tuple[Any, ...]] = []
     stands: list[int] = []
     checks: list[tuple[int, int]] = []
     events: list[tuple[Any, ...]] = []
     keys: list[tuple[Any, ...]] = []
-    for ordinal, append in enumerate(group, 1):
+    for ordinal, append in enumerate(appends, 1):
         stands += [ordinals[id(other)] for other in append.stands_on if id(other) in ordinals]
+        if append.others:
+            stands += range(ordinal + 1, ordinal + 1 + len(append.others))
+        elif heads and id(append) in heads:
+            stands.append(heads[id(append)])
         checks += [(index(stream, kind), version) for stream, kind, version in append.checks]
         events += [
             (

@@ -1,7 +1,8 @@
 """Group commit: many commands' appends in one transaction, one round trip, one lock.
 
 Appends queue here; while one group is at the server the next one gathers. A group is a sequence (see
-append_group), so a conflict costs only its own command.
+append_group), so a conflict costs only its own command, or its own bundle: what is stored together is
+queued, sent and refused as one.
 
 An unknown commit (the connection broke, the answer was late) is sent again as it was: receipts are
 looked up first, so what had been committed answers and the rest is appended. It is never decided
@@ -21,7 +22,7 @@ import asyncpg
 
 from taskflow.errors import EpochChanged, QueueFull, StoreError, Unavailable
 from taskflow.store.append import Append, Lost, Receipt
-from taskflow.store.append_group import Writer, arguments, outcome
+from taskflow.store.append_group import Writer, arguments, flat, outcome
 from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Committer:
         self._settings = settings
         self._writer = Writer(settings, epoch)
         self._queue: deque[Append] = deque()
+        """Heads of bundles."""
+        self._queued = 0
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -66,18 +69,20 @@ class Committer:
     @property
     def queued(self) -> int:
         """Appends that wait for the next group."""
-        return len(self._queue)
+        return self._queued
 
     def submit(self, append: Append) -> asyncio.Future[Receipt | Lost]:
-        """Queues an append; its future answers with a Receipt, Lost, Unavailable or StoreError.
+        """Queues an append with its bundle; each one's future answers with a Receipt, Lost, Unavailable or StoreError.
 
         Raises QueueFull at `append_queue_max` and Unavailable once closing.
         """
         if self._closing:
             raise Unavailable("this process is stopping; send the command again")
-        if len(self._queue) >= self._settings.append_queue_max:
-            raise QueueFull(f"{len(self._queue)} commands wait to be stored; try again shortly")
+        commands = 1 + len(append.others)
+        if self._queued and self._queued + commands > self._settings.append_queue_max:
+            raise QueueFull(f"{self._queued} commands wait to be stored; try again shortly")
         self._queue.append(append)
+        self._queued += commands
         self._arrived.set()
         return append.done
 
@@ -94,31 +99,42 @@ class Committer:
                     await self._commit(group)
                 except Exception as error:
                     # It must not end the only writer of this process.
-                    log.exception("a group was not committed", extra={"commands": len(group)})
+                    log.exception("a group was not committed", extra={"commands": len(flat(group))})
                     self._writer.drop()
                     self._fail(group, StoreError(f"an append failed: {error!r}"))
 
     def _gather(self) -> list[Append]:
-        """The next group: bounded in commands and events, no command id twice, nobody who already lost."""
+        """The next group: bounded in commands and events, no command id twice, nobody who already lost.
+
+        A bundle that is larger than the bounds is a group of its own.
+        """
         group: list[Append] = []
         seen: set[tuple[UUID, UUID]] = set()
         events = 0
-        while self._queue and len(group) < self._settings.append_group_max:
-            append = self._queue[0]
-            key = (append.caller, append.command_id)
-            events += len(append.events)
-            if group and (key in seen or events > self._settings.append_group_events_max):
+        commands_max, events_max = self._settings.append_group_max, self._settings.append_group_events_max
+        while self._queue:
+            head = self._queue[0]
+            keys, events_with = [], events
+            for append in head.bundle:
+                keys.append((append.caller, append.command_id))
+                events_with += len(append.events)
+            if group and (
+                len(seen) + len(keys) > commands_max or events_with > events_max or not seen.isdisjoint(keys)
+            ):
                 break
             self._queue.popleft()
-            if any(lost(other) for other in append.stands_on):
-                _fall(append)
+            self._queued -= len(keys)
+            if any(lost(other) for other in head.stands_on):
+                _fall(head)
                 continue
-            seen.add(key)
-            group.append(append)
+            seen.update(keys)
+            events = events_with
+            group.append(head)
         return group
 
     async def _commit(self, group: list[Append]) -> None:
         sent = arguments(group)
+        appends = flat(group)
         deadline = time.monotonic() + self._settings.append_deadline_ms / 1000
         pause_s = 0.02
         resent = False
@@ -133,36 +149,36 @@ class Committer:
                 return
             self._writer.drop()
             if time.monotonic() + pause_s > deadline:
-                log.warning("append given up", extra={"commands": len(group), "error": repr(reason)})
+                log.warning("append given up", extra={"commands": len(appends), "error": repr(reason)})
                 self._fail(
                     group,
                     Unavailable("the event store does not answer; repeat the command under the same id"),
                 )
                 return
             resent = True
-            log.info("append is sent again", extra={"commands": len(group), "error": repr(reason)})
+            log.info("append is sent again", extra={"commands": len(appends), "error": repr(reason)})
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 0.5)
         self.groups += 1
-        self.appends += len(group)
-        for append, row in zip(group, rows, strict=True):
+        self.appends += len(appends)
+        for append, row in zip(appends, rows, strict=True):
             if not append.done.done():
                 append.done.set_result(outcome(row, resent=resent))
 
     async def _commit_apart(self, group: Sequence[Append], error: asyncpg.PostgresError) -> None:
-        """A group was refused for what one of its commands holds: each is sent alone."""
+        """A group was refused for what one of its commands holds: each bundle is sent alone."""
         if len(group) == 1 or error.sqlstate == _WRONG_LOG:
             self._fail(group, _explain(error))
             return
-        for append in group:
-            if any(lost(other) for other in append.stands_on):
-                _fall(append)
+        for head in group:
+            if any(lost(other) for other in head.stands_on):
+                _fall(head)
             else:
-                await self._commit([append])
+                await self._commit([head])
 
     @staticmethod
     def _fail(group: Sequence[Append], error: Exception) -> None:
-        for append in group:
+        for append in flat(group):
             if not append.done.done():
                 append.done.set_exception(error)
                 append.done.exception()  # a caller that went away must not become a warning
@@ -178,9 +194,10 @@ def lost(append: Append) -> bool:
     return isinstance(outcome, Lost) or not outcome.own
 
 
-def _fall(append: Append) -> None:
-    if not append.done.done():
-        append.done.set_result(Lost(None, 0))
+def _fall(head: Append) -> None:
+    for append in head.bundle:
+        if not append.done.done():
+            append.done.set_result(Lost(None, 0))
 
 
 def _explain(error: asyncpg.PostgresError) -> StoreError:

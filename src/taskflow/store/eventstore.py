@@ -36,8 +36,13 @@ select r.fingerprint, r.outcome, r.stream_id, r.version, r.position, r.events, r
 from (select) as one left join receipts r on r.caller = $1 and r.command_id = $2
 """
 
-_RECEIPTS: Final = """
+_ACCEPTED: Final = """
 select command_id, fingerprint, stream_id from receipts where caller = $1 and command_id = any($2::uuid[])
+"""
+
+_RECEIPTS: Final = """
+select command_id, fingerprint, outcome, stream_id, version, position, events, recorded_at
+from receipts where caller = $1 and command_id = any($2::uuid[])
 """
 
 
@@ -90,8 +95,13 @@ class EventStore(Struct, frozen=True, eq=False):
 
         One round trip for many; what is not in it may be accepted at any moment.
         """
-        rows = await self.pool.fetch(_RECEIPTS, caller, list(command_ids))
+        rows = await self.pool.fetch(_ACCEPTED, caller, list(command_ids))
         return {UUID(int=row[0].int): (row[1], UUID(int=row[2].int)) for row in rows}
+
+    async def receipts(self, caller: UUID, command_ids: Iterable[UUID]) -> dict[UUID, Receipt]:
+        """As `accepted`, with everything that is known about them."""
+        rows = await self.pool.fetch(_RECEIPTS, caller, list(command_ids))
+        return {UUID(int=row["command_id"].int): receipt(row, replayed=True, own=False) for row in rows}
 
     async def kind_of(self, stream_id: UUID) -> Kind[Any] | None:
         """The kind of a stream; None where there is no such stream."""

@@ -1,0 +1,226 @@
+"""`POST /commands/batch`: up to a hundred commands in one request, one after another or all or nothing.
+
+body ─▶ read: every fault of every command, and nothing runs ─▶ Batched, one a command
+          ├ one by one   each a command of its own; a refused one answers with its problem, and the next has its turn
+          └ atomic       decided on one unit, stored as one bundle; one refusal refuses them all
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from uuid import UUID
+
+from litestar import Response
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec.structs import replace
+
+from taskflow.api import render
+from taskflow.api.bodies import FAULTS_MAX, decode
+from taskflow.api.commands import CommandBody, outcome_of, pointing_below, read_command
+from taskflow.api.problems import problem_of
+from taskflow.api.references import references, with_ids
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.writes import Sent, execute, seen_here, step_of, written
+from taskflow.commands.catalog import COMMANDS
+from taskflow.commands.execute import Accepted, AppendedEvent, Target
+from taskflow.commands.made import made_by
+from taskflow.errors import BatchRefused, Fault, KeyReused, Malformed, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from taskflow.commands.unit import Unit
+
+COMMANDS_MAX: Final = 100
+TICK: Final = timedelta(microseconds=1)
+"""Between two commands that are decided together: none happened at the same moment as the one before it."""
+
+_Size: Final = Meta(min_length=1, max_length=COMMANDS_MAX)
+
+
+class BatchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Commands in the order in which they are to happen. A later one names what an earlier one makes by
+    `$` and that one's id, wherever an id is expected. `atomic`: all of them, or none."""
+
+    atomic: bool = False
+    commands: Annotated[tuple[CommandBody, ...], _Size]
+
+
+class _Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A BatchBody whose commands have not been looked at."""
+
+    atomic: bool = False
+    commands: Annotated[tuple[Any, ...], _Size]
+
+
+class BatchOutcome(Struct, frozen=True, kw_only=True):
+    """What `POST /commands` would have answered; where that is no outcome, the `problem` alone."""
+
+    id: UUID
+    outcome: Literal["applied", "unchanged", "rejected"]
+    events: tuple[AppendedEvent, ...] | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+    position: int | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    problem: Raw | UnsetType = UNSET
+
+
+class BatchAnswer(Struct, frozen=True):
+    """One outcome a command, in their order."""
+
+    results: list[BatchOutcome]
+
+
+class Batched(Struct, frozen=True, kw_only=True):
+    """A command of a batch. `sent` is what its fingerprint is made of: where `refers`, the references themselves,
+    and what it means is known only once those that it names are accepted."""
+
+    sent: Sent
+    plain: dict[str, Any]
+    place: str
+    refers: bool
+
+    def meant(self, made: Mapping[UUID, UUID]) -> Sent:
+        """With the ids of what earlier commands made. Raises Rejected where one that is named was refused."""
+        return read_command(with_ids(self.plain, made), self.place) if self.refers else self.sent
+
+    async def decide(self, unit: Unit, made: Mapping[UUID, UUID]) -> Target:
+        """Its handler, once it is known what earlier commands made. Raises what that and `meant` raise."""
+        meant = self.meant({**made, **unit.made})
+        with pointing_below(f"{self.place}/data"):
+            return await COMMANDS[meant.name].handler(unit, meant.target, meant.command)
+
+
+async def post_batch(call: Call) -> Response[bytes]:
+    envelope = decode(await call.json(), _Envelope)
+    batch = read(envelope.commands)
+    outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)
+    accepted = [one for one in outcomes if isinstance(one, Accepted)]
+    await seen_here(call.context, accepted)
+    made = {
+        one.sent.command_id: made_by(outcome.receipt.stream_id, outcome.events)
+        for one, outcome in zip(batch, outcomes, strict=True)
+        if isinstance(outcome, Accepted)
+    }
+    results = [await _result(call, one, outcome, made) for one, outcome in zip(batch, outcomes, strict=True)]
+    headers = {}
+    if accepted:
+        headers["Taskflow-Position"] = str(max(one.receipt.position for one in accepted))
+    if len(accepted) == len(batch) and all(one.receipt.replayed for one in accepted):
+        headers["Idempotency-Replayed"] = "true"
+    return Response(render.ENCODER.encode({"results": results}), headers=headers, media_type="application/json")
+
+
+# --- reading
+
+
+def read(commands: Sequence[Any]) -> list[Batched]:
+    """Raises Malformed with what is wrong with any of them."""
+    batch: list[Batched] = []
+    faults: list[Fault] = []
+    earlier: dict[UUID, str] = {}
+    for index, plain in enumerate(commands):
+        place = f"/commands/{index}"
+        try:
+            batch.append(_read_one(plain, place, earlier))
+        except Malformed as error:
+            faults += error.faults
+        command_id = _id_of(plain)
+        if command_id in earlier:
+            faults.append(Fault(f"{place}/id", "repeated", "an earlier command of this batch has the same id"))
+        elif command_id is not None:
+            earlier[command_id] = str(plain.get("type"))
+    if faults:
+        raise Malformed(faults[:FAULTS_MAX])
+    return batch
+
+
+def _read_one(plain: Any, place: str, earlier: Mapping[UUID, str]) -> Batched:
+    if not isinstance(plain, dict):
+        raise Malformed([Fault(place, "type", "expected a command, a JSON object")])
+    try:
+        named = list(references(plain))
+        # To see whether it is well formed, any id does in the place of those that are not known yet.
+        meant = with_ids(plain, {command_id: command_id for _, command_id in named})
+    except RecursionError:
+        raise Malformed([Fault(f"{place}/data", "json", "this is nested too deep")]) from None
+    faults = [
+        Fault(place + pointer, "reference", fault)
+        for pointer, command_id in named
+        if (fault := _reference_fault(command_id, earlier)) is not None
+    ]
+    try:
+        sent = read_command(meant, place)
+    except Malformed as error:
+        raise Malformed([*error.faults, *faults]) from None
+    if faults:
+        raise Malformed(faults)
+    target = sent.target if meant.get("target") == plain.get("target") else plain["target"]
+    sent = replace(sent, target=target, plain=plain.get("data", {}))
+    return Batched(sent=sent, plain=plain, place=place, refers=bool(named))
+
+
+def _reference_fault(command_id: UUID, earlier: Mapping[UUID, str]) -> str | None:
+    if command_id not in earlier:
+        return f"no earlier command of this batch has the id {command_id}"
+    entry = COMMANDS.get(earlier[command_id])
+    if entry is not None and not entry.creates:
+        return f"command {command_id} makes nothing that could be named: it is a {earlier[command_id]}"
+    return None
+
+
+def _id_of(plain: Any) -> UUID | None:
+    try:
+        return UUID(plain["id"])
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return None
+
+
+# --- running
+
+
+async def one_by_one(call: Call, batch: Sequence[Batched]) -> list[Accepted | Refusal | KeyReused]:
+    """Each has its own receipt: a batch that was cut off in the middle is sent again and goes on there.
+
+    Raises what is no command's own fault: the store is away, say.
+    """
+    outcomes: list[Accepted | Refusal | KeyReused] = []
+    made: dict[UUID, UUID] = {}
+    for one in batch:
+        try:
+            [accepted] = await execute(call, [step_of(call, one.sent, partial(one.decide, made=made))])
+        except (Refusal, KeyReused) as refusal:
+            outcomes.append(refusal)
+        else:
+            made[one.sent.command_id] = made_by(accepted.receipt.stream_id, accepted.events)
+            outcomes.append(accepted)
+    return outcomes
+
+
+async def all_or_nothing(call: Call, batch: Sequence[Batched]) -> list[Accepted]:
+    """Raises BatchRefused, and what is no command's own fault."""
+    now = datetime.now(UTC)
+    try:
+        return await execute(
+            call,
+            [
+                step_of(call, one.sent, partial(one.decide, made={}), at=now + index * TICK)
+                for index, one in enumerate(batch)
+            ],
+        )
+    except (Refusal, KeyReused) as refusal:
+        raise BatchRefused(refusal) from refusal
+
+
+async def _result(call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]) -> Any:
+    if isinstance(outcome, Accepted):
+        return outcome_of(one.sent, await written(call, one.meant(made), outcome))
+    problem = problem_of(outcome).body(call.request.scope["path"])
+    return BatchOutcome(id=one.sent.command_id, outcome="rejected", problem=Raw(problem))
+
+
+ROUTES: Final = (
+    Route("POST", f"{BASE}/commands/batch", post_batch, "Send up to a hundred commands", BatchBody, BatchAnswer),
+)

@@ -1,0 +1,72 @@
+"""`"$<command id>"`: how a later command of a batch names what an earlier one made.
+
+It stands where a whole string does, in `data`, or for a whole part of `target`; a longer text that holds one is
+only text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from taskflow.errors import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_REFERENCE: Final = re.compile(r"\$([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
+
+
+def references(command: Mapping[str, Any]) -> Iterator[tuple[str, UUID]]:
+    """Those in a plain command: where it stands, as a JSON pointer, and the command that it names."""
+    target = command.get("target")
+    if isinstance(target, str):
+        for part in target.split("/"):
+            named = _named(part)
+            if named is not None:
+                yield "/target", named
+    yield from _within(command.get("data"), "/data")
+
+
+def with_ids(command: Mapping[str, Any], made: Mapping[UUID, UUID]) -> dict[str, Any]:
+    """The plain command with the ids that its references stand for. Raises Rejected where there is none."""
+    meant = dict(command)
+    if isinstance(command.get("target"), str):
+        meant["target"] = "/".join([_meant(part, made) for part in command["target"].split("/")])
+    if "data" in command:
+        meant["data"] = _meant(command["data"], made)
+    return meant
+
+
+def _named(text: str) -> UUID | None:
+    found = _REFERENCE.fullmatch(text)
+    return None if found is None else UUID(found[1])
+
+
+def _within(value: Any, pointer: str) -> Iterator[tuple[str, UUID]]:
+    if isinstance(value, str):
+        named = _named(value)
+        if named is not None:
+            yield pointer, named
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _within(one, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _within(one, f"{pointer}/{index}")
+
+
+def _meant(value: Any, made: Mapping[UUID, UUID]) -> Any:
+    if isinstance(value, str):
+        named = _named(value)
+        if named is None:
+            return value
+        if named not in made:
+            raise Rejected("reference", f"command {named} was refused: there is nothing that it made")
+        return str(made[named])
+    if isinstance(value, dict):
+        return {name: _meant(one, made) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_meant(one, made) for one in value]
+    return value
