@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.stack import Caller, accepted, refused, until
 
+WORKFLOW = {"statuses": [{"key": "open", "name": "Open", "category": "todo"}], "mapping": {"todo": "open"}}
 # Method, path, body, and the weakest role that may. Every route on something that is somebody's stands here.
 READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/tasks/{task}", None, "viewer"),
@@ -17,6 +18,9 @@ READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/projects/{project}", None, "viewer"),
     ("GET", "/projects/{project}/members", None, "viewer"),
     ("GET", "/projects/{project}/board", None, "viewer"),
+    ("GET", "/projects/{project}/stats", None, "viewer"),
+    ("GET", "/projects/{project}/invitations", None, "admin"),
+    ("GET", "/projects/{project}/invitations/{invitation}", None, "admin"),
     ("GET", "/users/{owner}", None, "viewer"),
 ]
 WRITES: list[tuple[str, str, Any, str]] = [
@@ -33,6 +37,12 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ("PATCH", "/projects/{project}", {"name": "y"}, "admin"),
     ("DELETE", "/projects/{project}", None, "admin"),
     ("POST", "/projects/{project}/unarchive", None, "admin"),
+    ("PUT", "/projects/{project}/workflow", WORKFLOW, "admin"),
+    ("PUT", "/projects/{project}/labels/{label}", {"colour": "#ff0000"}, "admin"),
+    ("DELETE", "/projects/{project}/labels/{label}", None, "admin"),
+    ("POST", "/projects/{project}/invitations", {"email": "cyd@example.com", "role": "member"}, "admin"),
+    ("POST", "/projects/{project}/invitations", {"email": "cyd@example.com", "role": "admin"}, "owner"),
+    ("DELETE", "/projects/{project}/invitations/{invitation}", None, "admin"),
     ("PUT", "/projects/{project}/members/{caller}", {"role": "member"}, "admin"),
     ("PUT", "/projects/{project}/members/{owner}", {"role": "viewer"}, "owner"),
     ("DELETE", "/projects/{project}/members/{owner}", None, "owner"),
@@ -50,6 +60,11 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("EditProject", "{project}", {"name": "y"}, "admin"),
     ("ArchiveProject", "{project}", {}, "admin"),
     ("UnarchiveProject", "{project}", {}, "admin"),
+    ("SetWorkflow", "{project}", WORKFLOW, "admin"),
+    ("SetLabel", "{project}/{label}", {"colour": "#ff0000"}, "admin"),
+    ("RemoveLabel", "{project}/{label}", {}, "admin"),
+    ("InviteMember", "{project}", {"email": "cyd@example.com", "role": "member"}, "admin"),
+    ("RevokeInvitation", "{project}/{invitation}", {}, "admin"),
     ("SetMember", "{project}/{owner}", {"role": "viewer"}, "owner"),
     ("RemoveMember", "{project}/{owner}", {}, "owner"),
 ]
@@ -58,14 +73,27 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
 def _fill(template: Any, names: dict[str, str]) -> Any:
     if isinstance(template, dict):
         return {key: _fill(value, names) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_fill(value, names) for value in template]
     return template.format(**names) if isinstance(template, str) else template
 
 
 async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
     project = (await ada.project())["id"]
+    accepted(await ada.put(f"/projects/{project}/labels/{label}", {"colour": "#cc0000"}))
+    invitation = accepted(
+        await ada.post(f"/projects/{project}/invitations", {"email": "dora@example.com", "role": "viewer"}), 201
+    )
     task = await ada.task("theirs", project_id=project)
     accepted(await ada.read(f"/tasks/{task['id']}", task["position"]))
-    return {"project": project, "task": task["id"], "owner": ada.id, "caller": caller.id}
+    return {
+        "project": project,
+        "task": task["id"],
+        "invitation": invitation["id"],
+        "label": "red",
+        "owner": ada.id,
+        "caller": caller.id,
+    }
 
 
 class TestStrangers:
@@ -124,10 +152,14 @@ class TestRoles:
                 assert response.status_code in {200, 201, 403}, response.text
                 assert (response.status_code == 403) == (role == "admin" and "{caller}" in path)
 
-    async def test_a_viewer_may_read_everything(self, ada: Caller, bob: Caller) -> None:
+    async def test_a_viewer_may_read_all_but_what_is_for_admins(self, ada: Caller, bob: Caller) -> None:
         names = await _owned(ada, bob)
         added = await ada.add(names["project"], bob, "viewer")
-        for method, path, _, _ in READS:
+        for method, path, _, least in READS:
+            if least != "viewer":
+                for headers in ({}, {"If-None-Match": "*"}):
+                    refused(await bob.call(method, path.format(**names), headers=headers), 403, "forbidden")
+                continue
             accepted(
                 await bob.call(
                     method,

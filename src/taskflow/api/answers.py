@@ -6,13 +6,20 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from taskflow.api import render
+from taskflow.api.invited import NewInvitation, invitation_body
 from taskflow.api.routes import BASE
 from taskflow.api.stored import committed
+from taskflow.commands.access import at_least
+from taskflow.commands.invitation_tokens import token_of
+from taskflow.commands.invitations import InviteMember
+from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
 from taskflow.streams import PROJECT, TASK, USER
+from taskflow.streams.project import MemberInvited
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
@@ -45,5 +52,22 @@ async def answer_of(context: Context, caller: UUID, command: type[Command], acce
     return Answer(bytes(render.task(shown(state), None if project is None else project.statuses, names)), location)
 
 
-_PARTS: Final[dict[type[Command], Callable[[Context, UUID, Accepted], Awaitable[Answer]]]] = {}
+async def _invitation(context: Context, caller: UUID, accepted: Accepted) -> Answer:
+    """With its token: for those who may still invite."""
+    if accepted.receipt.replayed:
+        today = await committed(context.store, PROJECT, accepted.receipt.stream_id)
+        if today is None:
+            raise NotFound("project", accepted.receipt.stream_id)
+        at_least(today, caller, "admin")
+    (event,) = (event for event in accepted.events if isinstance(event, MemberInvited))
+    project = accepted.state
+    body = invitation_body(project, project.invitation(event.invitation_id), event.email)
+    token = token_of(context.settings.token_secret_bytes, project.id, event.invitation_id)
+    answer = NewInvitation(**msgspec.structs.asdict(body), token=token)
+    return Answer(render.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}")
+
+
+_PARTS: Final[dict[type[Command], Callable[[Context, UUID, Accepted], Awaitable[Answer]]]] = {
+    InviteMember: _invitation,
+}
 """Commands that answer something else than the whole resource."""

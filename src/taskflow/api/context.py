@@ -12,6 +12,7 @@ from msgspec import Struct
 from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
 from taskflow.api.tokens import Tokens
+from taskflow.api.usage import ViewUsage
 from taskflow.cache.cache import open_cache
 from taskflow.commands.execute import Executor
 from taskflow.follower.follower import open_follower
@@ -75,7 +76,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         yield Context(
             settings=settings,
             store=store,
-            executor=Executor(store, settings),
+            executor=Executor(store, settings, ViewUsage(views, freshness, follower)),
             follower=follower,
             database=database,
             views=views,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from taskflow.api.routes import Route
 
-_PARAMETER: Final = re.compile(r"\{(\w+):str\}")
+_PARAMETER: Final = re.compile(r"\{(\w+):(?:str|path)\}")
 _INTEGERS: Final = {
     "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
     "min_position": {"type": "integer", "minimum": 0},
@@ -68,7 +68,7 @@ def openapi(routes: Sequence[Route]) -> dict[str, Any]:
 
 def _operation(route: Route, schema_of: dict[type[Struct], Any]) -> dict[str, Any]:
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+        {"name": name, "in": "path", "required": True, "schema": _in_path(name)}
         for name in _PARAMETER.findall(route.path)
     ]
     parameters += [{"name": name, "in": "query", "required": False, "schema": _query(name)} for name in route.query]
@@ -89,6 +89,10 @@ def _operation(route: Route, schema_of: dict[type[Struct], Any]) -> dict[str, An
     if route.signed_in:
         operation["security"] = [{"bearer": []}]
     return operation
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"type": "string", "format": "uuid"} if name.endswith("_id") else {"type": "string"}
 
 
 def _query(name: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from taskflow.store.committer import lost
 from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
+    from taskflow.commands.usage import Usage
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Event, Kind
@@ -77,8 +78,10 @@ Handler = Callable[[Unit], Awaitable[Target]]
 class Executor:
     """Executes commands against one event store."""
 
-    def __init__(self, store: EventStore, settings: Settings) -> None:
+    def __init__(self, store: EventStore, settings: Settings, usage: Usage | None = None) -> None:
         self._store = store
+        self._usage = usage
+        self._token_secret = settings.token_secret_bytes
         self._attempts_max = settings.decide_attempts_max
         self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
 
@@ -102,7 +105,14 @@ class Executor:
 
     async def _decide(self, request: Request, handler: Handler) -> Accepted:
         for _ in range(self._attempts_max):
-            unit = Unit(self._store, actor=request.actor, at=request.at, expected_version=request.expected_version)
+            unit = Unit(
+                self._store,
+                actor=request.actor,
+                at=request.at,
+                expected_version=request.expected_version,
+                token_secret=self._token_secret,
+                usage=self._usage,
+            )
             try:
                 target = await handler(unit)
                 events = await unit.sealed(correlation_id=request.correlation_id, causation_id=None)

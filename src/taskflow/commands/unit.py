@@ -6,11 +6,12 @@ guard where the decision only looked, the expected version where it writes. Read
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import NotFound, Rejected, VersionConflict
+from taskflow.errors import NotFound, Rejected, Uncounted, VersionConflict
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields
 from taskflow.store.append import NewEvent, NewKey
@@ -18,9 +19,11 @@ from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from uuid import UUID
 
+    from taskflow.commands.usage import Usage
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Kind
@@ -49,8 +52,20 @@ class Stream(Struct):
 class Unit:
     """Reads streams and stages events for one command. Lives for one attempt at deciding."""
 
-    def __init__(self, store: EventStore, *, actor: UUID | None, at: datetime, expected_version: int | None) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        actor: UUID | None,
+        at: datetime,
+        expected_version: int | None,
+        token_secret: bytes,
+        usage: Usage | None = None,
+    ) -> None:
         self._store = store
+        self._usage = usage
+        self.token_secret = token_secret
+        """What tokens are told by that somebody may present: an invitation's."""
         self.actor = actor
         self.at = at
         """The clock's time as the command arrived, or an import's."""
@@ -59,6 +74,7 @@ class Unit:
         self.staged: list[Staged] = []
         self.stands_on: list[Append] = []
         self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
+        self._destroyed_keys: list[UUID] = []
 
     async def read(self, kind: Kind[S], stream_id: UUID) -> S | None:
         """A stream's state as it stands, staged events included; None where there is none."""
@@ -122,9 +138,43 @@ class Unit:
             stream.version += 1
             self.staged.append(Staged(kind, happened, new_id(), event))
 
+    async def written(self, kind: Kind[S], stream_id: UUID, versions: Collection[int]) -> list[Event]:
+        """The events of a stream that was read, at these versions of it: what its state does not hold.
+
+        Raises NotFound where the state stands on an append that was lost: the command is then decided again.
+        """
+        stream = self.streams[stream_id]
+        stored = [version for version in versions if version <= stream.read_version]
+        for append in self.stands_on:
+            await asyncio.wait([append.done])
+        recorded = await self._store.log.versions(stream_id, stored)
+        if len(recorded) != len(set(stored)):
+            raise NotFound(kind.name, stream_id)
+        here = [
+            staged.event
+            for staged in self.staged
+            if staged.happened.stream_id == stream_id and staged.happened.version in versions
+        ]
+        return [*await self._store.mapper.decode(recorded), *here]
+
+    async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> Mapping[str, int]:
+        """As `Usage.tasks_in`. Raises Uncounted where that cannot be had."""
+        if self._usage is None:
+            raise Uncounted("nobody here can count tasks; send this to the API")
+        return await self._usage.tasks_in(project_id, statuses)
+
+    @staticmethod
+    def fresh_id() -> UUID:
+        """An id that nothing has had: of a part of a stream. Another attempt at deciding gets another."""
+        return new_id()
+
     def make_key(self, person: UUID) -> None:
-        """Makes a person's key, stored with this append and no other. For registrations only."""
+        """Makes the key of a person who registers, or of an invitation: stored with this append and no other."""
         self._new_keys[person] = self._store.keyring.make()
+
+    def destroy_key(self, person: UUID) -> None:
+        """With this append, so that what the key sealed is read by nobody any more."""
+        self._destroyed_keys.append(person)
 
     @property
     def checks(self) -> tuple[tuple[UUID, str, int], ...]:
@@ -133,7 +183,8 @@ class Unit:
 
     @property
     def keys(self) -> tuple[NewKey, ...]:
-        return tuple(NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items())
+        made = [NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items()]
+        return (*made, *[NewKey(person, None) for person in self._destroyed_keys])
 
     async def sealed(self, *, correlation_id: str | None, causation_id: UUID | None) -> tuple[NewEvent, ...]:
         """The staged events, encoded; personal fields under their person's key.
@@ -169,6 +220,13 @@ class Unit:
         for stream_id in dict.fromkeys(staged.happened.stream_id for staged in self.staged):
             stream = self.streams[stream_id]
             self._store.folds.put(stream_id, stream.version, stream.state, pending)
+        if self._destroyed_keys:
+            pending.done.add_done_callback(lambda _: self._forget_keys())
+
+    def _forget_keys(self) -> None:
+        """Those that were destroyed, in this process; any other keeps a key for a bounded time."""
+        for person in self._destroyed_keys:
+            self._store.keyring.forget(person)
 
 
 def _person(staged: Staged) -> UUID | None:
