@@ -80,7 +80,7 @@ def _fill(template: Any, names: dict[str, str]) -> Any:
 
 async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
     project = (await ada.project())["id"]
-    accepted(await ada.put(f"/projects/{project}/labels/{label}", {"colour": "#cc0000"}))
+    accepted(await ada.put(f"/projects/{project}/labels/red", {"colour": "#cc0000"}))
     invitation = accepted(
         await ada.post(f"/projects/{project}/invitations", {"email": "dora@example.com", "role": "viewer"}), 201
     )

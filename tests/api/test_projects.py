@@ -156,6 +156,60 @@ class TestMembers:
         assert accepted(await ada.get(f"/users/{ada.id}"))["name"] == "Ada Lovelace"
         refused(await ada.get(f"/users/{uuid4()}"), 404, "not-found")
 
+    async def test_who_leaves_stays_named_on_their_tasks(self, ada: Caller, bob: Caller) -> None:
+        project = (await ada.project())["id"]
+        await ada.add(project, bob)
+        task = await ada.task(project_id=project, assignee_id=bob.id)
+        left = accepted(await bob.delete(f"/projects/{project}/members/{bob.id}"))
+        shown = accepted(await ada.read(f"/tasks/{task['id']}", left["position"]))
+        assert shown["assignee"] == {"id": bob.id, "name": "Bob"}
+        edited = accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "go on", "assignee_id": bob.id}))
+        assert edited["assignee"] == {"id": bob.id, "name": "Bob"}
+        accepted(await ada.post(f"/tasks/{task['id']}/assign", {"user_id": None}))
+        refused(
+            await ada.post(f"/tasks/{task['id']}/assign", {"user_id": bob.id}),
+            409, "command-rejected", "not-a-member",
+        )  # fmt: skip
+
+
+class TestArchived:
+    async def test_what_still_works(self, ada: Caller, bob: Caller, person: Callable[[str], Awaitable[Caller]]) -> None:
+        cyd, dora = await person("Cyd"), await person("Dora")
+        project = (await ada.project())["id"]
+        path = f"/projects/{project}"
+        await ada.add(project, bob)
+        accepted(await ada.delete(path))
+        await ada.add(project, bob, "viewer")
+        await ada.add(project, cyd)
+        accepted(await ada.delete(f"{path}/members/{cyd.id}"))
+        accepted(await bob.delete(f"{path}/members/{bob.id}"))
+        body = {"email": "dora@example.com", "role": "member"}
+        invitation = accepted(await ada.post(f"{path}/invitations", body), 201)
+        accepted(await dora.post(f"/invitations/{invitation['token']}/accept"))
+        other = accepted(await ada.post(f"{path}/invitations", body), 201)
+        accepted(await ada.delete(f"{path}/invitations/{other['id']}"))
+        for read in ("", "/members", "/board", "/stats", "/invitations"):
+            accepted(await ada.get(path + read))
+        accepted(await ada.post(f"{path}/unarchive"))
+
+    async def test_what_does_not(self, ada: Caller) -> None:
+        project = (await ada.project())["id"]
+        path = f"/projects/{project}"
+        task = await ada.task(project_id=project)
+        accepted(await ada.put(f"{path}/labels/bug", {"colour": "#ff0000"}))
+        accepted(await ada.delete(path))
+        statuses = [{"key": "a", "name": "A", "category": "todo"}]
+        for write in (
+            ada.patch(path, {"name": "New"}),
+            ada.put(f"{path}/workflow", {"statuses": statuses}),
+            ada.put(f"{path}/labels/bug", {"colour": "#00ff00"}),
+            ada.delete(f"{path}/labels/bug"),
+            ada.post("/tasks", {"title": "x", "project_id": project}),
+            ada.patch(f"/tasks/{task['id']}", {"title": "x"}),
+            ada.delete(f"/tasks/{task['id']}"),
+        ):
+            refused(await write, 409, "command-rejected", "project-archived")
+
 
 class TestMe:
     async def test_my_profile_is_there_at_once(self, ada: Caller, other_http: Any) -> None:

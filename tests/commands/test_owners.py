@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import pytest
 
-from taskflow.commands.execute import Executor
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.errors import Forbidden, NotFound, Rejected
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import PROJECT
 from tests.commands.world import make_project, register, remove_member, set_member
 
+Withdrawal = Callable[[Executor, UUID, UUID, UUID], Awaitable[Accepted]]
+WAYS: dict[str, Withdrawal] = {
+    "demote each other": lambda one, project, by, of: set_member(one, by, project, of, "viewer"),
+    "demote themselves": lambda one, project, by, _: set_member(one, by, project, by, "member"),
+    "leave": lambda one, project, by, _: remove_member(one, by, project, by),
+    "remove each other": lambda one, project, by, of: remove_member(one, by, project, of),
+}
 
-@pytest.mark.parametrize("way", ["demote each other", "demote themselves", "leave", "remove each other"])
+
+@pytest.mark.parametrize("withdraw", WAYS.values(), ids=WAYS)
 async def test_of_two_owners_who_withdraw_at_once_one_stays(
-    store: EventStore, executor: Executor, other_store: EventStore, settings: Settings, way: str
+    store: EventStore, executor: Executor, other_store: EventStore, settings: Settings, withdraw: Withdrawal
 ) -> None:
     """In two processes, so that neither sees the other's before both have decided."""
     other = Executor(other_store, settings)
@@ -26,13 +35,9 @@ async def test_of_two_owners_who_withdraw_at_once_one_stays(
         project = await make_project(executor, ada, bob=(bob, "owner"))
         await asyncio.gather(*[one.folds.load(PROJECT, project) for one in (store, other_store)])
         pairs = ((executor, ada, bob), (other, bob, ada))
-        writes: list[Any] = {
-            "demote each other": lambda: [set_member(one, a, project, b, "viewer") for one, a, b in pairs],
-            "demote themselves": lambda: [set_member(one, a, project, a, "member") for one, a, _ in pairs],
-            "leave": lambda: [remove_member(one, a, project, a) for one, a, _ in pairs],
-            "remove each other": lambda: [remove_member(one, a, project, b) for one, a, b in pairs],
-        }[way]()
-        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *[withdraw(one, project, by, of) for one, by, of in pairs], return_exceptions=True
+        )
         refusals = [one for one in outcomes if isinstance(one, BaseException)]
         assert len(refusals) == 1
         assert isinstance(refusals[0], Rejected | Forbidden | NotFound)
