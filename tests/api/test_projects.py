@@ -92,6 +92,22 @@ async def test_projects_are_listed_in_pages_with_my_role(ada: Caller, bob: Calle
     assert len(set(seen)) == len(seen) - seen.count(("added meanwhile", "owner")) + 1
 
 
+async def test_projects_are_listed_by_whether_they_are_archived(ada: Caller) -> None:
+    kept, gone = await ada.project("kept"), await ada.project("gone")
+    archived = accepted(await ada.delete(f"/projects/{gone['id']}"))
+    for parameters, names in (
+        ({}, ["Inbox", "kept", "gone"]),
+        ({"archived": "false"}, ["Inbox", "kept"]),
+        ({"archived": "true"}, ["gone"]),
+    ):
+        listed = accepted(await ada.read("/projects", archived["position"], **parameters))["items"]
+        assert [one["name"] for one in listed] == names
+    first = accepted(await ada.read("/projects", archived["position"], archived="false", limit=1))
+    rest = accepted(await ada.get("/projects", params={"archived": "false", "cursor": first["next_cursor"]}))
+    assert [one["id"] for one in rest["items"]] == [kept["id"]]
+    refused(await ada.get("/projects", params={"archived": "maybe"}), 400, "validation")
+
+
 class TestMembers:
     async def test_added_changed_and_removed(self, ada: Caller, bob: Caller) -> None:
         project = await ada.project()

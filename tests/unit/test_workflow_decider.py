@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.test_project_decider import fold, team
 
-from taskflow.commands.fields import STATUSES_MAX, TRANSITIONS_MAX
+from taskflow.commands.fields import STATUSES_LEFT_MAX, STATUSES_MAX, TRANSITIONS_MAX
 from taskflow.commands.workflow import SetWorkflow, in_question, set_workflow
 from taskflow.errors import Invalid, Rejected
 from taskflow.streams.project import (
@@ -158,6 +158,17 @@ class TestStatusesThatLeave:
         twice = after(once, command("c:todo", mapping={"a": "c", "b": "c"}), a=2, todo=3)
         assert twice.mapped == dict.fromkeys(("todo", "in_progress", "done", "cancelled", "a", "b"), "c")
         assert twice.statuses.raw("c") == ("c", "a", "b", "cancelled", "done", "in_progress", "todo")
+
+    def test_only_so_many_may_ever_leave(self) -> None:
+        project = team()
+        left = {f"l{n}": "todo" for n in range(STATUSES_LEFT_MAX - 1)}
+        project = fold(ProjectWorkflowSet(workflow=project.workflow, mapped=left), state=project)
+        full = after(project, command(*DEFAULT[:3]))
+        assert len(full.mapped) == STATUSES_LEFT_MAX
+        with pytest.raises(Rejected) as refusal:
+            set_workflow(full, command(*DEFAULT[:2]), {})
+        assert refusal.value.code == "too-many-statuses-left"
+        assert len(after(full, command(*DEFAULT[:2], DEFAULT[3])).mapped) == STATUSES_LEFT_MAX, "one is back"
 
 
 class TestStatusesThatComeBack:

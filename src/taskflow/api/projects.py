@@ -55,9 +55,14 @@ async def create_project(call: Call) -> Response[bytes]:
 async def list_projects(call: Call) -> Response[bytes]:
     reading = Reading(call)
     reading.paged()
+    archived = reading.parameters.one_of("archived", ("true", "false"))
     await reading.begin()
     roles = await reading.projects()
-    page, next_cursor = page_of(reading, "projects", roles)
+    ids: Iterable[UUID] = roles
+    if archived is not None:
+        mine = await load(reading, list(roles))
+        ids = [one for one, project in mine.items() if (project.archived_at is not None) == (archived == "true")]
+    page, next_cursor = page_of(reading, "projects", ids)
     projects = await load(reading, page)
     items = [render.project(projects[one], roles[one]) for one in page if one in projects]
     return reading.page(items, next_cursor)
@@ -133,7 +138,7 @@ ALL: Final = f"{BASE}/projects"
 ONE: Final = f"{ALL}/{{project_id:str}}"
 ROUTES: Final = (
     Route("POST", ALL, create_project, "Create a project", CreateProject, render.WrittenProject, 201),
-    Route("GET", ALL, list_projects, "My projects", answer=ProjectPage, query=PAGED),
+    Route("GET", ALL, list_projects, "My projects", answer=ProjectPage, query=("archived", *PAGED)),
     Route("GET", ONE, get_project, "A project", answer=render.ProjectBody, query=COMMON),
     Route("GET", f"{ONE}/members", list_members, "A project's members", answer=MemberPage, query=PAGED),
     _command("PATCH", "", "EditProject", "Change a project by a JSON merge patch"),

@@ -19,6 +19,8 @@ PARENT_DEPTH_MAX: Final = 20
 STATUSES_MAX: Final = 50
 """In one workflow."""
 STATUS_KEY_MAX: Final = 100
+STATUSES_LEFT_MAX: Final = 1_000
+"""That ever left a project's workflow: every reader of its tasks knows what stands for them."""
 TRANSITIONS_MAX: Final = 2_500
 """In one workflow: from each of its statuses to each."""
 MEMBERS_MAX: Final = 1_000

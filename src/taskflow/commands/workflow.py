@@ -13,7 +13,15 @@ from msgspec import Meta, Struct, field
 
 from taskflow.commands.access import project_for
 from taskflow.commands.execute import Target
-from taskflow.commands.fields import STATUSES_MAX, TRANSITIONS_MAX, Command, Name, NewStatusKey, StatusKey
+from taskflow.commands.fields import (
+    STATUSES_LEFT_MAX,
+    STATUSES_MAX,
+    TRANSITIONS_MAX,
+    Command,
+    Name,
+    NewStatusKey,
+    StatusKey,
+)
 from taskflow.commands.project import open_project
 from taskflow.errors import Invalid, Rejected
 from taskflow.streams import PROJECT, Event
@@ -110,6 +118,8 @@ def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str
                 f"{_tasks(tasks[key])} that entered the status {key!r}, whose place {project.mapped[key]!r} has taken: "
                 "a new status needs another key",
             )
+    if len(project.mapped.keys() - keys | leaving.keys()) > STATUSES_LEFT_MAX:
+        raise Rejected("too-many-statuses-left", f"at most {STATUSES_LEFT_MAX} statuses may ever leave a workflow")
     mapped = {key: command.mapping.get(key) or _successor(status, workflow) for key, status in leaving.items()}
     return [ProjectWorkflowSet(workflow=workflow, mapped=mapped)]
 
