@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from taskflow.commands import invitations
 from taskflow.commands.execute import Accepted, Executor
@@ -119,8 +120,7 @@ async def test_who_loses_destroys_nothing(store: EventStore, executor: Executor,
     project = await make_project(executor, owner)
     invitation = invitation_of(await invite(executor, owner, project))
     writer = Writer(settings, 1)
-    loser = append((project, 1))
-    object.__setattr__(loser, "keys", (NewKey(invitation, None),))
+    loser = replace(append((project, 1)), keys=(NewKey(invitation, None),))
     rows = await writer.send(arguments([append((new_id(), 0)), loser]))
     writer.drop()
     assert [row["status"] for row in rows] == [1, 3]
