@@ -18,7 +18,6 @@ RED = {"colour": "#ff0000"}
         "bug",
         "zwei Wörter",
         "ui/früh",
-        "/",
         "a//b",
         "a/",
         "/a",

@@ -1,4 +1,5 @@
-"""A project's labels over HTTP. A name is the rest of the path as it was sent: it may hold encoded slashes."""
+"""A project's labels over HTTP. A name is the rest of the path as it was sent: it may hold encoded slashes, but be
+of nothing else. That one is for `/commands`."""
 
 from __future__ import annotations
 
