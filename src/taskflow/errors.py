@@ -8,6 +8,7 @@
     │   ├── NothingToUndo        409: no change is left that could be undone, or none is named
     │   ├── VersionConflict      412: the caller expected another version
     │   ├── Invalid              400: a value that only the domain can judge
+    │   ├── Uncounted            503: a rule asks how much there is of something, and nobody can tell now
     │   └── Unauthenticated      401: no credentials, or credentials that no longer count
     ├── Malformed                400: the request cannot be read; it says where, everywhere at once
     ├── UnsupportedMedia         415: a body of another content type
@@ -96,6 +97,10 @@ class Invalid(Refusal):
         super().__init__(detail)
         self.pointer = pointer
         self.code = code
+
+
+class Uncounted(Refusal):
+    """What a rule must know is in a view that cannot be read, or that does not catch up. Nothing is stored."""
 
 
 class Unauthenticated(Refusal):

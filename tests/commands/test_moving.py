@@ -177,7 +177,7 @@ class Board:
 async def board(store: EventStore, settings: Settings, executor: Executor, owner: UUID, project_id: UUID) -> Board:
     cards = [await make_task(executor, owner, project_id, title=str(n)) for n in range(4)]
     seen = Seen(project_id, {card: await rank_of(store, card) for card in cards})
-    return Board(project_id, cards, seen, Executor(store, settings, seen))
+    return Board(project_id, cards, seen, Executor(store, settings, neighbours=seen))
 
 
 async def rank_of(store: EventStore, task_id: UUID) -> str:

@@ -24,6 +24,7 @@ from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import TASKS
 from taskflow.projections.view import micros
 from taskflow.settings import Settings
+from taskflow.streams.project import DEFAULT_WORKFLOW, Statuses
 from tests.projections.conftest import Start
 from tests.projections.story import BEGAN, fold
 from tests.projections.world import World
@@ -113,12 +114,13 @@ async def asked(settings: Settings, world: World) -> AsyncIterator[Asked]:
 
 def _filters(world: World) -> dict[str, dict[str, Any]]:
     user, task = world.story.users[0], next(iter(world.story.tasks))
-    project = world.story.projects[0]
+    projects = world.story.projects[:5]
+    project = projects[0]
     due = micros(BEGAN + timedelta(minutes=5))
     return {
-        "statuses": {"statuses": frozenset({"todo", "done"})},
-        "status": {"statuses": frozenset({"todo"})},
-        "pairs": {"pairs": frozenset({(project, "todo"), (project, "done")})},
+        "statuses": {"pairs": frozenset((one, key) for one in projects for key in ("todo", "done"))},
+        "status": {"pairs": frozenset({(project, "todo")})},
+        "other workflows": {"pairs": frozenset({(project, "todo"), (projects[1], "done"), (projects[1], "todo")})},
         "no pairs": {"pairs": frozenset()},
         "assignees": {"assignees": frozenset({user, None})},
         "labels": {"labels": frozenset({"l1", "l2"})},
@@ -171,9 +173,12 @@ async def test_a_page_after_a_cursor_is_served_like_the_first(world: World, aske
 async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, asked: Asked) -> None:
     project = world.story.projects[0]
     with suppress(msgspec.ValidationError):
-        await asked.views.board(project, ["todo", "in_progress", "done"])
+        await asked.views.board(project, Statuses(DEFAULT_WORKFLOW, {"waiting": "todo", "review": "todo"}))
     assert all(not plan & {"COLLSCAN", "SORT"} for plan in await asked.plans())
     assert await asked.views.counts(project)
+    assert all("COLLSCAN" not in plan for plan in await asked.plans())
+    assert await asked.views.tasks_in(project, ["todo", "done"])
+    assert (await asked.views.stats(project, over=["done"], at=1)).total
     assert all("COLLSCAN" not in plan for plan in await asked.plans())
     for lookup in (
         asked.views.task(next(iter(world.story.tasks))),

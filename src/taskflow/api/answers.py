@@ -6,18 +6,25 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from taskflow.api import render
+from taskflow.api.invited import NewInvitation, invitation_body
 from taskflow.api.parts import comment_body, item_body, people_of
 from taskflow.api.routes import BASE
 from taskflow.api.secrets import calendar_secret
 from taskflow.api.stored import committed
+from taskflow.commands.access import at_least
 from taskflow.commands.checklist import AddChecklistItem
 from taskflow.commands.comments import AddComment, EditComment
+from taskflow.commands.invitation_tokens import token_of
+from taskflow.commands.invitations import InviteMember
 from taskflow.commands.user import OpenCalendar
+from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
 from taskflow.streams import PROJECT, TASK, USER
+from taskflow.streams.project import MemberInvited
 from taskflow.streams.task import ChecklistItemAdded, CommentAdded
 from taskflow.streams.user import UserCalendarOpened
 
@@ -88,10 +95,26 @@ async def _added_item(_context: Context, _caller: UUID, _target: Any, accepted: 
     return Answer(body, f"{BASE}/tasks/{task.id}/checklist/{added.item_id}")
 
 
+async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+    """With its token: for those who may still invite."""
+    if accepted.receipt.replayed:
+        today = await committed(context.store, PROJECT, accepted.receipt.stream_id)
+        if today is None:
+            raise NotFound("project", accepted.receipt.stream_id)
+        at_least(today, caller, "admin")
+    (event,) = (event for event in accepted.events if isinstance(event, MemberInvited))
+    project = accepted.state
+    body = invitation_body(project, project.invitation(event.invitation_id), event.email)
+    token = token_of(context.settings.token_secret_bytes, project.id, event.invitation_id)
+    answer = NewInvitation(**msgspec.structs.asdict(body), token=token)
+    return Answer(render.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}")
+
+
 _PARTS: Final[dict[type[Command], Callable[[Context, UUID, Any, Accepted], Awaitable[Answer]]]] = {
     AddComment: _added_comment,
     EditComment: _edited_comment,
     AddChecklistItem: _added_item,
     OpenCalendar: _calendar,
+    InviteMember: _invitation,
 }
 """Commands that answer something else than the whole resource."""

@@ -14,6 +14,7 @@ from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
 from taskflow.api.tokens import Tokens
 from taskflow.api.trash import open_trash_collection
+from taskflow.api.usage import ViewUsage
 from taskflow.cache.cache import open_cache
 from taskflow.commands.execute import Executor
 from taskflow.follower.follower import open_follower
@@ -74,7 +75,12 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         )
         cache = await stack.enter_async_context(open_cache(settings))
         views = Views(database, freshness.reach)
-        executor = Executor(store, settings, ViewNeighbours(views, freshness, follower))
+        executor = Executor(
+            store,
+            settings,
+            neighbours=ViewNeighbours(views, freshness, follower),
+            usage=ViewUsage(views, freshness, follower),
+        )
         await stack.enter_async_context(open_trash_collection(executor, views, settings))
         yield Context(
             settings=settings,

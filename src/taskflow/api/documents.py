@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from taskflow.api.routes import Route
 
-_PARAMETER: Final = re.compile(r"\{(\w+):str\}")
+_PARAMETER: Final = re.compile(r"\{(\w+):(?:str|path)\}")
 _VERSION: Final[dict[str, Any]] = {"type": "integer", "minimum": 1}
 _TIME: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
 _INTEGERS: Final = {

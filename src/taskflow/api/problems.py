@@ -58,6 +58,7 @@ _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...],
     (errors.RateLimited, 429, "rate-limited"),
     (errors.Behind, 503, "projection-behind"),
     (errors.Unavailable, 503, "unavailable"),
+    (errors.Uncounted, 503, "unavailable"),
     (errors.QueueFull, 503, "unavailable"),
     (errors.EpochChanged, 503, "unavailable"),
 )
@@ -127,7 +128,13 @@ def _headers(error: BaseException) -> dict[str, str]:
             return {"WWW-Authenticate": 'Bearer realm="taskflow"'}
         case errors.RateLimited(retry_after_s=seconds):
             return _retry(seconds)
-        case errors.Behind() | errors.Unavailable() | errors.QueueFull() | errors.CommandInProgress():
+        case (
+            errors.Behind()
+            | errors.Unavailable()
+            | errors.Uncounted()
+            | errors.QueueFull()
+            | errors.CommandInProgress()
+        ):
             return _retry(RETRY_S)
         case _:
             return {}

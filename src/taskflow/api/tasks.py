@@ -23,7 +23,7 @@ from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, TASK
-from taskflow.streams.project import Statuses
+from taskflow.streams.project import CATEGORIES, Statuses
 from taskflow.streams.task import PRIORITIES
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ FILTERS: Final = (
     "trashed",
     "sort",
 )
-CATEGORIES: Final = ("todo", "in_progress", "waiting", "done", "cancelled")
 ORDERS: Final = (*SORTS, *[f"-{field}" for field in SORTS])
 LATER_LIST: Final = {"q": "full-text search is not available yet"}
 
@@ -87,11 +86,10 @@ async def list_tasks(call: Call) -> Response[bytes]:
     reading.paged()
     take = reading.parameters
     projects = take.ids("project")
-    categories = take.texts("category", CATEGORIES)
+    keys, categories = take.texts("status"), take.texts("category", CATEGORIES)
     sort = take.one_of("sort", ORDERS) or "created_at"
     wanted = TaskFilter(
         projects=frozenset(),
-        statuses=take.texts("status"),
         assignees=take.ids("assignee", lambda text: reading.caller if text == "me" else UUID(text)),
         labels=take.texts("label"),
         priorities=take.texts("priority", PRIORITIES),
@@ -105,7 +103,7 @@ async def list_tasks(call: Call) -> Response[bytes]:
         projects = frozenset(reading.context.follower.projects_of(reading.caller))
     for project_id in projects:
         await reading.must_see(project_id, "project", project_id)
-    pairs = None if categories is None else await _pairs(reading, projects, categories)
+    pairs = None if keys is None and categories is None else await _pairs(reading, projects, keys, categories)
     await reading.draw("tasks", projects=projects)
     wanted = replace(wanted, projects=projects, pairs=pairs)
     kept = await reading.context.pages.get(Wanted(wanted, sort, reading.limit, reading.cursor))
@@ -117,15 +115,16 @@ async def list_tasks(call: Call) -> Response[bytes]:
 
 
 async def _pairs(
-    reading: Reading, projects: frozenset[UUID], categories: frozenset[str]
+    reading: Reading, projects: frozenset[UUID], keys: frozenset[str] | None, categories: frozenset[str] | None
 ) -> frozenset[tuple[UUID, str]]:
-    """A category as the statuses that stand for it in each project today."""
+    """Statuses and categories as what tasks may last have entered that stands for them in each project today."""
     found = await projects_of(reading, set(projects))
     return frozenset(
-        (project.id, status.key)
+        (project.id, raw)
         for project in found.values()
         for status in project.workflow.statuses
-        if status.category in categories
+        if (keys is None or status.key in keys) and (categories is None or status.category in categories)
+        for raw in project.statuses.raw(status.key)
     )
 
 

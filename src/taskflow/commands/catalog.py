@@ -8,7 +8,20 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands import checklist, comments, moving, project, ranking, relations, task, undo, user
+from taskflow.commands import (
+    checklist,
+    comments,
+    invitations,
+    labels,
+    moving,
+    project,
+    ranking,
+    relations,
+    task,
+    undo,
+    user,
+    workflow,
+)
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
 from taskflow.commands.unit import Unit
@@ -33,6 +46,9 @@ TARGETS: Final[dict[str, type[Struct]]] = {
     "comment": comments.TaskComment,
     "checklist_item": checklist.TaskItem,
     "relation": relations.TaskRelation,
+    "label": labels.ProjectLabel,
+    "invitation": invitations.ProjectInvitation,
+    "invitation_token": invitations.InvitationToken,
 }
 """Targets that take more than an id. As text their parts stand in this order, with a slash between."""
 
@@ -56,6 +72,12 @@ COMMANDS: Final[dict[str, CommandType]] = {
         CommandType(project.UnarchiveProject, "project", project.unarchive_project),
         CommandType(project.SetMember, "member", _set_member),
         CommandType(project.RemoveMember, "member", _remove_member),
+        CommandType(workflow.SetWorkflow, "project", workflow.set_project_workflow),
+        CommandType(labels.SetLabel, "label", labels.set_project_label),
+        CommandType(labels.RemoveLabel, "label", labels.remove_project_label),
+        CommandType(invitations.InviteMember, "project", invitations.invite_member, creates=True),
+        CommandType(invitations.RevokeInvitation, "invitation", invitations.revoke_invitation),
+        CommandType(invitations.AcceptInvitation, "invitation_token", invitations.accept_invitation),
         CommandType(task.CreateTask, None, task.create_task, creates=True),
         CommandType(task.EditTask, "task", task.edit_task),
         CommandType(task.StartTask, "task", task.intend_task),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import NotFound, Rejected, Unavailable, VersionConflict
+from taskflow.errors import NotFound, Rejected, Unavailable, Uncounted, VersionConflict
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields
 from taskflow.store.append import NewEvent, NewKey
@@ -21,11 +21,12 @@ from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from uuid import UUID
 
     from taskflow.commands.neighbours import Neighbour, Neighbours, Side
+    from taskflow.commands.usage import Usage
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Kind
@@ -76,11 +77,16 @@ class Unit:
         actor: UUID | None,
         at: datetime,
         expected_version: int | None = None,
+        token_secret: bytes,
         neighbours: Neighbours | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._store = store
         self._neighbours = neighbours
         self._caught_up = False
+        self._usage = usage
+        self.token_secret = token_secret
+        """What tokens are told by that somebody may present: an invitation's."""
         self.actor = actor
         self.at = at
         """The clock's time as the command arrived, or an import's."""
@@ -93,6 +99,7 @@ class Unit:
         self.staged: list[Staged] = []
         self.stands_on: list[Append] = []
         self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
+        self._destroyed_keys: list[UUID] = []
 
     def turn_to(self, *, at: datetime, expected_version: int | None) -> None:
         """The circumstances of the command that is decided next."""
@@ -206,14 +213,43 @@ class Unit:
             stream.version += 1
             self.staged.append(Staged(kind, happened, new_id(), event, causation_id, self.turn))
 
+    async def written(self, kind: Kind[S], stream_id: UUID, versions: Collection[int]) -> list[Event]:
+        """The events of a stream that was read, at these versions of it: what its state does not hold.
+
+        Raises NotFound where the state stands on an append that was lost: the command is then decided again.
+        """
+        stream = self.streams[stream_id]
+        stored = [version for version in versions if version <= stream.read_version]
+        for append in self.stands_on:
+            await asyncio.wait([append.done])
+        recorded = await self._store.log.versions(stream_id, stored)
+        if len(recorded) != len(set(stored)):
+            raise NotFound(kind.name, stream_id)
+        here = [
+            staged.event
+            for staged in self.staged
+            if staged.happened.stream_id == stream_id and staged.happened.version in versions
+        ]
+        return [*await self._store.mapper.decode(recorded), *here]
+
+    async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> Mapping[str, int]:
+        """As `Usage.tasks_in`. Raises Uncounted where that cannot be had."""
+        if self._usage is None:
+            raise Uncounted("nobody here can count tasks; send this to the API")
+        return await self._usage.tasks_in(project_id, statuses)
+
     @staticmethod
     def fresh_id() -> UUID:
         """An id that nothing has had: of a part of a stream. Another attempt at deciding gets another."""
         return new_id()
 
     def make_key(self, person: UUID) -> None:
-        """Makes a person's key, stored with this append and no other. For registrations only."""
+        """Makes the key of a person who registers, or of an invitation: stored with this append and no other."""
         self._new_keys[person] = self._store.keyring.make()
+
+    def destroy_key(self, person: UUID) -> None:
+        """With this append, so that what the key sealed is read by nobody any more."""
+        self._destroyed_keys.append(person)
 
     @property
     def checks(self) -> tuple[tuple[UUID, str, int], ...]:
@@ -222,7 +258,8 @@ class Unit:
 
     @property
     def keys(self) -> tuple[NewKey, ...]:
-        return tuple(NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items())
+        made = [NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items()]
+        return (*made, *[NewKey(person, None) for person in self._destroyed_keys])
 
     async def sealed(self, *, correlation_id: str | None, causation_id: UUID | None) -> tuple[NewEvent, ...]:
         """The staged events, encoded; personal fields under their person's key.
@@ -258,6 +295,13 @@ class Unit:
         for stream_id in dict.fromkeys(staged.happened.stream_id for staged in self.staged):
             stream = self.streams[stream_id]
             self._store.folds.put(stream_id, stream.version, stream.state, pending)
+        if self._destroyed_keys:
+            pending.done.add_done_callback(lambda _: self._forget_keys())
+
+    def _forget_keys(self) -> None:
+        """Those that were destroyed, in this process; any other keeps a key for a bounded time."""
+        for person in self._destroyed_keys:
+            self._store.keyring.forget(person)
 
 
 def _person(staged: Staged) -> UUID | None:

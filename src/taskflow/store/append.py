@@ -38,10 +38,11 @@ class NewEvent(Struct, frozen=True, kw_only=True):
 
 
 class NewKey(Struct, frozen=True):
-    """The wrapped key of a person who registers in this append."""
+    """The wrapped key of a person who registers, or of an invitation that is made, in this append; None: the key
+    is destroyed with it, and what it sealed is erased."""
 
     person: UUID
-    wrapped: bytes
+    wrapped: bytes | None
 
 
 class Append(Struct, frozen=True, kw_only=True, eq=False):

@@ -11,7 +11,7 @@ from msgspec import Struct
 from taskflow.store.recorded import RecordedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import asyncpg
 
@@ -31,6 +31,14 @@ order by stream_version limit $4
 
 _LOG: Final = f"""
 select {COLUMNS} from events where position > $1 and position <= $2 order by position limit $3
+"""
+
+_VERSIONS: Final = f"""
+select {COLUMNS} from events
+where stream_id = $1 and stream_version = any($2::integer[])
+  and position >= (select first_position from streams where stream_id = $1)
+  and position <= (select last_position from streams where stream_id = $1)
+order by stream_version
 """
 
 # Up to the event that fills the bound: at least one.
@@ -139,6 +147,12 @@ class Log:
         """A stream's events with `after` < version ≤ `to`, oldest first; empty where there is none."""
         rows = await self.pool.fetch(_STREAM, stream_id, after, 2**31 - 1 if to is None else to, limit)
         return [recorded(row) for row in rows]
+
+    async def versions(self, stream_id: UUID, versions: Collection[int]) -> list[RecordedEvent]:
+        """Those of a stream's events that have one of these versions, oldest first."""
+        if not versions:
+            return []
+        return [recorded(row) for row in await self.pool.fetch(_VERSIONS, stream_id, list(versions))]
 
     async def read(
         self,

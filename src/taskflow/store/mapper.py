@@ -61,7 +61,8 @@ class Mapper:
         self.keyring = keyring
 
     async def decode(self, events: Sequence[RecordedEvent]) -> list[Event]:
-        """Typed events in the same order; the keys of all persons in them are fetched at once.
+        """Typed events in the same order; the keys of all persons in them are fetched at once. What a destroyed
+        key sealed is None.
 
         Raises UnknownEventType, KeyMissing, and msgspec.ValidationError for data of another shape.
         """
