@@ -17,6 +17,9 @@ READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/projects/{project}", None, "viewer"),
     ("GET", "/projects/{project}/members", None, "viewer"),
     ("GET", "/projects/{project}/board", None, "viewer"),
+    ("GET", "/projects/{project}/activity", None, "viewer"),
+    ("GET", "/events?project={project}", None, "viewer"),
+    ("GET", "/events?stream={task}", None, "viewer"),
     ("GET", "/users/{owner}", None, "viewer"),
 ]
 WRITES: list[tuple[str, str, Any, str]] = [

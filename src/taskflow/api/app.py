@@ -8,14 +8,18 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 
 from taskflow.api import (
+    activity,
     board,
     commands,
     documents,
+    events,
     health,
     identity,
     problems,
     profiles,
     projects,
+    stream,
+    sync,
     task_events,
     tasks,
 )
@@ -36,7 +40,20 @@ ROUTES: Final[tuple[Route, ...]] = (
     *board.ROUTES,
     *tasks.ROUTES,
     *task_events.ROUTES,
+    *activity.ROUTES,
+    *events.ROUTES,
+    *stream.ROUTES,
+    *sync.ROUTES,
     *commands.ROUTES,
+)
+_ALLOWED: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "X-Request-ID",
 )
 _EXPOSED: Final = (
     "ETag",
@@ -60,7 +77,7 @@ def make_app(context: Context) -> ASGIApp:
         operators.append(metrics.handler())
     cors = CORSConfig(
         allow_origins=list(context.settings.cors_origins),
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID"],
+        allow_headers=list(_ALLOWED),
         expose_headers=list(_EXPOSED),
         max_age=600,
     )

@@ -128,6 +128,7 @@ def document(task: TaskState) -> Document:
         "parent_id": task.parent_id,
         "trashed": task.trashed_at is not None,
         "external_id": task.external_id,
+        "former_projects": list(task.former_projects),
         "shown": _encode(shown(task)),
     }
 
@@ -162,7 +163,7 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = View(
     name="tasks",
-    version=3,  # 1 counted nothing, 2 showed a task with its status
+    version=4,  # 1 counted nothing, 2 showed a task with its status, 3 did not know where it had been
     kind=TASK,
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.
@@ -176,6 +177,8 @@ TASKS: Final = View(
         _index("project_id", "labels"),
         _index("assignee_id", "project_id"),
         _index("parent_id"),
+        _index("project_id", "position"),
+        _index("former_projects", "position"),
     ),
     sums=sums,
     invalidates=boards_of,
