@@ -58,7 +58,8 @@ async def feed(follower: Follower, history: Counting, store: EventStore, setting
 
 
 def listener(user: UUID, project: UUID | None = None, *, session_id: UUID | None = None, drop: Any = None) -> Listener:
-    return Listener(user, session_id or new_id(), project, drop or (lambda: None))
+    projects = None if project is None else frozenset((project,))
+    return Listener(user, session_id or new_id(), projects, drop or (lambda: None))
 
 
 async def joined(feed: Feed, follower: Follower, one: Listener) -> Listener:

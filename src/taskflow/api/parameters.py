@@ -56,14 +56,6 @@ class Parameters:
             self.fault(name, "repeated", "expected at most one value")
         return values[0] if values else None
 
-    def id(self, name: str) -> UUID | None:
-        text = self.text(name)
-        try:
-            return None if text is None else UUID(text)
-        except ValueError:
-            self.fault(name, "format", "expected an id, a UUID")
-            return None
-
     def number(self, name: str, *, least: int, most: int) -> int | None:
         text = self.text(name)
         if text is None:

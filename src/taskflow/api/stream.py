@@ -38,15 +38,15 @@ HEARTBEAT: Final = b":\n\n"
 
 async def stream(call: Call) -> Response[bytes]:
     reading = Reading(call)
-    project = reading.parameters.id("project")
+    projects = reading.parameters.ids("project")
     await reading.begin()
-    if project is not None:
+    for project in projects or ():
         await reading.must_see(project, "project", project)
     follower = reading.context.follower
     await follower.poll()  # `now` is after whatever was acknowledged before
     after = _last_event(call.request.headers.get("last-event-id"), follower.position)
     return Streamed(
-        lambda cut: _events(reading.context, call.principal, project, after, cut),
+        lambda cut: _events(reading.context, call.principal, projects, after, cut),
         media_type=MEDIA_TYPE,
         headers=HEADERS | {"Taskflow-Position": str(after)},
     )
@@ -62,16 +62,16 @@ def _last_event(text: str | None, head: int) -> int:
 
 
 async def _events(
-    context: Context, principal: Principal, project: UUID | None, after: int, cut: Callable[[], None]
+    context: Context, principal: Principal, projects: frozenset[UUID] | None, after: int, cut: Callable[[], None]
 ) -> Pieces:
     feed, follower, user = context.feed, context.follower, principal.user_id
-    listener = Listener(user, principal.session_id, project, cut)
+    listener = Listener(user, principal.session_id, projects, cut)
     heartbeat_s = context.settings.stream_heartbeat_ms / 1000
     with feed.place(user):
         try:
             yield HEARTBEAT
             while not feed.join(listener, after):
-                after, missed = await _missed(context, user, project, after)
+                after, missed = await _missed(context, user, projects, after)
                 if missed:
                     yield missed
                 feed.judge(listener)
@@ -95,11 +95,11 @@ async def _events(
             await feed.leave(listener)
 
 
-async def _missed(context: Context, user: UUID, project: UUID | None, after: int) -> tuple[int, bytes]:
+async def _missed(context: Context, user: UUID, projects: frozenset[UUID] | None, after: int) -> tuple[int, bytes]:
     """What there is in the log after a position, and how far that goes: a page, towards where the feed is."""
     follower = context.follower
     seen = follower.projects_of(user).keys()
-    wanted = frozenset(seen if project is None else seen & {project})
+    wanted = frozenset(seen if projects is None else seen & projects)
     page = await context.history.page(Sought(projects=wanted), after=after, to=follower.position, limit=CATCH_UP_PAGE)
     events = b"".join([as_sent(one) for one in await envelopes(context.store.mapper, page.events)])
     if not wanted <= follower.projects_of(user).keys():

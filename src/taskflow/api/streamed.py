@@ -61,7 +61,12 @@ class _Answer(ASGIResponse):
         pump = asyncio.create_task(self._pump(pieces, send, head=state.get("head", False)), name="streamed answer")
         gone = asyncio.create_task(_gone(receive), name="client of a streamed answer")
         try:
-            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                if not self._started:
+                    raise
+                was_cut = True  # the process stops, and has waited for this
             pump.cancel()
             await asyncio.wait({pump})
             fault = None if pump.cancelled() else pump.exception()

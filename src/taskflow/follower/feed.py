@@ -55,10 +55,11 @@ Tell = Callable[[Sequence["RecordedEvent"]], "Awaitable[list[bytes]]"]
 class Listener:
     """One open stream. `drop` ends it from here, whatever its client does."""
 
-    def __init__(self, user: UUID, session: UUID, project: UUID | None, drop: Callable[[], None]) -> None:
+    def __init__(self, user: UUID, session: UUID, projects: frozenset[UUID] | None, drop: Callable[[], None]) -> None:
         self.user = user
         self.session = session
-        self.project = project
+        self.projects = projects
+        """Those that it wants to hear of; None: all of its user's."""
         self.after = 0
         """What is at or before this position it has, or does not want."""
         self.ended = False
@@ -71,7 +72,7 @@ class Listener:
     def tell(self, told: Told, batch: int, bytes_max: int) -> bool:
         """Puts an event of a batch into the buffer. False where more than the bound was waiting there before the
         batch: the listener is dropped. A batch is read and told at once, so nobody can have been quicker than it."""
-        if told.position <= self.after or (self.project is not None and told.project != self.project):
+        if told.position <= self.after or (self.projects is not None and told.project not in self.projects):
             return True
         if batch != self._batch:
             self._batch = batch
@@ -221,12 +222,13 @@ class Feed:
                     self._listeners[user].discard(listener)
 
     def judge(self, listener: Listener) -> None:
-        """Ends a stream whose session has ended, whose one project is no longer its user's, or whose process may
-        not judge access any more."""
+        """Ends a stream whose session has ended, that names a project which is no longer its user's, or whose
+        process may not judge access any more."""
         follower = self._follower
+        named = listener.projects or ()
         if (
             follower.session_ended(listener.session)
-            or (listener.project is not None and follower.known_role(listener.project, listener.user) is None)
+            or any(follower.known_role(project, listener.user) is None for project in named)
             or follower.failure is not None
             or follower.age_s > self._settings.auth_stale_max_s
         ):
