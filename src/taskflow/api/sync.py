@@ -115,6 +115,8 @@ async def sync(call: Call) -> Response[bytes]:
             token = replace(token, position=found[-1].place.position, id=found[-1].place.id)
     more = token.section < len(SECTIONS)
     if not more:
+        # A round that began before the position that is asked for now does not bring the client to it.
+        more = token.to < reading.min_position
         token = SyncToken(token.build, token.to, token.to)
     return reading.unversioned(await _body(reading, gathered, scope, token, more=more))
 
