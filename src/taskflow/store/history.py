@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 SCAN_MAX: Final = 20_000
 """Positions that one page looks at."""
+NEAR: Final = 500
+"""So short a log is read along, whatever is sought: a client that follows it mostly asks for less."""
 FEW_STREAMS: Final = 1_000
 FEW_EVENTS: Final = 20_000
-"""Projects with no more streams and events than these are read stream by stream, unless the log is as short."""
+"""Projects with no more streams and events than these are read stream by stream."""
 PAGE_BYTES_MAX: Final = 4_194_304
 """A page ends with the event whose data reach this."""
 SYSTEM: Final = UUID(int=0)
@@ -74,7 +76,7 @@ class History:
         """The first events with `after` < position ≤ `to`."""
         if after >= to or _nothing(sought):
             return Page([], max(after, to))
-        if sought.streams is not None or (to - after > SCAN_MAX and await self._few(sought)):
+        if sought.streams is not None or (to - after > NEAR and await self._few(sought)):
             rows = await self._streams(sought, after, to, limit)
         else:
             to = min(to, after + SCAN_MAX)
@@ -87,7 +89,7 @@ class History:
         if before <= 1 or _nothing(sought):
             return Page([], 0)
         least = max(1, before - SCAN_MAX)
-        if sought.streams is not None or (least > 1 and await self._few(sought)):
+        if sought.streams is not None or (before > NEAR and await self._few(sought)):
             least = 1
             rows = await self._streams(sought, 0, before - 1, limit, descending=True)
         else:
