@@ -77,6 +77,7 @@ async def _events(
                 feed.judge(listener)
                 if listener.ended or principal.expires_at <= time.time():
                     return
+            feed.judge(listener)  # it may have lost what it had when it was let in
             while True:
                 left_s = principal.expires_at - time.time()
                 if left_s <= 0:
