@@ -48,10 +48,11 @@ class EventPage(Struct, frozen=True):
 
 
 class Range(Struct, frozen=True):
-    """Of positions: `after` < position ≤ `to`."""
+    """Of positions: `after` < position ≤ `to`, of a log that ends at `head`."""
 
     after: int
     to: int
+    head: int
 
 
 async def list_events(call: Call) -> Response[bytes]:
@@ -60,11 +61,11 @@ async def list_events(call: Call) -> Response[bytes]:
     context = reading.context
     form = reading.preferred((_JSON, NDJSON, CSV))
     if form != _JSON:
-        headers = {"Taskflow-Position": str(positions.to), "Content-Disposition": _attached(form)}
+        headers = {"Taskflow-Position": str(positions.head), "Content-Disposition": _attached(form)}
         return Streamed(lambda _: _file(context, call, sought, positions, form), media_type=form, headers=headers)
     page = await context.history.page(sought, after=positions.after, to=positions.to, limit=reading.limit)
     items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
-    reading.drew(positions.to)
+    reading.drew(positions.head)
     cursor = to_cursor(_LIST, page.position) if page.position < positions.to else None
     body = render.ENCODER.encode(EventPage(items, cursor, page.position))
     return reading.listing(render.Listing(body, f'"{render.digest(body)}"', cursor))
@@ -94,7 +95,7 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
     await reading.begin()
     if reading.cursor is not None:
         after = _position(reading.cursor)
-    to = (await context.store.log.head()).position
+    to = head = (await context.store.log.head()).position
     if by_record:
         after = after if since is None else max(after, await context.history.position_before(since))
         to = to if before is None else min(to, await context.history.position_before(before))
@@ -112,7 +113,7 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
                 raise NotFound("stream", stream)
     if projects is None and not sees_all:
         projects = frozenset(mine)
-    return replace(sought, projects=projects), Range(after, to)
+    return replace(sought, projects=projects), Range(after, to, head)
 
 
 def is_analyst(follower: Follower, user: UUID) -> bool:
