@@ -16,6 +16,7 @@
     ├── KeyReused                422: one command id, two contents
     ├── BatchRefused             as what one of its commands was refused with: nothing of the batch is stored
     ├── CommandInProgress        409: the first copy still runs
+    ├── Gone                     410: it began before something that cannot be gone on from
     ├── RateLimited              429
     ├── Behind                   503: a view has not reached the position that was asked for
     ├── Unavailable              503: a server is gone; the outcome may be unknown
@@ -148,6 +149,10 @@ class BatchRefused(TaskflowError):
 
 class CommandInProgress(TaskflowError):
     """The first copy of this command has not ended yet."""
+
+
+class Gone(TaskflowError):
+    """What a token goes on from is no more: begin anew, without one."""
 
 
 class RateLimited(TaskflowError):

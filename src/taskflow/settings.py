@@ -170,6 +170,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many proxies in front add to X-Forwarded-For; 0: the header is ignored."""
     body_bytes_max: Positive = 1_048_576
     body_drain_bytes_max: Positive = 8_388_608
+    streams_max: Positive = 5_000
+    """Open streams of one process; one more is refused (503)."""
+    streams_per_user_max: Positive = 20
+    """Of one user in one process; one more is refused (429)."""
+    stream_buffer_bytes_max: Positive = 262_144
+    """Events that wait for one client; with more it is cut off, and resumes where it was."""
+    stream_heartbeat_ms: Positive = 15_000
     access_token_ttl_s: Positive = 900
     argon2_parallel_max: Positive = 2
     argon2_memory_kib: Positive = 19_456

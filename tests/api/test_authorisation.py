@@ -27,6 +27,9 @@ READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/projects/{project}/stats", None, "viewer"),
     ("GET", "/projects/{project}/invitations", None, "admin"),
     ("GET", "/projects/{project}/invitations/{invitation}", None, "admin"),
+    ("GET", "/projects/{project}/activity", None, "viewer"),
+    ("GET", "/events?project={project}", None, "viewer"),
+    ("GET", "/events?stream={task}", None, "viewer"),
     ("GET", "/users/{owner}", None, "viewer"),
 ]
 WRITES: list[tuple[str, str, Any, str]] = [

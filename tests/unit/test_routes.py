@@ -22,6 +22,8 @@ ONES_OWN = {
     "POST /commands",
     "POST /commands/batch",
     "GET /commands/types",
+    "GET /stream",
+    "GET /sync",
 }
 """Routes on what is the caller's own, or nobody's. What lists hold is in the tests of authorisation too."""
 COMMANDS_ON_ONES_OWN = {"CreateProject", "EditProfile", "OpenCalendar"}

@@ -8,6 +8,7 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 
 from taskflow.api import (
+    activity,
     batches,
     board,
     calendar,
@@ -15,6 +16,7 @@ from taskflow.api import (
     commands,
     comments,
     documents,
+    events,
     health,
     identity,
     invitations,
@@ -25,6 +27,8 @@ from taskflow.api import (
     projects,
     relations,
     stats,
+    stream,
+    sync,
     task_events,
     tasks,
 )
@@ -53,8 +57,21 @@ ROUTES: Final[tuple[Route, ...]] = (
     *checklist.ROUTES,
     *relations.ROUTES,
     *past.ROUTES,
+    *activity.ROUTES,
+    *events.ROUTES,
+    *stream.ROUTES,
+    *sync.ROUTES,
     *commands.ROUTES,
     *batches.ROUTES,
+)
+_ALLOWED: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "X-Request-ID",
 )
 _EXPOSED: Final = (
     "ETag",
@@ -78,7 +95,7 @@ def make_app(context: Context) -> ASGIApp:
         operators.append(metrics.handler())
     cors = CORSConfig(
         allow_origins=list(context.settings.cors_origins),
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID"],
+        allow_headers=list(_ALLOWED),
         expose_headers=list(_EXPOSED),
         max_age=600,
     )

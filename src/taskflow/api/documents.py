@@ -24,6 +24,7 @@ _PARAMETER: Final = re.compile(r"\{(\w+):(?:str|path)\}")
 _VERSION: Final[dict[str, Any]] = {"type": "integer", "minimum": 1}
 _TIME: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
 _INTEGERS: Final = {
+    "after": {"type": "integer", "minimum": 0, "default": 0},
     "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
     "min_position": {"type": "integer", "minimum": 0},
     "wait_ms": {"type": "integer", "minimum": 0, "maximum": WAIT_MS_MAX, "default": WAIT_MS},
@@ -33,7 +34,9 @@ _OTHERS: Final[dict[str, dict[str, Any]]] = {
     "at": _TIME,
     "clock": {"type": "string", "enum": ["occurred", "recorded"], "default": "occurred"},
 }
-_REPEATABLE: Final = frozenset(("project", "status", "category", "assignee", "label", "priority", "parent"))
+_REPEATABLE: Final = frozenset(
+    ("project", "status", "category", "assignee", "label", "priority", "parent", "type", "stream", "actor")
+)
 _PAGE_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
 
@@ -85,6 +88,8 @@ def _operation(route: Route, schema_of: dict[type[Struct], Any]) -> dict[str, An
     answer: dict[str, Any] = {"description": route.summary}
     if route.answer is not None:
         answer["content"] = {"application/json": {"schema": schema_of[route.answer]}}
+    for form in route.also:
+        answer.setdefault("content", {})[form] = {"schema": {"type": "string"}}
     problem = {"application/problem+json": {"schema": schema_of[ProblemBody]}}
     operation: dict[str, Any] = {
         "summary": route.summary,

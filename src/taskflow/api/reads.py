@@ -68,6 +68,11 @@ class Reading:
         self.limit = self.parameters.number("limit", least=1, most=LIMIT_MAX) or LIMIT
         self.cursor = self.parameters.text("cursor")
 
+    def preferred(self, forms: Sequence[str]) -> str:
+        """The content type that the client likes best of these; the first where it says nothing of use."""
+        best: str = self._request.accept.best_match(list(forms), forms[0])
+        return best
+
     async def begin(self) -> None:
         """Raises Malformed for bad or unknown parameters, Invalid for a position past the head of the log."""
         self.parameters.done(self._later)

@@ -19,6 +19,7 @@ from taskflow.store.append import NewEvent, NewKey
 from taskflow.store.committer import lost
 from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
+from taskflow.streams.belonging import project_decided_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -286,6 +287,7 @@ class Unit:
                 correlation_id=correlation_id,
                 causation_id=staged.causation_id or causation_id,
                 data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys[person]),
+                project=project_decided_by(staged.event, staged.happened.stream_id),
             )
             for staged, person in zip(self.staged, persons, strict=True)
         )

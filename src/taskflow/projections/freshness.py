@@ -164,6 +164,12 @@ class Freshness:
             return None
         return self._marks[view][bucket(key)]
 
+    def build(self, view: str) -> Mark | None:
+        """Which builds of a view these are, partition by partition: another once it was dropped and begun anew.
+        None while the view cannot be seen."""
+        mark = self.mark(view, "")
+        return None if mark is None else mark[self._ring.partitions :]
+
     async def watch(self) -> None:
         """Reads the checkpoints until cancelled: often while somebody waits, seldom otherwise."""
         while True:

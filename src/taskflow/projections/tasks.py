@@ -131,6 +131,7 @@ def document(task: TaskState) -> Document:
         "trashed_at": micros(task.trashed_at),
         "purged": task.purged,
         "external_id": task.external_id,
+        "former_projects": list(task.former_projects),
         "shown": _encode(shown(task)),
     }
 
@@ -165,7 +166,7 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = View(
     name="tasks",
-    version=4,  # 1 counted nothing, 2 showed a task with its status, 3 knew no purged ones
+    version=4,  # 1 counted nothing, 2 showed a task with its status, 3 knew no purged ones and not where it had been
     kind=TASK,
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.
@@ -184,6 +185,8 @@ TASKS: Final = View(
             name="trash",
             partialFilterExpression={"trashed": True},
         ),
+        _index("project_id", "position"),
+        _index("former_projects", "position"),
     ),
     sums=sums,
     invalidates=boards_of,

@@ -35,6 +35,8 @@ class NewEvent(Struct, frozen=True, kw_only=True):
     correlation_id: str | None
     causation_id: UUID | None
     data: bytes
+    project: UUID | None = None
+    """The project that it puts its stream into, where it is one of the few that decide that."""
 
 
 class NewKey(Struct, frozen=True):

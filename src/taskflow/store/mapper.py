@@ -73,7 +73,7 @@ class Mapper:
             if recorded.schema_version == event.schema_version and not personal_fields(event):
                 decoded.append(_decoder(event).decode(recorded.data))
                 continue
-            data = _upcast(recorded, event)
+            data = upcast(recorded, event)
             person = person_of(event, recorded.stream_id, data)
             if person is None:
                 decoded.append(msgspec.convert(data, event))
@@ -88,7 +88,7 @@ class Mapper:
         return [event for event in decoded if event is not None]
 
 
-def _upcast(recorded: RecordedEvent, event: type[Event]) -> dict[str, Any]:
+def upcast(recorded: RecordedEvent, event: type[Event]) -> dict[str, Any]:
     """The event's JSON object in today's shape, personal fields still sealed."""
     data: dict[str, Any] = msgspec.json.decode(recorded.data)
     for version in range(recorded.schema_version, event.schema_version):
