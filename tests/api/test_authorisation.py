@@ -18,6 +18,8 @@ READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/projects/{project}/members", None, "viewer"),
     ("GET", "/projects/{project}/board", None, "viewer"),
     ("GET", "/users/{owner}", None, "viewer"),
+    ("GET", "/views/{view}", None, "viewer"),
+    ("GET", "/views?project={project}", None, "viewer"),
 ]
 WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", "/tasks", {"title": "x", "project_id": "{project}"}, "member"),
@@ -30,6 +32,9 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", "/tasks/{task}/assign", {"user_id": "{owner}"}, "member"),
     ("DELETE", "/tasks/{task}", None, "member"),
     ("POST", "/tasks/{task}/restore", None, "member"),
+    ("POST", "/views", {"name": "x", "query": {}, "project_id": "{project}"}, "member"),
+    ("PATCH", "/views/{view}", {"name": "y"}, "member"),
+    ("DELETE", "/views/{view}", None, "member"),
     ("PATCH", "/projects/{project}", {"name": "y"}, "admin"),
     ("DELETE", "/projects/{project}", None, "admin"),
     ("POST", "/projects/{project}/unarchive", None, "admin"),
@@ -47,6 +52,9 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("AssignTask", "{task}", {"user_id": None}, "member"),
     ("TrashTask", "{task}", {}, "member"),
     ("RestoreTask", "{task}", {}, "member"),
+    ("CreateView", None, {"name": "x", "query": {}, "project_id": "{project}"}, "member"),
+    ("EditView", "{view}", {"name": "y"}, "member"),
+    ("DeleteView", "{view}", {}, "member"),
     ("EditProject", "{project}", {"name": "y"}, "admin"),
     ("ArchiveProject", "{project}", {}, "admin"),
     ("UnarchiveProject", "{project}", {}, "admin"),
@@ -64,8 +72,10 @@ def _fill(template: Any, names: dict[str, str]) -> Any:
 async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
     project = (await ada.project())["id"]
     task = await ada.task("theirs", project_id=project)
-    accepted(await ada.read(f"/tasks/{task['id']}", task["position"]))
-    return {"project": project, "task": task["id"], "owner": ada.id, "caller": caller.id}
+    view = accepted(await ada.post("/views", {"name": "theirs", "query": {}, "project_id": project}), 201)
+    accepted(await ada.read(f"/tasks/{task['id']}", view["position"]))
+    accepted(await ada.read(f"/views/{view['id']}", view["position"]))
+    return {"project": project, "task": task["id"], "view": view["id"], "owner": ada.id, "caller": caller.id}
 
 
 class TestStrangers:

@@ -16,10 +16,11 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandListener
 
+from taskflow.asked import SORTS
 from taskflow.cancellation import heed_cancellation
 from taskflow.projections import process as projections
 from taskflow.projections.mongo import Database
-from taskflow.projections.queries import SORTS, TaskFilter, Views, _cursor
+from taskflow.projections.queries import TaskFilter, Views, _cursor
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import TASKS
 from taskflow.projections.view import micros

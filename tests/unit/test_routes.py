@@ -17,6 +17,7 @@ ONES_OWN = {
     "GET /projects",
     "POST /projects",
     "GET /tasks",
+    "GET /views",
     "POST /commands",
     "GET /commands/types",
 }

@@ -12,7 +12,7 @@ from taskflow.api import render
 from taskflow.api.routes import BASE
 from taskflow.api.stored import committed
 from taskflow.projections.tasks import shown
-from taskflow.streams import PROJECT, TASK, USER
+from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
@@ -38,6 +38,8 @@ async def answer_of(context: Context, caller: UUID, command: type[Command], acce
         return Answer(render.ENCODER.encode(render.project(state, state.members.get(caller))), location)
     if accepted.kind is USER:
         return Answer(render.ENCODER.encode(render.profile(state)), location)
+    if accepted.kind is SAVED_VIEW:
+        return Answer(render.ENCODER.encode(render.saved_view(state)), f"{BASE}/views/{accepted.receipt.stream_id}")
     if accepted.kind is not TASK:
         raise AssertionError(f"no route shows a {accepted.kind.name}")
     project = await committed(context.store, PROJECT, state.project_id)

@@ -18,6 +18,7 @@ from taskflow.api import (
     projects,
     task_events,
     tasks,
+    views,
 )
 from taskflow.api.conventions import Conventions
 from taskflow.api.metrics import Metrics
@@ -36,6 +37,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *board.ROUTES,
     *tasks.ROUTES,
     *task_events.ROUTES,
+    *views.ROUTES,
     *commands.ROUTES,
 )
 _EXPOSED: Final = (

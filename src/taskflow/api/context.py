@@ -21,6 +21,7 @@ from taskflow.projections.freshness import open_freshness
 from taskflow.projections.mongo import open_database
 from taskflow.projections.pages import Pages
 from taskflow.projections.queries import Views
+from taskflow.projections.saved import SavedViews
 from taskflow.store.eventstore import open_event_store
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     database: Database
     views: Views
     pages: Pages
+    saved: SavedViews
     freshness: Freshness
     cache: Cache
     people: People
@@ -80,6 +82,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             database=database,
             views=views,
             pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
+            saved=SavedViews(database, freshness.reach),
             freshness=freshness,
             cache=cache,
             people=People(

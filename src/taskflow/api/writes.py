@@ -21,12 +21,13 @@ from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
 from taskflow.api.routes import Call
 from taskflow.api.stored import committed
+from taskflow.api.view_limits import within_limits
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Request
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, new_id
 from taskflow.projections.view import timestamp
-from taskflow.streams import PROJECT, SESSION, TASK, USER
+from taskflow.streams import PROJECT, SAVED_VIEW, SESSION, TASK, USER
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
@@ -110,6 +111,7 @@ async def send(call: Call, sent: Sent) -> Written:
     Raises what the executor raises; a VersionConflict says what happened since.
     """
     context = call.context
+    await within_limits(context, call.user, sent.command_id, sent.command)
     entry = COMMANDS[sent.name]
     request = Request(
         caller=call.user,
@@ -163,11 +165,15 @@ async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> 
     stream_id = accepted.receipt.stream_id
     if accepted.kind is USER:
         allowed = stream_id == caller
+    elif accepted.kind is SAVED_VIEW and accepted.state.project_id is None:
+        allowed = accepted.state.owner_id == caller
     else:
         project_id = stream_id
         if accepted.kind is TASK:
             task = await committed(store, TASK, stream_id)
             project_id = accepted.state.project_id if task is None else task.project_id
+        elif accepted.kind is SAVED_VIEW:
+            project_id = accepted.state.project_id
         project = await committed(store, PROJECT, project_id)
         allowed = project is not None and caller in project.members
     if not allowed:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands import project, task, user
+from taskflow.commands import project, saved_view, task, user
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
 from taskflow.commands.unit import Unit
@@ -50,6 +50,9 @@ COMMANDS: Final[dict[str, CommandType]] = {
         CommandType(project.UnarchiveProject, "project", project.unarchive_project),
         CommandType(project.SetMember, "member", _set_member),
         CommandType(project.RemoveMember, "member", _remove_member),
+        CommandType(saved_view.CreateView, None, saved_view.create_view, creates=True),
+        CommandType(saved_view.EditView, "view", saved_view.edit_view),
+        CommandType(saved_view.DeleteView, "view", saved_view.delete_view),
         CommandType(task.CreateTask, None, task.create_task, creates=True),
         CommandType(task.EditTask, "task", task.edit_task),
         CommandType(task.StartTask, "task", task.intend_task),

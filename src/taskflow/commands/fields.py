@@ -16,6 +16,10 @@ PASSWORD_MIN: Final = 8
 PASSWORD_MAX: Final = 1024
 EMAIL_MAX: Final = 254
 PARENT_DEPTH_MAX: Final = 20
+SAVED_VALUE_MAX: Final = 200
+"""Characters of one value of a saved view's query."""
+SAVED_VIEWS_MAX: Final = 100
+"""Of a person, and of a project."""
 
 # At least one character that can be seen.
 _VISIBLE: Final = r"\S"

@@ -19,6 +19,7 @@ from taskflow.projections.view import Document, SumKey, Sums, Timestamp, View, m
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
 from taskflow.streams.task import PRIORITIES, Priority, Relation, TaskState
+from taskflow.words import words
 
 NO_DUE: Final = 2**62
 """Sorts tasks without a due time after those with one."""
@@ -128,6 +129,7 @@ def document(task: TaskState) -> Document:
         "parent_id": task.parent_id,
         "trashed": task.trashed_at is not None,
         "external_id": task.external_id,
+        "words": list(words(task.title, task.description, *[comment.body for comment in task.comments])),
         "shown": _encode(shown(task)),
     }
 
@@ -162,7 +164,7 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = View(
     name="tasks",
-    version=3,  # 1 counted nothing, 2 showed a task with its status
+    version=4,  # 1 counted nothing, 2 showed a task with its status, 3 had no words to find it by
     kind=TASK,
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.
@@ -176,6 +178,7 @@ TASKS: Final = View(
         _index("project_id", "labels"),
         _index("assignee_id", "project_id"),
         _index("parent_id"),
+        IndexModel([("project_id", ASCENDING), ("words", ASCENDING)]),
     ),
     sums=sums,
     invalidates=boards_of,
