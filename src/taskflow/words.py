@@ -45,6 +45,7 @@ class BadQuery(ValueError):
     """Nothing can be looked for; the message says what was expected."""
 
 
+@lru_cache(maxsize=TEXTS_MAX)
 def words(*texts: str) -> tuple[str, ...]:
     """The distinct words of these texts, in the order they come, at most WORDS_MAX."""
     found: dict[str, None] = {}
