@@ -17,6 +17,7 @@ READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/projects/{project}", None, "viewer"),
     ("GET", "/projects/{project}/members", None, "viewer"),
     ("GET", "/projects/{project}/board", None, "viewer"),
+    ("GET", "/projects/{project}/export", None, "viewer"),
     ("GET", "/users/{owner}", None, "viewer"),
     ("GET", "/views/{view}", None, "viewer"),
     ("GET", "/views?project={project}", None, "viewer"),

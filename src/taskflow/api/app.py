@@ -11,6 +11,7 @@ from taskflow.api import (
     board,
     commands,
     documents,
+    export,
     health,
     identity,
     problems,
@@ -38,6 +39,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *tasks.ROUTES,
     *task_events.ROUTES,
     *views.ROUTES,
+    *export.ROUTES,
     *commands.ROUTES,
 )
 _EXPOSED: Final = (

@@ -17,6 +17,7 @@ from taskflow.commands.execute import Executor
 from taskflow.follower.follower import open_follower
 from taskflow.kafka.topics import current_generation
 from taskflow.privacy.passwords import Passwords
+from taskflow.projections.exported import Exported
 from taskflow.projections.freshness import open_freshness
 from taskflow.projections.mongo import open_database
 from taskflow.projections.pages import Pages
@@ -46,6 +47,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     views: Views
     pages: Pages
     saved: SavedViews
+    exported: Exported
     freshness: Freshness
     cache: Cache
     people: People
@@ -83,6 +85,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             views=views,
             pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
             saved=SavedViews(database, freshness.reach),
+            exported=Exported(database, freshness.reach),
             freshness=freshness,
             cache=cache,
             people=People(

@@ -75,6 +75,8 @@ def _operation(route: Route, schema_of: dict[type[Struct], Any]) -> dict[str, An
     answer: dict[str, Any] = {"description": route.summary}
     if route.answer is not None:
         answer["content"] = {"application/json": {"schema": schema_of[route.answer]}}
+    for form in route.also:
+        answer.setdefault("content", {})[form] = {"schema": {"type": "string"}}
     problem = {"application/problem+json": {"schema": schema_of[ProblemBody]}}
     operation: dict[str, Any] = {
         "summary": route.summary,

@@ -68,6 +68,11 @@ class Reading:
         self.limit = self.parameters.number("limit", least=1, most=LIMIT_MAX) or LIMIT
         self.cursor = self.parameters.text("cursor")
 
+    def preferred(self, forms: Sequence[str]) -> str:
+        """The content type that the client likes best of these; the first where it says nothing of use."""
+        best: str = self._request.accept.best_match(list(forms), forms[0])
+        return best
+
     async def begin(self) -> None:
         """Raises Malformed for bad or unknown parameters, Invalid for a position past the head of the log."""
         self.parameters.done(self._later)
@@ -81,6 +86,11 @@ class Reading:
             raise Behind(self.min_position, follower.position) from error
         if self.min_position > follower.position:
             raise Invalid("min_position", "past-head", f"the log ends at position {follower.position}")
+
+    @property
+    def position(self) -> int:
+        """How fresh the answer is: the least over everything that was drawn, or the log as it was followed."""
+        return self.context.follower.position if self._position is None else self._position
 
     @property
     def left_s(self) -> float:
@@ -182,8 +192,7 @@ class Reading:
         return self._answer(page.body, page.etag, headers)
 
     def _answer(self, body: bytes, etag: str, headers: dict[str, str] | None = None) -> Response[bytes]:
-        position = self.context.follower.position if self._position is None else self._position
-        headers = (headers or {}) | {"ETag": etag, "Taskflow-Position": str(position)}
+        headers = (headers or {}) | {"ETag": etag, "Taskflow-Position": str(self.position)}
         if self._stale:
             headers["Taskflow-Stale"] = "true"
         if _matches(self._request.headers.get("if-none-match"), etag):

@@ -19,7 +19,7 @@ from taskflow.commands.execute import Executor
 from taskflow.errors import Rejected, Unavailable
 from taskflow.importer.account import Importer, importer
 from taskflow.importer.file import BadFile, Source
-from taskflow.importer.mapping import read_mapping
+from taskflow.importer.mapping import BadMapping, read_mapping
 from taskflow.importer.project import Own, usable
 from taskflow.importer.rejects import Rejects
 from taskflow.importer.run import Counts, Import
@@ -54,6 +54,8 @@ class Report(Struct, frozen=True, kw_only=True):
 async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Exits 0, and 1 where rows were rejected or the import ended before the file."""
     settings = with_local_urls(with_secrets(settings), ["postgres_url"])
+    if arguments.mapping is None:
+        raise BadMapping("expected --mapping FILE, which says what the columns are (or --format taskflow)")
     rejects = arguments.rejects or arguments.file.with_name(f"{arguments.file.name}.rejects.csv")
     report = await import_file(
         settings, arguments.file, arguments.mapping, project=arguments.project, user=arguments.user, rejects=rejects
