@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from tests.projections.story import Story, fold
 from tests.unit.test_batch import log_of
 
-from taskflow.api.export_csv import COLUMNS, GUARD, guarded, header, line
+from taskflow.api.export_csv import COLUMNS, header, line
+from taskflow.cells import guarded, unguarded
 from taskflow.commands.exported import FurnishProject, ImportedItem, ImportTask, create, furnish
 from taskflow.errors import Rejected
 from taskflow.projections.tasks import TASKS
@@ -101,7 +102,7 @@ class TestCells:
     def test_none_is_computed_and_each_comes_back(self, text: str) -> None:
         cell = guarded(text)
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-        assert cell.removeprefix(GUARD) == text
+        assert unguarded(cell) == text
 
     def test_a_row_has_a_cell_for_each_column(self) -> None:
         task = {

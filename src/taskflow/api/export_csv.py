@@ -9,15 +9,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from taskflow.cells import guarded
+
 CSV: Final = "text/csv"
 COLUMNS: Final = (
     *("id", "external_id", "title", "description", "status", "status_category", "priority", "due_at", "labels"),
     *("assignee_id", "assignee_name", "parent_id", "rank", "recurrence", "created_by", "created_at", "updated_at"),
     *("started_at", "completed_at", "checklist", "relations", "comments"),
 )
-GUARD: Final = "'"
-GUARDED: Final = ("=", "+", "-", "@", "\t", "\r", "\n", GUARD)
-"""What makes a spreadsheet compute a cell; and the guard itself, so that each can be told from the other again."""
 
 
 def header() -> bytes:
@@ -40,11 +39,6 @@ def _text(value: Any) -> str:
             return value
         case _:
             return msgspec.json.encode(value).decode()
-
-
-def guarded(text: str) -> str:
-    """A cell that no spreadsheet computes: the guard before it is shown by none."""
-    return GUARD + text if text.startswith(GUARDED) else text
 
 
 def _row(cells: Any) -> bytes:
