@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "projections": {"streams", "privacy", "store", "kafka", "cache", "words"},
     "api": {
         *("streams", "privacy", "store", "commands", "follower", "kafka", "relay", "cache", "projections"),
-        *("asked", "parameters", "cells"),
+        *("asked", "cells", "parameters", "words"),
     },
     "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells"},
     "local": {"store", "secrets"},

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from taskflow import __version__
 from taskflow.api.reads import LIMIT, LIMIT_MAX, WAIT_MS, WAIT_MS_MAX
+from taskflow.asked import ORDERS
+from taskflow.words import QUERY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,11 @@ _INTEGERS: Final = {
     "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
     "min_position": {"type": "integer", "minimum": 0},
     "wait_ms": {"type": "integer", "minimum": 0, "maximum": WAIT_MS_MAX, "default": WAIT_MS},
+}
+_TEXTS: Final[dict[str, dict[str, Any]]] = {
+    "q": {"type": "string", "minLength": 1, "maxLength": QUERY_MAX},
+    "sort": {"type": "string", "enum": list(ORDERS), "default": "created_at"},
+    "trashed": {"type": "string", "enum": ["true", "false"], "default": "false"},
 }
 _REPEATABLE: Final = frozenset(("project", "status", "category", "assignee", "label", "priority", "parent"))
 _PAGE_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
@@ -96,6 +103,8 @@ def _operation(route: Route, schema_of: dict[type[Struct], Any]) -> dict[str, An
 def _query(name: str) -> dict[str, Any]:
     if name in _INTEGERS:
         return _INTEGERS[name]
+    if name in _TEXTS:
+        return _TEXTS[name]
     return {"type": "array", "items": {"type": "string"}} if name in _REPEATABLE else {"type": "string"}
 
 
