@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,24 @@ from taskflow.commands.exported import (
     furnish_project,
     import_task,
 )
-from taskflow.commands.fields import DESCRIPTION_BYTES_MAX, Description, Label, Labels, Name, StatusKey, Title
+from taskflow.commands.fields import (
+    DESCRIPTION_BYTES_MAX,
+    LABEL_MAX,
+    Description,
+    Label,
+    Labels,
+    Name,
+    StatusKey,
+    Title,
+)
 from taskflow.commands.imports import ImportPerson, ImportProject, import_person, import_project
 from taskflow.errors import KeyReused, Rejected
 from taskflow.ids import derived_id
 from taskflow.importer.account import importer
 from taskflow.importer.file import BadFile
+from taskflow.importer.mapping import STATUSES_MAX
+from taskflow.importer.process import first_answer
+from taskflow.importer.rows import EXTERNAL_ID_MAX
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.store.eventstore import open_event_store
@@ -48,6 +61,7 @@ if TYPE_CHECKING:
 
 FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
 """An export is read whole."""
+RULE_MAX: Final = 1_000
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Time = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
@@ -97,7 +111,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """What is said beside these fields follows from them."""
 
     id: UUID
-    external_id: str | None = None
+    external_id: Annotated[str, Meta(max_length=EXTERNAL_ID_MAX)] | None = None
     title: Title
     description: Description
     status: StatusKey
@@ -108,7 +122,7 @@ class Task(Struct, frozen=True, kw_only=True):
     assignee: Person | None
     parent_id: UUID | None
     rank: Label
-    recurrence: str | None = None
+    recurrence: Annotated[str, Meta(max_length=RULE_MAX)] | None = None
     created_by: UUID | None
     created_at: Time
     updated_at: Time
@@ -175,8 +189,11 @@ def _fault(export: Export) -> str | None:
     above = {task.id: task.parent_id for task in export.tasks}
     if len(above) < len(export.tasks):
         return "two tasks have one id"
-    if not export.project.workflow.statuses:
-        return "the workflow has no statuses"
+    statuses = [status.key for status in export.project.workflow.statuses]
+    if not 1 <= len(statuses) <= STATUSES_MAX or len(set(statuses)) < len(statuses):
+        return f"expected a workflow of 1 to {STATUSES_MAX} statuses, each once"
+    if any(not 1 <= len(label.name) <= LABEL_MAX for label in export.project.labels):
+        return f"expected labels of 1 to {LABEL_MAX} characters"
     if export.project.created_at < _FIRST or any(task.created_at < _FIRST for task in export.tasks):
         return "expected times since 1970"
     sound: set[UUID] = set()
@@ -196,9 +213,10 @@ def _fault(export: Export) -> str | None:
 
 async def import_export(settings: Settings, file: Path, *, user: str) -> Made:
     export = read_export(file)
-    async with open_event_store(settings, "taskflow import") as store:
+    async with AsyncExitStack() as opened:
+        store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
         executor = Executor(store, settings)
-        who = await importer(store, executor, settings, owner=user, user=user, register=False)
+        who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
         return await _Restoring(store, executor, settings, export, who.user_id).run()
 
 
@@ -239,10 +257,13 @@ class _Restoring:
             _digest(furnishing),
             partial(furnish_project, project_id=self.made.project_id, command=furnishing),
         )
-        async with asyncio.TaskGroup() as group:
-            for task in self._export.tasks:
-                await self._under_way.acquire()
-                group.create_task(self._restore(task))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in self._export.tasks:
+                    await self._under_way.acquire()
+                    group.create_task(self._restore(task))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         if project.archived_at is not None:
             await self._send("archive", b"", partial(close_project, project_id=self.made.project_id))
         return self.made

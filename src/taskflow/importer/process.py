@@ -81,9 +81,9 @@ async def import_file(
     with Source(file, mapping) as source, _bar() as bar:
         shown = bar.add_task(file.name, total=source.size)
         async with AsyncExitStack() as opened:
-            store = await _first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
+            store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
             executor = Executor(store, settings)
-            project_id, who = await _first_answer(_where_and_who(store, executor, settings, mapping, project_id, user))
+            project_id, who = await first_answer(_where_and_who(store, executor, settings, mapping, project_id, user))
             with Rejects(rejects, source.header) as rejected:
                 work = Import(
                     store,
@@ -132,7 +132,7 @@ async def _where_and_who(
     return project_id, who
 
 
-async def _first_answer(asked: Awaitable[T]) -> T:
+async def first_answer(asked: Awaitable[T]) -> T:
     """Not waited for, as it is later on: a store that does not answer at the first may well be another one's
     address. Raises Unavailable."""
     try:
