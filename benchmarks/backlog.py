@@ -40,7 +40,7 @@ async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False)
         await _import(settings, log)
         events = await _published(settings)
         for names in (("tasks",), tuple(VIEWS)):
-            label = "projector tasks" if len(names) == 1 else "projector, all three"
+            label = "projector tasks" if len(names) == 1 else "projector, all"
             own = msgspec.structs.replace(settings, mongodb_database=f"{settings.mongodb_database}_{len(names)}")
             spent = await _drained(world, own, names, events)
             samples.setdefault(("backlog, events", label), []).append(Sample(events / spent, []))

@@ -14,6 +14,8 @@ store/committer        groups of appends, one transaction       cache/cache     
 follower/follower      what must act at once                    privacy/sealing      personal data, encrypted
 importer/              another system's log, as commands        local/supervisor     `taskflow up`
 settings  every bound and address      errors  one tree      cli  one sub-command a process
+words  what texts are found by         asked   what lists are asked for      parameters  each value taken once
+cells  of CSV files, computed by nobody
 """
 
 from typing import Final

@@ -46,7 +46,8 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument("-f", "--follow", action="store_true", help="go on as more is written")
     importing = commands.add_parser("import", help="turn another system's log into tasks and their history")
     importing.add_argument("file", type=Path, help="a CSV file, plain or gzipped")
-    importing.add_argument("--mapping", type=Path, required=True, help="a TOML file that says what the columns are")
+    importing.add_argument("--format", choices=["csv", "taskflow"], default="csv", help="taskflow: an exported project")
+    importing.add_argument("--mapping", type=Path, help="a TOML file that says what the columns of a CSV file are")
     importing.add_argument("--project", help="the id of an existing project (default: one of the mapping's own)")
     importing.add_argument("--as", dest="user", metavar="EMAIL", help="who imports (default: the mapping's owner)")
     importing.add_argument("--rejects", type=Path, help="where bad rows go (default: FILE.rejects.csv)")
@@ -128,6 +129,10 @@ def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Cor
 
             return projections.run(with_local_urls(with_secrets(settings)), arguments.names)
         case "import":
+            if arguments.format == "taskflow":
+                from taskflow.importer import exported
+
+                return exported.run(settings, arguments)
             from taskflow.importer import process as importer
 
             return importer.run(settings, arguments)

@@ -30,7 +30,10 @@ READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/projects/{project}/activity", None, "viewer"),
     ("GET", "/events?project={project}", None, "viewer"),
     ("GET", "/events?stream={task}", None, "viewer"),
+    ("GET", "/projects/{project}/export", None, "viewer"),
     ("GET", "/users/{owner}", None, "viewer"),
+    ("GET", "/views/{view}", None, "viewer"),
+    ("GET", "/views?project={project}", None, "viewer"),
 ]
 WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", "/tasks", {"title": "x", "project_id": "{project}"}, "member"),
@@ -54,6 +57,9 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ("DELETE", "/tasks/{task}", None, "member"),
     ("POST", "/tasks/{task}/restore", None, "member"),
     ("POST", "/tasks/{task}/undo", None, "member"),
+    ("POST", "/views", {"name": "x", "query": {}, "project_id": "{project}"}, "member"),
+    ("PATCH", "/views/{view}", {"name": "y"}, "member"),
+    ("DELETE", "/views/{view}", None, "member"),
     ("PATCH", "/projects/{project}", {"name": "y"}, "admin"),
     ("DELETE", "/projects/{project}", None, "admin"),
     ("POST", "/projects/{project}/unarchive", None, "admin"),
@@ -88,6 +94,9 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("TrashTask", "{task}", {}, "member"),
     ("RestoreTask", "{task}", {}, "member"),
     ("UndoTask", "{task}", {}, "member"),
+    ("CreateView", None, {"name": "x", "query": {}, "project_id": "{project}"}, "member"),
+    ("EditView", "{view}", {"name": "y"}, "member"),
+    ("DeleteView", "{view}", {}, "member"),
     ("EditProject", "{project}", {"name": "y"}, "admin"),
     ("ArchiveProject", "{project}", {}, "admin"),
     ("UnarchiveProject", "{project}", {}, "admin"),
@@ -126,6 +135,10 @@ async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
     related = await ada.put(f"{path}/relations", {"type": parts["relation"], "task_id": parts["other"]})
     accepted(await ada.read(path, accepted(related)["position"]))
     return {"project": project, "task": task["id"], "owner": ada.id, "caller": caller.id} | parts
+    view = accepted(await ada.post("/views", {"name": "theirs", "query": {}, "project_id": project}), 201)
+    accepted(await ada.read(f"/tasks/{task['id']}", view["position"]))
+    accepted(await ada.read(f"/views/{view['id']}", view["position"]))
+    return {"project": project, "task": task["id"], "view": view["id"], "owner": ada.id, "caller": caller.id}
 
 
 class TestStrangers:

@@ -13,9 +13,12 @@ from msgspec import Struct
 from taskflow.ids import shard_of
 from taskflow.projections.view import SumKey, View
 from taskflow.store.recorded import RecordedEvent
-from taskflow.streams import PROJECT, TASK, USER, Event, Happened, Kind
+from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER, Event, Happened, Kind
 from taskflow.streams.project import DEFAULT_WORKFLOW, MemberAdded, MemberRemoved, ProjectCreated, ProjectRenamed
+from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
 from taskflow.streams.task import (
+    CommentAdded,
+    CommentDeleted,
     TaskAssigned,
     TaskCreated,
     TaskDescribed,
@@ -53,6 +56,7 @@ class Story:
         self.users: list[UUID] = []
         self.projects: list[UUID] = []
         self.tasks: dict[UUID, str] = {}
+        self.views: list[UUID] = []
 
     def _id(self) -> UUID:
         return UUID(int=self._dice.getrandbits(128), version=4)
@@ -72,6 +76,8 @@ class Story:
             return self.change_user(dice.choice(self.users))
         if dice.random() < 0.1:
             return self.change_project(dice.choice(self.projects))
+        if dice.random() < 0.05:
+            return self.change_view()
         return self.change_task(dice.choice(list(self.tasks)))
 
     def step(self, kind: Kind[Any], stream_id: UUID, event: Event) -> Step:
@@ -105,6 +111,15 @@ class Story:
         event: Event = self._dice.choice([ProjectRenamed("Other"), MemberAdded(user, "member"), MemberRemoved(user)])
         return self.step(PROJECT, project, event)
 
+    def change_view(self) -> Step:
+        dice = self._dice
+        if not self.views or dice.random() < 0.3:
+            self.views.append(self._id())
+            project = dice.choice([None, *self.projects])
+            return self.step(SAVED_VIEW, self.views[-1], ViewSaved("V", {"q": "x"}, dice.choice(self.users), project))
+        event: Event = dice.choice([ViewRenamed("W"), ViewQueryChanged({"label": ("a", "b")}), ViewDeleted()])
+        return self.step(SAVED_VIEW, dice.choice(self.views), event)
+
     def task(self, project: UUID) -> Step:
         task = self._id()
         self.tasks[task] = "todo"
@@ -118,6 +133,9 @@ class Story:
             [
                 TaskRetitled(f"T{dice.random()}"),
                 TaskDescribed("d" * dice.randint(0, 300)),
+                TaskDescribed(" ".join(f"word{dice.randint(0, 99)}" for _ in range(dice.randint(0, 50)))),
+                CommentAdded(UUID(int=dice.randint(0, 2)), f"Überall {dice.randint(0, 9)}"),
+                CommentDeleted(UUID(int=dice.randint(0, 2))),
                 TaskStatusChanged(self.tasks[task], to, to),
                 TaskStatusChanged(self.tasks[task], to, to),
                 TaskPrioritised(dice.choice(["low", "urgent"])),

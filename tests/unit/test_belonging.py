@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from taskflow.streams import EVENT_TYPES, PROJECT, TASK, Event, Happened
 from taskflow.streams.belonging import project_decided_by
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated
+from taskflow.streams.saved_view import ViewSaved
 from taskflow.streams.task import TaskCreated, TaskMoved, TaskRetitled
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -36,8 +37,10 @@ def test_a_task_belongs_where_it_was_put_last(first: UUID, moves: list[UUID | No
 
 def test_a_project_belongs_to_itself_and_nothing_else_decides() -> None:
     assert project_decided_by(ProjectCreated(name="P", owner_id=STREAM, workflow=DEFAULT_WORKFLOW), STREAM) == STREAM
+    for project in (None, *PROJECTS):  # a person's own view is no project's
+        assert project_decided_by(ViewSaved(name="V", query={}, owner_id=STREAM, project_id=project), STREAM) == project
     # A new event that names a project must be thought of in `project_decided_by`, and in its migration.
     naming = {name for name, event in EVENT_TYPES.items() if "project_id" in event.__struct_fields__}
-    assert naming == {"TaskCreated", "TaskMoved"}
+    assert naming == {"TaskCreated", "TaskMoved", "ViewSaved"}
     beginning = {"ProjectCreated"}
     assert {event.__name__ for event in PROJECT.events if event.__name__.endswith("Created")} == beginning

@@ -39,6 +39,7 @@ from taskflow.streams.project import (
     Transition,
     Workflow,
 )
+from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
 from taskflow.streams.session import SessionEnded, SessionRefreshed, SessionStarted
 from taskflow.streams.task import (
     ChecklistItemAdded,
@@ -167,6 +168,10 @@ TODAY: tuple[Event, ...] = (
     UserRenamed(name="Ada"),
     UserRolesSet(roles=("admin", "analyst")),
     UserSettingsChanged(settings={"theme": "dark", "gone": None}),
+    ViewDeleted(),
+    ViewQueryChanged(query={"label": ("a", "b"), "trashed": True}),
+    ViewRenamed(name="N"),
+    ViewSaved(name="Mine", query={"assignee": "me", "status": ("todo",), "sort": "-due_at"}, owner_id=A, project_id=B),
 )
 
 READ_AS: dict[str, Event] = {f"{type(event).__name__}.v{event.schema_version}": event for event in TODAY} | {

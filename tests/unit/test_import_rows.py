@@ -59,6 +59,15 @@ def test_a_row_is_what_the_mapping_says() -> None:
     assert row.source == {"Involved Org line 3": "O", "Country": "fr"}
 
 
+def test_cells_that_were_guarded_are_as_they_were() -> None:
+    fields = ["'=1+1", *FIELDS[1:5], "'O'", *FIELDS[6:11], "''Al"]
+    row = reader(replace(MAPPING, guarded=True), HEADER)(2, fields)
+    assert (row.external_id, row.person_name) == ("=1+1", "'Al (France)")
+    assert row.source is not None
+    assert row.source["Involved Org line 3"] == "'O'"
+    assert reader(MAPPING, HEADER)(2, fields).external_id == "'=1+1"
+
+
 def test_empty_columns_say_nothing() -> None:
     fields = [*FIELDS[:4], "", "", "", "", "", "", " ", ""]
     row = reader(MAPPING, HEADER)(2, fields)

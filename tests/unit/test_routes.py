@@ -19,17 +19,16 @@ ONES_OWN = {
     "POST /projects",
     "POST /users/me/calendar",
     "GET /tasks",
+    "GET /views",
     "POST /commands",
     "POST /commands/batch",
     "GET /commands/types",
     "GET /stream",
     "GET /sync",
 }
-"""Routes on what is the caller's own, or nobody's. What lists hold is in the tests of authorisation too."""
-COMMANDS_ON_ONES_OWN = {"CreateProject", "EditProfile", "OpenCalendar"}
 """Routes on what is the caller's own, or nobody's, or whoever's who has the token. What lists hold is in the tests
 of authorisation too."""
-COMMANDS_ON_ONES_OWN = {"AcceptInvitation", "CreateProject", "EditProfile"}
+COMMANDS_ON_ONES_OWN = {"AcceptInvitation", "CreateProject", "EditProfile", "OpenCalendar"}
 
 
 def test_every_command_is_behind_a_route() -> None:

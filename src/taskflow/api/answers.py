@@ -23,7 +23,7 @@ from taskflow.commands.invitations import InviteMember
 from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
-from taskflow.streams import PROJECT, TASK, USER
+from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 from taskflow.streams.project import MemberInvited
 from taskflow.streams.task import ChecklistItemAdded, CommentAdded
 from taskflow.streams.user import UserCalendarOpened
@@ -52,6 +52,8 @@ async def answer_of(context: Context, caller: UUID, command: type[Command], targ
         return Answer(render.ENCODER.encode(render.project(state, state.members.get(caller))), location)
     if accepted.kind is USER:
         return Answer(render.ENCODER.encode(render.profile(state)), location)
+    if accepted.kind is SAVED_VIEW:
+        return Answer(render.ENCODER.encode(render.saved_view(state)), f"{BASE}/views/{accepted.receipt.stream_id}")
     if accepted.kind is not TASK:
         raise AssertionError(f"no route shows a {accepted.kind.name}")
     project = await committed(context.store, PROJECT, state.project_id)

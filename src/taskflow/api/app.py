@@ -17,6 +17,7 @@ from taskflow.api import (
     comments,
     documents,
     events,
+    export,
     health,
     identity,
     invitations,
@@ -31,6 +32,7 @@ from taskflow.api import (
     sync,
     task_events,
     tasks,
+    views,
 )
 from taskflow.api.conventions import Conventions
 from taskflow.api.metrics import Metrics
@@ -61,6 +63,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *events.ROUTES,
     *stream.ROUTES,
     *sync.ROUTES,
+    *views.ROUTES,
+    *export.ROUTES,
     *commands.ROUTES,
     *batches.ROUTES,
 )

@@ -10,7 +10,6 @@ from icalendar import Calendar, Event
 from litestar import Response
 
 from taskflow.api import render
-from taskflow.api.parameters import Parameters
 from taskflow.api.reads import matches
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.secrets import read_calendar_secret
@@ -18,6 +17,7 @@ from taskflow.api.stored import committed, committed_many
 from taskflow.api.writes import write
 from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
+from taskflow.parameters import Parameters
 from taskflow.projections.queries import TaskFilter
 from taskflow.projections.tasks import NO_DUE, TaskFacts
 from taskflow.streams import PROJECT, USER

@@ -23,10 +23,12 @@ from taskflow.follower.follower import open_follower
 from taskflow.kafka.topics import current_generation
 from taskflow.privacy.passwords import Passwords
 from taskflow.projections.changed import Changed
+from taskflow.projections.exported import Exported
 from taskflow.projections.freshness import open_freshness
 from taskflow.projections.mongo import open_database
 from taskflow.projections.pages import Pages
 from taskflow.projections.queries import Views
+from taskflow.projections.saved import SavedViews
 from taskflow.store.eventstore import open_event_store
 from taskflow.store.history import History
 
@@ -54,6 +56,8 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     views: Views
     changed: Changed
     pages: Pages
+    saved: SavedViews
+    exported: Exported
     freshness: Freshness
     cache: Cache
     people: People
@@ -101,6 +105,8 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             views=views,
             changed=Changed(database, freshness.reach),
             pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
+            saved=SavedViews(database, freshness.reach),
+            exported=Exported(database, freshness.reach),
             freshness=freshness,
             cache=cache,
             people=People(

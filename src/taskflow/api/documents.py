@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from taskflow import __version__
 from taskflow.api.reads import LIMIT, LIMIT_MAX, WAIT_MS, WAIT_MS_MAX
+from taskflow.asked import ORDERS
+from taskflow.words import QUERY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,11 @@ _OTHERS: Final[dict[str, dict[str, Any]]] = {
 _REPEATABLE: Final = frozenset(
     ("project", "status", "category", "assignee", "label", "priority", "parent", "type", "stream", "actor")
 )
+_TEXTS: Final[dict[str, dict[str, Any]]] = {
+    "q": {"type": "string", "minLength": 1, "maxLength": QUERY_MAX},
+    "sort": {"type": "string", "enum": list(ORDERS), "default": "created_at"},
+    "trashed": {"type": "string", "enum": ["true", "false"], "default": "false"},
+}
 _PAGE_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
 
@@ -117,6 +124,8 @@ def _query(name: str, route: Route) -> dict[str, Any]:
         return _OTHERS[name]
     if route.path.endswith("/diff"):
         return _VERSION
+    if name in _TEXTS:
+        return _TEXTS[name]
     return {"type": "array", "items": {"type": "string"}} if name in _REPEATABLE else {"type": "string"}
 
 

@@ -84,7 +84,7 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
     after = take.number("after", least=0, most=2**62) or 0
     since, before = take.time("from"), take.time("to")
     by_record = take.one_of("clock", ("occurred", "recorded")) == "recorded"
-    projects, streams = take.ids("project"), take.ids("stream")
+    projects, streams = take.ids("project", UUID), take.ids("stream", UUID)
     sought = Sought(
         streams=streams,
         types=take.texts("type", EVENT_TYPES),

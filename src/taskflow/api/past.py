@@ -24,7 +24,7 @@ from taskflow.store.past import Moment, first_known_at, state_at, state_of
 from taskflow.streams import PROJECT, TASK
 
 if TYPE_CHECKING:
-    from taskflow.api.parameters import Parameters
+    from taskflow.parameters import Parameters
     from taskflow.streams.project import Statuses
     from taskflow.streams.task import TaskState
 

@@ -21,11 +21,11 @@ from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api import render
-from taskflow.api.parameters import Parameters
 from taskflow.api.stored import committed
 from taskflow.errors import Behind, Invalid, NotFound
+from taskflow.parameters import Parameters
 from taskflow.store.pool import AWAY
-from taskflow.streams import TASK
+from taskflow.streams import SAVED_VIEW, TASK
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -88,6 +88,11 @@ class Reading:
             raise Invalid("min_position", "past-head", f"the log ends at position {follower.position}")
 
     @property
+    def position(self) -> int:
+        """How fresh the answer is: the least over everything that was drawn, or the log as it was followed."""
+        return self.context.follower.position if self._position is None else self._position
+
+    @property
     def left_s(self) -> float:
         """Seconds that this read may still wait."""
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
@@ -126,7 +131,7 @@ class Reading:
             self._drawn.append((view, partitions))
         self.drew(freshness.position([view], partitions))
         for stream_id, position in freshness.parked.items():
-            if await self._may_include(stream_id, named, projects):
+            if await self._may_include(view, stream_id, named, projects):
                 if position <= self.min_position:
                     raise Behind(self.min_position, position - 1)
                 self._stale = True
@@ -138,11 +143,14 @@ class Reading:
             await self.context.freshness.confirm(self._drawn, self.min_position, timeout_s=max(self.left_s, ASK_S))
 
     async def _may_include(
-        self, stream_id: UUID, named: Collection[UUID] | None, projects: Collection[UUID] | None
+        self, view: str, stream_id: UUID, named: Collection[UUID] | None, projects: Collection[UUID] | None
     ) -> bool:
-        """What a view cannot fold, the write side can: it says whose task that is."""
+        """What a view cannot fold, the write side can: it says whose task that is, or whose saved view."""
         if named is not None:
             return stream_id in named
+        if view == "views":
+            saved = await committed(self.context.store, SAVED_VIEW, stream_id)
+            return saved is not None and (saved.project_id in (projects or ()) or saved.owner_id == self.caller)
         task = await committed(self.context.store, TASK, stream_id)
         return task is not None and (projects is None or task.project_id in projects)
 
@@ -190,8 +198,7 @@ class Reading:
         return self._answer(page.body, page.etag, headers)
 
     def _answer(self, body: bytes, etag: str, headers: dict[str, str] | None = None) -> Response[bytes]:
-        position = self.context.follower.position if self._position is None else self._position
-        headers = (headers or {}) | {"ETag": etag, "Taskflow-Position": str(position)}
+        headers = (headers or {}) | {"ETag": etag, "Taskflow-Position": str(self.position)}
         if self._stale:
             headers["Taskflow-Stale"] = "true"
         if matches(self._request.headers.get("if-none-match"), etag):

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from taskflow.projections.tasks import TaskFacts
 from taskflow.projections.view import Timestamp, maybe, timestamp
 from taskflow.streams.project import Category, Label, Role, Statuses, Workflow
+from taskflow.streams.saved_view import Query
 from taskflow.streams.user import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from taskflow.projections.tasks import ShownTask
     from taskflow.streams.project import ProjectState
+    from taskflow.streams.saved_view import SavedViewState
     from taskflow.streams.user import UserState
 
 ENCODER: Final = msgspec.json.Encoder()
@@ -79,6 +81,23 @@ class Column(Struct, frozen=True, kw_only=True):
 
 class BoardBody(Struct, frozen=True):
     columns: list[Column]
+
+
+class SavedViewBody(Struct, frozen=True, kw_only=True):
+    """`project_id` of null: its owner's alone."""
+
+    id: UUID
+    name: str
+    query: Query
+    project_id: UUID | None
+    owner_id: UUID
+    created_at: Timestamp
+    updated_at: Timestamp
+    version: int
+
+
+class WrittenSavedView(SavedViewBody, frozen=True, kw_only=True):
+    position: int
 
 
 class PublicProfile(Struct, frozen=True, kw_only=True):
@@ -152,6 +171,19 @@ def project(state: ProjectState, role: Role | None) -> ProjectBody:
         workflow=state.workflow,
         labels=state.labels,
         archived_at=maybe(state.archived_at),
+        created_at=timestamp(state.created_at),
+        updated_at=timestamp(state.updated_at),
+        version=state.version,
+    )
+
+
+def saved_view(state: SavedViewState) -> SavedViewBody:
+    return SavedViewBody(
+        id=state.id,
+        name=state.name,
+        query=state.query,
+        project_id=state.project_id,
+        owner_id=state.owner_id,
         created_at=timestamp(state.created_at),
         updated_at=timestamp(state.updated_at),
         version=state.version,

@@ -11,8 +11,8 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from taskflow.api.bodies import JSON, PATCH, read_json
-from taskflow.api.parameters import Parameters
 from taskflow.errors import NotFound, Unauthenticated
+from taskflow.parameters import Parameters
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context

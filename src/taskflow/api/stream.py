@@ -38,7 +38,7 @@ HEARTBEAT: Final = b":\n\n"
 
 async def stream(call: Call) -> Response[bytes]:
     reading = Reading(call)
-    projects = reading.parameters.ids("project")
+    projects = reading.parameters.ids("project", UUID)
     await reading.begin()
     for project in projects or ():
         await reading.must_see(project, "project", project)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
 from litestar import Response
@@ -14,38 +14,22 @@ from taskflow.api.reads import ASK_S, COMMON, PAGED, Reading
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.stored import committed, committed_many
 from taskflow.api.writes import Method, write
+from taskflow.asked import FILTERS, take
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.pages import Wanted
-from taskflow.projections.queries import SORTS, TaskFilter
+from taskflow.projections.queries import TaskFilter
 from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, TASK
-from taskflow.streams.project import CATEGORIES, Statuses
-from taskflow.streams.task import PRIORITIES
+from taskflow.streams.project import Statuses
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from taskflow.streams.project import ProjectState
-
-FILTERS: Final = (
-    "project",
-    "status",
-    "category",
-    "assignee",
-    "label",
-    "priority",
-    "due_before",
-    "due_after",
-    "parent",
-    "trashed",
-    "sort",
-)
-ORDERS: Final = (*SORTS, *[f"-{field}" for field in SORTS])
-LATER_LIST: Final = {"q": "full-text search is not available yet"}
 
 
 class Joins(Struct, frozen=True):
@@ -82,36 +66,41 @@ async def create_task(call: Call) -> Response[bytes]:
 
 
 async def list_tasks(call: Call) -> Response[bytes]:
-    reading = Reading(call, later=LATER_LIST)
+    reading = Reading(call)
     reading.paged()
-    take = reading.parameters
-    projects = take.ids("project")
-    keys, categories = take.texts("status"), take.texts("category", CATEGORIES)
-    sort = take.one_of("sort", ORDERS) or "created_at"
+    asked = take(reading.parameters)
     wanted = TaskFilter(
         projects=frozenset(),
-        assignees=take.ids("assignee", lambda text: reading.caller if text == "me" else UUID(text)),
-        labels=take.texts("label"),
-        priorities=take.texts("priority", PRIORITIES),
-        parents=take.ids("parent"),
-        due_before=micros(take.time("due_before")),
-        due_after=micros(take.time("due_after")),
-        trashed=take.one_of("trashed", ("true", "false")) == "true",
+        assignees=_people(asked.assignees, reading.caller),
+        labels=asked.labels,
+        priorities=asked.priorities,
+        parents=asked.parents,
+        due_before=micros(asked.due_before),
+        due_after=micros(asked.due_after),
+        terms=asked.terms,
+        trashed=asked.trashed,
     )
     await reading.begin()
+    projects = asked.projects
     if projects is None:
         projects = frozenset(reading.context.follower.projects_of(reading.caller))
     for project_id in projects:
         await reading.must_see(project_id, "project", project_id)
-    pairs = None if keys is None and categories is None else await _pairs(reading, projects, keys, categories)
+    pairs = None
+    if asked.statuses is not None or asked.categories is not None:
+        pairs = await _pairs(reading, projects, asked.statuses, asked.categories)
     await reading.draw("tasks", projects=projects)
     wanted = replace(wanted, projects=projects, pairs=pairs)
-    kept = await reading.context.pages.get(Wanted(wanted, sort, reading.limit, reading.cursor))
+    kept = await reading.context.pages.get(Wanted(wanted, asked.sort, reading.limit, reading.cursor))
     known = await joins(reading, kept.projects, kept.assignees)
     if kept.rendered is None or kept.rendered[0] != known:
         page = kept.page
         kept.rendered = (known, render.listing([known.render(task) for task in page.tasks], page.next_cursor))
     return reading.listing(kept.rendered[1])
+
+
+def _people(assignees: frozenset[UUID | Literal["me"] | None] | None, caller: UUID) -> frozenset[UUID | None] | None:
+    return None if assignees is None else frozenset(caller if one == "me" else one for one in assignees)
 
 
 async def _pairs(

@@ -23,19 +23,21 @@ from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
 from taskflow.api.routes import Call
 from taskflow.api.stored import committed
+from taskflow.api.view_limits import within_limits
 from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.execute import Accepted, Handler, Request, Step
+from taskflow.commands.execute import Accepted, Handler, Request, Step, Target
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, new_id
 from taskflow.projections.view import timestamp
 from taskflow.store.pool import AWAY
-from taskflow.streams import PROJECT, SESSION, TASK, USER
+from taskflow.streams import PROJECT, SAVED_VIEW, SESSION, TASK, USER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from taskflow.api.context import Context
     from taskflow.commands.fields import Command
+    from taskflow.commands.unit import Unit
     from taskflow.store.eventstore import EventStore
 
 KEY_MAX: Final = 255
@@ -127,7 +129,12 @@ def step_of(call: Call, sent: Sent, handler: Handler | None = None, *, at: datet
         expected_version=sent.expected_version,
         actor=call.user,
     )
-    return Step(request, handler or (lambda unit: entry.handler(unit, sent.target, sent.command)))
+
+    async def decide(unit: Unit) -> Target:
+        await within_limits(call.context, call.user, sent.command)
+        return await (entry.handler(unit, sent.target, sent.command) if handler is None else handler(unit))
+
+    return Step(request, decide)
 
 
 async def execute(call: Call, steps: Sequence[Step]) -> list[Accepted]:
@@ -183,6 +190,8 @@ async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> N
     store, stream_id = context.store, accepted.receipt.stream_id
     if accepted.kind is USER:
         allowed = stream_id == caller
+    elif accepted.kind is SAVED_VIEW and accepted.state.project_id is None:
+        allowed = accepted.state.owner_id == caller
     else:
         project_id = stream_id
         if accepted.kind is TASK:
@@ -190,6 +199,8 @@ async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> N
             if task is None or task.purged:
                 raise NotFound(accepted.kind.name, stream_id)
             project_id = task.project_id
+        elif accepted.kind is SAVED_VIEW:
+            project_id = accepted.state.project_id
         project = await committed(store, PROJECT, project_id)
         allowed = project is not None and caller in project.members
     if not allowed:

@@ -41,6 +41,10 @@ INVITATIONS_MAX: Final = 100
 """Of one project that nobody has accepted yet, those that ran out included."""
 INVITATION_DAYS: Final = 7
 """How long an invitation can be accepted."""
+SAVED_VALUE_MAX: Final = 200
+"""Characters of one value of a saved view's query."""
+SAVED_VIEWS_MAX: Final = 100
+"""Of a person, and of a project."""
 
 # At least one character that can be seen.
 _VISIBLE: Final = r"\S"

@@ -2,6 +2,7 @@
 
 file ─▶ rows ─▶ run: receipts, people, then the rows of each ticket in order ─▶ commands/imports
 mapping  what the columns become          account  who imports, and project: into what
+exported a project that was exported, made again
 process  `taskflow import`                rejects  what was refused, with reasons
 demo     `taskflow demo`, on examples/
 """

@@ -98,6 +98,8 @@ class Mapping(Part, frozen=True, kw_only=True):
     labels: tuple[MappedLabel, ...] = ()
     assignee: Person | None = None
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
+    guarded: bool = False
+    """Whether cells that a spreadsheet would compute have a quote before them, as in an exported project."""
     source: tuple[Column, ...] = ()
     """Columns that are kept in the events as they stand."""
 

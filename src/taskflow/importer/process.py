@@ -19,7 +19,7 @@ from taskflow.commands.execute import Executor
 from taskflow.errors import Rejected, Unavailable
 from taskflow.importer.account import Importer, importer
 from taskflow.importer.file import BadFile, Source
-from taskflow.importer.mapping import read_mapping
+from taskflow.importer.mapping import BadMapping, read_mapping
 from taskflow.importer.project import Own, usable
 from taskflow.importer.rejects import Rejects
 from taskflow.importer.run import Counts, Import
@@ -54,6 +54,8 @@ class Report(Struct, frozen=True, kw_only=True):
 async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Exits 0, and 1 where rows were rejected or the import ended before the file."""
     settings = with_local_urls(with_secrets(settings), ["postgres_url"])
+    if arguments.mapping is None:
+        raise BadMapping("expected --mapping FILE, which says what the columns are (or --format taskflow)")
     rejects = arguments.rejects or arguments.file.with_name(f"{arguments.file.name}.rejects.csv")
     report = await import_file(
         settings, arguments.file, arguments.mapping, project=arguments.project, user=arguments.user, rejects=rejects
@@ -79,9 +81,9 @@ async def import_file(
     with Source(file, mapping) as source, _bar() as bar:
         shown = bar.add_task(file.name, total=source.size)
         async with AsyncExitStack() as opened:
-            store = await _first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
+            store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
             executor = Executor(store, settings)
-            project_id, who = await _first_answer(_where_and_who(store, executor, settings, mapping, project_id, user))
+            project_id, who = await first_answer(_where_and_who(store, executor, settings, mapping, project_id, user))
             with Rejects(rejects, source.header) as rejected:
                 work = Import(
                     store,
@@ -130,7 +132,7 @@ async def _where_and_who(
     return project_id, who
 
 
-async def _first_answer(asked: Awaitable[T]) -> T:
+async def first_answer(asked: Awaitable[T]) -> T:
     """Not waited for, as it is later on: a store that does not answer at the first may well be another one's
     address. Raises Unavailable."""
     try:

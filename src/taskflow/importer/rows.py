@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from taskflow.cells import unguarded
 from taskflow.commands.fields import LABEL_MAX, LABELS_MAX, NAME_MAX, TITLE_MAX
 from taskflow.importer.mapping import BadMapping, Mapping, Time, literals, slots
 from taskflow.streams.task import Priority
@@ -78,6 +79,8 @@ def reader(mapping: Mapping, header: Sequence[str]) -> Callable[[int, Sequence[s
     def read(line: int, fields: Sequence[str]) -> Row:
         if len(fields) != width:
             raise RowFault(f"expected {width} fields, found {len(fields)}")
+        if mapping.guarded:
+            fields = [unguarded(field) for field in fields]
         content = _encoded(encode, [fields[at] for at in content_at])
         external_id = fields[external_id_at].strip()
         if not external_id:

@@ -1,6 +1,6 @@
 """The read side: from Kafka and the log to documents in MongoDB.
 
-`view`         what a projection is; `tasks`, `projects`, `users`: one file each
+`view`         what a projection is; `tasks`, `projects`, `users`, `views`: one file each
 `batch`        pure: events of one batch, folded into documents, sums and invalidations
 `marks`        pure: when cache keys were last invalidated, for what readers keep in memory
 `messages`     pure: which messages count, which are repeats, where a gap begins
@@ -11,6 +11,8 @@
 `freshness`    the API's side: how fresh a view is, and waiting for it
 `queries`      the API's side: reading the documents
 `changed`      the API's side: documents that changed since a position
+`saved`        the API's side: saved views, of people and of projects
+`exported`     the API's side: all tasks of a project, as of one moment
 `together`     the API's side: single documents, looked up for many callers at once
 `reach`        the API's side: whether MongoDB answers
 `pages`        the API's side: lists kept in memory for as long as nothing in them moved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from taskflow.streams import Event, Happened
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """MongoDB's own limit."""
+WORDS_KEPT_MAX: Final = 1_024
+"""Lists of words whose encoding is remembered."""
 _CODEC: Final = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
 
 
@@ -96,16 +99,25 @@ def apply(
 
 def _document(view: View, stream_id: UUID, held: Held) -> bytes:
     """The document as it is stored: encoded here, so that one that cannot be is its stream's fault."""
-    document = bson.encode(
+    fields = view.document(held.state)
+    words = _words(tuple(fields.pop("words"))) if "words" in fields else b""
+    rest = bson.encode(
         {
             "_id": stream_id,
             "position": held.position,
             "version": held.version,
-            **view.document(held.state),
+            **fields,
             "state": msgspec.json.encode(view.redact(held.state)),
         },
         codec_options=_CODEC,
     )
+    document = b"%b%b%b\0" % ((len(rest) + len(words)).to_bytes(4, "little"), rest[4:-1], words)
     if len(document) > DOCUMENT_BYTES_MAX:
         raise AssertionError(f"a document holds at most {DOCUMENT_BYTES_MAX} bytes, found {len(document)}")
     return document
+
+
+@lru_cache(maxsize=WORDS_KEPT_MAX)
+def _words(words: tuple[str, ...]) -> bytes:
+    """The field `words` as it stands in a document. They are many and seldom others: encoded once, not at each event."""
+    return bson.encode({"words": words})[4:-1]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
+from pymongo.errors import ExecutionTimeout
 from pymongo.read_concern import ReadConcern
 
-from taskflow.errors import Invalid
+from taskflow.errors import Invalid, Unavailable
 from taskflow.projections import stats
 from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from taskflow.projections.mongo import Database
     from taskflow.projections.stats import Counts
     from taskflow.streams.project import Statuses
+    from taskflow.words import Term
 
-SORTS: Final = ("created_at", "updated_at", "due_at", "priority", "rank")
 BOARD_TASKS_MAX: Final = 50
 QUERY_MS_MAX: Final = 2_000
 ONE_S: Final = 1.0
@@ -61,6 +63,8 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     parents: frozenset[UUID] | None = None
     due_before: int | None = None
     due_after: int | None = None
+    terms: tuple[Term, ...] | None = None
+    """Unlike the sets: all of these."""
     trashed: bool = False
 
 
@@ -105,7 +109,7 @@ class Views:
     @read_within(MANY_S)
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
         """A page in the order of `sort` (`-` before it: descending), ties by id. Raises Invalid for a cursor
-        of another order."""
+        of another order, and Unavailable for a question that takes too long."""
         query = task_query(wanted)
         field, descending = sort.removeprefix("-"), sort.startswith("-")
         if cursor is not None:
@@ -121,7 +125,12 @@ class Views:
             .limit(limit + 1)
             .max_time_ms(QUERY_MS_MAX)
         )
-        documents = await found.to_list()
+        try:
+            documents = await found.to_list()
+        except ExecutionTimeout:
+            raise Unavailable(
+                f"this list takes more than {QUERY_MS_MAX} ms to find; narrow it to a project, or by another filter"
+            ) from None
         more = len(documents) > limit
         documents = documents[:limit]
         tasks = [_shown.decode(document["shown"]) for document in documents]
@@ -241,6 +250,10 @@ def task_query(wanted: TaskFilter) -> dict[str, Any]:
         due |= {"$gt": wanted.due_after, "$lt": min(due.get("$lt", 2**62), 2**62)}
     if due:
         query["due_at"] = due
+    if wanted.terms is not None:
+        query["$and"] = [
+            {"words": {"$regex": f"^{re.escape(term.text)}"} if term.prefix else term.text} for term in wanted.terms
+        ]
     return query
 
 

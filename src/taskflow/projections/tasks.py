@@ -19,6 +19,7 @@ from taskflow.projections.view import Document, SumKey, Sums, Timestamp, View, m
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
 from taskflow.streams.task import PRIORITIES, Priority, Relation, TaskState
+from taskflow.words import words
 
 NO_DUE: Final = 2**62
 """Sorts tasks without a due time after those with one."""
@@ -132,6 +133,7 @@ def document(task: TaskState) -> Document:
         "purged": task.purged,
         "external_id": task.external_id,
         "former_projects": list(task.former_projects),
+        "words": list(words(task.title, task.description, *[comment.body for comment in task.comments])),
         "shown": _encode(shown(task)),
     }
 
@@ -166,7 +168,7 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = View(
     name="tasks",
-    version=4,  # 1 counted nothing, 2 showed a task with its status, 3 knew no purged ones and not where it had been
+    version=4,  # 1 counted nothing, 2 showed a task with its status, 3 knew no words, no purged ones and no moves
     kind=TASK,
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.
@@ -187,6 +189,7 @@ TASKS: Final = View(
         ),
         _index("project_id", "position"),
         _index("former_projects", "position"),
+        IndexModel([("project_id", ASCENDING), ("words", ASCENDING)]),
     ),
     sums=sums,
     invalidates=boards_of,

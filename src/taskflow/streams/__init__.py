@@ -10,11 +10,12 @@ from typing import Any, Final
 from taskflow.streams.claim import CLAIM
 from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
 from taskflow.streams.project import PROJECT
+from taskflow.streams.saved_view import SAVED_VIEW
 from taskflow.streams.session import SESSION
 from taskflow.streams.task import TASK
 from taskflow.streams.user import USER
 
-KINDS: Final[tuple[Kind[Any], ...]] = (USER, PROJECT, TASK, SESSION, CLAIM)
+KINDS: Final[tuple[Kind[Any], ...]] = (USER, PROJECT, TASK, SESSION, CLAIM, SAVED_VIEW)
 EVENT_TYPES: Final[dict[str, type[Event]]] = {event.__name__: event for kind in KINDS for event in kind.events}
 KIND_OF_TYPE: Final[dict[str, Kind[Any]]] = {event.__name__: kind for kind in KINDS for event in kind.events}
 
@@ -25,6 +26,7 @@ __all__ = [
     "KIND_OF_TYPE",
     "PERSONAL",
     "PROJECT",
+    "SAVED_VIEW",
     "SESSION",
     "TASK",
     "USER",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskflow.streams.project import ProjectCreated
+from taskflow.streams.saved_view import ViewSaved
 from taskflow.streams.task import TaskCreated, TaskMoved
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def project_decided_by(event: Event, stream_id: UUID) -> UUID | None:
     match event:
         case ProjectCreated():
             return stream_id
-        case TaskCreated(project_id=project_id) | TaskMoved(project_id=project_id):
+        case TaskCreated(project_id=project_id) | TaskMoved(project_id=project_id) | ViewSaved(project_id=project_id):
             return project_id
         case _:
             return None

@@ -1,22 +1,22 @@
-"""The query string of a request, read once. A parameter that a route does not know is refused: a
+"""What a request or a saved view asks for, by name, each taken once. A name that nobody takes is refused: a
 mistyped filter must not answer with everything."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import parse_qsl
-from uuid import UUID
 
 import msgspec
 
 from taskflow.errors import Fault, Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+T = TypeVar("T")
 VALUES_MAX: Final = 200
-"""Values in one query string."""
+"""Values in one query string, or in one saved view."""
 
 
 class Parameters:
@@ -35,6 +35,15 @@ class Parameters:
             ) from None
         for name, value in pairs:
             self._values.setdefault(name, []).append(value)
+
+    @classmethod
+    def given(cls, values: Mapping[str, Sequence[str]]) -> Self:
+        """Of values that came another way than in a query string."""
+        parameters = cls(b"")
+        parameters._values = {name: list(several) for name, several in values.items()}
+        if sum(map(len, values.values())) > VALUES_MAX:
+            parameters.fault("", "query", f"expected at most {VALUES_MAX} values")
+        return parameters
 
     def fault(self, name: str, code: str, detail: str) -> None:
         self._faults.append(Fault(name, code, detail))
@@ -96,7 +105,8 @@ class Parameters:
             self.fault(name, "choice", f"expected one of {', '.join(choices)}")
         return frozenset(values)
 
-    def ids(self, name: str, read: Callable[[str], UUID] = UUID) -> frozenset[UUID] | None:
+    def ids(self, name: str, read: Callable[[str], T]) -> frozenset[T] | None:
+        """`read` raises ValueError for what is no id."""
         values = self._values.pop(name, None)
         if values is None:
             return None

@@ -1,0 +1,194 @@
+"""A project as a file, JSON or CSV: what `taskflow import --format taskflow` makes the same project of again.
+
+one look at the view ─▶ pages of tasks ─▶ names joined ─▶ pieces of the answer
+The first page is read before anything is answered; after that nothing is held but the page at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Final, Literal
+from uuid import UUID
+
+from litestar import Response
+from msgspec import Raw, Struct
+
+from taskflow.api import render
+from taskflow.api.export_csv import CSV, header, line
+from taskflow.api.projects import load_one
+from taskflow.api.reads import COMMON, Reading
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.streamed import Streamed
+from taskflow.projections.tasks import shown
+from taskflow.projections.view import Timestamp, maybe, timestamp
+from taskflow.streams.project import Label, Role, Workflow
+from taskflow.streams.task import TaskState
+
+if TYPE_CHECKING:
+    from taskflow.api.context import Context
+    from taskflow.streams.project import ProjectState
+
+JSON: Final = "application/json"
+FORMAT_VERSION: Final = 1
+
+
+class ExportedProject(Struct, frozen=True, kw_only=True):
+    id: UUID
+    name: str
+    description: str
+    workflow: Workflow
+    labels: tuple[Label, ...]
+    archived_at: Timestamp | None
+    created_at: Timestamp
+
+
+class ExportedMember(Struct, frozen=True):
+    id: UUID
+    name: str | None
+    role: Role
+
+
+class ExportedComment(Struct, frozen=True):
+    id: UUID
+    author: render.Person | None
+    body: str
+    created_at: Timestamp
+    edited_at: Timestamp | None
+
+
+class ExportedTask(render.TaskBody, frozen=True, kw_only=True):
+    """A task as it is read, with its comments; only the document is made from it, see `_task`."""
+
+    comments: tuple[ExportedComment, ...]
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """The whole file. `people`: whoever is named in the tasks and is no member."""
+
+    format: Literal["taskflow"]
+    version: int
+    position: int
+    project: ExportedProject
+    members: list[ExportedMember]
+    tasks: list[ExportedTask]
+    people: list[render.Person]
+
+
+async def export_project(call: Call) -> Response[bytes]:
+    project_id = call.id("project_id", "project")
+    reading = Reading(call)
+    form = reading.preferred((JSON, CSV))
+    await reading.begin()
+    project = await load_one(reading, project_id)
+    await reading.draw("tasks", projects=[project_id])
+    context = reading.context
+    names = await reading.names(project.members)
+    pages = context.exported.tasks(project_id)
+    first = await anext(pages)
+    if form == CSV:
+        pieces = _csv(context, project, first, pages)
+    else:
+        pieces = _json(context, project, names, reading.position, first, pages)
+    suffix = "csv" if form == CSV else "json"
+    headers = {
+        "Taskflow-Position": str(reading.position),
+        "Content-Disposition": f'attachment; filename="project-{project_id}.{suffix}"',
+    }
+    return Streamed(lambda _: pieces, media_type=f"{form}; charset=utf-8" if form == CSV else form, headers=headers)
+
+
+async def _all(
+    first: list[TaskState], pages: AsyncGenerator[list[TaskState], None]
+) -> AsyncGenerator[list[TaskState], None]:
+    try:
+        yield first
+        async for page in pages:
+            yield page
+    finally:
+        await pages.aclose()
+
+
+async def _names(context: Context, tasks: list[TaskState]) -> dict[UUID, str | None]:
+    """Of everybody who is named in these tasks."""
+    ids = {task.assignee_id for task in tasks} | {task.created_by for task in tasks}
+    ids |= {comment.author_id for task in tasks for comment in task.comments}
+    names, _ = await context.people.names([one for one in ids if one is not None])
+    return names
+
+
+async def _json(
+    context: Context,
+    project: ProjectState,
+    members: dict[UUID, str | None],
+    position: int,
+    first: list[TaskState],
+    pages: AsyncGenerator[list[TaskState], None],
+) -> AsyncGenerator[bytes, None]:
+    encode = render.ENCODER.encode
+    roles = [ExportedMember(user_id, members.get(user_id), role) for user_id, role in project.members.items()]
+    yield b'{"format":"taskflow","version":%d,"position":%d,"project":%b,"members":%b,"tasks":[' % (
+        FORMAT_VERSION,
+        position,
+        encode(_project(project)),
+        encode(roles),
+    )
+    met: dict[UUID, str | None] = {}
+    between = b"\n"
+    async for page in _all(first, pages):
+        names = await _names(context, page)
+        met |= {one: name for one, name in names.items() if one not in project.members}
+        for task in page:
+            yield between + bytes(_task(project, task, names))
+            between = b",\n"
+    yield b'\n],"people":%b}\n' % encode([render.Person(one, name) for one, name in met.items()])
+
+
+async def _csv(
+    context: Context, project: ProjectState, first: list[TaskState], pages: AsyncGenerator[list[TaskState], None]
+) -> AsyncGenerator[bytes, None]:
+    yield header()
+    async for page in _all(first, pages):
+        names = await _names(context, page)
+        if page:
+            yield b"".join([line(_task(project, task, names)) for task in page])
+
+
+def _project(project: ProjectState) -> ExportedProject:
+    return ExportedProject(
+        id=project.id,
+        name=project.name,
+        description=project.description,
+        workflow=project.workflow,
+        labels=project.labels,
+        archived_at=maybe(project.archived_at),
+        created_at=timestamp(project.created_at),
+    )
+
+
+def _task(project: ProjectState, task: TaskState, names: dict[UUID, str | None]) -> Raw:
+    """The JSON of an ExportedTask."""
+    comments = [
+        ExportedComment(
+            comment.id,
+            render.person(comment.author_id, names),
+            comment.body,
+            timestamp(comment.created_at),
+            maybe(comment.edited_at),
+        )
+        for comment in task.comments
+    ]
+    body = bytes(render.task(shown(task), project.statuses, names))
+    return Raw(b'%b,"comments":%b}' % (body[:-1], render.ENCODER.encode(comments)))
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        f"{BASE}/projects/{{project_id:str}}/export",
+        export_project,
+        "A project as a file",
+        answer=Export,
+        query=COMMON,
+        also=(CSV,),
+    ),
+)

@@ -1,0 +1,98 @@
+"""Saved views over HTTP."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from litestar import Response
+from msgspec import Struct
+
+from taskflow.api import render
+from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.writes import Method, write
+from taskflow.commands.catalog import COMMANDS
+from taskflow.errors import NotFound
+
+if TYPE_CHECKING:
+    from taskflow.streams.saved_view import SavedViewState
+
+VIEW: Final = "views"
+
+
+async def create_view(call: Call) -> Response[bytes]:
+    return await write(call, "CreateView")
+
+
+async def list_views(call: Call) -> Response[bytes]:
+    """The caller's own and those of their projects; with `project`: those of that one."""
+    reading = Reading(call)
+    reading.paged()
+    named = reading.parameters.ids("project", UUID)
+    await reading.begin()
+    projects = frozenset(await reading.projects()) if named is None else named
+    for project_id in named or ():
+        await reading.must_see(project_id, "project", project_id)
+    await reading.draw(VIEW, projects=projects)
+    found = await reading.context.saved.page(
+        owner=reading.caller if named is None else None,
+        projects=projects,
+        after=_after(reading),
+        limit=reading.limit + 1,
+    )
+    page = found[: reading.limit]
+    next_cursor = to_cursor(VIEW, str(page[-1].id)) if len(found) > len(page) else None
+    return reading.page([render.saved_view(view) for view in page], next_cursor)
+
+
+def _after(reading: Reading) -> UUID | None:
+    if reading.cursor is None:
+        return None
+    after = after_cursor(reading.cursor, VIEW)
+    with suppress(ValueError):
+        return UUID(str(after))
+    return None  # a forged cursor only begins elsewhere
+
+
+async def get_view(call: Call) -> Response[bytes]:
+    view_id = call.id("view_id", "view")
+    reading = Reading(call)
+    await reading.begin()
+    await reading.draw(VIEW, [view_id])
+    view = await reading.context.saved.get(view_id)
+    if view is None or not await _may_see(reading, view):
+        raise NotFound("view", view_id)
+    return reading.resource(render.saved_view(view), view.version)
+
+
+async def _may_see(reading: Reading, view: SavedViewState) -> bool:
+    if view.project_id is None:
+        return view.owner_id == reading.caller
+    return await reading.role(view.project_id) is not None
+
+
+class ViewPage(Struct, frozen=True):
+    items: list[render.SavedViewBody]
+    next_cursor: str | None
+
+
+def _command(method: Method, name: str, summary: str) -> Route:
+    """A write on a saved view."""
+
+    async def run(call: Call) -> Response[bytes]:
+        return await write(call, name, call.id("view_id", "view"))
+
+    return Route(method, ONE, run, summary, COMMANDS[name].body, render.WrittenSavedView)
+
+
+ALL: Final = f"{BASE}/views"
+ONE: Final = f"{ALL}/{{view_id:str}}"
+ROUTES: Final = (
+    Route("POST", ALL, create_view, "Save a view", COMMANDS["CreateView"].body, render.WrittenSavedView, status=201),
+    Route("GET", ALL, list_views, "Saved views: mine, and my projects'", answer=ViewPage, query=("project", *PAGED)),
+    Route("GET", ONE, get_view, "A saved view", answer=render.SavedViewBody, query=COMMON),
+    _command("PATCH", "EditView", "Change a saved view by a JSON merge patch"),
+    _command("DELETE", "DeleteView", "Delete a saved view"),
+)

@@ -1,0 +1,86 @@
+"""What may be asked of a list of tasks: the filters and the order of `GET /tasks`, and of a saved view. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow import words
+from taskflow.streams.project import CATEGORIES
+from taskflow.streams.task import PRIORITIES
+from taskflow.words import BadQuery, Term
+
+if TYPE_CHECKING:
+    from taskflow.parameters import Parameters
+
+SORTS: Final = ("created_at", "updated_at", "due_at", "priority", "rank")
+ORDERS: Final = (*SORTS, *[f"-{field}" for field in SORTS])
+FILTERS: Final = (
+    "project",
+    "status",
+    "category",
+    "assignee",
+    "label",
+    "priority",
+    "due_before",
+    "due_after",
+    "parent",
+    "q",
+    "trashed",
+    "sort",
+)
+ME: Final = "me"
+NOBODY: Final = "none"
+
+
+class TaskQuery(Struct, frozen=True, kw_only=True):
+    """The filters as they were asked for. Each set: any of these; None: all. An assignee of None is nobody."""
+
+    projects: frozenset[UUID] | None
+    statuses: frozenset[str] | None
+    categories: frozenset[str] | None
+    assignees: frozenset[UUID | Literal["me"] | None] | None
+    labels: frozenset[str] | None
+    priorities: frozenset[str] | None
+    parents: frozenset[UUID] | None
+    due_before: datetime | None
+    due_after: datetime | None
+    terms: tuple[Term, ...] | None
+    trashed: bool
+    sort: str
+
+
+def take(parameters: Parameters) -> TaskQuery:
+    """Takes all of FILTERS. What is wrong with them is with the parameters' other faults."""
+    return TaskQuery(
+        projects=parameters.ids("project", UUID),
+        statuses=parameters.texts("status"),
+        categories=parameters.texts("category", CATEGORIES),
+        assignees=parameters.ids("assignee", _assignee),
+        labels=parameters.texts("label"),
+        priorities=parameters.texts("priority", PRIORITIES),
+        parents=parameters.ids("parent", UUID),
+        due_before=parameters.time("due_before"),
+        due_after=parameters.time("due_after"),
+        terms=_terms(parameters),
+        trashed=parameters.one_of("trashed", ("true", "false")) == "true",
+        sort=parameters.one_of("sort", ORDERS) or "created_at",
+    )
+
+
+def _assignee(text: str) -> UUID | Literal["me"] | None:
+    if text == ME:
+        return "me"
+    return None if text == NOBODY else UUID(text)
+
+
+def _terms(parameters: Parameters) -> tuple[Term, ...] | None:
+    query = parameters.text("q")
+    try:
+        return None if query is None else words.terms(query)
+    except BadQuery as error:
+        parameters.fault("q", "query", str(error))
+        return None

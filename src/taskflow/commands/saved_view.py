@@ -1,0 +1,163 @@
+"""What may be done to a saved view. One of a project is its members' to change, a personal one its owner's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from taskflow import asked
+from taskflow.commands.access import caller, project_for
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import SAVED_VALUE_MAX, Command, Name
+from taskflow.errors import Fault, Malformed, NotFound, Rejected
+from taskflow.parameters import VALUES_MAX, Parameters
+from taskflow.streams import SAVED_VIEW, USER, Event
+from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
+
+if TYPE_CHECKING:
+    from taskflow.commands.unit import Unit
+    from taskflow.streams.project import ProjectState, Role
+    from taskflow.streams.saved_view import Query, SavedViewState
+
+Value = Annotated[str, Meta(max_length=SAVED_VALUE_MAX)]
+Values = Value | Annotated[tuple[Value, ...], Meta(min_length=1, max_length=VALUES_MAX)]
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class SavedQuery(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The filters of `GET /tasks`, each a value or a list of them, and `sort`. `null` is no filter."""
+
+    project: Values | UnsetType | None = UNSET
+    status: Values | UnsetType | None = UNSET
+    category: Values | UnsetType | None = UNSET
+    assignee: Values | UnsetType | None = UNSET
+    label: Values | UnsetType | None = UNSET
+    priority: Values | UnsetType | None = UNSET
+    due_before: Values | UnsetType | None = UNSET
+    due_after: Values | UnsetType | None = UNSET
+    parent: Values | UnsetType | None = UNSET
+    q: Values | UnsetType | None = UNSET
+    trashed: Values | bool | UnsetType | None = UNSET
+    sort: Values | UnsetType | None = UNSET
+
+
+class CreateView(Command, frozen=True, kw_only=True):
+    name: Name
+    query: SavedQuery
+    project_id: UUID | None = None
+    """None: the caller's own."""
+
+
+class EditView(Command, frozen=True):
+    """A JSON merge patch, `query` included: what is left out stays, `null` clears."""
+
+    name: Name | UnsetType = UNSET
+    query: SavedQuery | UnsetType = UNSET
+
+
+class DeleteView(Command, frozen=True):
+    pass
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def create(owner: UUID, project: ProjectState | None, command: CreateView) -> list[Event]:
+    _open(project)
+    project_id = None if project is None else project.id
+    return [ViewSaved(name=command.name, query=read({}, command.query), owner_id=owner, project_id=project_id)]
+
+
+def edit(view: SavedViewState, project: ProjectState | None, command: EditView) -> list[Event]:
+    _open(project)
+    events: list[Event] = []
+    if command.name is not UNSET and command.name != view.name:
+        events.append(ViewRenamed(name=command.name))
+    if command.query is not UNSET:
+        query = read(view.query, command.query)
+        if query != view.query:
+            events.append(ViewQueryChanged(query=query))
+    return events
+
+
+def delete(project: ProjectState | None) -> list[Event]:
+    _open(project)
+    return [ViewDeleted()]
+
+
+def read(query: Query, changed: SavedQuery) -> Query:
+    """The query with what is changed, once what reads `GET /tasks` has read it. Raises Malformed where that
+    refuses it: what is saved can be asked."""
+    given: dict[str, Any] = {
+        name: value for name, value in msgspec.structs.asdict(changed).items() if value is not UNSET
+    }
+    kept: Query = {name: value for name, value in (query | given).items() if value is not None}
+    parameters = Parameters.given({name: _as_texts(value) for name, value in kept.items()})
+    asked.take(parameters)
+    try:
+        parameters.done()
+    except Malformed as error:
+        raise Malformed(
+            [Fault(f"/query/{fault.pointer}".rstrip("/"), fault.code, fault.detail) for fault in error.faults]
+        ) from None
+    return kept
+
+
+def _as_texts(value: str | bool | tuple[str, ...]) -> tuple[str, ...]:
+    match value:
+        case bool():
+            return ("true" if value else "false",)
+        case str():
+            return (value,)
+        case _:
+            return value
+
+
+def _open(project: ProjectState | None) -> None:
+    if project is not None and project.archived_at is not None:
+        raise Rejected("project-archived", "the project is archived; unarchive it first")
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def create_view(unit: Unit, target: UUID | None, command: CreateView) -> Target:
+    owner = caller(unit)
+    await unit.get(USER, owner)
+    project = None if command.project_id is None else await project_for(unit, command.project_id, "member")
+    view_id = await unit.new(SAVED_VIEW, target)
+    unit.append(SAVED_VIEW, view_id, *create(owner, project, command))
+    return Target(SAVED_VIEW, view_id)
+
+
+async def edit_view(unit: Unit, target: UUID, command: EditView) -> Target:
+    view, project = await _view_for(unit, target, "member")
+    unit.expect_version(target)
+    unit.append(SAVED_VIEW, target, *edit(view, project, command))
+    return Target(SAVED_VIEW, target)
+
+
+async def delete_view(unit: Unit, target: UUID, _: DeleteView) -> Target:
+    project = (await _view_for(unit, target, "member"))[1]
+    unit.expect_version(target)
+    unit.append(SAVED_VIEW, target, *delete(project))
+    return Target(SAVED_VIEW, target)
+
+
+async def _view_for(unit: Unit, view_id: UUID, minimum: Role) -> tuple[SavedViewState, ProjectState | None]:
+    """The view and its project, if the caller may use them; somebody else's is not found, nor is a deleted one."""
+    view = await unit.read(SAVED_VIEW, view_id)
+    if view is None or view.deleted_at is not None:
+        raise NotFound("view", view_id)
+    if view.project_id is None:
+        if view.owner_id != caller(unit):
+            raise NotFound("view", view_id)
+        return view, None
+    try:
+        return view, await project_for(unit, view.project_id, minimum)
+    except NotFound:
+        raise NotFound("view", view_id) from None

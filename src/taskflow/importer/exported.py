@@ -1,0 +1,369 @@
+"""`taskflow import --format taskflow`: a project that was exported, made again.
+
+The same export is the same project, however often it is imported: ids are derived from those in it. People
+who are known here are themselves; others come as people without a login, by the name that the export has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from taskflow.commands.execute import Executor, Handler, Request
+from taskflow.commands.exported import (
+    FurnishProject,
+    ImportedItem,
+    ImportTask,
+    close_project,
+    furnish_project,
+    import_task,
+)
+from taskflow.commands.fields import (
+    DESCRIPTION_BYTES_MAX,
+    LABEL_MAX,
+    Description,
+    Label,
+    Labels,
+    Name,
+    StatusKey,
+    Title,
+)
+from taskflow.commands.imports import ImportPerson, ImportProject, import_person, import_project
+from taskflow.errors import KeyReused, Rejected
+from taskflow.ids import derived_id
+from taskflow.importer.account import importer
+from taskflow.importer.file import BadFile
+from taskflow.importer.mapping import STATUSES_MAX
+from taskflow.importer.process import first_answer
+from taskflow.importer.rows import EXTERNAL_ID_MAX
+from taskflow.local.addresses import with_local_urls
+from taskflow.secrets import with_secrets
+from taskflow.store.eventstore import open_event_store
+from taskflow.streams import USER
+from taskflow.streams.project import Category, Role, Workflow
+from taskflow.streams.project import Label as ProjectLabel
+from taskflow.streams.task import Comment, Priority, Relation, RelationType
+
+if TYPE_CHECKING:
+    import argparse
+
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+
+FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
+"""An export is read whole."""
+RULE_MAX: Final = 1_000
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+Time = Annotated[datetime, Meta(tz=True)]
+Text = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
+
+
+class Person(Struct, frozen=True):
+    id: UUID
+    name: Name | None = None
+
+
+class Member(Struct, frozen=True):
+    id: UUID
+    role: Role
+    name: Name | None = None
+
+
+class Project(Struct, frozen=True):
+    id: UUID
+    name: Name
+    description: Description
+    workflow: Workflow
+    labels: tuple[ProjectLabel, ...]
+    created_at: Time
+    archived_at: Time | None = None
+
+
+class Commented(Struct, frozen=True):
+    id: UUID
+    author: Person | None
+    body: Text
+    created_at: Time
+    edited_at: Time | None = None
+
+
+class Related(Struct, frozen=True):
+    type: RelationType
+    task_id: UUID
+
+
+class Item(Struct, frozen=True):
+    id: UUID
+    text: Text
+    done: bool
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """What is said beside these fields follows from them."""
+
+    id: UUID
+    external_id: Annotated[str, Meta(max_length=EXTERNAL_ID_MAX)] | None = None
+    title: Title
+    description: Description
+    status: StatusKey
+    status_category: Category
+    priority: Priority
+    due_at: Time | None
+    labels: Labels
+    assignee: Person | None
+    parent_id: UUID | None
+    rank: Label
+    recurrence: Annotated[str, Meta(max_length=RULE_MAX)] | None = None
+    created_by: UUID | None
+    created_at: Time
+    updated_at: Time
+    started_at: Time | None
+    completed_at: Time | None
+    checklist: tuple[Item, ...] = ()
+    relations: tuple[Related, ...] = ()
+    comments: tuple[Commented, ...] = ()
+
+
+class Export(Struct, frozen=True):
+    format: Literal["taskflow"]
+    version: Literal[1]
+    project: Project
+    members: tuple[Member, ...]
+    tasks: tuple[Task, ...]
+    people: tuple[Person, ...] = ()
+
+
+class Made(Struct):
+    """What an import did."""
+
+    project_id: UUID
+    tasks: int = 0
+    already_there: int = 0
+    people: int = 0
+    relations_left_out: int = 0
+    """To tasks that are not in the export."""
+    position: int = 0
+    refused: list[str] = msgspec.field(default_factory=list)
+
+
+async def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Exits 0, and 1 where tasks were refused."""
+    if arguments.user is None or arguments.mapping is not None or arguments.project is not None:
+        raise BadFile("--format taskflow: expected --as EMAIL, who will own the project, and no mapping and no project")
+    settings = with_local_urls(with_secrets(settings), ["postgres_url"])
+    made = await import_export(settings, arguments.file, user=arguments.user)
+    print(f"{made.tasks} tasks made, {made.already_there} already there, {len(made.refused)} refused")
+    print(f"{made.people} new people; {made.relations_left_out} relations to tasks elsewhere left out")
+    print(f"project {made.project_id}, imported by {arguments.user}")
+    for reason in made.refused:
+        print(reason)
+    return 1 if made.refused else 0
+
+
+def read_export(path: Path) -> Export:
+    """Raises BadFile where the file is no export, or one that cannot have been."""
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise BadFile(f"{path}: expected at most {FILE_BYTES_MAX} bytes")
+        export = msgspec.json.decode(path.read_bytes(), type=Export)
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path}: expected an export of a project as JSON: {error}") from None
+    fault = _fault(export)
+    if fault is not None:
+        raise BadFile(f"{path}: {fault}")
+    return export
+
+
+def _fault(export: Export) -> str | None:
+    above = {task.id: task.parent_id for task in export.tasks}
+    if len(above) < len(export.tasks):
+        return "two tasks have one id"
+    statuses = [status.key for status in export.project.workflow.statuses]
+    if not 1 <= len(statuses) <= STATUSES_MAX or len(set(statuses)) < len(statuses):
+        return f"expected a workflow of 1 to {STATUSES_MAX} statuses, each once"
+    if any(not 1 <= len(label.name) <= LABEL_MAX for label in export.project.labels):
+        return f"expected labels of 1 to {LABEL_MAX} characters"
+    if export.project.created_at < _FIRST or any(task.created_at < _FIRST for task in export.tasks):
+        return "expected times since 1970"
+    sound: set[UUID] = set()
+    for task in export.tasks:
+        if not task.created_at <= task.updated_at:
+            return f"task {task.id} was changed before it was created"
+        walked: list[UUID] = []
+        at: UUID | None = task.id
+        while at is not None and at in above and at not in sound:
+            if at in walked:
+                return f"task {task.id} stands below itself"
+            walked.append(at)
+            at = above[at]
+        sound.update(walked)
+    return None
+
+
+async def import_export(settings: Settings, file: Path, *, user: str) -> Made:
+    export = read_export(file)
+    async with AsyncExitStack() as opened:
+        store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
+        executor = Executor(store, settings)
+        who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
+        return await _Restoring(store, executor, settings, export, who.user_id).run()
+
+
+class _Restoring:
+    """One run over one export."""
+
+    def __init__(
+        self, store: EventStore, executor: Executor, settings: Settings, export: Export, user_id: UUID
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._secret = settings.claim_secret_bytes
+        self._export = export
+        self._user_id = user_id
+        # Whoever owns it: the same export in other hands is another project.
+        self._parts = ("import", "taskflow", str(export.project.id), str(user_id))
+        self._caller = derived_id(self._secret, *self._parts)
+        self._under_way = asyncio.Semaphore(settings.import_inflight_max)
+        self._people: dict[UUID, UUID] = {}
+        self._created = {task.id: task.created_at for task in export.tasks}
+        self.made = Made(derived_id(self._secret, *self._parts, "project", at=export.project.created_at))
+
+    async def run(self) -> Made:
+        project = self._export.project
+        command = ImportProject(
+            name=project.name, description=project.description, workflow=project.workflow, at=project.created_at
+        )
+        await self._send("found", b"", partial(import_project, project_id=self.made.project_id, command=command))
+        await self._meet_people()
+        members = {
+            self._people[one.id]: one.role
+            for one in self._export.members
+            if one.id in self._people and self._people[one.id] != self._user_id
+        }
+        furnishing = FurnishProject(labels=project.labels, members=members)
+        await self._send(
+            "furnish",
+            _digest(furnishing),
+            partial(furnish_project, project_id=self.made.project_id, command=furnishing),
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in self._export.tasks:
+                    await self._under_way.acquire()
+                    group.create_task(self._restore(task))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        if project.archived_at is not None:
+            await self._send("archive", b"", partial(close_project, project_id=self.made.project_id))
+        return self.made
+
+    async def _meet_people(self) -> None:
+        named: dict[UUID, str | None] = {one.id: one.name for one in self._export.people}
+        for task in self._export.tasks:
+            named |= {one.author.id: one.author.name for one in task.comments if one.author is not None}
+            if task.assignee is not None:
+                named[task.assignee.id] = task.assignee.name
+            if task.created_by is not None:
+                named.setdefault(task.created_by, None)
+        named |= {one.id: one.name for one in self._export.members}
+        for person, name in named.items():
+            known = (await self._store.folds.load(USER, person)).state
+            if isinstance(known, USER.state):
+                self._people[person] = person
+            elif name is not None:
+                at = self._export.project.created_at
+                command = ImportPerson(project_id=self.made.project_id, name=name, at=at)
+                user_id = derived_id(self._secret, *self._parts, "user", str(person), at=at)
+                handler = partial(import_person, user_id=user_id, command=command)
+                self.made.people += await self._send(f"person {person}", b"", handler)
+                self._people[person] = user_id
+
+    async def _restore(self, task: Task) -> None:
+        try:
+            handler = partial(import_task, task_id=self._id_of(task.id), task=self._here(task))
+            new = await self._send(f"task {task.id}", _digest(task), handler)
+            self.made.tasks += new
+            self.made.already_there += not new
+        except Rejected as refusal:
+            self.made.refused.append(f"task {task.id}: {refusal}")
+        except KeyReused:
+            self.made.refused.append(f"task {task.id}: another export of it was imported before")
+        finally:
+            self._under_way.release()
+
+    def _id_of(self, task_id: UUID) -> UUID:
+        return derived_id(self._secret, *self._parts, "stream", str(task_id), at=self._created[task_id])
+
+    def _here(self, task: Task) -> ImportTask:
+        """The task with the ids of this place."""
+
+        def person(one: UUID | None) -> UUID | None:
+            return None if one is None else self._people.get(one)
+
+        relations = [one for one in task.relations if one.task_id in self._created]
+        self.made.relations_left_out += len(task.relations) - len(relations)
+        return ImportTask(
+            project_id=self.made.project_id,
+            external_id=task.external_id,
+            title=task.title,
+            description=task.description,
+            status=task.status,
+            category=task.status_category,
+            priority=task.priority,
+            due_at=_utc(task.due_at),
+            labels=task.labels,
+            assignee_id=None if task.assignee is None else person(task.assignee.id),
+            parent_id=None if task.parent_id not in self._created else self._id_of(task.parent_id),
+            rank=task.rank,
+            recurrence=task.recurrence,
+            created_by=person(task.created_by),
+            created_at=task.created_at.astimezone(UTC),
+            updated_at=task.updated_at.astimezone(UTC),
+            started_at=_utc(task.started_at),
+            completed_at=_utc(task.completed_at),
+            checklist=tuple(ImportedItem(one.id, one.text, one.done) for one in task.checklist),
+            relations=tuple(Relation(one.type, self._id_of(one.task_id)) for one in relations),
+            comments=tuple(
+                Comment(
+                    one.id,
+                    None if one.author is None else person(one.author.id),
+                    one.body,
+                    one.created_at.astimezone(UTC),
+                    _utc(one.edited_at),
+                )
+                for one in task.comments
+            ),
+        )
+
+    async def _send(self, what: str, content: bytes, handler: Handler) -> bool:
+        """Whether this run is the one that did it. Raises what the executor raises."""
+        command_id = derived_id(self._secret, *self._parts, what)
+        request = Request(
+            caller=self._caller,
+            command_id=command_id,
+            fingerprint=command_id.bytes + content,
+            at=datetime.now(UTC),
+            actor=self._user_id,
+        )
+        accepted = await self._executor.execute(request, handler)
+        self.made.position = max(self.made.position, accepted.receipt.position)
+        return not accepted.receipt.replayed
+
+
+def _digest(said: Struct) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(said)).digest()[:16]
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(UTC)

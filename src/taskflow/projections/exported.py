@@ -1,0 +1,47 @@
+"""A project's tasks whole, all as of one moment, however long the reading takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import msgspec
+from pymongo.errors import ConnectionFailure
+from pymongo.read_concern import ReadConcern
+
+from taskflow.errors import Unavailable
+from taskflow.projections.registry import VIEWS
+from taskflow.streams.task import TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from taskflow.projections.mongo import Database
+    from taskflow.projections.reach import Reach
+
+PAGE: Final = 100
+_state: Final = msgspec.json.Decoder(TaskState)
+
+
+class Exported:
+    """Reads the tasks view from a snapshot, which MongoDB keeps for minutes: whoever takes longer is told so."""
+
+    def __init__(self, database: Database, reach: Reach) -> None:
+        self._reach = reach
+        self._tasks = database[VIEWS["tasks"].collection].with_options(read_concern=ReadConcern("snapshot"))
+
+    async def tasks(self, project_id: UUID) -> AsyncGenerator[list[TaskState], None]:
+        """Pages of the tasks outside the trash, the oldest first. Raises Unavailable where MongoDB does not answer."""
+        self._reach.must_answer()
+        cursor = self._tasks.find({"project_id": project_id, "trashed": False}, {"state": 1}, batch_size=PAGE)
+        try:
+            async with cursor.sort([("created_at", 1), ("_id", 1)]) as found:
+                page: list[TaskState] = []
+                async for document in found:
+                    page.append(_state.decode(document["state"]))
+                    if len(page) == PAGE:
+                        yield page
+                        page = []
+                yield page
+        except ConnectionFailure as error:
+            raise Unavailable("the views do not answer; try again shortly") from error

@@ -1,0 +1,118 @@
+"""The words of a text, for finding it again: the same for what is kept and for what is asked. Pure.
+
+text ─▶ folded: compatible forms, accents and case gone ─▶ runs of letters and digits ─▶ words
+                                                              └ of scripts that are written without
+                                                                spaces: characters, and pairs of them
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final, NamedTuple
+from unicodedata import category, normalize
+
+WORDS_MAX: Final = 2_000
+"""Of one task; what it says beyond is not found by."""
+WORD_MAX: Final = 40
+"""Characters of a word: longer ones are cut, here and in a query, and so still meet."""
+QUERY_MAX: Final = 200
+QUERY_WORDS_MAX: Final = 10
+TEXTS_MAX: Final = 1_024
+"""Texts whose words are remembered: an event seldom changes more than one of a task's."""
+
+_FIRST_MARK: Final = "\u0300"
+_ASCII: Final = re.compile(r"[a-z0-9]+")
+# Thai, Lao, Burmese, Hangul (also as its parts), Khmer, kana, and Han with what stands between its characters.
+_UNSPACED: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_RUN: Final = re.compile(rf"((?:(?=[{_UNSPACED}])[^\W_])+)|(?:(?![{_UNSPACED}])[^\W_])+")
+# Letters that look like another with a stroke or without its dot, and that Unicode does not take apart.
+_STROKES: Final = str.maketrans("łøđħŧı", "lodhti")
+
+
+class Term(NamedTuple):
+    """What a text must hold: this word, or one that begins with it."""
+
+    text: str
+    prefix: bool
+
+
+class BadQuery(ValueError):
+    """Nothing can be looked for; the message says what was expected."""
+
+
+@lru_cache(maxsize=TEXTS_MAX)
+def words(*texts: str) -> tuple[str, ...]:
+    """The distinct words of these texts, in the order they come, at most WORDS_MAX."""
+    found: dict[str, None] = {}
+    for text in texts:
+        found |= dict.fromkeys(_words_in(text))
+        if len(found) >= WORDS_MAX:
+            break
+    return tuple(found)[:WORDS_MAX]
+
+
+def terms(query: str) -> tuple[Term, ...]:
+    """What a query asks for, all of it. Raises BadQuery.
+
+    The last word, and any of two characters or more, stands for every word that begins with it.
+    """
+    if len(query) > QUERY_MAX:
+        raise BadQuery(f"expected at most {QUERY_MAX} characters, found {len(query)}")
+    said = list(_runs(query))
+    if not said:
+        raise BadQuery("expected a word to look for; there is no letter and no digit")
+    runs = dict.fromkeys(said)
+    if len(runs) > QUERY_WORDS_MAX:
+        raise BadQuery(f"expected at most {QUERY_WORDS_MAX} words, found {len(runs)}")
+    wanted: dict[Term, None] = {}
+    for run, spaced in runs:
+        if spaced:
+            word = run[:WORD_MAX]
+            wanted[Term(word, len(word) > 1 or run == said[-1][0])] = None
+        else:
+            wanted |= dict.fromkeys([Term(pair, prefix=False) for pair in _pairs(run) or [run]])
+    # What another one begins with is there where that one is.
+    return tuple(
+        term
+        for term in wanted
+        if not any(other.text.startswith(term.text) for other in wanted if term.prefix and other != term)
+    )
+
+
+@lru_cache(maxsize=TEXTS_MAX)
+def _words_in(text: str) -> tuple[str, ...]:
+    if text.isascii():
+        return tuple(dict.fromkeys([word[:WORD_MAX] for word in _ASCII.findall(text.lower())]))[:WORDS_MAX]
+    found: dict[str, None] = {}
+    for run, spaced in _runs(text):
+        found |= dict.fromkeys([run[:WORD_MAX]] if spaced else [*run, *_pairs(run)])
+        if len(found) >= WORDS_MAX:
+            break
+    return tuple(found)[:WORDS_MAX]
+
+
+def _runs(text: str) -> Iterator[tuple[str, bool]]:
+    """Letters and digits that stand together, and whether their script puts spaces between words."""
+    for found in _RUN.finditer(fold(text)):
+        yield found[0], found[1] is None
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[at : at + 2] for at in range(len(run) - 1)]
+
+
+def fold(text: str) -> str:
+    """A text as it is compared: small letters without accents, each in its plainest form."""
+    if text.isascii():
+        return text.lower()
+    # Folding the case makes marks of its own; what is put together again are the syllables of Hangul.
+    return normalize("NFC", _bare(_bare(text).casefold())).translate(_STROKES)
+
+
+def _bare(text: str) -> str:
+    return "".join([one for one in normalize("NFKD", text) if one < _FIRST_MARK or category(one)[0] != "M"])

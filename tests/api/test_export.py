@@ -1,0 +1,206 @@
+"""A project as a file over HTTP, and made again of it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+import pytest
+
+from taskflow.api.export import Export
+from taskflow.commands.execute import Executor, Request, Target
+from taskflow.commands.unit import Unit
+from taskflow.errors import Rejected
+from taskflow.importer.exported import import_export, read_export
+from taskflow.importer.file import BadFile
+from taskflow.store.eventstore import open_event_store
+from taskflow.streams import TASK
+from taskflow.streams.task import ChecklistItemAdded, CommentAdded, CommentEdited, RelationAdded
+from tests.api.stack import Caller, Stack, accepted, refused
+from tests.api.test_tasks import UNICODE
+
+CSV = {"Accept": "text/csv"}
+
+
+async def furnished(stack: Stack, ada: Caller, bob: Caller) -> tuple[str, int]:
+    """A project with a bit of everything; and the position it was finished at."""
+    project = (await ada.project("Everything"))["id"]
+    await ada.add(project, bob, "viewer")
+    parent = await ada.task(
+        "parent", project_id=project, description=UNICODE, priority="urgent", due_at="2031-01-01T00:00:00Z",
+        labels=["b", "a"], assignee_id=bob.id,
+    )  # fmt: skip
+    child = await ada.task("=1+1", project_id=project, parent_id=parent["id"])
+    for step in ("start", "complete"):
+        accepted(await ada.post(f"/tasks/{child['id']}/{step}"))
+    gone = await ada.task("in the trash", project_id=project)
+    accepted(await ada.delete(f"/tasks/{gone['id']}"))
+    async with open_event_store(stack.settings, "export test") as store:
+
+        async def parts(unit: Unit) -> Target:
+            await unit.get(TASK, UUID(parent["id"]))
+            comment = uuid4()
+            unit.append(
+                TASK,
+                UUID(parent["id"]),
+                CommentAdded(comment, f"for @[{ada.id}]"),
+                CommentEdited(comment, "edited"),
+                ChecklistItemAdded(uuid4(), "first", "a", done=True),
+                ChecklistItemAdded(uuid4(), "second", "b"),
+                RelationAdded("blocks", UUID(child["id"])),
+            )
+            return Target(TASK, UUID(parent["id"]))
+
+        request = Request(
+            caller=UUID(bob.id), command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=UUID(bob.id)
+        )
+        receipt = (await Executor(store, stack.settings).execute(request, parts)).receipt
+    return project, receipt.position
+
+
+async def exported_as(caller: Caller, project: str, position: int, accept: str) -> httpx.Response:
+    parameters = {"min_position": position, "wait_ms": 10_000}
+    return await caller.get(f"/projects/{project}/export", params=parameters, headers={"Accept": accept})
+
+
+async def test_the_json_holds_everything_but_the_trash(stack: Stack, ada: Caller, bob: Caller) -> None:
+    project, position = await furnished(stack, ada, bob)
+    response = await ada.read(f"/projects/{project}/export", position)
+    body = accepted(response)
+    msgspec.json.decode(response.content, type=Export)
+    assert int(response.headers["taskflow-position"]) >= position
+    assert body["position"] == int(response.headers["taskflow-position"])
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert f"project-{project}.json" in response.headers["content-disposition"]
+    assert {(one["id"], one["name"], one["role"]) for one in body["members"]} == {
+        (ada.id, ada.name, "owner"),
+        (bob.id, bob.name, "viewer"),
+    }
+    shown = accepted(await ada.read("/tasks", position, project=project))["items"]
+    assert [{name: value for name, value in one.items() if name != "comments"} for one in body["tasks"]] == shown
+    (comment,) = body["tasks"][0]["comments"]
+    assert (comment["author"], comment["body"]) == ({"id": bob.id, "name": bob.name}, "edited")
+    assert comment["edited_at"] is not None
+    assert body["people"] == []
+
+
+async def test_the_csv_is_rfc_4180_and_computes_nothing(stack: Stack, ada: Caller, bob: Caller) -> None:
+    project, position = await furnished(stack, ada, bob)
+    for accept in ("text/csv", "text/csv, application/json;q=0.5", "text/csv;q=0.9, */*;q=0.1"):
+        response = await exported_as(ada, project, position, accept)
+        assert response.headers["content-type"] == "text/csv; charset=utf-8", accept
+    names, *rows = csv.reader(io.StringIO(response.content.decode(), newline=""), strict=True)
+    tasks = [dict(zip(names, row, strict=True)) for row in rows]
+    assert [task["title"] for task in tasks] == ["parent", "'=1+1"]
+    assert tasks[0]["description"] == UNICODE
+    assert tasks[0]["labels"] == '["b","a"]'
+    for accept in ("image/png", "*/*", "application/json", "nonsense"):
+        response = await exported_as(ada, project, position, accept)
+        assert response.headers["content-type"] == "application/json", accept
+
+
+async def test_an_empty_project_is_a_file_too(ada: Caller) -> None:
+    project = await ada.project()
+    path = f"/projects/{project['id']}/export"
+    assert accepted(await ada.read(path, project["position"]))["tasks"] == []
+    assert (await ada.get(path, headers=CSV)).text.count("\r\n") == 1
+    refused(await ada.get(path, params={"nonsense": 1}), 400, "validation")
+
+
+async def test_a_large_project_is_of_one_moment(ada: Caller) -> None:
+    """Each task is moved to done while others are: in no export does a later one show what an earlier did not."""
+    project = (await ada.project())["id"]
+    tasks = []
+    for _ in range(10):
+        tasks += await asyncio.gather(*[ada.task("x" * 300, project_id=project) for _ in range(25)])
+    tasks.sort(key=lambda task: (task["created_at"], task["id"]))
+    last = max(task["position"] for task in tasks)
+    accepted(await ada.read(f"/tasks/{tasks[-1]['id']}", last))
+
+    async def retitle() -> None:
+        for n in range(30):
+            accepted(await ada.patch(f"/tasks/{tasks[0]['id']}", {"title": f"{n}"}))
+            accepted(await ada.patch(f"/tasks/{tasks[0]['id']}", {"description": f"{n}"}))
+
+    changing = asyncio.create_task(retitle())
+    while not changing.done():
+        body = accepted(await ada.read(f"/projects/{project}/export", last))
+        assert [one["id"] for one in body["tasks"]] == [one["id"] for one in tasks]
+    await changing
+
+
+def _plain(body: dict[str, Any]) -> dict[str, Any]:
+    """An export without what is this place's own: ids of what was made, versions, and when it last changed."""
+    number = {task["id"]: n for n, task in enumerate(body["tasks"])}
+    tasks = [
+        task
+        | {"id": number[task["id"]], "project_id": None, "version": None, "updated_at": None}
+        | {"parent_id": number.get(task["parent_id"])}
+        | {"relations": [{"type": one["type"], "task_id": number[one["task_id"]]} for one in task["relations"]]}
+        for task in body["tasks"]
+    ]
+    members = sorted(body["members"], key=lambda one: one["id"])
+    return body | {"position": None, "project": body["project"] | {"id": None}, "tasks": tasks, "members": members}
+
+
+async def test_what_was_exported_is_made_again_the_same_and_once(
+    stack: Stack, ada: Caller, bob: Caller, tmp_path: Path
+) -> None:
+    project, position = await furnished(stack, ada, bob)
+    response = await ada.read(f"/projects/{project}/export", position)
+    file = tmp_path / "export.json"
+    file.write_bytes(response.content)
+    email = accepted(await ada.get("/users/me"))["email"]
+    made = await import_export(stack.settings, file, user=email)
+    assert (made.tasks, made.already_there, made.people, made.refused) == (2, 0, 0, [])
+    again = await ada.read(f"/projects/{made.project_id}/export", made.position)
+    assert _plain(accepted(again)) == _plain(accepted(response))
+    repeated = await import_export(stack.settings, file, user=email)
+    assert (repeated.project_id, repeated.tasks, repeated.already_there) == (made.project_id, 0, 2)
+    assert (await ada.read(f"/projects/{made.project_id}/export", repeated.position)).json() == again.json()
+
+
+async def test_people_from_elsewhere_come_by_their_names(
+    stack: Stack, ada: Caller, bob: Caller, tmp_path: Path
+) -> None:
+    project, position = await furnished(stack, ada, bob)
+    text = (await ada.read(f"/projects/{project}/export", position)).text
+    file = tmp_path / "export.json"
+    file.write_text(text.replace(bob.id, str(uuid4())))
+    email = accepted(await ada.get("/users/me"))["email"]
+    made = await import_export(stack.settings, file, user=email)
+    assert (made.tasks, made.people) == (2, 1)
+    body = accepted(await ada.read(f"/projects/{made.project_id}/export", made.position))
+    assert body["tasks"][0]["assignee"]["name"] == "Bob"
+    assert body["tasks"][0]["assignee"]["id"] != bob.id
+    assert body["tasks"][0]["comments"][0]["author"]["name"] == "Bob"
+    with pytest.raises(Rejected, match="nobody is registered"):
+        await import_export(stack.settings, file, user="nobody@example.com")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"format": "other"}, "format"),
+        ({"version": 2}, "version"),
+        ({"tasks": 1}, "tasks"),
+        ({"members": [{"id": "x", "role": "owner"}]}, "members"),
+    ],
+)
+async def test_what_is_no_export_is_refused_whole(
+    ada: Caller, tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    project = await ada.project()
+    body = accepted(await ada.read(f"/projects/{project['id']}/export", project["position"]))
+    file = tmp_path / "export.json"
+    file.write_bytes(msgspec.json.encode(body | changed))
+    with pytest.raises(BadFile, match=reason):
+        read_export(file)

@@ -1,0 +1,104 @@
+"""`taskflow import --format taskflow`, as it is typed: an exported project made again, or refused whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from taskflow.settings import Settings
+from taskflow.store.eventstore import EventStore
+from taskflow.streams import PROJECT, TASK
+from tests.importer.test_process import taskflow
+from tests.importer.world import MAPPING, head, register, streams
+
+AT, LATER = "2026-01-01T00:00:00.000000Z", "2026-01-02T00:00:00.000000Z"
+ANN = "ann@example.com"
+TASK_ID = UUID(int=7)
+WORKFLOW = {"statuses": [{"key": "todo", "name": "To do", "category": "todo"}], "transitions": None}
+TASK_BODY: dict[str, Any] = {
+    "id": TASK_ID, "title": "T", "description": "", "status": "todo", "status_category": "todo", "priority": "low",
+    "due_at": None, "labels": ["a"], "assignee": {"id": UUID(int=8), "name": "Bob"}, "parent_id": None, "rank": "m",
+    "created_by": UUID(int=8), "created_at": AT, "updated_at": LATER, "started_at": None, "completed_at": None,
+}  # fmt: skip
+
+
+def export(**changes: Any) -> dict[str, Any]:
+    project = {
+        "id": UUID(int=6), "name": "P", "description": "D", "workflow": WORKFLOW, "archived_at": LATER,
+        "labels": [{"name": "a", "colour": "#000000"}], "created_at": AT,
+    }  # fmt: skip
+    whole: dict[str, Any] = {
+        "format": "taskflow",
+        "version": 1,
+        "project": project,
+        "members": [],
+        "tasks": [TASK_BODY],
+    }
+    return whole | changes
+
+
+def write(path: Path, body: dict[str, Any]) -> Path:
+    path.write_bytes(msgspec.json.encode(body))
+    return path
+
+
+async def test_a_project_is_made_again_and_once(
+    subprocess_env: dict[str, str], settings: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    await register(store, settings, ANN)
+    file = write(tmp_path / "export.json", export())
+    first = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "1 tasks made, 0 already there, 0 refused" in first.stdout
+    assert "1 new people" in first.stdout
+    (task_id,) = await streams(store, "task")
+    task = (await store.folds.load(TASK, task_id)).state
+    project = (await store.folds.load(PROJECT, task.project_id)).state
+    assert (project.name, project.description, project.labels[0].colour) == ("P", "D", "#000000")
+    assert project.archived_at is not None
+    assert (task.title, task.labels, task.created_at.isoformat()) == ("T", ("a",), "2026-01-01T00:00:00+00:00")
+    assert task.created_by == task.assignee_id != UUID(int=8)
+    position = await head(store)
+    second = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN)
+    assert "0 tasks made, 1 already there, 0 refused" in second.stdout
+    assert await head(store) == position
+    other = write(tmp_path / "other.json", export(tasks=[TASK_BODY | {"title": "other"}]))
+    third = taskflow(subprocess_env, "import", other, "--format", "taskflow", "--as", ANN)
+    assert third.returncode == 1
+    assert "another export of it was imported before" in third.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"tasks": [TASK_BODY, TASK_BODY]}, "two tasks have one id"),
+        ({"tasks": [TASK_BODY | {"parent_id": TASK_ID}]}, "stands below itself"),
+        ({"tasks": [TASK_BODY | {"updated_at": "2025-01-01T00:00:00Z"}]}, "changed before it was created"),
+        ({"tasks": [TASK_BODY | {"title": ""}]}, "title"),
+        ({"tasks": [TASK_BODY | {"title": "x" * 501}]}, "title"),
+        ({"project": None}, "project"),
+    ],
+)
+async def test_what_cannot_have_been_exported_is_refused_whole(
+    subprocess_env: dict[str, str], store: EventStore, tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    before = await head(store)
+    file = write(tmp_path / "export.json", export(**changes))
+    done = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert await head(store) == before
+
+
+async def test_each_format_says_what_it_takes(subprocess_env: dict[str, str], tmp_path: Path) -> None:
+    file = write(tmp_path / "export.json", export())
+    assert "--as EMAIL" in taskflow(subprocess_env, "import", file, "--format", "taskflow").stderr
+    mapped = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN, "--mapping", MAPPING)
+    assert "no mapping" in mapped.stderr
+    assert "--mapping FILE" in taskflow(subprocess_env, "import", file).stderr
+    missing = taskflow(subprocess_env, "import", tmp_path / "none.json", "--format", "taskflow", "--as", ANN)
+    assert "No such file" in missing.stderr

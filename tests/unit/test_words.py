@@ -1,0 +1,154 @@
+"""Words of texts and of queries: however a word is written, it is found where it is said."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskflow.words import QUERY_MAX, QUERY_WORDS_MAX, WORD_MAX, WORDS_MAX, BadQuery, Term, fold, terms, words
+
+texts = st.text(max_size=60)
+# Scripts that people mix, with accents, ligatures, full width, digits and what is no letter at all.
+mixed = st.text(
+    st.sampled_from(
+        "abcXYZéÉüßñ İıſﬁŁø ΣσςάΏ жЖёЁ 日本語手机カガがｶﾞ 한국어각 สวัสดี ०१ कि 12٣ ＡＢ²½ \t\n\u00a0\u3000-_./'\u0301👩‍👧"
+    ),
+    max_size=40,
+)
+
+
+def finds(query: str, *said: str) -> bool:
+    """Whether what MongoDB is asked for is there: every term, as itself or as a beginning."""
+    there = words(*said)
+    return all(
+        any(word.startswith(term.text) if term.prefix else word == term.text for word in there) for term in terms(query)
+    )
+
+
+@given(texts | mixed, texts | mixed)
+def test_neither_order_nor_space_nor_repetition_matters(one: str, other: str) -> None:
+    assert set(words(one, other)) == set(words(other, one)) == set(words(f"{one} \n\t{other}"))
+    assert set(words(one, one)) == set(words(f"\u3000{one}\u2003")) == set(words(one))
+
+
+@given(texts | mixed)
+def test_neither_case_nor_accents_matter(text: str) -> None:
+    plain = fold(text)
+    assert fold(plain) == plain
+    assert words(plain) == words(text)
+    # What Greek writes below a letter is an accent; as a capital it is a letter beside it.
+    if not re.search("[\u0345\u1f80-\u1fff]", text):
+        assert words(text.upper()) == words(text.lower()) == words(text)
+    assert words("".join(f"{one}\u0301" for one in text)) == words(text)
+
+
+def test_every_character_is_folded_once_and_for_all() -> None:
+    for number in range(sys.maxunicode + 1):
+        one = chr(number)
+        if not 0xD800 <= number < 0xE000:
+            assert fold(fold(one)) == fold(one) == fold(one.lower())
+
+
+@given(texts | mixed, mixed, mixed)
+def test_a_word_of_a_text_finds_it_whole_begun_or_among_others(text: str, before: str, after: str) -> None:
+    said = f"{before} {text} {after}"
+    for piece in text.split()[:QUERY_WORDS_MAX]:
+        if re.search(r"[^\W_]", fold(piece)) and len(piece) <= QUERY_MAX:
+            assert finds(piece, said)
+            assert finds(piece.swapcase() if piece.isascii() else piece, "other", said)
+    whole = fold(text).split()
+    if whole and re.fullmatch("[a-z0-9]+", whole[0]):
+        for length in range(1, len(whole[0]) + 1):
+            assert finds(whole[0][:length], said)
+
+
+@given(mixed)
+def test_words_are_bounded_and_hold_no_blank(text: str) -> None:
+    for word in words(text):
+        assert 1 <= len(word) <= WORD_MAX
+        assert re.fullmatch(r"[^\W_]+", word)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("rep", "Write the report"),
+        ("REPORT write", "Write the report"),
+        ("uber", "Überall"),
+        ("ÜBER", "uberall"),
+        ("strasse", "Große Straße"),
+        ("STRASSE", "straße"),
+        ("lodz", "Łódź"),
+        ("istanbul", "İSTANBUL"),
+        ("ΟΔΟΣ", "οδός"),
+        ("office", "oﬃce"),
+        ("fullwidth 2", "ＦＵＬＬｗｉｄｔｈ ²"),  # noqa: RUF001 - full width is the point
+        ("日本", "東京は日本の首都"),
+        ("語", "日本語"),
+        ("日本語", "日本語です"),
+        ("ガ", "ｶﾞ"),
+        ("한국", "한국어 문서"),
+        ("국어", "한국어"),
+        ("手机", "新iPhone手机壳"),
+        ("iphone手机", "新iPhone手机壳"),
+        ("สวัส", "สวัสดี"),
+        ("snake", "a_snake_case"),
+        ("e-mail", "send an e-mail"),
+        ("it's", "it's"),
+        ("5", "5 things"),
+        ("v", "version"),
+        ("x" * 50, "x" * 60),
+    ],
+)  # fmt: skip
+def test_a_query_finds(query: str, said: str) -> None:
+    assert finds(query, said)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("port", "report"),
+        ("report x", "report"),
+        ("v report", "version report"),
+        ("本日", "日本"),
+        ("日語", "日本語"),
+        ("reports", "report"),
+    ],
+)
+def test_a_query_does_not_find(query: str, said: str) -> None:
+    assert not finds(query, said)
+
+
+def test_what_a_longer_word_says_already_is_not_asked_for_twice() -> None:
+    assert terms("rep report rep") == (Term("report", prefix=True),)
+    assert terms("r report") == (Term("r", prefix=False), Term("report", prefix=True))
+    assert terms("report r") == (Term("report", prefix=True),)
+    assert terms("日本語") == (Term("日本", prefix=False), Term("本語", prefix=False))
+
+
+@pytest.mark.parametrize(
+    "query", ["", " ", "…", "?!", "\u0301", "👩‍👩‍👧‍👦", "__", "\x00", "x" * 201, "a b c d e f g h i j k"]
+)
+def test_a_query_without_words_or_with_too_much_is_refused(query: str) -> None:
+    with pytest.raises(BadQuery):
+        terms(query)
+
+
+@given(st.text(max_size=250))
+def test_any_query_is_terms_or_refused(query: str) -> None:
+    try:
+        asked = terms(query)
+    except BadQuery:
+        return
+    assert asked
+    assert all(term.text for term in asked)
+
+
+def test_a_task_has_at_most_so_many_words_the_first_of_them() -> None:
+    many = " ".join(f"w{number}" for number in range(3 * WORDS_MAX))
+    assert words("title", many, "comment") == ("title", *[f"w{number}" for number in range(WORDS_MAX - 1)])
+    assert len(words("日" + "".join(chr(0x4E00 + number) for number in range(3_000)))) == WORDS_MAX
