@@ -14,12 +14,16 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-PIPE_WIDTH: Final = 10_000
-"""Columns where nobody looks: nothing is cut off or folded."""
+WIDTH_MAX: Final = 100_000
+"""Columns of a line: it is the terminal that folds a longer one, and in a pipe nobody does."""
+CUT_MIN: Final = 8
+"""Columns that are left of the flexible one, however narrow the terminal is."""
+GAP: Final = 2
 SHORT: Final = 8
 """Characters at the end of an id that are shown: its end is random, its beginning is a time."""
 _KEPT: Final = frozenset("\u200d")
@@ -43,9 +47,9 @@ class Screen:
     def __init__(self, *, json: bool) -> None:
         self.json = json
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
+        self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_MAX
         self._console = Console(
-            width=width,
+            width=WIDTH_MAX,
             color_system="auto" if self.coloured else None,
             force_terminal=self.coloured,
             highlight=False,
@@ -67,17 +71,22 @@ class Screen:
         """Columns that are empty in every row are left out; the flexible one is cut where there is no room."""
         kept = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
         shown = [at for at in range(len(columns)) if any(row[at].plain for row in kept)]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if self.coloured else "")
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        taken = 0
         for at in shown:
-            cut = columns[at] == flexible
-            table.add_column(columns[at], no_wrap=True, overflow="ellipsis", ratio=None, min_width=8 if cut else None)
+            table.add_column(columns[at], no_wrap=True)
+            if columns[at] != flexible:
+                taken += max(cell_len(columns[at]), *[row[at].cell_len for row in kept]) + GAP
         for row in kept:
+            for at in shown:
+                if columns[at] == flexible:
+                    row[at].truncate(max(CUT_MIN, self._width - taken - GAP), overflow="ellipsis")
             table.add_row(*[row[at] for at in shown])
         self._print(table)
 
     def _print(self, what: Table | Text) -> None:
         with self._console.capture() as captured:
-            self._console.print(what, soft_wrap=isinstance(what, Text))
+            self._console.print(what)
         text = captured.get()
         write(text if self.coloured else "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
 
