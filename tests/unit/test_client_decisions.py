@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.wire import TASK, answer
 
 from taskflow.client import errors
 from taskflow.client.answers import Board, Changes, Event, Outcome, Page, Project, Task
@@ -21,11 +22,6 @@ from taskflow.client.sse import Lines, Message, Messages
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 MOST = Retries(drawn=lambda: 1.0)
-
-
-def answer(status: int, slug: str = "", headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
-    body = {"type": f"/problems/{slug}", "title": "T", "status": status, "detail": "said", "instance": "/x"} | more
-    return httpx.Response(status, json=body, headers=headers or {})
 
 
 class TestTryingAgain:
@@ -240,19 +236,6 @@ class TestCalls:
         assert read("/x", Task).fresh
         assert read("/x", Task).kind == "read"
         assert write("POST", "/x", Task).kind == "write"
-
-
-TASK = {
-    "id": "01a20e8c-46be-743b-ace1-62ad7a0754dd",
-    "project_id": "01a20e8c-46be-743b-ace1-62ad7a0754dd",
-    "title": "t",
-    "status": "todo",
-    "status_category": "todo",
-    "priority": "medium",
-    "created_at": "2026-11-27T12:00:00.000000Z",
-    "updated_at": "2026-11-27T12:00:00.000000Z",
-    "version": 1,
-}
 
 
 class TestAnswers:

@@ -65,9 +65,12 @@ def run(typed: argparse.Namespace) -> int:
     """Does what was typed and returns the exit code. Raises BrokenPipeError where nobody reads on."""
     try:
         _do(typed)
+    except BrokenPipeError:
+        raise
+    except EOFError:  # Ctrl-D where something was asked
+        print("\ntaskflow: nothing was typed; try again", file=sys.stderr)
+        return USAGE
     except (ClientError, Unclear, NoSuch, BadFile, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
         print(f"taskflow: {one_line(error)}", file=sys.stderr)
         return exit_code(error)
     return 0
