@@ -58,6 +58,64 @@ def at_a_terminal(person: Person, *words: str, columns: int = 100, **environment
     return shown.decode().replace("\r\n", "\n")
 
 
+class Typist:
+    """A command with a terminal of its own, at which somebody types when they are asked."""
+
+    def __init__(self, person: Person, *words: str) -> None:
+        self._leader, follower = pty.openpty()
+        self._process = subprocess.Popen(
+            person.argv(*words),
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            env=person.environment,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no other thread holds a lock
+        )
+        os.close(follower)
+        self.shown = ""
+
+    def answers(self, question: str, text: str) -> None:
+        while not self.shown.endswith(question):
+            self.shown += os.read(self._leader, 4096).decode()
+        os.write(self._leader, text.encode())
+
+    def ends(self) -> int:
+        with suppress(OSError):
+            while piece := os.read(self._leader, 4096):
+                self.shown += piece.decode()
+        os.close(self._leader)
+        return self._process.wait(PATIENCE_S)
+
+
+class TestAsking:
+    def test_what_is_missing_is_asked_for_and_a_password_is_not_shown(
+        self, url: str, tmp_path: Path, account: Callable[[str], Account]
+    ) -> None:
+        ada, person = account("Ada"), Person(tmp_path, url)
+        login = Typist(person, "login")
+        login.answers("E-mail: ", f"{ada.email}\n")
+        login.answers("Password: ", f"{ada.password}\n")
+        assert login.ends() == 0
+        assert f"signed in at {url} as Ada <{ada.email}>" in login.shown
+        assert ada.password not in login.shown
+        assert person.gets("whoami")["email"] == ada.email
+
+    def test_two_passwords_that_differ_make_no_account(self, url: str, tmp_path: Path) -> None:
+        register = Typist(Person(tmp_path, url), "register", "a@example.com", "--name", "A")
+        register.answers("Password: ", "correct horse\n")
+        register.answers("Once more: ", "correct house\n")
+        assert register.ends() == 2
+        assert "the two passwords differ" in register.shown
+
+    def test_no_answer_is_told_in_one_line(self, url: str, tmp_path: Path) -> None:
+        login = Typist(Person(tmp_path, url), "login", "a@example.com")
+        login.answers("Password: ", "\x04")
+        assert login.ends() == 2
+        assert "taskflow: nothing was typed" in login.shown
+        assert "Traceback" not in login.shown
+
+
 class TestExitCodes:
     def test_2_for_wrong_arguments(self, grace: Person) -> None:
         for words in (["tasks"], ["tasks", "add"], ["tasks", "list", "--priority", "none"], ["tasks", "fly", "x"]):

@@ -225,6 +225,25 @@ class TestTokens:
         with wire.client(token=None, keeper=Tally(Tokens("x", "y"))) as client, pytest.raises(Unauthenticated):
             client.tasks.get("a")
 
+    def test_whoever_signs_in_sends_no_old_token_and_renews_none(self) -> None:
+        wire = Wire(answer(401, "unauthenticated", detail="wrong address or password"))
+        with wire.client(token=None, keeper=Tally(Tokens("old", "r"))) as client:
+            with pytest.raises(Unauthenticated, match="wrong address"):
+                client.auth.login("a@example.com", "another one")
+            assert client.signed_in
+        assert wire.header("authorization") == [None]
+
+    def test_a_refresh_is_given_up_before_its_token_would_end_the_session(self) -> None:
+        """The server takes a spent token for ten seconds: no attempt may begin, or wait, beyond that."""
+        wire = Wire(answer(401, "unauthenticated"), *[httpx.ReadTimeout("slow") for _ in range(9)])
+        retries = Retries(drawn=lambda: 0.0, attempts_max=3, total_s=3600)
+        with wire.client(token=None, keeper=Tally(Tokens("x", "y")), retries=retries) as client:
+            with pytest.raises(Unreachable):
+                client.tasks.get("a")
+            assert client.signed_in
+        waits = [request.extensions["timeout"]["read"] for request in wire.asked]
+        assert waits == [30, 3, 3, 3]
+
     def test_signing_out_forgets_them_whatever_comes_of_it(self) -> None:
         keeper = Tally(Tokens("x", "y"))
         with Wire(broken()).client(token=None, keeper=keeper) as client, pytest.raises(Unreachable):

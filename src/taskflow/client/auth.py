@@ -18,6 +18,11 @@ from taskflow.client.steps import Flow
 A = TypeVar("A")
 
 
+def _asks(path: str, answer: type[A], body: Mapping[str, Any]) -> Call[A]:
+    """For tokens, and so without one."""
+    return Call(method="POST", path=path, answer=answer, kind="once", body=body, signed_in=False)
+
+
 def once(method: str, path: str, answer: type[A], body: Mapping[str, Any] | None = None) -> Call[A]:
     return Call(method=method, path=path, answer=answer, kind="once", body=body)
 
@@ -27,7 +32,7 @@ class Auth(Resource[F]):
     def register(self, email: str, password: str, name: str) -> Flow[Registered]:
         """A new account, signed in. Where addresses have to be confirmed first, the answer holds no tokens."""
         body = {"email": email, "password": password, "name": name}
-        answer = yield from self._session.exchange(once("POST", at("auth", "register"), Registered, body))
+        answer = yield from self._session.exchange(_asks(at("auth", "register"), Registered, body))
         if answer.access_token is not None:
             self._session.keep(Tokens(answer.access_token, answer.refresh_token))
         return answer
@@ -36,7 +41,7 @@ class Auth(Resource[F]):
     def login(self, email: str, password: str, otp: str | UnsetType = UNSET) -> Flow[SignedIn]:
         """Raises Unauthenticated, with `otp_required` where a second factor is missing."""
         body = given(email=email, password=password, otp=otp)
-        answer = yield from self._session.exchange(once("POST", at("auth", "login"), SignedIn, body))
+        answer = yield from self._session.exchange(_asks(at("auth", "login"), SignedIn, body))
         self._session.keep(Tokens(answer.access_token, answer.refresh_token))
         return answer
 

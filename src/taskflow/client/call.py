@@ -35,6 +35,8 @@ class Call(Struct, Generic[A_co], frozen=True, kw_only=True):
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = {}
     expected_version: int | None = None
+    signed_in: bool = True
+    """Whether a token is sent. Not where one is asked for: an old one would be refused before the password is read."""
     fresh: bool = False
     """Whether it is read from a view, and so has to be told how fresh."""
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from taskflow import __version__
 from taskflow.client.answers import Paged, TokenPair
-from taskflow.client.call import NOTHING, Call
+from taskflow.client.call import NOTHING, Call, at
 from taskflow.client.errors import ClientError, Invalid, Unauthenticated, Unreachable, Unreadable, problem_of
 from taskflow.client.retries import ONCE, Outcome, Retries
 from taskflow.client.steps import Alone, Emit, Flow, Open, Pause, Send, Telling
@@ -41,8 +41,11 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     silence_s: float = 45.0
     """Of a stream, which is heard every 15 s even when nothing happens."""
 
-    def extension(self, *, streamed: bool) -> dict[str, Any]:
-        read_s = self.silence_s if streamed else self.read_s
+    refresh_read_s: float = 3.0
+    """Less than half of REFRESH_S, so that a refresh whose answer is lost is sent once more in time."""
+
+    def extension(self, call: Call[Any], *, streamed: bool) -> dict[str, Any]:
+        read_s = self.silence_s if streamed else self.refresh_read_s if call.kind == "refresh" else self.read_s
         timeout = httpx.Timeout(connect=self.connect_s, read=read_s, write=self.write_s, pool=self.pool_s)
         return {"timeout": timeout.as_dict()}
 
@@ -164,7 +167,7 @@ class Session:
                     if call.kind != "read":
                         self._reached(outcome.headers.get("taskflow-position"))
                     return outcome
-                if _not_signed_in(outcome) and not refreshed and self._may_refresh(call, tokens):
+                if _not_signed_in(outcome) and not refreshed and call.signed_in and _renewable(tokens):
                     refreshed = True
                     yield Alone(self._refresh(tokens))
                     attempts -= 1
@@ -195,7 +198,7 @@ class Session:
     def _request(self, call: Call[Any], key: str | None, tokens: Tokens | None, *, streamed: bool) -> httpx.Request:
         headers = {"User-Agent": f"taskflow-python/{__version__}", "Accept": "application/json"}
         content = None
-        if tokens is not None and call.kind != "refresh":
+        if tokens is not None and call.signed_in:
             headers["Authorization"] = f"Bearer {tokens.access}"
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -213,11 +216,8 @@ class Session:
             params=tuple(parameters) or None,
             headers={**headers, **call.headers},
             content=content,
-            extensions=self._timeouts.extension(streamed=streamed),
+            extensions=self._timeouts.extension(call, streamed=streamed),
         )
-
-    def _may_refresh(self, call: Call[Any], tokens: Tokens | None) -> bool:
-        return call.kind != "refresh" and tokens is not None and tokens.refresh is not None
 
     def _refresh(self, refused: Tokens | None) -> Flow[None]:
         """New tokens in place of those that were refused, unless another call, or another client with the same
@@ -231,13 +231,18 @@ class Session:
         if refused is None or refused.refresh is None:
             return
         body = {"refresh_token": refused.refresh}
-        call = Call(method="POST", path="/auth/refresh", answer=TokenPair, kind="refresh", body=body)
+        path = at("auth", "refresh")
+        call = Call(method="POST", path=path, answer=TokenPair, kind="refresh", body=body, signed_in=False)
         try:
             pair = yield from self.exchange(call)
         except Unauthenticated:
             self.keep(None)
             raise
         self.keep(Tokens(pair.access_token, pair.refresh_token))
+
+
+def _renewable(tokens: Tokens | None) -> bool:
+    return tokens is not None and tokens.refresh is not None
 
 
 def _not_signed_in(response: httpx.Response) -> bool:
