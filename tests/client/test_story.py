@@ -74,9 +74,9 @@ def test_grace_makes_a_project(url: str, tmp_path: Path) -> None:
     )
     part = added(does("tasks", "add", "Choose them", "--project", "Website", "--parent", logo))
     board = does("projects", "board", "Website").splitlines()
-    assert board[0] == "todo (2)"
+    assert board[0] == "To do (2)"
     assert {line.split()[0] for line in board[2:4]} == {logo, part}
-    assert board[4:] == ["", "in_progress (0)", "", "done (0)", "", "cancelled (0)"]
+    assert board[4:] == ["", "In progress (0)", "", "Done (0)", "", "Cancelled (0)"]
     shown = does("tasks", "show", logo)
     assert shown.endswith("\nIn *two* colours\n")
     projects = does("projects", "list").splitlines()

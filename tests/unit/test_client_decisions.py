@@ -119,7 +119,7 @@ class TestProblems:
             (409, "command-rejected", errors.Rejected),
             (409, "nothing-to-undo", errors.NothingToUndo),
             (409, "command-in-progress", errors.CommandInProgress),
-            (410, "gone", errors.Gone),
+            (410, "not-found", errors.Gone),
             (412, "version-conflict", errors.VersionConflict),
             (413, "payload-too-large", errors.TooLarge),
             (422, "idempotency-key-reused", errors.KeyReused),

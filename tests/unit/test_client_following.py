@@ -166,7 +166,7 @@ class TestKeepingACopy:
             assert client.sync.token is None
 
     def test_a_token_that_is_gone_is_forgotten(self) -> None:
-        wire = Wire(answer(410, "gone"), self.changes("a", more=False))
+        wire = Wire(answer(410, "not-found"), self.changes("a", more=False))
         with wire.client() as client:
             client.sync.token = "old"
             with pytest.raises(Gone):

@@ -85,31 +85,6 @@ class Registered(Struct, frozen=True, kw_only=True):
         return f"Registered(user={self.user and self.user.id}, …)"
 
 
-class SignedInSession(Struct, frozen=True, kw_only=True):
-    """A place where somebody is signed in."""
-
-    id: UUID
-    created_at: datetime | None = None
-    address: str | None = None
-    agent: str | None = None
-    current: bool = False
-
-
-class PersonalToken(Struct, frozen=True, kw_only=True):
-    id: UUID
-    name: str
-    scopes: tuple[str, ...]
-    created_at: datetime | None = None
-    expires_at: datetime | None = None
-
-
-class NewToken(PersonalToken, frozen=True, kw_only=True):
-    token: str
-
-    def __repr__(self) -> str:
-        return f"NewToken(id={self.id}, …)"
-
-
 # --- projects
 
 
@@ -249,6 +224,31 @@ class Column(Struct, frozen=True, kw_only=True):
 
 class Board(Struct, frozen=True):
     columns: tuple[Column, ...]
+
+
+class StatusCount(Struct, frozen=True, kw_only=True):
+    status: str
+    name: str
+    category: str
+    count: int
+
+
+class AssigneeCount(Struct, frozen=True):
+    assignee: Person
+    count: int
+
+
+class Stats(Struct, frozen=True, kw_only=True):
+    """Of the tasks outside the trash, but for `trashed`."""
+
+    total: int
+    trashed: int = 0
+    unassigned: int = 0
+    overdue: int = 0
+    by_status: tuple[StatusCount, ...] = ()
+    by_category: dict[str, int] = {}
+    by_priority: dict[str, int] = {}
+    by_assignee: tuple[AssigneeCount, ...] = ()
 
 
 # --- events, commands, sync

@@ -229,7 +229,9 @@ def problem_of(response: httpx.Response) -> Problem:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         body = ProblemBody(status=response.status_code, title=f"the server answered {response.status_code}")
     slug = body.type.rpartition("/")[2]
-    kind = _OF_SLUG.get(slug) or _OF_STATUS.get(response.status_code, Problem)
+    kind = _OF_STATUS.get(response.status_code, Problem)
+    if response.status_code != httpx.codes.GONE:  # which has no slug of its own
+        kind = _OF_SLUG.get(slug, kind)
     return kind(
         body,
         status=response.status_code,

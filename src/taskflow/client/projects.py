@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from taskflow.client.answers import Board, Invitation, Member, Page, Project, Status, Transition
+from taskflow.client.answers import Board, Invitation, Member, Page, Project, Stats, Status, Transition
 from taskflow.client.call import Call, Id, at, given, pages, read, write
 from taskflow.client.resource import F, Resource, call, listed
 from taskflow.client.session import Session
@@ -101,8 +100,8 @@ class Projects(Resource[F]):
         return read(at("projects", project, "board"), Board, {"at": at_time}, fresh=at_time is None)
 
     @call
-    def stats(self, project: Id) -> Call[dict[str, Any]]:
-        return read(at("projects", project, "stats"), dict[str, Any])
+    def stats(self, project: Id) -> Call[Stats]:
+        return read(at("projects", project, "stats"), Stats)
 
 
 class Invitations(Resource[F]):
@@ -117,9 +116,9 @@ class Invitations(Resource[F]):
         return pages(at("projects", project, "invitations"), Invitation, {"limit": limit})
 
     @call
-    def withdraw(self, project: Id, invitation: Id) -> Call[Any]:
-        return write("DELETE", at("projects", project, "invitations", invitation), Any)
+    def withdraw(self, project: Id, invitation: Id) -> Call[Project]:
+        return write("DELETE", at("projects", project, "invitations", invitation), Project)
 
     @call
-    def accept(self, token: str) -> Call[Any]:
-        return write("POST", at("invitations", token, "accept"), Any)
+    def accept(self, token: str) -> Call[Project]:
+        return write("POST", at("invitations", token, "accept"), Project)

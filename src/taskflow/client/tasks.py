@@ -193,8 +193,8 @@ class Comments(Resource[F]):
         return write("PATCH", at("tasks", task, "comments", comment), Comment, {"body": body})
 
     @call
-    def delete(self, task: Id, comment: Id) -> Call[Any]:
-        return write("DELETE", at("tasks", task, "comments", comment), Any)
+    def delete(self, task: Id, comment: Id) -> Call[Task]:
+        return write("DELETE", at("tasks", task, "comments", comment), Task)
 
 
 class Checklist(Resource[F]):

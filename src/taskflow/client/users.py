@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from taskflow.client.answers import Profile, PublicProfile
-from taskflow.client.call import NOTHING, Call, Id, at, given, read, write
+from taskflow.client.call import Call, Id, at, given, read, write
 from taskflow.client.resource import F, Resource, call
 
 
@@ -27,11 +27,6 @@ class Users(Resource[F]):
     ) -> Call[Profile]:
         body = given(name=name, avatar_url=avatar_url, settings=settings)
         return write("PATCH", at("users", "me"), Profile, body, expected=expected_version)
-
-    @call
-    def erase_me(self) -> Call[None]:
-        """Everything personal becomes unreadable, for ever."""
-        return write("DELETE", at("users", "me"), NOTHING)
 
     @call
     def get(self, user: Id) -> Call[PublicProfile]:
