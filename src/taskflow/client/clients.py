@@ -88,7 +88,8 @@ class Client(Resources[Sync]):
 
 
 class AsyncClient(Resources[Async]):
-    """As Client, with `await`; the tasks of one event loop may share it."""
+    """As Client, with `await`; the tasks of one event loop may share it. Whoever leaves an iteration early and wants
+    its connection back at once puts `contextlib.aclosing` around it."""
 
     def __init__(
         self,
