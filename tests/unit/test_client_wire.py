@@ -140,6 +140,9 @@ class TestFreshness:
             client.tasks.get("a")
 
 
+THREADS = 16
+
+
 class Doorman:
     """Takes the newest access token alone, and gives a new pair for a refresh token."""
 
@@ -174,11 +177,24 @@ class TestTokens:
 
     def test_many_threads_renew_it_once(self) -> None:
         door, keeper = Doorman(), Tally(Tokens("old", "r1"))
+        together, another = threading.Barrier(THREADS), threading.Event()
+        refreshes: list[httpx.Request] = []
+
+        def at_the_door(request: httpx.Request) -> httpx.Response:
+            if request.headers.get("authorization") == "Bearer old":
+                together.wait(10)  # so that all of them are refused before the first is renewed
+            if request.url.path.endswith("/auth/refresh"):
+                refreshes.append(request)
+                if len(refreshes) > 1:
+                    another.set()
+                another.wait(0.3)  # a second refresh has this long to come beside the first
+            return door(request)
+
         with (
-            Client(URL, keeper=keeper, transport=httpx.MockTransport(door)) as client,
-            ThreadPoolExecutor(16) as threads,
+            Client(URL, keeper=keeper, transport=httpx.MockTransport(at_the_door)) as client,
+            ThreadPoolExecutor(THREADS) as threads,
         ):
-            list(threads.map(lambda _: client.tasks.get("a"), range(64)))
+            list(threads.map(lambda _: client.tasks.get("a"), range(THREADS)))
         assert (door.refreshes, keeper.writes) == (1, 1)
 
     def test_so_do_many_tasks(self) -> None:

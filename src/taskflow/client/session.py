@@ -222,8 +222,6 @@ class Session:
     def _refresh(self, refused: Tokens | None) -> Flow[None]:
         """New tokens in place of those that were refused, unless another call, or another client with the same
         keeper, has them already. Raises Unauthenticated where the session has ended."""
-        if self._tokens != refused:
-            return
         kept = self._keeper.read()
         if kept is not None and kept != refused:
             self._tokens = kept
