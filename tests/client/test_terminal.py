@@ -143,7 +143,9 @@ class TestExitCodes:
         task = client.tasks.create("Not yours to change", project_id=project.id)
         assert "ask an admin" in grace.fails(4, "tasks", "done", str(task.id))
         nobody = Person(tmp_path / "elsewhere", grace.environment["TASKFLOW_URL"])
-        assert "sign in with `taskflow login`" in nobody.fails(4, "tasks", "list")
+        url = grace.environment["TASKFLOW_URL"]
+        said = nobody.fails(4, "tasks", "list")
+        assert said == f"taskflow: nobody is signed in at {url}; sign in with `taskflow login`\n"
         assert "TASKFLOW_TOKEN does not count" in nobody.fails(4, "tasks", "list", TASKFLOW_TOKEN="x.y.z")
 
     def test_5_for_a_conflict(self, grace: Person) -> None:

@@ -178,6 +178,7 @@ class TestErrors:
             (BadFile("remove it"), 1, "remove it"),
             (short_ids.Unclear("which"), 2, "which"),
             (short_ids.NoSuch("none"), 3, "none"),
+            (run.NobodyHere("nobody"), 4, "nobody"),
             (problem(errors.NotFound, 404), 3, "said; `taskflow tasks list --all` and `taskflow projects list`"),
             (problem(errors.Forbidden, 403), 4, "said; ask an admin"),
             (problem(errors.Unauthenticated, 401), 4, "said; sign in with `taskflow login`"),

@@ -61,6 +61,10 @@ _PROJECTS: Final[Mapping[str, Callable[[Desk], None]]] = {
 }
 
 
+class NobodyHere(Exception):
+    """A command that takes somebody who is signed in."""
+
+
 def run(typed: argparse.Namespace) -> int:
     """Does what was typed and returns the exit code. Raises BrokenPipeError where nobody reads on."""
     try:
@@ -70,7 +74,7 @@ def run(typed: argparse.Namespace) -> int:
     except EOFError:  # Ctrl-D where something was asked
         print("\ntaskflow: nothing was typed; try again", file=sys.stderr)
         return USAGE
-    except (ClientError, Unclear, NoSuch, BadFile, OSError) as error:
+    except (ClientError, Unclear, NoSuch, NobodyHere, BadFile, OSError) as error:
         print(f"taskflow: {one_line(error)}", file=sys.stderr)
         return exit_code(error)
     return 0
@@ -89,6 +93,8 @@ def _do(typed: argparse.Namespace) -> None:
     except ValueError as error:
         raise Unclear(str(error)) from None
     with client:
+        if not (client.signed_in or signing_in or typed.command == "logout"):
+            raise NobodyHere(f"nobody is signed in at {url}; sign in with `taskflow login`")
         try:
             _action(typed)(Desk(client, Screen(json=typed.json), accounts, url, typed))
         finally:
@@ -118,7 +124,7 @@ def exit_code(error: Exception) -> int:
             return USAGE
         case NotFound() | NoSuch():
             return NOT_FOUND
-        case Unauthenticated() | Forbidden():
+        case Unauthenticated() | Forbidden() | NobodyHere():
             return FORBIDDEN
         case Conflict():
             return CONFLICT
