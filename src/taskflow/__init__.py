@@ -13,6 +13,7 @@ streams/               one file a kind: events, state, evolve   projections/runn
 store/committer        groups of appends, one transaction       cache/cache          leases and invalidations
 follower/follower      what must act at once                    privacy/sealing      personal data, encrypted
 importer/              another system's log, as commands        local/supervisor     `taskflow up`
+client/                 Python's way to call it                 terminal/            `taskflow tasks …`, over the client
 settings  every bound and address      errors  one tree      cli  one sub-command a process
 words  what texts are found by         asked   what lists are asked for      parameters  each value taken once
 cells  of CSV files, computed by nobody

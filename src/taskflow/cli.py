@@ -1,4 +1,4 @@
-"""The command line: one sub-command a process, and the operator's tools."""
+"""The command line: one sub-command a process, the operator's tools, and what people do at a terminal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import uvloop
 
-from taskflow import logs
+from taskflow import __version__, logs
 from taskflow.errors import TaskflowError
 from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.settings import SECRETS, Settings, variable
+from taskflow.terminal.parser import EXIT_CODES, PEOPLES, add_people
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,12 @@ LEAVE_S: Final = 1.8
 
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
-        prog="taskflow", description="A CQRS, event-sourced backend for teams that track work"
+        prog="taskflow",
+        description="A CQRS, event-sourced backend for teams that track work",
+        epilog=f"`taskflow COMMAND --help` says more.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    root.add_argument("--version", action="version", version=f"taskflow {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("up", help="run everything here; servers too, where no URL names one")
     commands.add_parser("api", help="the HTTP API")
@@ -56,13 +61,24 @@ def parser() -> argparse.ArgumentParser:
     grant = admin.add_parser("grant", help="give a registered person a system role")
     grant.add_argument("email")
     grant.add_argument("role", choices=["admin", "analyst"])
+    add_people(commands)
     return root
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exits 0, 1 for an error that the message explains, 2 for wrong arguments."""
-    arguments = parser().parse_args(argv)
+    """Exits 0, 1 for an error that the message explains, 2 for wrong arguments; people's commands as they say."""
+    root = parser()
+    arguments = root.parse_args(argv)
     try:
+        if arguments.command in PEOPLES:
+            from taskflow.terminal.run import run as serve
+
+            sys.exit(serve(arguments))
+        if arguments.command == "completion":
+            from taskflow.terminal.completion import script
+
+            print(script(root, arguments.shell), end="", flush=True)
+            return
         settings = Settings.from_env()
         match arguments.command:
             case "config":

@@ -27,6 +27,8 @@ PREFIX: Final = "TASKFLOW_"
 SECRET_BYTES_MIN: Final = 32
 SECRETS: Final = ("master_key", "claim_secret", "token_secret", "jwt_private_key")
 KEYS: Final = (*SECRETS, "jwt_previous_public_key")
+CALLERS: Final = frozenset(("TASKFLOW_URL", "TASKFLOW_TOKEN"))
+"""Variables of those who call a server (`taskflow tasks …`): they may be set where one runs too."""
 
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 _PASSWORD_IN_URL: Final = re.compile(
@@ -254,7 +256,9 @@ class Settings(Struct, frozen=True, kw_only=True):
                 faults.append(f"{name}: expected {_expected(field.type)}, found {raw!r}")
         faults += [f"{variable(name)}: {fault}" for name in KEYS if (fault := _key_fault(name, given.get(name, "")))]
         faults += [
-            f"{name}: no such setting" for name in sorted(environ) if name.startswith(PREFIX) and name not in fields
+            f"{name}: no such setting"
+            for name in sorted(environ)
+            if name.startswith(PREFIX) and name not in fields and name not in CALLERS
         ]
         if not faults:
             settings = cls(**given)

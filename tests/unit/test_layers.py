@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +45,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells"},
     "local": {"store", "secrets"},
-    "cli": {"logs", "local", "secrets", "api", "relay", "projections", "importer", "commands", "store"},
+    "client": set(),
+    "terminal": {"client"},
+    "cli": {"logs", "local", "secrets", "api", "relay", "projections", "importer", "commands", "store", "terminal"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -60,6 +64,8 @@ DRIVERS: dict[str, set[str]] = {
     "eventsourcing": {"store/library.py"},
     "psycopg": set(),
     "jwt": {"api/tokens.py"},
+    "httpx": {"client", "terminal", "importer", "local"},
+    "rich": {"terminal", "importer"},
 }
 
 
@@ -97,6 +103,23 @@ def test_a_driver_is_met_in_few_places(path: Path) -> None:
         places = DRIVERS.get(name.split(".")[0])
         if places is not None:
             assert {room(path), str(path)} & places, f"{path} imports {name}, which is for {sorted(places)}"
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if room(path) in {"client", "terminal"}], ids=str)
+def test_whoever_only_calls_the_server_holds_nothing_of_it(path: Path) -> None:
+    """Not even what everybody else may import: the two could be installed by themselves."""
+    for name in imports(path):
+        assert not name.startswith("taskflow.") or name.split(".")[1] in {"client", "terminal", "__version__"}, name
+
+
+PROCESSES = ("taskflow.cli", "taskflow.api.process", "taskflow.relay.process", "taskflow.projections.process")
+
+
+def test_the_servers_processes_do_not_load_the_client() -> None:
+    code = f"import sys, {', '.join(PROCESSES)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert set(PROCESSES) <= set(loaded)
+    assert not {"httpx", "rich", "taskflow.client"} & set(loaded)
 
 
 PURE = {

@@ -1,0 +1,78 @@
+"""taskflow from Python: a typed client, blocking (`Client`) and with `await` (`AsyncClient`).
+
+    with Client("http://127.0.0.1:8000") as client:
+        client.auth.login("grace@example.com", "a long enough password")
+        task = client.tasks.create("Write the report", priority="high")
+        client.tasks.complete(task.id, expected_version=task.version)
+        for task in client.tasks.list(category=["done"], sort="-updated_at"):
+            print(task.title)
+
+    tasks, projects …   a method describes a call ─▶ call       what is asked, what is answered
+    resource            makes the two clients' methods of it
+    session             the flow of every call: key, token, position, retries (retries), errors (errors)
+    following, sse      answers that are read piece by piece, and resumed
+    faces               carries the steps of a flow (steps) out: the only place that does I/O
+
+It imports nothing of the server.
+"""
+
+from taskflow.client.clients import AsyncClient, Client
+from taskflow.client.commands import Command
+from taskflow.client.errors import (
+    Behind,
+    ClientError,
+    CommandInProgress,
+    Conflict,
+    Fault,
+    Forbidden,
+    Gone,
+    Invalid,
+    KeyReused,
+    NotFound,
+    NothingToUndo,
+    Problem,
+    RateLimited,
+    Rejected,
+    ServerFault,
+    Since,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unreachable,
+    Unreadable,
+    VersionConflict,
+)
+from taskflow.client.retries import Retries
+from taskflow.client.session import Keeper, Timeouts, Tokens
+
+__all__ = [
+    "AsyncClient",
+    "Behind",
+    "Client",
+    "ClientError",
+    "Command",
+    "CommandInProgress",
+    "Conflict",
+    "Fault",
+    "Forbidden",
+    "Gone",
+    "Invalid",
+    "Keeper",
+    "KeyReused",
+    "NotFound",
+    "NothingToUndo",
+    "Problem",
+    "RateLimited",
+    "Rejected",
+    "Retries",
+    "ServerFault",
+    "Since",
+    "Timeouts",
+    "Tokens",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "Unreachable",
+    "Unreadable",
+    "VersionConflict",
+]

@@ -1,0 +1,325 @@
+"""What the server answers. Fields that this release does not know are ignored, and those that only newer
+servers send have a default, so client and server may be of different releases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Paged(Protocol[T_co]):
+    """Whatever is a page of a list."""
+
+    @property
+    def items(self) -> tuple[T_co, ...]: ...
+
+    @property
+    def next_cursor(self) -> str | None: ...
+
+
+class Page(Struct, Generic[T], frozen=True, kw_only=True):
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+# --- people
+
+
+class Person(Struct, frozen=True):
+    """Whoever is named in another resource; without a name once they are erased."""
+
+    id: UUID
+    name: str | None = None
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """What a person sees of themselves. `position` is set in the answer to a write, here and elsewhere."""
+
+    id: UUID
+    name: str | None
+    email: str | None
+    avatar_url: str | None = None
+    settings: dict[str, Any] = {}
+    created_at: datetime
+    version: int
+    position: int | None = None
+
+
+class PublicProfile(Struct, frozen=True, kw_only=True):
+    id: UUID
+    name: str | None
+    avatar_url: str | None = None
+
+
+class TokenPair(Struct, frozen=True, kw_only=True):
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    """Seconds."""
+
+    def __repr__(self) -> str:
+        return "TokenPair(…)"
+
+
+class SignedIn(TokenPair, frozen=True, kw_only=True):
+    user: Profile
+
+    def __repr__(self) -> str:
+        return f"SignedIn(user={self.user.id}, …)"
+
+
+class Registered(Struct, frozen=True, kw_only=True):
+    """Without tokens where the address has to be confirmed first."""
+
+    user: Profile | None = None
+    access_token: str | None = None
+    refresh_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Registered(user={self.user and self.user.id}, …)"
+
+
+# --- projects
+
+
+class Status(Struct, frozen=True):
+    key: str
+    name: str
+    category: str
+
+
+class Transition(Struct, frozen=True, rename={"from_": "from"}):
+    from_: str
+    to: str
+
+
+class Workflow(Struct, frozen=True):
+    """`transitions` of None: every change is allowed."""
+
+    statuses: tuple[Status, ...]
+    transitions: tuple[Transition, ...] | None = None
+
+
+class Label(Struct, frozen=True):
+    name: str
+    colour: str | None = None
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """`role` is the caller's; None in the answer to leaving."""
+
+    id: UUID
+    name: str
+    description: str = ""
+    role: str | None
+    workflow: Workflow
+    labels: tuple[Label, ...] = ()
+    archived_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    position: int | None = None
+
+
+class Member(Struct, frozen=True):
+    user: Person
+    role: str
+
+
+class Invitation(Struct, frozen=True, kw_only=True):
+    """`token` is told once, to whoever invites."""
+
+    id: UUID
+    project_id: UUID | None = None
+    email: str | None = None
+    role: str | None = None
+    token: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    version: int | None = None
+    position: int | None = None
+
+
+# --- tasks
+
+
+class ChecklistItem(Struct, frozen=True, kw_only=True):
+    id: UUID
+    text: str
+    done: bool
+    version: int | None = None
+    position: int | None = None
+
+
+class Relation(Struct, frozen=True):
+    type: str
+    task_id: UUID
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    id: UUID
+    project_id: UUID
+    external_id: str | None = None
+    title: str
+    description: str = ""
+    status: str
+    status_category: str
+    priority: str
+    due_at: datetime | None = None
+    labels: tuple[str, ...] = ()
+    assignee: Person | None = None
+    parent_id: UUID | None = None
+    rank: str = ""
+    recurrence: str | None = None
+    created_by: UUID | None = None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    comment_count: int = 0
+    checklist: tuple[ChecklistItem, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    trashed_at: datetime | None = None
+    version: int
+    position: int | None = None
+
+
+class Comment(Struct, frozen=True, kw_only=True):
+    id: UUID
+    task_id: UUID
+    body: str
+    mentions: tuple[Person, ...] = ()
+    author: Person | None = None
+    created_at: datetime
+    edited_at: datetime | None = None
+    version: int
+    position: int | None = None
+
+
+class Change(Struct, frozen=True, rename={"from_": "from"}):
+    field: str
+    from_: Any
+    to: Any
+
+
+class Diff(Struct, frozen=True):
+    changes: tuple[Change, ...]
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """`count` is of all; `tasks` are the first of them by rank."""
+
+    status: str
+    name: str
+    category: str
+    count: int
+    tasks: tuple[Task, ...]
+
+
+class Board(Struct, frozen=True):
+    columns: tuple[Column, ...]
+
+
+class StatusCount(Struct, frozen=True, kw_only=True):
+    status: str
+    name: str
+    category: str
+    count: int
+
+
+class AssigneeCount(Struct, frozen=True):
+    assignee: Person
+    count: int
+
+
+class Stats(Struct, frozen=True, kw_only=True):
+    """Of the tasks outside the trash, but for `trashed`."""
+
+    total: int
+    trashed: int = 0
+    unassigned: int = 0
+    overdue: int = 0
+    by_status: tuple[StatusCount, ...] = ()
+    by_category: dict[str, int] = {}
+    by_priority: dict[str, int] = {}
+    by_assignee: tuple[AssigneeCount, ...] = ()
+
+
+# --- events, commands, sync
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """An event of the log. `actor` is a person's id or `system`."""
+
+    position: int
+    event_id: UUID
+    stream_id: UUID
+    stream_version: int
+    type: str
+    schema_version: int = 1
+    occurred_at: datetime
+    recorded_at: datetime
+    actor: str
+    command_id: UUID
+    correlation_id: str | None = None
+    causation_id: UUID | None = None
+    data: dict[str, Any]
+
+
+class EventPage(Struct, frozen=True, kw_only=True):
+    """`position`: the last one looked at, to be used as the next `after`."""
+
+    items: tuple[Event, ...]
+    next_cursor: str | None = None
+    position: int
+
+
+class Appended(Struct, frozen=True):
+    type: str
+    version: int
+    position: int
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """Of a command: `applied` or `unchanged`, and in a batch `rejected` with a `problem` alone."""
+
+    id: UUID
+    outcome: str
+    events: tuple[Appended, ...] = ()
+    version: int | None = None
+    position: int | None = None
+    result: dict[str, Any] | None = None
+    problem: dict[str, Any] | None = None
+
+
+class Outcomes(Struct, frozen=True):
+    results: tuple[Outcome, ...]
+
+
+class CommandKind(Struct, frozen=True, kw_only=True):
+    type: str
+    target: str | None = None
+    schema: dict[str, Any]
+
+
+class Removed(Struct, frozen=True):
+    """What was trashed, purged, or is no longer the caller's to see: a `task` or a `project`."""
+
+    kind: str
+    id: UUID
+
+
+class Changes(Struct, frozen=True, kw_only=True):
+    """One answer of `/sync`."""
+
+    token: str
+    projects: tuple[Project, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    removed: tuple[Removed, ...] = ()
+    more: bool = False

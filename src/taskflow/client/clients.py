@@ -1,0 +1,133 @@
+"""The two clients. They have the same resources; what one answers, the other has to be awaited for."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Generic, Self
+
+import httpx
+
+from taskflow.client import events
+from taskflow.client.auth import Auth
+from taskflow.client.commands import Commands
+from taskflow.client.events import Events
+from taskflow.client.faces import Async, Sync
+from taskflow.client.projects import Projects
+from taskflow.client.resource import F
+from taskflow.client.retries import Retries
+from taskflow.client.session import InMemory, Keeper, Session, Timeouts, Tokens
+from taskflow.client.tasks import Tasks
+from taskflow.client.users import Users
+
+
+class Resources(Generic[F]):
+    """What both clients have."""
+
+    def __init__(self, session: Session, face: F) -> None:
+        self._session = session
+        self._face = face
+        self.auth = Auth(session, face)
+        self.users = Users(session, face)
+        self.projects = Projects(session, face)
+        self.tasks = Tasks(session, face)
+        self.commands = Commands(session, face)
+        self.events = Events(session, face)
+        self.sync = events.Sync(session, face)
+
+    @property
+    def position(self) -> int:
+        """Of the last write through this client: its reads are at least that fresh. Another client is given it
+        as `position` to read what this one wrote."""
+        return self._session.position
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether there is a token; the server alone knows whether it counts."""
+        return self._session.signed_in
+
+
+class Client(Resources[Sync]):
+    """A client that blocks; threads may share it.
+
+    `token` is an access token or a personal one, and is not renewed; signing in, or a `keeper` of tokens, gives
+    one that is. Raises ValueError for what is no URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        keeper: Keeper | None = None,
+        retries: Retries | None = None,
+        timeouts: Timeouts | None = None,
+        read_your_writes: bool = True,
+        position: int = 0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        session = Session(
+            url,
+            keeper=_keeper(token, keeper),
+            retries=retries or Retries(),
+            timeouts=timeouts or Timeouts(),
+            read_your_writes=read_your_writes,
+            position=position,
+        )
+        super().__init__(session, Sync(transport))
+
+    def close(self) -> None:
+        self._face.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(Resources[Async]):
+    """As Client, with `await`; the tasks of one event loop may share it. Whoever leaves an iteration early and wants
+    its connection back at once puts `contextlib.aclosing` around it."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        keeper: Keeper | None = None,
+        retries: Retries | None = None,
+        timeouts: Timeouts | None = None,
+        read_your_writes: bool = True,
+        position: int = 0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        session = Session(
+            url,
+            keeper=_keeper(token, keeper),
+            retries=retries or Retries(),
+            timeouts=timeouts or Timeouts(),
+            read_your_writes=read_your_writes,
+            position=position,
+        )
+        super().__init__(session, Async(transport))
+
+    async def close(self) -> None:
+        await self._face.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _keeper(token: str | None, keeper: Keeper | None) -> Keeper:
+    if keeper is None:
+        return InMemory(None if token is None else Tokens(token))
+    if token is not None:
+        raise ValueError("expected a token or a keeper of tokens, found both")
+    return keeper

@@ -1,0 +1,254 @@
+"""What can go wrong with a call, in one tree. The message of each is what the server said.
+
+ClientError
+├── Unreachable              no answer came, however often it was tried
+├── Unreadable               an answer that this client does not understand
+└── Problem                  an answer that says no: `status`, `slug`, `detail`, `request_id`
+    ├── Invalid              400: `errors`, each with pointer, code and detail
+    ├── Unauthenticated      401: sign in (again); `otp_required` where a second factor is
+    ├── Forbidden            403
+    ├── NotFound             404
+    ├── Conflict
+    │   ├── VersionConflict  412: `current_version`, and `events`: what happened since
+    │   ├── Rejected         409: a rule of the domain, named by `code`
+    │   ├── NothingToUndo    409
+    │   ├── CommandInProgress 409: the first copy of the request still runs
+    │   └── KeyReused        422: one idempotency key, two requests
+    ├── Gone                 410: a token or cursor from before; begin without one
+    ├── TooLarge             413
+    ├── RateLimited          429: `retry_after_s`
+    ├── Unavailable          503 and 502, 504 of a proxy: `retry_after_s`
+    │   └── Behind           503: the view has not reached the position that was asked for
+    └── ServerFault          500
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+
+class ClientError(Exception):
+    """Base of whatever a client raises."""
+
+
+class Unreachable(ClientError):
+    """The server did not answer, as often as it was tried."""
+
+
+class Unreadable(ClientError):
+    """An answer that this client does not understand: another server, or a proxy in between."""
+
+
+class Fault(Struct, frozen=True):
+    """What is wrong at one place: a JSON pointer into the body, or the name of a parameter."""
+
+    pointer: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+class Since(Struct, frozen=True):
+    """Something that happened to a resource after the version that was expected."""
+
+    version: int
+    type: str
+    actor: str
+    occurred_at: datetime
+
+
+class ProblemBody(Struct, frozen=True):
+    """RFC 9457, as far as it is read here."""
+
+    type: str = ""
+    title: str = ""
+    status: int = 0
+    detail: str = ""
+    instance: str = ""
+    errors: tuple[Fault, ...] = ()
+    code: str = ""
+    current_version: int = 0
+    events: tuple[Since, ...] = ()
+    otp_required: bool = False
+
+
+class Problem(ClientError):
+    """An answer that says no. `body` is the problem document."""
+
+    def __init__(
+        self, body: ProblemBody, *, status: int, request_id: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(body.detail or body.title or f"the server answered {status}")
+        self.body = body
+        self.status = status
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+    @property
+    def slug(self) -> str:
+        return self.body.type.rpartition("/")[2]
+
+    @property
+    def title(self) -> str:
+        return self.body.title
+
+    @property
+    def detail(self) -> str:
+        return self.body.detail
+
+    @property
+    def code(self) -> str:
+        return self.body.code
+
+
+class Invalid(Problem):
+    """The request is not valid."""
+
+    @property
+    def errors(self) -> tuple[Fault, ...]:
+        return self.body.errors
+
+
+class Unauthenticated(Problem):
+    """Nobody is signed in, or no longer."""
+
+    @property
+    def otp_required(self) -> bool:
+        return self.body.otp_required
+
+
+class Forbidden(Problem):
+    """The role is too low, or the token's scope does not hold this."""
+
+
+class NotFound(Problem):
+    """No such thing, or none that the caller may know of."""
+
+
+class Conflict(Problem):
+    """What is there forbids it."""
+
+
+class VersionConflict(Conflict):
+    """It has changed since the version that was expected."""
+
+    @property
+    def current_version(self) -> int:
+        return self.body.current_version
+
+    @property
+    def events(self) -> tuple[Since, ...]:
+        return self.body.events
+
+
+class Rejected(Conflict):
+    """A rule of the domain forbids it; `code` names the rule."""
+
+
+class NothingToUndo(Conflict):
+    """No change is left that could be undone."""
+
+
+class CommandInProgress(Conflict):
+    """The first copy of this request still runs."""
+
+
+class KeyReused(Conflict):
+    """The idempotency key stands for another request."""
+
+
+class Gone(Problem):
+    """What the token stood for is no longer there: begin without one."""
+
+
+class TooLarge(Problem):
+    """The body is larger than the server takes."""
+
+
+class RateLimited(Problem):
+    """Too many requests."""
+
+
+class Unavailable(Problem):
+    """The server, or one that it needs, is away for now."""
+
+
+class Behind(Unavailable):
+    """The view is behind the position that was asked for."""
+
+
+class ServerFault(Problem):
+    """Something went wrong there."""
+
+
+_OF_SLUG: Final[dict[str, type[Problem]]] = {
+    "validation": Invalid,
+    "unauthenticated": Unauthenticated,
+    "forbidden": Forbidden,
+    "not-found": NotFound,
+    "version-conflict": VersionConflict,
+    "command-rejected": Rejected,
+    "nothing-to-undo": NothingToUndo,
+    "command-in-progress": CommandInProgress,
+    "idempotency-key-reused": KeyReused,
+    "payload-too-large": TooLarge,
+    "rate-limited": RateLimited,
+    "projection-behind": Behind,
+    "unavailable": Unavailable,
+    "internal": ServerFault,
+}
+_OF_STATUS: Final[dict[int, type[Problem]]] = {
+    400: Invalid,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    412: VersionConflict,
+    413: TooLarge,
+    422: KeyReused,
+    429: RateLimited,
+    500: ServerFault,
+    502: Unavailable,
+    503: Unavailable,
+    504: Unavailable,
+}
+"""Where the slug is one that this client does not know, or a proxy answered without any."""
+
+
+def problem_of(response: httpx.Response) -> Problem:
+    """The error that an answer stands for. Its body has been read."""
+    try:
+        body = msgspec.json.decode(response.content, type=ProblemBody)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        body = ProblemBody(status=response.status_code, title=f"the server answered {response.status_code}")
+    slug = body.type.rpartition("/")[2]
+    kind = _OF_STATUS.get(response.status_code, Problem)
+    if response.status_code != httpx.codes.GONE:  # which has no slug of its own
+        kind = _OF_SLUG.get(slug, kind)
+    return kind(
+        body,
+        status=response.status_code,
+        request_id=response.headers.get("x-request-id"),
+        retry_after_s=retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
+    )
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds of a `Retry-After`, which is a number of them or a date; None for anything else."""
+    if value is None:
+        return None
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return max(0.0, (at - now).total_seconds())

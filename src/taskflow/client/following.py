@@ -1,0 +1,92 @@
+"""Flows that read an answer piece by piece and go on where it broke off."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import httpx
+import msgspec
+from msgspec.structs import replace
+
+from taskflow.client.answers import Event
+from taskflow.client.call import Call
+from taskflow.client.errors import Unreachable, Unreadable
+from taskflow.client.session import Session
+from taskflow.client.sse import Lines, Messages
+from taskflow.client.steps import Emit, Flow, Pause, Piece, Telling
+
+T = TypeVar("T")
+
+NDJSON: Final = "application/x-ndjson"
+EVENT_STREAM: Final = "text/event-stream"
+
+
+class Breaks:
+    """How often in a row an answer broke off before anything came."""
+
+    def __init__(self, session: Session) -> None:
+        self._retries = session.retries
+        self._url = session.url
+        self._count = 0
+
+    def heard(self) -> None:
+        self._count = 0
+
+    def pause(self, why: object, *, least_s: float = 0.0) -> Flow[None]:
+        """Waits before the next try. Raises Unreachable after too many."""
+        self._count += 1
+        if self._count >= self._retries.attempts_max:
+            raise Unreachable(f"{self._url} breaks off every answer ({self._count} in a row): {why}")
+        yield Pause(max(least_s, self._retries.jitter(self._count)))
+
+
+def follow(session: Session, call: Call[Any], last_id: str | None) -> Telling[Event]:
+    """Server-Sent Events, for ever: after a break it resumes after the last event that was emitted. Raises
+    ClientError where it may not be read (any longer)."""
+    breaks = Breaks(session)
+    while True:
+        headers = {"Accept": EVENT_STREAM} | ({} if last_id is None else {"Last-Event-ID": last_id})
+        response = yield from session.answered(replace(call, headers=headers), streamed=True)
+        _must_be(response, EVENT_STREAM)
+        if last_id is None:
+            # Where the stream begins: what happens before its first event is not lost with a break.
+            last_id = response.headers.get("taskflow-position")
+        messages = Messages()
+        while isinstance(piece := (yield Piece()), bytes):
+            breaks.heard()
+            for message in messages.feed(piece):
+                yield Emit(_event(message.data.encode()))
+                last_id = message.id or last_id
+        yield from breaks.pause(piece or "it ended", least_s=messages.retry_s or 0.0)
+
+
+def download(session: Session, call: Call[Any]) -> Telling[Event]:
+    """Events as NDJSON, whole: after a break it goes on behind the last one that was emitted."""
+    breaks = Breaks(session)
+    while True:
+        response = yield from session.answered(replace(call, headers={"Accept": NDJSON}), streamed=True)
+        _must_be(response, NDJSON)
+        lines = Lines()
+        while isinstance(piece := (yield Piece()), bytes):
+            for line in lines.feed(piece):
+                if line:
+                    event = _event(line)
+                    yield Emit(event)
+                    breaks.heard()
+                    call = replace(call, query={**call.query, "after": event.position})
+        if piece is None and not lines.rest:
+            return
+        yield from breaks.pause(piece or "a line has no end")
+
+
+def _event(line: bytes) -> Event:
+    try:
+        return msgspec.json.decode(line, type=Event)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unreadable(f"expected an event: {error}") from error
+
+
+def _must_be(response: httpx.Response, media_type: str) -> None:
+    found = response.headers.get("content-type", "").partition(";")[0].strip()
+    if found != media_type:
+        raise Unreadable(f"expected {media_type}, found {found or 'no content type'}")

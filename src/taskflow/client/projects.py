@@ -1,0 +1,124 @@
+"""Projects: members, workflow, labels, invitations, the board and the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import UNSET, UnsetType
+
+from taskflow.client.answers import Board, Invitation, Member, Page, Project, Stats, Status, Transition
+from taskflow.client.call import Call, Id, at, given, pages, read, write
+from taskflow.client.resource import F, Resource, call, listed
+from taskflow.client.session import Session
+
+
+class Projects(Resource[F]):
+    def __init__(self, session: Session, face: F) -> None:
+        super().__init__(session, face)
+        self.invitations = Invitations(session, face)
+
+    @call
+    def create(self, name: str, *, description: str | UnsetType = UNSET) -> Call[Project]:
+        return write("POST", at("projects"), Project, given(name=name, description=description))
+
+    @call
+    def get(self, project: Id) -> Call[Project]:
+        return read(at("projects", project), Project)
+
+    @listed
+    def list(self, *, limit: int | None = None) -> Call[Page[Project]]:
+        """The caller's projects. `limit` is the size of a page, here and elsewhere, not of the list."""
+        return pages(at("projects"), Project, {"limit": limit})
+
+    @call
+    def edit(
+        self,
+        project: Id,
+        *,
+        name: str | UnsetType = UNSET,
+        description: str | UnsetType = UNSET,
+        expected_version: int | None = None,
+    ) -> Call[Project]:
+        body = given(name=name, description=description)
+        return write("PATCH", at("projects", project), Project, body, expected=expected_version)
+
+    @call
+    def archive(self, project: Id, *, expected_version: int | None = None) -> Call[Project]:
+        return write("DELETE", at("projects", project), Project, expected=expected_version)
+
+    @call
+    def unarchive(self, project: Id, *, expected_version: int | None = None) -> Call[Project]:
+        return write("POST", at("projects", project, "unarchive"), Project, expected=expected_version)
+
+    # --- members
+
+    @listed
+    def members(self, project: Id, *, limit: int | None = None) -> Call[Page[Member]]:
+        return pages(at("projects", project, "members"), Member, {"limit": limit})
+
+    @call
+    def set_member(self, project: Id, user: Id, role: str, *, expected_version: int | None = None) -> Call[Project]:
+        """Adds somebody, or changes their role."""
+        path = at("projects", project, "members", user)
+        return write("PUT", path, Project, {"role": role}, expected=expected_version)
+
+    @call
+    def remove_member(self, project: Id, user: Id, *, expected_version: int | None = None) -> Call[Project]:
+        """Oneself: to leave."""
+        return write("DELETE", at("projects", project, "members", user), Project, expected=expected_version)
+
+    # --- workflow and labels
+
+    @call
+    def set_workflow(
+        self,
+        project: Id,
+        statuses: Sequence[Status],
+        transitions: Sequence[Transition] | UnsetType = UNSET,
+        *,
+        expected_version: int | None = None,
+    ) -> Call[Project]:
+        """Without `transitions` every change of status is allowed."""
+        body = given(statuses=statuses, transitions=transitions)
+        return write("PUT", at("projects", project, "workflow"), Project, body, expected=expected_version)
+
+    @call
+    def set_label(self, project: Id, name: str, colour: str, *, expected_version: int | None = None) -> Call[Project]:
+        path = at("projects", project, "labels", name)
+        return write("PUT", path, Project, {"colour": colour}, expected=expected_version)
+
+    @call
+    def remove_label(self, project: Id, name: str, *, expected_version: int | None = None) -> Call[Project]:
+        return write("DELETE", at("projects", project, "labels", name), Project, expected=expected_version)
+
+    # --- what is going on
+
+    @call
+    def board(self, project: Id, *, at_time: datetime | None = None) -> Call[Board]:
+        """`at_time`: as it was then, from the event store."""
+        return read(at("projects", project, "board"), Board, {"at": at_time}, fresh=at_time is None)
+
+    @call
+    def stats(self, project: Id) -> Call[Stats]:
+        return read(at("projects", project, "stats"), Stats)
+
+
+class Invitations(Resource[F]):
+    @call
+    def create(self, project: Id, email: str, role: str) -> Call[Invitation]:
+        """The answer holds the token, which is told this once."""
+        body = {"email": email, "role": role}
+        return write("POST", at("projects", project, "invitations"), Invitation, body)
+
+    @listed
+    def list(self, project: Id, *, limit: int | None = None) -> Call[Page[Invitation]]:
+        return pages(at("projects", project, "invitations"), Invitation, {"limit": limit})
+
+    @call
+    def withdraw(self, project: Id, invitation: Id) -> Call[Project]:
+        return write("DELETE", at("projects", project, "invitations", invitation), Project)
+
+    @call
+    def accept(self, token: str) -> Call[Project]:
+        return write("POST", at("invitations", token, "accept"), Project)

@@ -1,0 +1,109 @@
+"""How a description of a call becomes a method, once for both clients.
+
+    class Tasks(Resource[F]):
+        @call
+        def get(self, task: Id) -> Call[Task]: ...
+
+`Client.tasks` is a `Tasks[Sync]`, so `client.tasks.get(id)` is a `Task`; `AsyncClient.tasks` is a
+`Tasks[Async]`, so `await client.tasks.get(id)` is one. Type checkers know it from the overloads here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import update_wrapper, wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from taskflow.client.answers import Paged
+from taskflow.client.call import Call
+from taskflow.client.faces import Async, Sync
+from taskflow.client.session import Session
+from taskflow.client.steps import Flow, Telling
+
+F = TypeVar("F", bound=Sync | Async)
+P = ParamSpec("P")
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class Resource(Generic[F]):
+    """A group of calls."""
+
+    def __init__(self, session: Session, face: F) -> None:
+        self._session = session
+        self._face = face
+
+
+class Asked(Generic[P, A]):
+    """A method that answers once."""
+
+    def __init__(self, flow: Callable[Concatenate[Any, P], Flow[A]]) -> None:
+        self._flow = flow
+        update_wrapper(self, flow)  # type: ignore[arg-type]  # it is no function, and called like one
+
+    @overload
+    def __get__(self, resource: Resource[Sync], owner: type) -> Callable[P, A]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: type) -> Callable[P, Coroutine[Any, Any, A]]: ...
+    def __get__(self, resource: Any, owner: type) -> Any:
+        if resource is None:
+            return self
+
+        @wraps(self._flow)
+        def ask(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return resource._face.run(self._flow(resource, *args, **kwargs))  # noqa: SLF001 - a resource's own descriptor
+
+        return ask
+
+
+class Told(Generic[P, T]):
+    """A method that answers item by item, for as long as it is iterated."""
+
+    def __init__(self, flow: Callable[Concatenate[Any, P], Telling[T]]) -> None:
+        self._flow = flow
+        update_wrapper(self, flow)  # type: ignore[arg-type]  # it is no function, and called like one
+
+    @overload
+    def __get__(self, resource: Resource[Sync], owner: type) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: type) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, resource: Any, owner: type) -> Any:
+        if resource is None:
+            return self
+
+        @wraps(self._flow)
+        def tell(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return resource._face.each(self._flow(resource, *args, **kwargs))  # noqa: SLF001 - a resource's own descriptor
+
+        return tell
+
+
+def call(describe: Callable[Concatenate[Any, P], Call[A]]) -> Asked[P, A]:
+    """One call."""
+
+    @wraps(describe)
+    def flow(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Flow[A]:
+        answer: A = yield from self._session.exchange(describe(self, *args, **kwargs))
+        return answer
+
+    return Asked(flow)
+
+
+def listed(describe: Callable[Concatenate[Any, P], Call[Paged[T]]]) -> Told[P, T]:
+    """Every item of a list, from page to page; the description is of its first."""
+
+    @wraps(describe)
+    def flow(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Telling[T]:
+        yield from self._session.pages(describe(self, *args, **kwargs))
+
+    return Told(flow)
+
+
+def flow(make: Callable[Concatenate[Any, P], Flow[A]]) -> Asked[P, A]:
+    """More than one call: the method is the flow itself."""
+    return Asked(make)
+
+
+def told(make: Callable[Concatenate[Any, P], Telling[T]]) -> Told[P, T]:
+    """As `flow`, for what emits."""
+    return Told(make)

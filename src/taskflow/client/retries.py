@@ -1,0 +1,68 @@
+"""When a call is sent again, and after how long: pure decisions on what came of an attempt.
+
+Sent again is what cannot take effect twice: a read, and a write under its idempotency key. The reasons are
+a connection that broke, 429, 503, and 409 `command-in-progress`, which only a repeat can meet: the first copy
+still runs. The pauses double and are drawn evenly from nought to their bound (full jitter), so that many clients
+do not come back together; a `Retry-After` is waited for in full, and the jitter comes after it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import httpx
+from msgspec import Struct
+
+from taskflow.client.errors import CommandInProgress, problem_of, retry_after
+
+ATTEMPTS_MAX: Final = 5
+TOTAL_S: Final = 30.0
+FIRST_PAUSE_S: Final = 0.25
+PAUSE_MAX_S: Final = 8.0
+
+_PASSING: Final = frozenset((429, 503))
+_BROKEN: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
+
+Outcome = httpx.Response | httpx.TransportError
+"""Of one attempt."""
+
+
+class Retries(Struct, frozen=True, kw_only=True):
+    """Bounds: so many attempts, and no attempt begins later than `total_s` after the first."""
+
+    attempts_max: int = ATTEMPTS_MAX
+    total_s: float = TOTAL_S
+    first_pause_s: float = FIRST_PAUSE_S
+    pause_max_s: float = PAUSE_MAX_S
+    drawn: Callable[[], float] = random.random
+    """From 0 to 1: the jitter."""
+
+    def jitter(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row, at least one."""
+        bound = min(self.pause_max_s, self.first_pause_s * 2.0 ** min(failures - 1, 30))
+        return self.drawn() * bound
+
+    def pause(self, outcome: Outcome, *, attempts: int, spent_s: float) -> float | None:
+        """Seconds until the next attempt, after so many; None: this outcome is the last word."""
+        if attempts >= self.attempts_max or not passing(outcome):
+            return None
+        pause = self.jitter(attempts)
+        if isinstance(outcome, httpx.Response):
+            pause += retry_after(outcome.headers.get("retry-after"), datetime.now(UTC)) or 0.0
+        return pause if spent_s + pause <= self.total_s else None
+
+
+ONCE: Final = Retries(attempts_max=1)
+"""For what would take effect twice."""
+
+
+def passing(outcome: Outcome) -> bool:
+    """Whether the same request may fare better in a moment."""
+    if isinstance(outcome, httpx.Response):
+        if outcome.status_code == httpx.codes.CONFLICT:
+            return isinstance(problem_of(outcome), CommandInProgress)
+        return outcome.status_code in _PASSING
+    return isinstance(outcome, _BROKEN)

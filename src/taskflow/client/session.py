@@ -1,0 +1,263 @@
+"""What a client knows from call to call, and the flow of every call: tokens, how fresh reads have to be, retries.
+
+Nothing here does I/O: flows yield steps (see `steps`), and `faces` carries them out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final, Protocol, TypeVar
+from uuid import uuid4
+
+import httpx
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskflow import __version__
+from taskflow.client.answers import Paged, TokenPair
+from taskflow.client.call import NOTHING, Call, at
+from taskflow.client.errors import ClientError, Invalid, Unauthenticated, Unreachable, Unreadable, problem_of
+from taskflow.client.retries import ONCE, Outcome, Retries
+from taskflow.client.steps import Alone, Emit, Flow, Open, Pause, Send, Telling
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+BASE: Final = "/api/v1"
+WAIT_MS: Final = 5_000
+"""How long the server may wait for a view to be as fresh as a read asks for."""
+REFRESH_S: Final = 8.0
+"""A refresh is repeated no later: for 10 s a spent token still gets its successor, after that it ends the session."""
+
+
+class Timeouts(Struct, frozen=True, kw_only=True):
+    connect_s: float = 5.0
+    read_s: float = 30.0
+    """More than WAIT_MS, which the server may take to answer a read."""
+    write_s: float = 30.0
+    pool_s: float = 30.0
+    silence_s: float = 45.0
+    """Of a stream, which is heard every 15 s even when nothing happens."""
+
+    refresh_read_s: float = 3.0
+    """Less than half of REFRESH_S, so that a refresh whose answer is lost is sent once more in time."""
+
+    def extension(self, call: Call[Any], *, streamed: bool) -> dict[str, Any]:
+        read_s = self.silence_s if streamed else self.refresh_read_s if call.kind == "refresh" else self.read_s
+        timeout = httpx.Timeout(connect=self.connect_s, read=read_s, write=self.write_s, pool=self.pool_s)
+        return {"timeout": timeout.as_dict()}
+
+
+class Tokens(Struct, frozen=True):
+    """`refresh` is None for a token that is what it is, like a personal access token."""
+
+    access: str
+    refresh: str | None = None
+
+    def __repr__(self) -> str:
+        return "Tokens(…)"
+
+
+class Keeper(Protocol):
+    """Where tokens are kept. Another client may share it: before a refresh it is asked for newer ones."""
+
+    def read(self) -> Tokens | None: ...
+
+    def write(self, tokens: Tokens | None) -> None: ...
+
+
+class InMemory:
+    """Tokens that end with the client."""
+
+    def __init__(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+
+    def read(self) -> Tokens | None:
+        return self._tokens
+
+    def write(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+
+
+class Session:
+    """Shared by all calls of a client, in every thread and task of it."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        keeper: Keeper,
+        retries: Retries,
+        timeouts: Timeouts,
+        read_your_writes: bool,
+        position: int,
+    ) -> None:
+        self.url = httpx.URL(url.rstrip("/"))
+        if self.url.scheme not in {"http", "https"} or not self.url.host:
+            raise ValueError(f"expected a URL like http://127.0.0.1:8000, found {url}")
+        self._base = f"{url.rstrip('/')}{BASE}"
+        self.retries = retries
+        self._keeper = keeper
+        self._tokens = keeper.read()
+        self._timeouts = timeouts
+        self._read_your_writes = read_your_writes
+        self._position = position
+        self._moving = threading.Lock()
+
+    # --- what is known
+
+    @property
+    def position(self) -> int:
+        """Of the last write: reads are at least that fresh."""
+        return self._position
+
+    @property
+    def signed_in(self) -> bool:
+        return self._tokens is not None
+
+    def keep(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+        self._keeper.write(tokens)
+
+    @property
+    def refresh_token(self) -> str | None:
+        return None if self._tokens is None else self._tokens.refresh
+
+    def _reached(self, position: str | None) -> None:
+        if position is not None and position.isascii() and position.isdigit():
+            with self._moving:
+                self._position = max(self._position, int(position))
+
+    # --- flows
+
+    def exchange(self, call: Call[A]) -> Flow[A]:
+        """A call and its answer. Raises ClientError."""
+        response = yield from self.answered(call)
+        if call.answer is NOTHING:
+            return None  # type: ignore[return-value]  # A is None here
+        try:
+            return msgspec.json.decode(response.content, type=call.answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Unreadable(f"{call.method} {call.path}: expected {call.answer.__name__}: {error}") from error
+
+    def pages(self, call: Call[Paged[T]]) -> Telling[T]:
+        """Every item of a list, from page to page."""
+        while True:
+            page = yield from self.exchange(call)
+            for item in page.items:
+                yield Emit(item)
+            if page.next_cursor is None:
+                return
+            call = replace(call, query={**call.query, "cursor": page.next_cursor})
+
+    def answered(self, call: Call[Any], *, streamed: bool = False) -> Flow[httpx.Response]:
+        """The answer that says yes, after as many attempts as it took. Raises ClientError."""
+        retries = self._retries(call)
+        key = str(uuid4()) if call.kind == "write" else None
+        began, attempts, refreshed, looked_back = time.monotonic(), 0, False, False
+        while True:
+            tokens = self._tokens
+            request = self._request(call, key, tokens, streamed=streamed)
+            outcome: Outcome = yield Open(request) if streamed else Send(request)
+            attempts += 1
+            if isinstance(outcome, httpx.Response):
+                if outcome.is_success:
+                    if call.kind != "read":
+                        self._reached(outcome.headers.get("taskflow-position"))
+                    return outcome
+                if _not_signed_in(outcome) and not refreshed and call.signed_in and _renewable(tokens):
+                    refreshed = True
+                    yield Alone(self._refresh(tokens))
+                    attempts -= 1
+                    continue
+                if _past_head(outcome) and not looked_back:
+                    # The log is another than the one that was written to: what was acknowledged there is not here.
+                    looked_back, self._position = True, 0
+                    attempts -= 1
+                    continue
+            pause = retries.pause(outcome, attempts=attempts, spent_s=time.monotonic() - began)
+            if pause is None:
+                raise _error(self.url, outcome, attempts)
+            yield Pause(pause)
+
+    def renew(self) -> Flow[None]:
+        """New tokens, whether or not the present ones still count."""
+        yield Alone(self._refresh(self._tokens))
+
+    def _retries(self, call: Call[Any]) -> Retries:
+        match call.kind:
+            case "once":
+                return ONCE
+            case "refresh":
+                return replace(self.retries, total_s=min(self.retries.total_s, REFRESH_S))
+            case _:
+                return self.retries
+
+    def _request(self, call: Call[Any], key: str | None, tokens: Tokens | None, *, streamed: bool) -> httpx.Request:
+        headers = {"User-Agent": f"taskflow-python/{__version__}", "Accept": "application/json"}
+        content = None
+        if tokens is not None and call.signed_in:
+            headers["Authorization"] = f"Bearer {tokens.access}"
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if call.expected_version is not None:
+            headers["If-Match"] = f'"{call.expected_version}"'
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            content = msgspec.json.encode(call.body)
+        parameters = call.parameters
+        if call.fresh and self._read_your_writes and self._position:
+            parameters += [("min_position", str(self._position)), ("wait_ms", str(WAIT_MS))]
+        return httpx.Request(
+            call.method,
+            f"{self._base}{call.path}",
+            params=tuple(parameters) or None,
+            headers={**headers, **call.headers},
+            content=content,
+            extensions=self._timeouts.extension(call, streamed=streamed),
+        )
+
+    def _refresh(self, refused: Tokens | None) -> Flow[None]:
+        """New tokens in place of those that were refused, unless another call, or another client with the same
+        keeper, has them already. Raises Unauthenticated where the session has ended."""
+        kept = self._keeper.read()
+        if kept is not None and kept != refused:
+            self._tokens = kept
+            return
+        if refused is None or refused.refresh is None:
+            return
+        body = {"refresh_token": refused.refresh}
+        path = at("auth", "refresh")
+        call = Call(method="POST", path=path, answer=TokenPair, kind="refresh", body=body, signed_in=False)
+        try:
+            pair = yield from self.exchange(call)
+        except Unauthenticated:
+            self.keep(None)
+            raise
+        self.keep(Tokens(pair.access_token, pair.refresh_token))
+
+
+def _renewable(tokens: Tokens | None) -> bool:
+    return tokens is not None and tokens.refresh is not None
+
+
+def _not_signed_in(response: httpx.Response) -> bool:
+    return response.status_code == httpx.codes.UNAUTHORIZED
+
+
+def _past_head(response: httpx.Response) -> bool:
+    if response.status_code != httpx.codes.BAD_REQUEST:
+        return False
+    problem = problem_of(response)
+    return isinstance(problem, Invalid) and any(fault.code == "past-head" for fault in problem.errors)
+
+
+def _error(url: httpx.URL, outcome: Outcome, attempts: int) -> ClientError:
+    if isinstance(outcome, httpx.Response):
+        return problem_of(outcome)
+    tried = "" if attempts == 1 else f" ({attempts} attempts)"
+    error = Unreachable(f"{url} does not answer{tried}: {outcome or type(outcome).__name__}")
+    error.__cause__ = outcome
+    return error

@@ -1,0 +1,34 @@
+"""Profiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from taskflow.client.answers import Profile, PublicProfile
+from taskflow.client.call import Call, Id, at, given, read, write
+from taskflow.client.resource import F, Resource, call
+
+
+class Users(Resource[F]):
+    @call
+    def me(self) -> Call[Profile]:
+        return read(at("users", "me"), Profile)
+
+    @call
+    def edit_me(
+        self,
+        *,
+        name: str | UnsetType = UNSET,
+        avatar_url: str | UnsetType | None = UNSET,
+        settings: dict[str, Any] | UnsetType = UNSET,
+        expected_version: int | None = None,
+    ) -> Call[Profile]:
+        body = given(name=name, avatar_url=avatar_url, settings=settings)
+        return write("PATCH", at("users", "me"), Profile, body, expected=expected_version)
+
+    @call
+    def get(self, user: Id) -> Call[PublicProfile]:
+        """Somebody with whom a project is shared."""
+        return read(at("users", user), PublicProfile)

@@ -1,0 +1,128 @@
+"""Who is signed in where: a file in the user's config folder that nobody else may read.
+
+The environment comes first: TASKFLOW_URL names the server, TASKFLOW_TOKEN a token that is used as it is. Beside
+the tokens the file keeps the position of the last write, so that the next command reads what this one wrote.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskflow.client import Tokens
+
+URL: Final = "TASKFLOW_URL"
+TOKEN: Final = "TASKFLOW_TOKEN"  # noqa: S105 - the variable's name
+URL_DEFAULT: Final = "http://127.0.0.1:8000"
+
+
+class BadFile(Exception):
+    """The file cannot be read; the message says what to do."""
+
+
+class Account(Struct, frozen=True, omit_defaults=True):
+    """At one server."""
+
+    access: str | None = None
+    refresh: str | None = None
+    position: int = 0
+
+    def __repr__(self) -> str:
+        return "Account(…)"
+
+
+class Known(Struct, frozen=True):
+    """The file. `current` is the server that was signed in to last."""
+
+    current: str | None = None
+    accounts: dict[str, Account] = {}
+
+
+class Accounts:
+    """The file, read anew whenever it is asked: other commands may run beside this one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "accounts.json"
+
+    def read(self) -> Known:
+        """Raises BadFile."""
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=Known)
+        except FileNotFoundError:
+            return Known()
+        except (OSError, msgspec.MsgspecError) as error:
+            raise BadFile(f"cannot read {self.path} ({error}); remove it and sign in again") from error
+
+    def of(self, url: str) -> Account:
+        return self.read().accounts.get(url, Account())
+
+    def update(self, url: str, change: Callable[[Account], Account], *, current: bool = False) -> None:
+        """Changes what is kept of a server, one command at a time: an older refresh token must never come back."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._locked():
+            known = self.read()
+            account = change(known.accounts.get(url, Account()))
+            known = Known(url if current else known.current, {**known.accounts, url: account})
+            self._write(msgspec.json.format(msgspec.json.encode(known)))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = os.open(self.path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _write(self, content: bytes) -> None:
+        """As a whole or not at all, and never readable by others, not even for a moment."""
+        part = self.path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        file = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file, "wb") as out:
+            out.write(content + b"\n")
+        part.replace(self.path)
+
+
+class Kept:
+    """The tokens of one server, for the client: see `taskflow.client.Keeper`."""
+
+    def __init__(self, accounts: Accounts, url: str) -> None:
+        self._accounts = accounts
+        self._url = url
+
+    def read(self) -> Tokens | None:
+        account = self._accounts.of(self._url)
+        return None if account.access is None else Tokens(account.access, account.refresh)
+
+    def write(self, tokens: Tokens | None) -> None:
+        access, refresh = (None, None) if tokens is None else (tokens.access, tokens.refresh)
+        self._accounts.update(
+            self._url,
+            lambda account: replace(account, access=access, refresh=refresh),
+            current=tokens is not None,
+        )
+
+
+def reached(accounts: Accounts, url: str, position: int) -> None:
+    """Notes how far a command wrote. A folder that cannot be written to (a container's) is no fault: then the
+    next command does not wait for what this one wrote."""
+    with suppress(OSError):
+        accounts.update(url, lambda account: replace(account, position=max(position, account.position)))
+
+
+def config_folder() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "taskflow"
+
+
+def url_of(given: str | None, known: Known) -> str:
+    return (given or os.environ.get(URL) or known.current or URL_DEFAULT).rstrip("/")

@@ -1,0 +1,164 @@
+"""One command of a person, from what was typed to an exit code.
+
+    0 done   1 failed   2 wrong arguments   3 not found   4 not signed in, or forbidden   5 conflict   6 unavailable
+
+What went wrong is one line on the standard error, and says what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from taskflow.client import (
+    Client,
+    ClientError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+    Unreachable,
+    VersionConflict,
+)
+from taskflow.terminal import account, projects, tasks
+from taskflow.terminal.accounts import TOKEN, URL, Accounts, BadFile, Kept, config_folder, reached, url_of
+from taskflow.terminal.desk import Desk
+from taskflow.terminal.short_ids import NoSuch, Unclear
+from taskflow.terminal.shown import Screen, clean
+
+FAILED, USAGE, NOT_FOUND, FORBIDDEN, CONFLICT, UNAVAILABLE = 1, 2, 3, 4, 5, 6
+
+_TASKS: Final[Mapping[str, Callable[[Desk], None]]] = {
+    "list": tasks.list_tasks,
+    "search": tasks.search,
+    "show": tasks.show,
+    "history": tasks.history,
+    "add": tasks.add,
+    "edit": tasks.edit,
+    "start": tasks.start,
+    "done": tasks.done,
+    "reopen": tasks.reopen,
+    "cancel": tasks.cancel,
+    "trash": tasks.trash,
+    "restore": tasks.restore,
+    "assign": tasks.assign,
+    "comment": tasks.comment,
+    "move": tasks.move,
+    "undo": tasks.undo,
+}
+_PROJECTS: Final[Mapping[str, Callable[[Desk], None]]] = {
+    "list": projects.list_projects,
+    "add": projects.add,
+    "show": projects.show,
+    "board": projects.board,
+    "members": projects.members,
+}
+
+
+class NobodyHere(Exception):
+    """A command that takes somebody who is signed in."""
+
+
+def run(typed: argparse.Namespace) -> int:
+    """Does what was typed and returns the exit code. Raises BrokenPipeError where nobody reads on."""
+    try:
+        _do(typed)
+    except BrokenPipeError:
+        raise
+    except EOFError:  # Ctrl-D where something was asked
+        print("\ntaskflow: nothing was typed; try again", file=sys.stderr)
+        return USAGE
+    except (ClientError, Unclear, NoSuch, NobodyHere, BadFile, OSError) as error:
+        print(f"taskflow: {one_line(error)}", file=sys.stderr)
+        return exit_code(error)
+    return 0
+
+
+def _do(typed: argparse.Namespace) -> None:
+    accounts = Accounts(config_folder())
+    known = accounts.read()
+    url = url_of(typed.url, known)
+    signing_in = typed.command in {"register", "login"}
+    token = None if signing_in or typed.command == "logout" else os.environ.get(TOKEN)
+    keeper = None if token else Kept(accounts, url)
+    position = known.accounts[url].position if url in known.accounts else 0
+    try:
+        client = Client(url, token=token, keeper=keeper, position=position)
+    except ValueError as error:
+        raise Unclear(str(error)) from None
+    with client:
+        if not (client.signed_in or signing_in or typed.command == "logout"):
+            raise NobodyHere(f"nobody is signed in at {url}; sign in with `taskflow login`")
+        try:
+            _action(typed)(Desk(client, Screen(json=typed.json), accounts, url, typed))
+        finally:
+            if client.position > position:
+                reached(accounts, url, client.position)
+
+
+def _action(typed: argparse.Namespace) -> Callable[[Desk], None]:
+    match typed.command:
+        case "tasks":
+            return _TASKS[typed.action]
+        case "projects":
+            return _PROJECTS[typed.action]
+        case "register":
+            return account.register
+        case "login":
+            return account.login
+        case "logout":
+            return account.logout
+        case _:
+            return account.whoami
+
+
+def exit_code(error: Exception) -> int:
+    match error:
+        case Unclear():
+            return USAGE
+        case NotFound() | NoSuch():
+            return NOT_FOUND
+        case Unauthenticated() | Forbidden() | NobodyHere():
+            return FORBIDDEN
+        case Conflict():
+            return CONFLICT
+        case Unreachable() | Unavailable() | RateLimited():
+            return UNAVAILABLE
+        case _:
+            return FAILED
+
+
+def one_line(error: Exception) -> str:
+    """What was wrong, and what to do about it."""
+    said = " ".join(clean(line) for line in str(error).split("\n"))
+    what = _what_to_do(error)
+    return said if what is None else f"{said}; {what}"
+
+
+def _what_to_do(error: Exception) -> str | None:
+    match error:
+        case Unauthenticated():
+            given = os.environ.get(TOKEN)
+            return f"the token in {TOKEN} does not count" if given else "sign in with `taskflow login`"
+        case Forbidden():
+            return "ask an admin of the project for another role"
+        case NotFound():
+            return "`taskflow tasks list --all` and `taskflow projects list` show what there is"
+        case VersionConflict():
+            return "look at `taskflow tasks history`, then change it again"
+        case RateLimited(retry_after_s=seconds) if seconds:
+            return f"try again in {seconds:.0f} s"
+        case Unavailable() | RateLimited():
+            return "try again in a moment"
+        case Unreachable():
+            return f"is it running there? --url or {URL} names another"
+        case Invalid(errors=faults) if len(faults) == 1 and faults[0].pointer and faults[0].pointer not in str(error):
+            return f"see {faults[0].pointer}"
+        case _:
+            return None

@@ -1,0 +1,109 @@
+"""A piece of an id, found again in what the caller sees. It has to fit one thing alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
+
+from taskflow.client import Client
+from taskflow.client.answers import Member, Person, Project
+from taskflow.terminal.shown import clean, short
+
+PIECE_MIN: Final = 4
+LOOKED_AT_MAX: Final = 20_000
+"""Tasks among which a piece of an id is looked for."""
+CANDIDATES_MAX: Final = 5
+PAGE: Final = 200
+
+_PIECE: Final = re.compile(rf"[0-9a-f]{{{PIECE_MIN},32}}")
+
+
+class Unclear(Exception):
+    """What was typed stands for nothing, or for more than one thing."""
+
+
+class NoSuch(Exception):
+    """Nothing fits what was typed."""
+
+
+def whole(text: str) -> str | None:
+    """The id itself where it was typed whole."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None
+
+
+def fits(piece: str, id_: UUID) -> bool:
+    return id_.hex.startswith(piece) or id_.hex.endswith(piece)
+
+
+def piece_of(text: str) -> str | None:
+    piece = text.lower().replace("-", "")
+    return piece if _PIECE.fullmatch(piece) else None
+
+
+def one_of(found: Iterable[tuple[UUID, str]], typed: str, what: str) -> str | None:
+    """The id of the only thing found; None where there is none. Raises Unclear, which lists the candidates."""
+    known = dict(found)
+    if len(known) > 1:
+        several = [f"{id_} {clean(name)}" for id_, name in list(known.items())[:CANDIDATES_MAX]]
+        more = "" if len(known) <= CANDIDATES_MAX else f", and {len(known) - CANDIDATES_MAX} more"
+        raise Unclear(f"{typed} could be any of {len(known)} {what}s; type more of it: {'; '.join(several)}{more}")
+    return str(next(iter(known))) if known else None
+
+
+def task_id(client: Client, text: str) -> str:
+    """Of a task that is not in the trash, else of one that is. Raises Unclear and NoSuch."""
+    known = whole(text)
+    if known is not None:
+        return known
+    piece = piece_of(text)
+    if piece is None:
+        raise Unclear(f"expected a task's id, or {PIECE_MIN} or more characters of its beginning or end, found {text}")
+    for trashed in (False, True):
+        found = []
+        for count, task in enumerate(client.tasks.list(trashed=trashed, limit=PAGE)):
+            if count == LOOKED_AT_MAX:
+                raise Unclear(f"there are more than {LOOKED_AT_MAX} tasks to look through; type the whole id")
+            if fits(piece, task.id):
+                found.append((task.id, task.title))
+        only = one_of(found, text, "task")
+        if only is not None:
+            return only
+    raise NoSuch(f"no task {text}; `taskflow tasks list --all` shows those there are")
+
+
+def project(client: Client, text: str) -> Project:
+    """By its id, a piece of it, or its name. Raises Unclear and NoSuch."""
+    known = whole(text)
+    if known is not None:
+        return client.projects.get(known)
+    piece = piece_of(text)
+    every = {one.id: one for one in client.projects.list(limit=PAGE)}
+    named = [one for one in every.values() if one.name.casefold() == text.casefold()]
+    found = named or [one for one in every.values() if piece is not None and fits(piece, one.id)]
+    only = one_of(((one.id, one.name) for one in found), text, "project")
+    if only is None:
+        raise NoSuch(f"no project {text}; `taskflow projects list` shows yours")
+    return every[UUID(only)]
+
+
+def person_id(client: Client, text: str, project_id: UUID | str) -> str:
+    """`me`, an id, or a member of the project by name or a piece of an id. Raises Unclear and NoSuch."""
+    if text == "me":
+        return str(client.users.me().id)
+    known = whole(text)
+    if known is not None:
+        return known
+    members: list[Member] = list(client.projects.members(project_id, limit=PAGE))
+    people: list[Person] = [member.user for member in members]
+    piece = piece_of(text)
+    named = [one for one in people if (one.name or "").casefold() == text.casefold()]
+    found = named or [one for one in people if piece is not None and fits(piece, one.id)]
+    only = one_of(((one.id, one.name or short(one.id)) for one in found), text, "member")
+    if only is None:
+        raise NoSuch(f"no member {text}; `taskflow projects members {short(project_id)}` shows who there is")
+    return only

@@ -1,0 +1,121 @@
+"""What is written to the screen: tables for people, one JSON document for programs.
+
+Whatever other people wrote is made harmless first: a title may not move the cursor or turn the text around.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH_MAX: Final = 100_000
+"""Columns of a line: it is the terminal that folds a longer one, and in a pipe nobody does."""
+CUT_MIN: Final = 8
+"""Columns that are left of the flexible one, however narrow the terminal is."""
+GAP: Final = 2
+SHORT: Final = 8
+"""Characters at the end of an id that are shown: its end is random, its beginning is a time."""
+_KEPT: Final = frozenset("\u200d")
+"""The joiner of emoji, which is no printable character and does no harm."""
+
+STYLES: Final = {
+    "todo": "",
+    "in_progress": "yellow",
+    "waiting": "magenta",
+    "done": "green",
+    "cancelled": "dim",
+    "urgent": "bold red",
+    "high": "red",
+    "low": "dim",
+}
+
+
+class Screen:
+    """The standard output of one command."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+        self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_MAX
+        self._console = Console(
+            width=WIDTH_MAX,
+            color_system="auto" if self.coloured else None,
+            force_terminal=self.coloured,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            legacy_windows=False,
+        )
+
+    def document(self, value: Any) -> None:
+        """Structs as the JSON that they were made of; nothing else is written beside it."""
+        write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+    def say(self, *parts: str | Text) -> None:
+        """A line of text."""
+        line = Text("  ").join(part if isinstance(part, Text) else Text(clean(part)) for part in parts if part)
+        self._print(line)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, flexible: str = "") -> None:
+        """Columns that are empty in every row are left out; the flexible one is cut where there is no room."""
+        kept = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
+        shown = [at for at in range(len(columns)) if any(row[at].plain for row in kept)]
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        taken = 0
+        for at in shown:
+            table.add_column(columns[at], no_wrap=True)
+            if columns[at] != flexible:
+                taken += max(cell_len(columns[at]), *[row[at].cell_len for row in kept]) + GAP
+        for row in kept:
+            for at in shown:
+                if columns[at] == flexible:
+                    row[at].truncate(max(CUT_MIN, self._width - taken - GAP), overflow="ellipsis")
+            table.add_row(*[row[at] for at in shown])
+        self._print(table)
+
+    def _print(self, what: Table | Text) -> None:
+        with self._console.capture() as captured:
+            self._console.print(what)
+        text = captured.get()
+        write(text if self.coloured else "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
+
+
+def write(text: str) -> None:
+    """To the standard output, at once: a reader that has gone is noticed here. Raises BrokenPipeError."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
+def clean(text: str) -> str:
+    """Text without characters that a terminal would obey."""
+    return "".join(one if one.isprintable() or one in _KEPT else "\ufffd" for one in text)
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a longer text, each made harmless."""
+    return [clean(line.replace("\t", "    ")) for line in text.replace("\r\n", "\n").split("\n")]
+
+
+def short(id_: UUID | str) -> str:
+    return str(id_)[-SHORT:]
+
+
+def styled(text: str, style: str = "") -> Text:
+    return Text(clean(text), style=STYLES.get(style or text, ""))
+
+
+def when(at: datetime | None) -> str:
+    """A time as the clock on the wall has it."""
+    return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,286 @@
+"""`taskflow tasks …`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import UNSET, UnsetType
+from rich.text import Text
+
+from taskflow.client.answers import Event, Task
+from taskflow.terminal import short_ids
+from taskflow.terminal.desk import Desk, given, text_of
+from taskflow.terminal.parser import NONE
+from taskflow.terminal.shown import clean, lines, short, styled, when
+
+OPEN: Final = ("todo", "in_progress", "waiting")
+PAGE_MAX: Final = 200
+DATA_MAX: Final = 100
+"""Characters of an event's data that a history shows."""
+
+
+def list_tasks(desk: Desk) -> None:
+    typed = desk.typed
+    categories = typed.category or ([] if typed.all or typed.status or typed.trashed else list(OPEN))
+    found = desk.client.tasks.list(
+        project=_projects(desk),
+        status=typed.status,
+        category=categories,
+        assignee=typed.assignee,
+        label=typed.label,
+        priority=typed.priority,
+        due_before=typed.due_before,
+        due_after=typed.due_after,
+        trashed=True if typed.trashed else None,
+        sort=typed.sort,
+        limit=min(typed.limit, PAGE_MAX),
+    )
+    _listed(desk, list(islice(found, typed.limit)))
+
+
+def search(desk: Desk) -> None:
+    typed = desk.typed
+    found = desk.client.tasks.list(q=typed.text, project=_projects(desk), limit=min(typed.limit, PAGE_MAX))
+    _listed(desk, list(islice(found, typed.limit)))
+
+
+def _projects(desk: Desk) -> list[UUID]:
+    return [short_ids.project(desk.client, text).id for text in desk.typed.project]
+
+
+def _listed(desk: Desk, tasks: Sequence[Task]) -> None:
+    if desk.json:
+        desk.screen.document(tasks)
+    elif tasks:
+        desk.screen.table(COLUMNS, [row(task) for task in tasks], flexible="TITLE")
+    else:
+        desk.screen.say("no tasks")
+
+
+COLUMNS: Final = ("ID", "STATUS", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS")
+
+
+def row(task: Task) -> list[str | Text]:
+    return [
+        short(task.id),
+        styled(task.status, task.status_category),
+        styled(task.priority),
+        when(task.due_at),
+        _name(task),
+        task.title,
+        ", ".join(task.labels),
+    ]
+
+
+def _name(task: Task) -> str:
+    return "" if task.assignee is None else task.assignee.name or short(task.assignee.id)
+
+
+def show(desk: Desk) -> None:
+    typed = desk.typed
+    task = desk.client.tasks.get(short_ids.task_id(desk.client, typed.task), version=typed.version, at_time=typed.at)
+    if desk.json:
+        desk.screen.document(task)
+        return
+    desk.screen.say(Text(clean(task.title), style="bold"))
+    facts: list[tuple[str, str | Text]] = [
+        ("id", str(task.id)),
+        ("project", str(task.project_id)),
+        ("status", styled(task.status, task.status_category)),
+        ("priority", styled(task.priority)),
+        ("due", when(task.due_at)),
+        ("assignee", _name(task)),
+        ("labels", ", ".join(task.labels)),
+        ("parent", str(task.parent_id or "")),
+        ("repeats", task.recurrence or ""),
+        ("created", when(task.created_at)),
+        ("updated", when(task.updated_at)),
+        ("completed", when(task.completed_at)),
+        ("in the trash", when(task.trashed_at)),
+        ("version", str(task.version)),
+        *[(relation.type.replace("_", " "), str(relation.task_id)) for relation in task.relations],
+    ]
+    for name, value in facts:
+        text = value if isinstance(value, Text) else Text(clean(value))
+        if text.plain:
+            desk.screen.say(Text(f"  {name:<12}", style="dim"), text)
+    for item in task.checklist:
+        desk.screen.say(f"  [{'x' if item.done else ' '}] {clean(item.text)}")
+    if task.description:
+        desk.screen.say(" ")
+        for line in lines(task.description):
+            desk.screen.say(line or " ")
+    if task.comment_count and typed.version is None and typed.at is None:
+        for comment in desk.client.tasks.comments.list(task.id):
+            author = "" if comment.author is None else comment.author.name or short(comment.author.id)
+            desk.screen.say(" ")
+            desk.screen.say(Text(clean(f"{author}, {when(comment.created_at)}"), style="dim"))
+            for line in lines(comment.body):
+                desk.screen.say(line or " ")
+
+
+def history(desk: Desk) -> None:
+    task_id = short_ids.task_id(desk.client, desk.typed.task)
+    events = list(desk.client.tasks.events(task_id, limit=PAGE_MAX))
+    if desk.json:
+        desk.screen.document(events)
+        return
+    task = desk.client.tasks.get(task_id)
+    members = desk.client.projects.members(task.project_id, limit=PAGE_MAX)
+    names = {str(member.user.id): member.user.name or "" for member in members}
+    rows = [
+        [str(event.stream_version), when(event.occurred_at), names.get(event.actor) or event.actor, *_happened(event)]
+        for event in events
+    ]
+    desk.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible="HOW")
+
+
+def _happened(event: Event) -> tuple[str, str]:
+    data = ", ".join(f"{name}: {_value(value)}" for name, value in event.data.items() if value not in (None, [], ""))
+    return event.type, data if len(data) <= DATA_MAX else f"{data[: DATA_MAX - 1]}…"
+
+
+def _value(value: Any) -> str:
+    return " ".join(value.split()) if isinstance(value, str) else str(value)
+
+
+# --- changes
+
+
+def add(desk: Desk) -> None:
+    typed, client = desk.typed, desk.client
+    project_id = UNSET if typed.project is None else str(short_ids.project(client, typed.project).id)
+    task = client.tasks.create(
+        typed.title,
+        project_id=project_id,
+        description=text_of(typed.description),
+        status=given(typed.status),
+        priority=given(typed.priority),
+        due_at=_due(desk),
+        labels=_labels(desk),
+        assignee_id=_assignee(desk, lambda: None if project_id is UNSET else project_id),
+        parent_id=_parent(desk),
+    )
+    _told(desk, "added", task)
+
+
+def edit(desk: Desk) -> None:
+    typed, client = desk.typed, desk.client
+    task_id = short_ids.task_id(client, typed.task)
+    changes = {
+        "title": given(typed.title),
+        "description": text_of(typed.description),
+        "status": given(typed.status),
+        "priority": given(typed.priority),
+        "due_at": _due(desk),
+        "labels": _labels(desk),
+        "assignee_id": _assignee(desk, lambda: str(client.tasks.get(task_id).project_id)),
+        "parent_id": _parent(desk),
+    }
+    if all(value is UNSET for value in changes.values()):
+        raise short_ids.Unclear("nothing to change; `taskflow tasks edit --help` lists what can be")
+    task = client.tasks.edit(task_id, expected_version=typed.expect, **changes)  # type: ignore[arg-type]  # by name
+    _told(desk, "edited", task)
+
+
+def _due(desk: Desk) -> datetime | UnsetType | None:
+    due = desk.typed.due
+    if due is None:
+        return UNSET
+    return None if due == NONE else due
+
+
+def _labels(desk: Desk) -> list[str] | UnsetType:
+    labels: list[str] = desk.typed.label
+    if not labels:
+        return UNSET
+    return [] if labels == [NONE] else labels
+
+
+def _assignee(desk: Desk, project_id: Callable[[], str | None]) -> str | UnsetType | None:
+    who = desk.typed.assignee
+    if who is None:
+        return UNSET
+    if who == NONE:
+        return None
+    return _person(desk, who, project_id)
+
+
+def _person(desk: Desk, who: str, project_id: Callable[[], str | None]) -> str:
+    known = None if who == "me" or short_ids.whole(who) else project_id()
+    if known is None and who != "me" and not short_ids.whole(who):
+        raise short_ids.Unclear(f"nobody but you is in your Inbox: expected me, found {who}; or name a --project")
+    return short_ids.person_id(desk.client, who, known or "")
+
+
+def _parent(desk: Desk) -> str | UnsetType | None:
+    parent = desk.typed.parent
+    if parent is None:
+        return UNSET
+    return None if parent == NONE else short_ids.task_id(desk.client, parent)
+
+
+def start(desk: Desk) -> None:
+    _told(desk, "started", desk.client.tasks.start(_task(desk)))
+
+
+def done(desk: Desk) -> None:
+    _told(desk, "done", desk.client.tasks.complete(_task(desk)))
+
+
+def reopen(desk: Desk) -> None:
+    _told(desk, "reopened", desk.client.tasks.reopen(_task(desk)))
+
+
+def cancel(desk: Desk) -> None:
+    _told(desk, "cancelled", desk.client.tasks.cancel(_task(desk)))
+
+
+def trash(desk: Desk) -> None:
+    _told(desk, "in the trash", desk.client.tasks.trash(_task(desk)))
+
+
+def restore(desk: Desk) -> None:
+    _told(desk, "restored", desk.client.tasks.restore(_task(desk)))
+
+
+def assign(desk: Desk) -> None:
+    task_id, who = _task(desk), desk.typed.who
+    user = None if who == NONE else _person(desk, who, lambda: str(desk.client.tasks.get(task_id).project_id))
+    task = desk.client.tasks.assign(task_id, user)
+    _told(desk, f"given to {_name(task)}" if task.assignee else "given to nobody", task)
+
+
+def move(desk: Desk) -> None:
+    project = short_ids.project(desk.client, desk.typed.project)
+    task = desk.client.tasks.move(_task(desk), project.id, status=given(desk.typed.status))
+    _told(desk, f"moved to {project.name}", task)
+
+
+def undo(desk: Desk) -> None:
+    version = UNSET if desk.typed.version is None else desk.typed.version
+    _told(desk, "undone", desk.client.tasks.undo(_task(desk), version=version))
+
+
+def comment(desk: Desk) -> None:
+    text = text_of(desk.typed.text)
+    said = desk.client.tasks.comments.add(_task(desk), "" if text is UNSET else text)
+    if desk.json:
+        desk.screen.document(said)
+    else:
+        desk.screen.say("commented", short(said.task_id))
+
+
+def _task(desk: Desk) -> str:
+    return short_ids.task_id(desk.client, desk.typed.task)
+
+
+def _told(desk: Desk, what: str, task: Task) -> None:
+    if desk.json:
+        desk.screen.document(task)
+    else:
+        desk.screen.say(what, short(task.id), task.title, Text(f"({task.status}, version {task.version})", style="dim"))

@@ -1,0 +1,133 @@
+"""A stack of processes for all of these tests, and people who have an account on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskflow.client import Client
+from taskflow.local.program import unused_port
+from taskflow.settings import Settings
+from tests.api.stack import Process, Stack
+from tests.conftest import Fleet
+
+READY_S = 60.0
+
+
+class Account(Struct, frozen=True):
+    email: str
+    password: str
+    name: str
+
+
+@pytest.fixture(scope="package")
+def stack(fleet: Fleet, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    base = fleet.settings
+    name = f"test_client_{uuid4().hex[:12]}"
+    fleet.call(_copy(base.postgres_url, name, template))
+    settings = replace(
+        base,
+        postgres_url=f"{base.postgres_url.rpartition('/')[0]}/{name}",
+        mongodb_database=name,
+        kafka_topic=f"taskflow.{name}",
+        kafka_partitions=4,
+        redis_url=base.redis_url.rpartition("/")[0] + "/14",
+        public_url=f"http://{name}.test",
+        mongodb_pool_min=0,
+        watermark_interval_ms=300,
+    )
+    stack = Stack(settings, tmp_path_factory.mktemp("stack"))
+    try:
+        stack.wait_ready()
+        yield stack
+    finally:
+        stack.end()
+
+
+async def _copy(url: str, name: str, template: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"create database {name} template {template}")
+    finally:
+        await connection.close()
+
+
+class OwnApi:
+    """An API process of one test's, which may be ended and started again where it was."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = replace(settings, api_port=unused_port())
+        self._folder = folder
+        self.url = f"http://127.0.0.1:{self._settings.api_port}"
+        self.process: Process | None = None
+
+    def start(self) -> None:
+        self.process = Process(self._settings, self._folder / "own-api.log", "api")
+
+    def wait_ready(self) -> None:
+        """Tried again until the process listens, and no longer than it lives."""
+        transport = httpx.HTTPTransport()
+        with httpx.Client(transport=transport) as http:
+            while True:
+                assert self.process is not None
+                assert self.process.alive, self.process.log.read_text()[-4000:]
+                try:
+                    if http.get(f"{self.url}/readyz", timeout=READY_S).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    continue
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.end()
+
+
+@pytest.fixture
+def own_api(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., OwnApi]]:
+    """`own_api(access_token_ttl_s=1)` is another API process of the stack, ready."""
+    made: list[OwnApi] = []
+
+    def make(**changes: object) -> OwnApi:
+        api = OwnApi(replace(stack.settings, **changes), tmp_path)
+        made.append(api)
+        api.start()
+        api.wait_ready()
+        return api
+
+    yield make
+    for api in made:
+        api.end()
+
+
+@pytest.fixture
+def url(stack: Stack) -> str:
+    return stack.urls[0]
+
+
+@pytest.fixture
+def account(url: str) -> Callable[[str], Account]:
+    """`account("Ada")` is somebody new, signed in nowhere."""
+
+    def make(name: str) -> Account:
+        made = Account(f"{uuid4().hex}@example.com", f"correct horse {uuid4().hex}", name)
+        with Client(url) as client:
+            client.auth.register(made.email, made.password, made.name)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def client(url: str, account: Callable[[str], Account]) -> Iterator[Client]:
+    """Somebody new, signed in."""
+    ada = account("Ada Lovelace")
+    with Client(url) as client:
+        client.auth.login(ada.email, ada.password)
+        yield client

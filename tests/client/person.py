@@ -1,0 +1,82 @@
+"""Somebody at a terminal: the real command, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from tests.api.stack import ROOT
+
+PATIENCE_S = 60.0
+
+
+class Said(Struct, frozen=True):
+    """What a command wrote, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Person:
+    """Has a home of their own, and nothing in the environment that is not named here."""
+
+    def __init__(self, home: Path, url: str, **environment: str) -> None:
+        self.home = home
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TASKFLOW_", "XDG_"))}
+        kept.pop("NO_COLOR", None)
+        self.environment = kept | {
+            "HOME": str(home),
+            "PYTHONPATH": str(ROOT / "src"),
+            "TASKFLOW_URL": url,
+            "TZ": "UTC",
+            **environment,
+        }
+
+    @property
+    def file(self) -> Path:
+        """Where the tokens are kept."""
+        return self.home / ".config" / "taskflow" / "accounts.json"
+
+    def argv(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "taskflow", *words]
+
+    def types(self, *words: str, stdin: str = "", **environment: str) -> Said:
+        done = subprocess.run(
+            self.argv(*words),
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            env=self.environment | environment,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def does(self, *words: str, stdin: str = "", **environment: str) -> str:
+        """As `types`; it has to work, and says nothing on the standard error."""
+        said = self.types(*words, stdin=stdin, **environment)
+        assert (said.code, said.err) == (0, ""), f"{words}: {said}"
+        return said.out
+
+    def gets(self, *words: str) -> Any:
+        """The one JSON document that a command writes."""
+        return json.loads(self.does(*words, "--json"))
+
+    def fails(self, code: int, *words: str, stdin: str = "", **environment: str) -> str:
+        """The one line that says why."""
+        said = self.types(*words, stdin=stdin, **environment)
+        assert said.code == code, f"{words}: {said}"
+        assert said.out == ""
+        assert said.err.startswith("taskflow: ")
+        assert said.err.count("\n") == 1, said.err
+        return said.err
+
+    def signs_up(self, email: str, password: str, name: str) -> None:
+        self.does("register", email, "--name", name, "--password-stdin", stdin=f"{password}\n")

@@ -1,0 +1,360 @@
+"""How commands behave as citizens of a shell: exit codes, pipes, colours, interrupts, servers that come and go."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import shlex
+import signal
+import socket
+import struct
+import subprocess
+import termios
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from taskflow.client import Client, Unauthenticated
+from taskflow.local.program import unused_port
+from tests.client.conftest import Account, OwnApi
+from tests.client.person import PATIENCE_S, Person
+
+ESCAPE = "\x1b"
+
+
+@pytest.fixture
+def grace(url: str, tmp_path: Path) -> Person:
+    """Signed in, with an empty Inbox."""
+    person = Person(tmp_path, url)
+    person.signs_up(f"{uuid4().hex}@example.com", "correct horse battery", "Grace Hopper")
+    return person
+
+
+def at_a_terminal(person: Person, *words: str, columns: int = 100, **environment: str) -> str:
+    """What a command shows on a terminal of that width."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    done = subprocess.Popen(
+        person.argv(*words),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=person.environment | {"TERM": "xterm-256color", "LANG": "C.UTF-8"} | environment,
+    )
+    os.close(follower)
+    shown = b""
+    with suppress(OSError):  # the other end is closed
+        while piece := os.read(leader, 65_536):
+            shown += piece
+    os.close(leader)
+    assert done.wait(PATIENCE_S) == 0, shown.decode()
+    return shown.decode().replace("\r\n", "\n")
+
+
+class Typist:
+    """A command with a terminal of its own, at which somebody types when they are asked."""
+
+    def __init__(self, person: Person, *words: str) -> None:
+        self._leader, follower = pty.openpty()
+        self._process = subprocess.Popen(
+            person.argv(*words),
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            env=person.environment,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no other thread holds a lock
+        )
+        os.close(follower)
+        self.shown = ""
+
+    def answers(self, question: str, text: str) -> None:
+        while not self.shown.endswith(question):
+            self.shown += os.read(self._leader, 4096).decode()
+        os.write(self._leader, text.encode())
+
+    def ends(self) -> int:
+        with suppress(OSError):
+            while piece := os.read(self._leader, 4096):
+                self.shown += piece.decode()
+        os.close(self._leader)
+        return self._process.wait(PATIENCE_S)
+
+
+class TestAsking:
+    def test_what_is_missing_is_asked_for_and_a_password_is_not_shown(
+        self, url: str, tmp_path: Path, account: Callable[[str], Account]
+    ) -> None:
+        ada, person = account("Ada"), Person(tmp_path, url)
+        login = Typist(person, "login")
+        login.answers("E-mail: ", f"{ada.email}\n")
+        login.answers("Password: ", f"{ada.password}\n")
+        assert login.ends() == 0
+        assert f"signed in at {url} as Ada <{ada.email}>" in login.shown
+        assert ada.password not in login.shown
+        assert person.gets("whoami")["email"] == ada.email
+
+    def test_two_passwords_that_differ_make_no_account(self, url: str, tmp_path: Path) -> None:
+        register = Typist(Person(tmp_path, url), "register", "a@example.com", "--name", "A")
+        register.answers("Password: ", "correct horse\n")
+        register.answers("Once more: ", "correct house\n")
+        assert register.ends() == 2
+        assert "the two passwords differ" in register.shown
+
+    def test_no_answer_is_told_in_one_line(self, url: str, tmp_path: Path) -> None:
+        login = Typist(Person(tmp_path, url), "login", "a@example.com")
+        login.answers("Password: ", "\x04")
+        assert login.ends() == 2
+        assert "taskflow: nothing was typed" in login.shown
+        assert "Traceback" not in login.shown
+
+
+class TestExitCodes:
+    def test_2_for_wrong_arguments(self, grace: Person) -> None:
+        for words in (["tasks"], ["tasks", "add"], ["tasks", "list", "--priority", "none"], ["tasks", "fly", "x"]):
+            said = grace.types(*words)
+            assert (said.code, said.out) == (2, ""), said
+            assert "usage: " in said.err
+        assert "expected a time like" in grace.types("tasks", "add", "x", "--due", "tomorrow").err
+        assert "4 or more characters" in grace.fails(2, "tasks", "done", "abc")
+        assert "expected a URL" in grace.fails(2, "tasks", "list", "--url", "nowhere")
+        assert "nothing to change" in grace.fails(2, "tasks", "edit", str(uuid4()))
+        assert "--password-stdin" in grace.fails(2, "login", "a@example.com")
+
+    def test_3_for_what_is_not_there(self, grace: Person) -> None:
+        assert "no task 1234abcd; `taskflow tasks list --all`" in grace.fails(3, "tasks", "show", "1234abcd")
+        assert "no task" in grace.fails(3, "tasks", "done", str(uuid4()))
+        assert "no project Nowhere" in grace.fails(3, "projects", "board", "Nowhere")
+        assert "no project Nowhere" in grace.fails(3, "tasks", "add", "x", "--project", "Nowhere")
+
+    def test_4_for_nobody_and_for_a_role_that_is_too_low(
+        self, grace: Person, client: Client, tmp_path: Path, account: Callable[[str], Account]
+    ) -> None:
+        project = client.projects.create("Theirs")
+        me = grace.gets("whoami")
+        client.projects.set_member(project.id, me["id"], "viewer")
+        task = client.tasks.create("Not yours to change", project_id=project.id)
+        assert "ask an admin" in grace.fails(4, "tasks", "done", str(task.id))
+        nobody = Person(tmp_path / "elsewhere", grace.environment["TASKFLOW_URL"])
+        url = grace.environment["TASKFLOW_URL"]
+        said = nobody.fails(4, "tasks", "list")
+        assert said == f"taskflow: nobody is signed in at {url}; sign in with `taskflow login`\n"
+        assert "TASKFLOW_TOKEN does not count" in nobody.fails(4, "tasks", "list", TASKFLOW_TOKEN="x.y.z")
+
+    def test_5_for_a_conflict(self, grace: Person) -> None:
+        task = grace.gets("tasks", "add", "x")["id"]
+        grace.does("tasks", "edit", task, "--title", "y", "--expect", "1")
+        said = grace.fails(5, "tasks", "edit", task, "--title", "z", "--expect", "1")
+        assert said == (
+            "taskflow: expected version 1, stream is at 2; look at `taskflow tasks history`, then change it again\n"
+        )
+
+    def test_6_where_nobody_answers(self, grace: Person) -> None:
+        said = grace.fails(6, "tasks", "list", "--url", f"http://127.0.0.1:{unused_port()}", TASKFLOW_TOKEN="t")
+        assert "does not answer" in said
+        assert "is it running there?" in said
+
+    def test_1_for_the_rest(self, grace: Person) -> None:
+        assert "/title" in grace.fails(1, "tasks", "add", "")
+        grace.file.write_text("{")
+        assert "remove it and sign in again" in grace.fails(1, "tasks", "list")
+
+
+class TestShortIds:
+    def test_a_piece_has_to_fit_one_task_alone(self, grace: Person) -> None:
+        first, second = grace.gets("tasks", "add", "one"), grace.gets("tasks", "add", "two")
+        for piece in (first["id"], first["id"][-8:], first["id"].replace("-", "")[:25], first["id"][-8:].upper()):
+            assert grace.gets("tasks", "show", piece)["title"] == "one"
+        # Made in the same minute, so both begin alike.
+        said = grace.fails(2, "tasks", "show", first["id"][:4])
+        assert "could be any of 2 tasks; type more of it" in said
+        assert f"{first['id']} one" in said
+        assert f"{second['id']} two" in said
+
+    def test_one_in_the_trash_is_found_last(self, grace: Person) -> None:
+        task = grace.gets("tasks", "add", "one")["id"]
+        grace.does("tasks", "trash", task[-8:])
+        assert grace.gets("tasks", "restore", task[-8:])["trashed_at"] is None
+
+    def test_people_and_projects_have_names(
+        self, grace: Person, url: str, tmp_path: Path, account: Callable[[str], Account]
+    ) -> None:
+        project = grace.gets("projects", "add", "Website")
+        bob = Person(tmp_path / "bob", url)
+        bob.signs_up(f"{uuid4().hex}@example.com", "correct horse battery", "Bob")
+        bob_id = bob.gets("whoami")["id"]
+        token = json.loads(grace.file.read_text())["accounts"][url]["access"]
+        with Client(url, token=token) as client:
+            client.projects.set_member(project["id"], bob_id, "member")
+            assert len(list(client.projects.members(project["id"]))) == 2  # and so the view has him
+        task = grace.gets("tasks", "add", "x", "--project", "WEBSITE", "--assignee", "bob")
+        assert task["assignee"] == {"id": bob_id, "name": "Bob"}
+        assert "given to nobody" in grace.does("tasks", "assign", task["id"], "none")
+        assert "given to Bob" in grace.does("tasks", "assign", task["id"], bob_id[-8:])
+        assert "no member Alice" in grace.fails(3, "tasks", "assign", task["id"], "Alice")
+        assert "nobody but you is in your Inbox" in grace.fails(2, "tasks", "add", "x", "--assignee", "bob")
+
+
+class TestOutput:
+    def test_programs_get_one_document(self, grace: Person) -> None:
+        task = grace.gets("tasks", "add", "x 日本", "--priority", "low")
+        assert (task["title"], task["version"]) == ("x 日本", 1)
+        assert [one["id"] for one in grace.gets("tasks", "list")] == [task["id"]]
+        assert [one["type"] for one in grace.gets("tasks", "history", task["id"])] == ["TaskCreated"]
+        for verb, status in (("start", "in_progress"), ("done", "done"), ("reopen", "todo"), ("cancel", "cancelled")):
+            assert grace.gets("tasks", verb, task["id"])["status"] == status
+        assert grace.gets("tasks", "list") == []
+        assert [one["name"] for one in grace.gets("projects", "list")] == ["Inbox"]
+        assert {column["status"] for column in grace.gets("projects", "board", "inbox")["columns"]} >= {"todo", "done"}
+        assert [one["role"] for one in grace.gets("projects", "members", "Inbox")] == ["owner"]
+        assert grace.gets("logout")["signed_out"] is True
+
+    def test_colours_are_for_a_terminal_that_wants_them(self, grace: Person) -> None:
+        grace.does("tasks", "add", "Urgent", "--priority", "urgent")
+        plain = grace.does("tasks", "list")
+        assert ESCAPE not in plain
+        assert f"{ESCAPE}[" in at_a_terminal(grace, "tasks", "list")
+        for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            assert ESCAPE not in at_a_terminal(grace, "tasks", "list", **environment)
+        assert json.loads(at_a_terminal(grace, "tasks", "list", "--json"))
+
+    def test_a_table_is_as_wide_as_the_terminal_and_whole_in_a_pipe(self, grace: Person) -> None:
+        title = "日本語の長い題名 👩‍👩‍👧‍👦 " * 12
+        grace.does("tasks", "add", title, "--label", "q4")
+        narrow = at_a_terminal(grace, "tasks", "list", columns=60, NO_COLOR="1").splitlines()
+        assert len(narrow) == 2
+        assert all(width(line) <= 60 for line in narrow), narrow
+        assert "…" in narrow[1]
+        assert narrow[1].rstrip().endswith("q4")
+        assert title.strip() in grace.does("tasks", "list")
+
+    def test_what_others_wrote_cannot_take_the_terminal_over(self, grace: Person) -> None:
+        evil = f"{ESCAPE}]0;owned\x07{ESCAPE}[2J[red]x[/red] :smile: \u202egnp.exe \x9b31m\r\nnext"
+        task = grace.gets("tasks", "add", evil, "--description", evil, "--label", f"{ESCAPE}[31m")["id"]
+        for words in (["list"], ["show", task], ["history", task], ["done", task]):
+            shown = grace.does("tasks", *words)
+            assert not {ESCAPE, "\x07", "\x9b", "\u202e", "\r"} & set(shown), words
+            if words[0] != "history":
+                assert "[red]x[/red] :smile:" in shown
+
+    def test_another_encoding_loses_characters_and_nothing_else(self, grace: Person) -> None:
+        grace.does("tasks", "add", "tea 日本")
+        said = grace.types("tasks", "list", PYTHONIOENCODING="ascii")
+        assert (said.code, said.err) == (0, "")
+        assert "tea ??" in said.out
+
+    def test_a_reader_that_has_enough_is_no_fault(self, grace: Person, url: str) -> None:
+        token = json.loads(grace.file.read_text())["accounts"][url]["access"]
+        with Client(url, token=token) as client, ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda number: client.tasks.create(f"{number} {'x' * 400}"), range(200)))
+        for words in (["--json"], []):
+            command = shlex.join(grace.argv("tasks", "list", "--limit", "200", *words))
+            done = subprocess.run(
+                ["bash", "-c", f"{command} | head -c 10; echo ${{PIPESTATUS[0]}}"],
+                env=grace.environment, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
+            )  # fmt: skip
+            assert (done.stdout[10:].strip(), done.stderr) == ("0", ""), done
+
+
+def width(line: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(line)
+
+
+def test_interrupted_it_ends_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        person = Person(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}", TASKFLOW_TOKEN="t")
+        waiting = subprocess.Popen(
+            person.argv("tasks", "list"), env=person.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        connection, _ = silent.accept()
+        connection.recv(1)
+        waiting.send_signal(signal.SIGINT)
+        out, err = waiting.communicate(timeout=PATIENCE_S)
+        connection.close()
+    assert (waiting.returncode, out, err) == (130, "", "")
+
+
+class TestServersThatComeAndGo:
+    def test_a_restart_between_two_commands_is_not_noticed(
+        self, own_api: Callable[..., OwnApi], grace: Person, account: Callable[[str], Account]
+    ) -> None:
+        api, ada = own_api(), account("Ada")
+        grace.environment["TASKFLOW_URL"] = api.url
+        grace.does("login", ada.email, "--password-stdin", stdin=f"{ada.password}\n")
+        task = grace.gets("tasks", "add", "before")["id"]
+        api.end()
+        grace.fails(6, "tasks", "done", task)
+        api.start()
+        api.wait_ready()
+        assert grace.gets("tasks", "done", task)["version"] == 2
+
+    def test_a_token_that_expired_is_renewed(
+        self, own_api: Callable[..., OwnApi], grace: Person, account: Callable[[str], Account]
+    ) -> None:
+        api, ada = own_api(access_token_ttl_s=3), account("Ada")
+        grace.environment["TASKFLOW_URL"] = api.url
+        grace.does("login", ada.email, "--password-stdin", stdin=f"{ada.password}\n")
+
+        def kept() -> dict[str, Any]:
+            found: dict[str, Any] = json.loads(grace.file.read_text())["accounts"][api.url]
+            return found
+
+        first = kept()
+        with Client(api.url, token=first["access"]) as client:
+            while True:
+                try:
+                    client.users.me()
+                except Unauthenticated:
+                    break
+        # Several at once: each renews it, or finds that another did, and none ends the session.
+        running = [
+            subprocess.Popen(
+                grace.argv("tasks", "add", f"{number}"), env=grace.environment,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            )
+            for number in range(4)
+        ]  # fmt: skip
+        for one in running:
+            _, err = one.communicate(timeout=PATIENCE_S)
+            assert (one.returncode, err) == (0, "")
+        assert kept()["access"] != first["access"]
+        assert len(grace.gets("tasks", "list")) == 4
+
+    def test_a_token_of_the_environment_comes_first_and_is_kept_nowhere(self, grace: Person, url: str) -> None:
+        token = json.loads(grace.file.read_text())["accounts"][url]["access"]
+        other = Person(grace.home / "other", url, TASKFLOW_TOKEN=token)
+        assert other.gets("whoami") == grace.gets("whoami")
+        task = other.gets("tasks", "add", "x")
+        assert [one["id"] for one in other.gets("tasks", "list")] == [task["id"]]
+        assert token not in other.file.read_text()
+
+
+def test_completion_works_in_the_shell(tmp_path: Path) -> None:
+    person = Person(tmp_path, "http://127.0.0.1:1")
+
+    def completes(*words: str) -> list[str]:
+        script = (
+            f"source <({shlex.join(person.argv('completion', 'bash'))}); COMP_WORDS=({shlex.join(words)}); "
+            "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _taskflow; printf '%s\\n' \"${COMPREPLY[@]}\""
+        )
+        done = subprocess.run(
+            ["bash", "-c", script], env=person.environment, capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+        return done.stdout.split()
+
+    assert completes("taskflow", "ta") == ["tasks"]
+    assert completes("taskflow", "tasks", "un") == ["undo"]
+    assert completes("taskflow", "tasks", "list", "--due") == ["--due-before", "--due-after"]
+    assert completes("taskflow", "tasks", "list", "--priority", "") == ["low", "medium", "high", "urgent"]
+    assert completes("taskflow", "completion", "") == ["bash", "zsh", "fish"]
