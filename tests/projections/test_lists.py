@@ -16,7 +16,7 @@ from taskflow.asked import SORTS
 from taskflow.errors import Unavailable
 from taskflow.projections import queries
 from taskflow.projections.mongo import Database
-from taskflow.projections.queries import TaskFilter, Views
+from taskflow.projections.queries import TaskFilter, Views, task_query
 from taskflow.projections.tasks import NO_DUE, TASKS
 from taskflow.projections.view import micros
 from taskflow.streams.task import PRIORITIES, Comment, TaskState
@@ -212,3 +212,24 @@ async def test_a_list_that_takes_too_long_says_so(kept: Kept, monkeypatch: pytes
     monkeypatch.setattr(queries, "QUERY_MS_MAX", 1)
     with pytest.raises(Unavailable, match="takes more than 1 ms"):
         await kept.all(TaskFilter(projects=frozenset({plain.project_id}), terms=terms("w1 w2 w3 w1999")), "rank")
+
+
+async def test_a_rare_word_leads_whatever_stands_before_it(
+    kept: Kept, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = next(iter(fold(TASKS, log_of(Story(1).tell(60))).states.values()))[2]
+    many = [replace(plain, id=UUID(int=number), title="common", trashed_at=None) for number in range(3_000)]
+    many[7] = replace(many[7], title="common rare")
+    await kept.put(*many)
+    asked: list[TaskFilter] = []
+    monkeypatch.setattr(queries, "task_query", lambda wanted: asked.append(wanted) or task_query(wanted))
+    wanted = TaskFilter(projects=frozenset({plain.project_id}), terms=terms("common rare"))
+    assert await kept.all(wanted) == [UUID(int=7)]
+    assert asked[0].terms == terms("rare common")
+    explained = await database.command(
+        "explain",
+        {"find": TASKS.collection, "filter": task_query(asked[0]), "sort": {"created_at": 1, "_id": 1}, "limit": 51},
+        verbosity="executionStats",
+        codec_options=database.codec_options,
+    )
+    assert explained["executionStats"]["totalDocsExamined"] == 1

@@ -94,7 +94,7 @@ async def export_project(call: Call) -> Response[bytes]:
         "Taskflow-Position": str(reading.position),
         "Content-Disposition": f'attachment; filename="project-{project_id}.{suffix}"',
     }
-    return Streamed(lambda _: pieces, media_type=f"{form}; charset=utf-8" if form == CSV else form, headers=headers)
+    return Streamed(lambda _: pieces, media_type=form, headers=headers)
 
 
 async def _all(

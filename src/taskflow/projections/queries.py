@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 from pymongo.errors import ExecutionTimeout
 from pymongo.read_concern import ReadConcern
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 BOARD_TASKS_MAX: Final = 50
 QUERY_MS_MAX: Final = 2_000
+COUNT_MS_MAX: Final = 200
+RARE_MAX: Final = 1_000
+"""Tasks with a word, to which they are counted: more are many."""
 ONE_S: Final = 1.0
 """For documents by id: what takes longer is answered from elsewhere, or not at all."""
 MANY_S: Final = 2.5
@@ -110,7 +114,7 @@ class Views:
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
         """A page in the order of `sort` (`-` before it: descending), ties by id. Raises Invalid for a cursor
         of another order, and Unavailable for a question that takes too long."""
-        query = task_query(wanted)
+        query = task_query(await self._rarest_first(wanted))
         field, descending = sort.removeprefix("-"), sort.startswith("-")
         if cursor is not None:
             value, last_id = _read_cursor(cursor, sort)
@@ -138,6 +142,22 @@ class Views:
             tasks,
             _cursor(sort, documents[-1][field], tasks[-1].id) if more else None,
         )
+
+    async def _rarest_first(self, wanted: TaskFilter) -> TaskFilter:
+        """The first word leads the index, and the others are looked for in what it finds: that should be little."""
+        if wanted.terms is None or len(wanted.terms) == 1:
+            return wanted
+        counts = await asyncio.gather(*[self._count(wanted, term) for term in wanted.terms])
+        ordered = sorted(zip(counts, wanted.terms, strict=True), key=lambda pair: (pair[0], -len(pair[1].text)))
+        return replace(wanted, terms=tuple(term for _, term in ordered))
+
+    async def _count(self, wanted: TaskFilter, term: Term) -> int:
+        """How many tasks have the word, up to RARE_MAX."""
+        query = {"project_id": _any_of(wanted.projects), "words": _word(term)}
+        try:
+            return await self._tasks.count_documents(query, limit=RARE_MAX, maxTimeMS=COUNT_MS_MAX)
+        except ExecutionTimeout:
+            return RARE_MAX
 
     @read_within(ONE_S)
     async def next_to(
@@ -251,9 +271,7 @@ def task_query(wanted: TaskFilter) -> dict[str, Any]:
     if due:
         query["due_at"] = due
     if wanted.terms is not None:
-        query["$and"] = [
-            {"words": {"$regex": f"^{re.escape(term.text)}"} if term.prefix else term.text} for term in wanted.terms
-        ]
+        query["$and"] = [{"words": _word(term)} for term in wanted.terms]
     return query
 
 
@@ -270,6 +288,10 @@ def _in_statuses(pairs: Iterable[tuple[UUID, str]]) -> dict[str, Any]:
         for statuses, projects in alike.items()
     ]
     return asked[0] if len(asked) == 1 else {"$or": asked or [{"_id": {"$in": []}}]}
+
+
+def _word(term: Term) -> Any:
+    return {"$regex": f"^{re.escape(term.text)}"} if term.prefix else term.text
 
 
 def _any_of(values: frozenset[Any]) -> Any:
