@@ -5,6 +5,7 @@
     │   ├── NotFound             404: it does not exist, or the caller may not know that it does
     │   ├── Forbidden            403: a member whose role is too low
     │   ├── Rejected             409 with a `code`: a rule of the domain
+    │   ├── NothingToUndo        409: no change is left that could be undone, or none is named
     │   ├── VersionConflict      412: the caller expected another version
     │   ├── Invalid              400: a value that only the domain can judge
     │   └── Unauthenticated      401: no credentials, or credentials that no longer count
@@ -66,6 +67,10 @@ class Rejected(Refusal):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class NothingToUndo(Refusal):
+    """Every change is undone already, or the version that was named is no change's."""
 
 
 class VersionConflict(Refusal):

@@ -30,6 +30,7 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ("POST", "/tasks/{task}/assign", {"user_id": "{owner}"}, "member"),
     ("DELETE", "/tasks/{task}", None, "member"),
     ("POST", "/tasks/{task}/restore", None, "member"),
+    ("POST", "/tasks/{task}/undo", None, "member"),
     ("PATCH", "/projects/{project}", {"name": "y"}, "admin"),
     ("DELETE", "/projects/{project}", None, "admin"),
     ("POST", "/projects/{project}/unarchive", None, "admin"),
@@ -47,6 +48,7 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("AssignTask", "{task}", {"user_id": None}, "member"),
     ("TrashTask", "{task}", {}, "member"),
     ("RestoreTask", "{task}", {}, "member"),
+    ("UndoTask", "{task}", {}, "member"),
     ("EditProject", "{project}", {"name": "y"}, "admin"),
     ("ArchiveProject", "{project}", {}, "admin"),
     ("UnarchiveProject", "{project}", {}, "admin"),
@@ -63,7 +65,8 @@ def _fill(template: Any, names: dict[str, str]) -> Any:
 
 async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
     project = (await ada.project())["id"]
-    task = await ada.task("theirs", project_id=project)
+    task = await ada.task("mine", project_id=project)
+    task = accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "theirs"}))
     accepted(await ada.read(f"/tasks/{task['id']}", task["position"]))
     return {"project": project, "task": task["id"], "owner": ada.id, "caller": caller.id}
 

@@ -181,4 +181,5 @@ ROUTES: Final = (
     _command("POST", "/reopen", "ReopenTask", "To the first status of to do"),
     _command("POST", "/cancel", "CancelTask", "To the first status of cancelled"),
     _command("POST", "/assign", "AssignTask", "Give a task to somebody, or to nobody"),
+    _command("POST", "/undo", "UndoTask", "Undo the newest change of a task, or one that is named; or redo"),
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands import project, task, user
+from taskflow.commands import project, task, undo, user
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
 from taskflow.commands.unit import Unit
@@ -59,5 +59,6 @@ COMMANDS: Final[dict[str, CommandType]] = {
         CommandType(task.AssignTask, "task", task.assign_task),
         CommandType(task.TrashTask, "task", task.trash_task),
         CommandType(task.RestoreTask, "task", task.restore_task),
+        CommandType(undo.UndoTask, "task", undo.undo_task),
     )
 }

@@ -6,6 +6,7 @@ guard where the decision only looked, the expected version where it writes. Read
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from taskflow.errors import NotFound, Rejected, VersionConflict
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields
 from taskflow.store.append import NewEvent, NewKey
+from taskflow.store.committer import lost
 from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
 
@@ -34,6 +36,19 @@ class Staged(Struct, frozen=True):
     kind: Kind[Any]
     happened: Happened
     event_id: UUID
+    event: Event
+    causation_id: UUID | None = None
+    """The event that this one answers."""
+
+
+class Past(Struct, frozen=True):
+    """An event that a stream has, for a handler that looks back."""
+
+    happened: Happened
+    event_id: UUID
+    command_id: UUID | None
+    """None: staged by this very unit."""
+    causation_id: UUID | None
     event: Event
 
 
@@ -82,6 +97,34 @@ class Unit:
             raise NotFound(kind.name, stream_id)
         return state
 
+    async def history(self, stream_id: UUID) -> list[Past]:
+        """Everything that has happened to a stream that was read, oldest first, staged events included.
+
+        What is still on its way into the store is waited for: until then the log does not tell it. Raises a
+        Rejected that nobody gets to see where it did not arrive: a refusal on that is decided again.
+        """
+        for append in self.stands_on:
+            await asyncio.wait([append.done])
+        read_version = self.streams[stream_id].read_version
+        recorded = await self._store.log.stream(stream_id, to=read_version)
+        if len(recorded) < read_version or any(lost(append) for append in self.stands_on):
+            raise Rejected("moved", f"expected {read_version} events of {stream_id}, found {len(recorded)}")
+        past = [
+            Past(
+                Happened(stream_id, one.stream_version, one.occurred_at, one.actor),
+                one.event_id,
+                one.command_id,
+                one.causation_id,
+                event,
+            )
+            for one, event in zip(recorded, await self._store.mapper.decode(recorded), strict=True)
+        ]
+        return past + [
+            Past(staged.happened, staged.event_id, None, staged.causation_id, staged.event)
+            for staged in self.staged
+            if staged.happened.stream_id == stream_id
+        ]
+
     async def new(self, kind: Kind[Any], stream_id: UUID | None = None) -> UUID:
         """Begins a stream, and answers its id: a fresh one, which nobody else has had, or the one that is named.
 
@@ -106,11 +149,18 @@ class Unit:
             raise VersionConflict(stream_id, self._expected_version, current)
 
     def append(
-        self, kind: Kind[S], stream_id: UUID, *events: Event, at: datetime | None = None, actor: UUID | None = None
+        self,
+        kind: Kind[S],
+        stream_id: UUID,
+        *events: Event,
+        at: datetime | None = None,
+        actor: UUID | None = None,
+        causation_id: UUID | None = None,
     ) -> None:
         """Stages events on a stream that was read, and folds them.
 
-        `occurred_at` is the greater of the unit's time (or `at`) and the stream's last.
+        `occurred_at` is the greater of the unit's time (or `at`) and the stream's last. `causation_id` names
+        the event that these answer; of an event of the same stream it says that they undo its change.
         """
         stream = self.streams[stream_id]
         for event in events:
@@ -120,7 +170,7 @@ class Unit:
             happened = Happened(stream_id, stream.version + 1, occurred_at, actor or self.actor)
             stream.state = kind.evolve(stream.state, event, happened)
             stream.version += 1
-            self.staged.append(Staged(kind, happened, new_id(), event))
+            self.staged.append(Staged(kind, happened, new_id(), event, causation_id))
 
     def make_key(self, person: UUID) -> None:
         """Makes a person's key, stored with this append and no other. For registrations only."""
@@ -139,7 +189,7 @@ class Unit:
         """The staged events, encoded; personal fields under their person's key.
 
         Whatever appends a person's fields guards that person's stream, so an erasure in between makes
-        the append lose.
+        the append lose. `causation_id` is that of the events that have none of their own.
         """
         persons = [_person(staged) for staged in self.staged]
         needed = {person for person in persons if person is not None and person not in self._new_keys}
@@ -158,7 +208,7 @@ class Unit:
                 occurred_at=staged.happened.occurred_at,
                 actor=staged.happened.actor,
                 correlation_id=correlation_id,
-                causation_id=causation_id,
+                causation_id=staged.causation_id or causation_id,
                 data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys[person]),
             )
             for staged, person in zip(self.staged, persons, strict=True)
