@@ -12,11 +12,15 @@ from tests.api.stack import Caller, accepted, refused, until
 # Method, path, body, and the weakest role that may. Every route on something that is somebody's stands here.
 READS: list[tuple[str, str, Any, str]] = [
     ("GET", "/tasks/{task}", None, "viewer"),
+    ("GET", "/tasks/{task}?version=1", None, "viewer"),
+    ("GET", "/tasks/{task}?at=2999-01-01T00:00:00Z", None, "viewer"),
+    ("GET", "/tasks/{task}/diff?from=1&to=2", None, "viewer"),
     ("GET", "/tasks/{task}/events", None, "viewer"),
     ("GET", "/tasks?project={project}", None, "viewer"),
     ("GET", "/projects/{project}", None, "viewer"),
     ("GET", "/projects/{project}/members", None, "viewer"),
     ("GET", "/projects/{project}/board", None, "viewer"),
+    ("GET", "/projects/{project}/board?at=2999-01-01T00:00:00Z", None, "viewer"),
     ("GET", "/users/{owner}", None, "viewer"),
 ]
 WRITES: list[tuple[str, str, Any, str]] = [

@@ -214,20 +214,26 @@ def tell(story: Story, steps: list[Any]) -> None:
             except NothingToUndo:
                 assert story.facets == facets(changes_of(story.past)[0].after)
             continue
-        if story.state.trashed_at is not None:
-            story.do(TaskRestored())
-            continue
-        state, events = story.state, []
-        for name, n in step:
-            event = ACTIONS[name](state, n)
-            if event is not None and state.trashed_at is None:
-                happened = Happened(TASK_ID, state.version + 1, NOW + timedelta(minutes=state.version + 1), OWNER)
-                after = TASK.evolve(state, event, happened)
-                if facets(after) != facets(state):
-                    state = after
-                    events.append(event)
+        events = events_of(story.state, step)
         if events:
             story.do(*events)
+
+
+def events_of(state: TaskState, step: list[Any]) -> list[Event]:
+    """What one command appends: only what changes something; nothing but a restoration to a trashed task."""
+    if state.trashed_at is not None:
+        return [TaskRestored()]
+    events: list[Event] = []
+    for name, n in step:
+        event = ACTIONS[name](state, n)
+        if event is None or state.trashed_at is not None:
+            continue
+        at = state.updated_at + timedelta(minutes=1)
+        after = TASK.evolve(state, event, Happened(state.id, state.version + 1, at, state.created_by))
+        if facets(after) != facets(state):
+            state = after
+            events.append(event)
+    return events
 
 
 def walk_back(story: Story) -> list[int]:

@@ -13,6 +13,7 @@ from taskflow.api import (
     documents,
     health,
     identity,
+    past,
     problems,
     profiles,
     projects,
@@ -36,6 +37,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *board.ROUTES,
     *tasks.ROUTES,
     *task_events.ROUTES,
+    *past.ROUTES,
     *commands.ROUTES,
 )
 _EXPOSED: Final = (

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Response
 from msgspec import Struct
 
-from taskflow.api import render
+from taskflow.api import past, past_board, render
 from taskflow.api.projects import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.render import BoardBody
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskflow.streams.project import ProjectState
-
-LATER: Final = {"at": "a board as it was is not available yet"}
 
 
 class Board(Struct, frozen=True):
@@ -39,8 +37,11 @@ _decoder: Final = msgspec.json.Decoder(Board)
 
 async def get_board(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
-    reading = Reading(call, later=LATER)
+    reading = Reading(call)
+    moment = past.moment_of(reading.parameters)
     await reading.begin()
+    if moment is not None:
+        return await past_board.answer(reading, project_id, moment)
     project = await load_one(reading, project_id)
     board = await _board(reading, project)
     people = {task.assignee_id for tasks in board.tasks.values() for task in tasks if task.assignee_id is not None}
@@ -94,6 +95,6 @@ ROUTES: Final = (
         get_board,
         "A project's board",
         answer=BoardBody,
-        query=COMMON,
+        query=(*past.AT, *COMMON),
     ),
 )

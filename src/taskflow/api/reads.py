@@ -146,6 +146,12 @@ class Reading:
         if position is not None:
             self._position = position if self._position is None else min(self._position, position)
 
+    async def begin_log(self) -> None:
+        """Before the event store is read: this process has seen every write that was acknowledged before the
+        request, so no state that it keeps is older. Raises what AWAY names where it cannot be asked."""
+        await self.context.follower.poll()
+        self.drew_log()
+
     def drew_log(self) -> None:
         """The answer comes from the event store: what was noted of views so far is not in it."""
         self._position, self._stale = self.context.follower.position, False

@@ -9,7 +9,7 @@ from litestar import Response
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from taskflow.api import render
+from taskflow.api import past, render
 from taskflow.api.reads import ASK_S, COMMON, PAGED, Reading
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.stored import committed, committed_many
@@ -47,7 +47,6 @@ FILTERS: Final = (
 CATEGORIES: Final = ("todo", "in_progress", "waiting", "done", "cancelled")
 ORDERS: Final = (*SORTS, *[f"-{field}" for field in SORTS])
 LATER_LIST: Final = {"q": "full-text search is not available yet"}
-LATER_GET: Final = dict.fromkeys(("at", "clock", "version"), "reading a task as it was is not available yet")
 
 
 class Joins(Struct, frozen=True):
@@ -132,8 +131,11 @@ async def _pairs(
 
 async def get_task(call: Call) -> Response[bytes]:
     task_id = call.id("task_id", "task")
-    reading = Reading(call, later=LATER_GET)
+    reading = Reading(call)
+    then = past.wanted(reading.parameters)
     await reading.begin()
+    if then is not None:
+        return await past.answer(reading, task_id, then)
     try:
         await reading.draw("tasks", [task_id])
         task = await reading.context.views.task(task_id)
@@ -172,7 +174,7 @@ ONE: Final = f"{ALL}/{{task_id:str}}"
 ROUTES: Final = (
     Route("POST", ALL, create_task, "Create a task", CreateTask, render.WrittenTask, 201),
     Route("GET", ALL, list_tasks, "Tasks", answer=TaskPage, query=(*FILTERS, *PAGED)),
-    Route("GET", ONE, get_task, "A task", answer=render.TaskBody, query=COMMON),
+    Route("GET", ONE, get_task, "A task, also as it was", answer=render.TaskBody, query=("version", *past.AT, *COMMON)),
     _command("PATCH", "", "EditTask", "Change a task by a JSON merge patch"),
     _command("DELETE", "", "TrashTask", "Put a task in the trash"),
     _command("POST", "/restore", "RestoreTask", "Take a task out of the trash"),

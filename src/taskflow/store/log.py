@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-_COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, schema_version, event_id,
+COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, schema_version, event_id,
     occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, data"""
 
 _HEAD: Final = "select s.position, h.recorded_at, s.epoch, s.same_server from log_standing() s, log_head h"
 
 # The range of positions that a stream touches names the partitions to look at.
 _STREAM: Final = f"""
-select {_COLUMNS} from events
+select {COLUMNS} from events
 where stream_id = $1 and stream_version > $2 and stream_version <= $3
   and position >= (select first_position from streams where stream_id = $1)
   and position <= (select last_position from streams where stream_id = $1)
@@ -30,13 +30,13 @@ order by stream_version limit $4
 """
 
 _LOG: Final = f"""
-select {_COLUMNS} from events where position > $1 and position <= $2 order by position limit $3
+select {COLUMNS} from events where position > $1 and position <= $2 order by position limit $3
 """
 
 # Up to the event that fills the bound: at least one.
 _SHARDS_BOUNDED: Final = f"""
-select {_COLUMNS} from (
-    select {_COLUMNS}, sum(octet_length(data)) over (order by position) - octet_length(data) as bytes_before
+select {COLUMNS} from (
+    select {COLUMNS}, sum(octet_length(data)) over (order by position) - octet_length(data) as bytes_before
     from events where position > $1 and position <= $2 and shard = any($4::smallint[])
     order by position limit $3) page
 where bytes_before < $5 order by position
@@ -52,7 +52,7 @@ order by e.position
 """
 
 _TYPES: Final = f"""
-select {_COLUMNS} from events
+select {COLUMNS} from events
 where position > $1 and position <= $2 and type = any($4::text[])
 order by position limit $3
 """
