@@ -9,7 +9,6 @@ from uuid import UUID
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tests.commands.world import edit, make_project, make_task, register, send
 
 from taskflow.commands.execute import Executor, Target
 from taskflow.commands.unit import Unit
@@ -19,6 +18,7 @@ from taskflow.store.eventstore import EventStore
 from taskflow.store.past import READ_EVENTS, Moment, Placed, ever_placed, first_known_at, state_at, then_and_now
 from taskflow.streams import PROJECT, TASK, Event
 from taskflow.streams.task import TaskMoved
+from tests.commands.world import edit, make_project, make_task, register, send
 
 HUGE = 10**6
 UNCOMFORTABLE = 'x\x00 "project_id":"00000000-0000-0000-0000-000000000000" \\u0000'
