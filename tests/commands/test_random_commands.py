@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from taskflow.commands import project, task
+from taskflow.commands import project, task, undo
 from taskflow.commands.access import rank_of
 from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
@@ -40,6 +40,7 @@ actions = st.one_of(
     st.tuples(st.just("parent"), tasks, st.none() | tasks),
     st.tuples(st.just("assign"), tasks, st.none() | people),
     st.tuples(st.just("trash"), tasks, st.booleans()),
+    st.tuples(st.just("undo"), tasks, st.none() | st.integers(1, 8)),
     st.tuples(st.just("role"), people, roles),
     st.tuples(st.just("remove"), people, st.none()),
     st.tuples(st.just("archive"), st.none(), st.booleans()),
@@ -109,6 +110,8 @@ def _call(action: Any, users: list[UUID], project_id: UUID, task_ids: list[UUID]
             return task.trash_task, task_ids[n], task.TrashTask()
         case ("trash", n, False):
             return task.restore_task, task_ids[n], task.RestoreTask()
+        case ("undo", n, version):
+            return undo.undo_task, task_ids[n], undo.UndoTask(version=version)
         case ("role", who, role):
             return project.set_project_member, project_id, users[who], project.SetMember(role=role)
         case ("remove", who, _):
@@ -171,7 +174,7 @@ async def _assert_receipt(store: EventStore, caller: UUID, command_id: UUID, ans
     )
     assert len(events) == receipt.events == len(answer.events)
     assert [(row["type"], row["stream_version"], row["position"]) for row in events] == [
-        (event.type, event.version, event.position) for event in answer.events
+        (event.type, event.version, event.position) for event in answer.appended
     ]
     if events:
         assert (events[-1]["position"], receipt.outcome) == (receipt.position, Outcome.APPLIED)

@@ -93,7 +93,7 @@ ROUTES: Final = (
         "GET",
         f"{BASE}/projects/{{project_id:str}}/board",
         get_board,
-        "A project's board",
+        "A project's board, also as it was",
         answer=BoardBody,
         query=(*past.AT, *COMMON),
     ),

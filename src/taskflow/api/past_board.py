@@ -3,8 +3,9 @@
 Its columns are those of the workflow at that time. On it are the tasks that were in the project then, also
 those that have left it since, where the caller sees their present project; not those that were purged.
 
-The cost is that of reading the whole story of every task that was ever in the project by then: the board of
-10,000 tasks with five events each is 50,000 events. Boards of more than `past_board_events_max` are refused.
+The cost is that of reading the whole story of every task that was ever in the project by then, which an index
+names: 10,000 tasks with five events each took 1.0 to 1.4 s on two cores, in portions between which others have
+their turn. Boards of more than `past_board_events_max` are refused.
 """
 
 from __future__ import annotations

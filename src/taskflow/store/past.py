@@ -57,7 +57,7 @@ where stream_id = any($1::uuid[]) and position >= $2 and position <= $3
 order by stream_id, stream_version
 """
 
-READ_EVENTS: Final = 1_000
+READ_EVENTS: Final = 250
 """Read at once, unless a single stream has more: between two reads others have their turn."""
 
 
