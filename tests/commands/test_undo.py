@@ -137,6 +137,22 @@ class TestReadingBack:
         assert state is not None
         assert state.title == "T"
 
+    async def test_what_the_same_unit_staged_is_undone_command_by_command(
+        self, executor: Executor, store: EventStore, owner: UUID, project_id: UUID
+    ) -> None:
+        task_id = await make_task(executor, owner, project_id)
+
+        async def several(unit: Unit) -> Target:
+            for title in "ab":
+                await task.edit_task(unit, task_id, task.EditTask(title=title))
+                unit.turn += 1
+            return await undo_task(unit, task_id, UndoTask())
+
+        accepted = await send(executor, owner, several)
+        assert accepted.state.title == "a"
+        recorded = await store.log.stream(task_id)
+        assert [event.causation_id for event in recorded] == [None, None, None, recorded[2].event_id]
+
     async def test_it_stands_on_what_it_read(
         self, executor: Executor, other: Executor, owner: UUID, project_id: UUID
     ) -> None:

@@ -155,7 +155,7 @@ class TestWhich:
         story = Story()
         story.do(TaskRetitled(title="a"))
         happened = Happened(TASK_ID, 3, NOW, MEMBER)
-        story.past.append(Past(happened, UUID(int=77), story.past[-1].command_id, None, TaskRetitled(title="b")))
+        story.past.append(Past(happened, UUID(int=77), story.past[-1].command, None, TaskRetitled(title="b")))
         assert [change.last for change in changes_of(story.past)] == [1, 2, 3]
 
     @pytest.mark.parametrize("version", [1, 4, 10**12])
@@ -169,7 +169,7 @@ class TestWhich:
     def test_what_the_creating_command_did_besides_is_the_creations(self) -> None:
         story = Story()
         happened = Happened(TASK_ID, 2, NOW, OWNER)
-        story.past.append(Past(happened, UUID(int=77), story.past[0].command_id, None, TaskRetitled(title="b")))
+        story.past.append(Past(happened, UUID(int=77), story.past[0].command, None, TaskRetitled(title="b")))
         for version in (None, 2):
             with pytest.raises(NothingToUndo):
                 pick(changes_of(story.past), version)

@@ -88,7 +88,7 @@ def changes_of(history: Iterable[Past]) -> list[Change]:
     changes: list[Change] = []
     named: set[UUID] = set()
     state: TaskState | None = None
-    for (_, _, cause), events in groupby(history, lambda one: (one.command_id, one.happened.actor, one.causation_id)):
+    for (_, _, cause), events in groupby(history, lambda one: (one.command, one.happened.actor, one.causation_id)):
         before, together = state, list(events)
         for past in together:
             state = TASK.evolve(state, past.event, past.happened)

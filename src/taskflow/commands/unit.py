@@ -39,6 +39,8 @@ class Staged(Struct, frozen=True):
     event: Event
     causation_id: UUID | None = None
     """The event that this one answers."""
+    turn: int = 0
+    """Which of the commands that were decided on this unit staged it."""
 
 
 class Past(Struct, frozen=True):
@@ -46,8 +48,8 @@ class Past(Struct, frozen=True):
 
     happened: Happened
     event_id: UUID
-    command_id: UUID | None
-    """None: staged by this very unit."""
+    command: UUID | int
+    """Its id; of an event that was staged by this very unit, the turn."""
     causation_id: UUID | None
     event: Event
 
@@ -70,6 +72,8 @@ class Unit:
         self.at = at
         """The clock's time as the command arrived, or an import's."""
         self._expected_version = expected_version
+        self.turn = 0
+        """Rises with each further command that is decided on this unit."""
         self.streams: dict[UUID, Stream] = {}
         self.staged: list[Staged] = []
         self.stands_on: list[Append] = []
@@ -120,7 +124,7 @@ class Unit:
             for one, event in zip(recorded, await self._store.mapper.decode(recorded), strict=True)
         ]
         return past + [
-            Past(staged.happened, staged.event_id, None, staged.causation_id, staged.event)
+            Past(staged.happened, staged.event_id, staged.turn, staged.causation_id, staged.event)
             for staged in self.staged
             if staged.happened.stream_id == stream_id
         ]
@@ -170,7 +174,7 @@ class Unit:
             happened = Happened(stream_id, stream.version + 1, occurred_at, actor or self.actor)
             stream.state = kind.evolve(stream.state, event, happened)
             stream.version += 1
-            self.staged.append(Staged(kind, happened, new_id(), event, causation_id))
+            self.staged.append(Staged(kind, happened, new_id(), event, causation_id, self.turn))
 
     def make_key(self, person: UUID) -> None:
         """Makes a person's key, stored with this append and no other. For registrations only."""
