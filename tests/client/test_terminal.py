@@ -12,7 +12,7 @@ import socket
 import struct
 import subprocess
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -269,7 +269,15 @@ def width(line: str) -> int:
     return cell_len(line)
 
 
-def test_interrupted_it_ends_at_once(tmp_path: Path) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes hear an interrupt, also where the tests run in the background of a shell that keeps it from them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted_it_ends_at_once(tmp_path: Path, interruptible: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         person = Person(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}", TASKFLOW_TOKEN="t")
         waiting = subprocess.Popen(
