@@ -219,7 +219,7 @@ async def other_store(settings: Settings) -> AsyncIterator[EventStore]:
 @pytest.fixture
 def subprocess_env(settings: Settings) -> dict[str, str]:
     """The environment of a taskflow process under the test's settings."""
-    return {**os.environ, **settings.environ(), "PYTHONPATH": str(ROOT)}
+    return {**os.environ, **settings.environ(), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
 
 
 _redis_turn = iter(range(10**9))

@@ -5,8 +5,10 @@
     │   ├── NotFound             404: it does not exist, or the caller may not know that it does
     │   ├── Forbidden            403: a member whose role is too low
     │   ├── Rejected             409 with a `code`: a rule of the domain
+    │   ├── NothingToUndo        409: no change is left that could be undone, or none is named
     │   ├── VersionConflict      412: the caller expected another version
     │   ├── Invalid              400: a value that only the domain can judge
+    │   ├── Uncounted            503: a rule asks how much there is of something, and nobody can tell now
     │   └── Unauthenticated      401: no credentials, or credentials that no longer count
     ├── Malformed                400: the request cannot be read; it says where, everywhere at once
     ├── UnsupportedMedia         415: a body of another content type
@@ -14,6 +16,7 @@
     ├── KeyReused                422: one command id, two contents
     ├── BatchRefused             as what one of its commands was refused with: nothing of the batch is stored
     ├── CommandInProgress        409: the first copy still runs
+    ├── Gone                     410: it began before something that cannot be gone on from
     ├── RateLimited              429
     ├── Behind                   503: a view has not reached the position that was asked for
     ├── Unavailable              503: a server is gone; the outcome may be unknown
@@ -72,6 +75,10 @@ class Rejected(Refusal):
         self.code = code
 
 
+class NothingToUndo(Refusal):
+    """Every change is undone already, or the version that was named is no change's."""
+
+
 class VersionConflict(Refusal):
     """The caller expected one version and the stream is at another."""
 
@@ -91,6 +98,10 @@ class Invalid(Refusal):
         super().__init__(detail)
         self.pointer = pointer
         self.code = code
+
+
+class Uncounted(Refusal):
+    """What a rule must know is in a view that cannot be read, or that does not catch up. Nothing is stored."""
 
 
 class Unauthenticated(Refusal):
@@ -138,6 +149,10 @@ class BatchRefused(TaskflowError):
 
 class CommandInProgress(TaskflowError):
     """The first copy of this command has not ended yet."""
+
+
+class Gone(TaskflowError):
+    """What a token goes on from is no more: begin anew, without one."""
 
 
 class RateLimited(TaskflowError):

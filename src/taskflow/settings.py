@@ -170,13 +170,29 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many proxies in front add to X-Forwarded-For; 0: the header is ignored."""
     body_bytes_max: Positive = 1_048_576
     body_drain_bytes_max: Positive = 8_388_608
+    streams_max: Positive = 5_000
+    """Open streams of one process; one more is refused (503)."""
+    streams_per_user_max: Positive = 20
+    """Of one user in one process; one more is refused (429)."""
+    stream_buffer_bytes_max: Positive = 262_144
+    """Events that wait for one client; with more it is cut off, and resumes where it was."""
+    stream_heartbeat_ms: Positive = 15_000
     access_token_ttl_s: Positive = 900
     argon2_parallel_max: Positive = 2
     argon2_memory_kib: Positive = 19_456
     argon2_time_cost: Positive = 2
+    past_board_events_max: Positive = 100_000
+    """What a board as it was may be folded from: all events of the tasks that were ever on it. More is refused."""
     metrics: Literal["on", "off"] = "on"
     email_verification: Literal["off"] = "off"
     """Until mail is sent there is nothing to turn on; refused rather than ignored."""
+
+    # --- the trash
+    trash_keep_s: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 2_592_000
+    """A task that was in the trash for so long (thirty days) is purged."""
+    trash_look_ms: Positive = 300_000
+    """Between two looks of an API process for such tasks, give or take a fifth."""
+    trash_batch_max: Positive = 200
 
     # --- rate limits
     rate_limits: Literal["on", "off"] = "on"

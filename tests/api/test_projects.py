@@ -92,6 +92,22 @@ async def test_projects_are_listed_in_pages_with_my_role(ada: Caller, bob: Calle
     assert len(set(seen)) == len(seen) - seen.count(("added meanwhile", "owner")) + 1
 
 
+async def test_projects_are_listed_by_whether_they_are_archived(ada: Caller) -> None:
+    kept, gone = await ada.project("kept"), await ada.project("gone")
+    archived = accepted(await ada.delete(f"/projects/{gone['id']}"))
+    for parameters, names in (
+        ({}, ["Inbox", "kept", "gone"]),
+        ({"archived": "false"}, ["Inbox", "kept"]),
+        ({"archived": "true"}, ["gone"]),
+    ):
+        listed = accepted(await ada.read("/projects", archived["position"], **parameters))["items"]
+        assert [one["name"] for one in listed] == names
+    first = accepted(await ada.read("/projects", archived["position"], archived="false", limit=1))
+    rest = accepted(await ada.get("/projects", params={"archived": "false", "cursor": first["next_cursor"]}))
+    assert [one["id"] for one in rest["items"]] == [kept["id"]]
+    refused(await ada.get("/projects", params={"archived": "maybe"}), 400, "validation")
+
+
 class TestMembers:
     async def test_added_changed_and_removed(self, ada: Caller, bob: Caller) -> None:
         project = await ada.project()
@@ -155,6 +171,60 @@ class TestMembers:
         assert profile == {"id": bob.id, "name": "Bob", "avatar_url": None}
         assert accepted(await ada.get(f"/users/{ada.id}"))["name"] == "Ada Lovelace"
         refused(await ada.get(f"/users/{uuid4()}"), 404, "not-found")
+
+    async def test_who_leaves_stays_named_on_their_tasks(self, ada: Caller, bob: Caller) -> None:
+        project = (await ada.project())["id"]
+        await ada.add(project, bob)
+        task = await ada.task(project_id=project, assignee_id=bob.id)
+        left = accepted(await bob.delete(f"/projects/{project}/members/{bob.id}"))
+        shown = accepted(await ada.read(f"/tasks/{task['id']}", left["position"]))
+        assert shown["assignee"] == {"id": bob.id, "name": "Bob"}
+        edited = accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "go on", "assignee_id": bob.id}))
+        assert edited["assignee"] == {"id": bob.id, "name": "Bob"}
+        accepted(await ada.post(f"/tasks/{task['id']}/assign", {"user_id": None}))
+        refused(
+            await ada.post(f"/tasks/{task['id']}/assign", {"user_id": bob.id}),
+            409, "command-rejected", "not-a-member",
+        )  # fmt: skip
+
+
+class TestArchived:
+    async def test_what_still_works(self, ada: Caller, bob: Caller, person: Callable[[str], Awaitable[Caller]]) -> None:
+        cyd, dora = await person("Cyd"), await person("Dora")
+        project = (await ada.project())["id"]
+        path = f"/projects/{project}"
+        await ada.add(project, bob)
+        accepted(await ada.delete(path))
+        await ada.add(project, bob, "viewer")
+        await ada.add(project, cyd)
+        accepted(await ada.delete(f"{path}/members/{cyd.id}"))
+        accepted(await bob.delete(f"{path}/members/{bob.id}"))
+        body = {"email": "dora@example.com", "role": "member"}
+        invitation = accepted(await ada.post(f"{path}/invitations", body), 201)
+        accepted(await dora.post(f"/invitations/{invitation['token']}/accept"))
+        other = accepted(await ada.post(f"{path}/invitations", body), 201)
+        accepted(await ada.delete(f"{path}/invitations/{other['id']}"))
+        for read in ("", "/members", "/board", "/stats", "/invitations"):
+            accepted(await ada.get(path + read))
+        accepted(await ada.post(f"{path}/unarchive"))
+
+    async def test_what_does_not(self, ada: Caller) -> None:
+        project = (await ada.project())["id"]
+        path = f"/projects/{project}"
+        task = await ada.task(project_id=project)
+        accepted(await ada.put(f"{path}/labels/bug", {"colour": "#ff0000"}))
+        accepted(await ada.delete(path))
+        statuses = [{"key": "a", "name": "A", "category": "todo"}]
+        for write in (
+            ada.patch(path, {"name": "New"}),
+            ada.put(f"{path}/workflow", {"statuses": statuses}),
+            ada.put(f"{path}/labels/bug", {"colour": "#00ff00"}),
+            ada.delete(f"{path}/labels/bug"),
+            ada.post("/tasks", {"title": "x", "project_id": project}),
+            ada.patch(f"/tasks/{task['id']}", {"title": "x"}),
+            ada.delete(f"/tasks/{task['id']}"),
+        ):
+            refused(await write, 409, "command-rejected", "project-archived")
 
 
 class TestMe:

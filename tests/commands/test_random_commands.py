@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from taskflow.commands import project, task
+from taskflow.commands import moving, project, ranking, relations, task, undo
 from taskflow.commands.access import rank_of
 from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
@@ -26,7 +26,7 @@ from taskflow.store.append import Outcome
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import KIND_OF_TYPE, Event, Happened
 from taskflow.streams.project import MemberRemoved, ProjectState
-from taskflow.streams.task import TaskCreated, TaskState
+from taskflow.streams.task import TaskCreated, TaskMoved, TaskParentSet, TaskState
 
 from .world import make_project, make_task, register, send
 
@@ -38,8 +38,12 @@ roles = st.sampled_from(["viewer", "member", "admin", "owner"])
 actions = st.one_of(
     st.tuples(st.just("retitle"), tasks, st.sampled_from(["x", "y"])),
     st.tuples(st.just("parent"), tasks, st.none() | tasks),
+    st.tuples(st.just("block"), tasks, tasks),
     st.tuples(st.just("assign"), tasks, st.none() | people),
     st.tuples(st.just("trash"), tasks, st.booleans()),
+    st.tuples(st.just("move"), tasks, st.booleans()),
+    st.tuples(st.just("rank"), tasks, tasks),
+    st.tuples(st.just("undo"), tasks, st.none() | st.integers(1, 8)),
     st.tuples(st.just("role"), people, roles),
     st.tuples(st.just("remove"), people, st.none()),
     st.tuples(st.just("archive"), st.none(), st.booleans()),
@@ -63,13 +67,14 @@ async def test_the_log_holds_only_what_was_allowed_when_it_happened(
     project_id = await make_project(
         executor, users[0], a=(users[1], "admin"), b=(users[2], "member"), c=(users[3], "owner")
     )
+    elsewhere = await make_project(executor, users[0], a=(users[1], "member"), b=(users[2], "viewer"))
     task_ids = [await make_task(executor, users[0], project_id) for _ in TASKS]
     ids = [new_id() for _ in range(31)]
     accepted: dict[tuple[UUID, UUID], list[Accepted]] = defaultdict(list)
 
     async def one(command: Any) -> None:
         process, who, action, id_index, expected = command
-        handler, *arguments = _call(action, users, project_id, task_ids)
+        handler, *arguments = _call(action, users, (project_id, elsewhere), task_ids)
         try:
             answer = await send(
                 (executor, other)[process],
@@ -97,18 +102,27 @@ async def test_the_log_holds_only_what_was_allowed_when_it_happened(
     assert all(row[2] == 1 for row in effects), "a command's events are appended together, once"
 
 
-def _call(action: Any, users: list[UUID], project_id: UUID, task_ids: list[UUID]) -> Any:
+def _call(action: Any, users: list[UUID], projects: tuple[UUID, UUID], task_ids: list[UUID]) -> Any:
+    project_id, elsewhere = projects
     match action:
         case ("retitle", n, title):
             return task.edit_task, task_ids[n], task.EditTask(title=title)
         case ("parent", n, parent):
             return task.edit_task, task_ids[n], task.EditTask(parent_id=None if parent is None else task_ids[parent])
+        case ("block", n, blocked):
+            return relations.add_relation, task_ids[n], relations.AddRelation("blocks", task_ids[blocked])
         case ("assign", n, who):
             return task.assign_task, task_ids[n], task.AssignTask(None if who is None else users[who])
         case ("trash", n, True):
             return task.trash_task, task_ids[n], task.TrashTask()
         case ("trash", n, False):
             return task.restore_task, task_ids[n], task.RestoreTask()
+        case ("move", n, away):
+            return moving.move_task, task_ids[n], moving.MoveTask(project_id=elsewhere if away else project_id)
+        case ("rank", n, after):
+            return ranking.rank_task, task_ids[n], ranking.RankTask(after=task_ids[after])
+        case ("undo", n, version):
+            return undo.undo_task, task_ids[n], undo.UndoTask(version=version)
         case ("role", who, role):
             return project.set_project_member, project_id, users[who], project.SetMember(role=role)
         case ("remove", who, _):
@@ -144,6 +158,14 @@ def _judge(states: dict[UUID, Any], state: Any, event: Event, actor: UUID | None
         within = states[event.project_id if isinstance(event, TaskCreated) else state.project_id]
         assert rank_of(within.members[actor]) >= rank_of("member")
         assert within.archived_at is None
+    if isinstance(event, TaskMoved):
+        there = states[event.project_id]
+        assert rank_of(there.members[actor]) >= rank_of("member")
+        assert there.archived_at is None
+        assert event.assignee_id is None or event.assignee_id in there.members
+        assert event.from_project_id == state.project_id != event.project_id
+    if isinstance(event, TaskParentSet) and event.parent_id is not None:
+        assert states[event.parent_id].project_id == state.project_id
     if isinstance(state, TaskState) and type(event).__name__ not in ("TaskTrashed", "TaskRestored"):
         assert state.trashed_at is None
     if isinstance(state, ProjectState) and not (isinstance(event, MemberRemoved) and event.user_id == actor):
@@ -156,6 +178,10 @@ def _assert_no_cycle(states: dict[UUID, Any], start: UUID) -> None:
         assert above != start
         above, steps = states[above].parent_id, steps + 1
         assert steps <= PARENT_DEPTH_MAX
+    blocked = {start: [relation.task_id for relation in states[start].relations]}
+    while ahead := {one for others in blocked.values() for one in others} - set(blocked):
+        blocked |= {one: [relation.task_id for relation in states[one].relations] for one in ahead}
+    assert all(start not in others for others in blocked.values())
 
 
 async def _assert_receipt(store: EventStore, caller: UUID, command_id: UUID, answer: Accepted) -> None:

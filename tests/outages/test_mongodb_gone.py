@@ -43,6 +43,7 @@ async def test_writes_go_on_and_what_has_an_id_is_read_from_the_event_store(
     project = await ada.project("Analysis")
     member = await ada.add(project["id"], bob)
     task = await ada.task("before", project_id=project["id"], assignee_id=bob.id)
+    shortened = await set_and_reset(ada, await ada.project("Workflows"))
     seen = await look(deployment, ada, task, max(task["position"], member["position"]))
     async with deployment.without("mongodb", how):
         written = await at_the_first_moment(ada, seen)
@@ -59,6 +60,7 @@ async def test_writes_go_on_and_what_has_an_id_is_read_from_the_event_store(
         assert project["id"] in {one["id"] for one in accepted(await ada.get("/projects"))["items"]}
         assert accepted(await ada.get("/users/me"))["name"] == "Ada Lovelace"
         await lists_are_refused_at_once(ada, seen, position_of(written))
+        await what_must_be_counted_is_refused(ada, shortened)
         status, health = await operator.health()
         assert (status, health["status"], health["mongodb"], health["postgres"]) == (200, "degraded", False, True)
         assert await operator.ready()
@@ -72,6 +74,31 @@ async def test_writes_go_on_and_what_has_an_id_is_read_from_the_event_store(
     items = accepted(await ada.read("/tasks", created["position"], project=project["id"]))["items"]
     assert {item["title"] for item in items} == {"meanwhile", "new"}
     assert_same(await ada.read(f"/tasks/{task['id']}", created["position"]), written)
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_a_card_is_put_next_to_another_although_nobody_can_say_who_stands_there(
+    deployment: Deployment, operator: Observer, ada: Caller, how: How
+) -> None:
+    project = (await ada.project())["id"]
+    a, b, c, d = [(await ada.task(title, project_id=project))["id"] for title in "abcd"]
+    timed = Timed()
+    async with deployment.without("mongodb", how):
+        for card, where in ((c, {"after": a}), (d, {"before": b})):
+            moved = accepted(await timed(ada.post(f"/tasks/{card}/rank", where)))
+        assert timed.worst < TOGETHER_S
+        await operator.until_degraded("mongodb")
+        again = Timed()
+        accepted(await again(ada.post(f"/tasks/{c}/rank", {"before": a})))
+        last = accepted(await again(ada.post(f"/tasks/{c}/rank", {"after": a})))
+        assert again.worst < 1, "who knows that MongoDB is away does not wait for it"
+    await operator.until_healthy()
+
+    async def in_order() -> bool:
+        listed = await ada.read("/tasks", max(moved["position"], last["position"]), project=project, sort="rank")
+        return listed.status_code == 200 and [task["id"] for task in listed.json()["items"]] == [a, c, d, b]
+
+    await until(in_order, "the cards stand where they were put")
 
 
 async def look(deployment: Deployment, caller: Caller, task: dict[str, Any], position: int) -> Seen:
@@ -118,6 +145,32 @@ async def lists_are_refused_at_once(caller: Caller, seen: Seen, position: int) -
         assert (await timed(caller.get(f"/tasks/{accepted(seen.task)['id']}"))).status_code == 200
         unavailable(await timed(caller.get("/tasks")))
     assert sum(timed.seconds) < TOGETHER_S
+
+
+SHORT = {"statuses": [{"key": "todo", "name": "To do", "category": "todo"}]}
+AGAIN = {"Idempotency-Key": "shorten"}
+
+
+async def set_and_reset(caller: Caller, project: dict[str, Any]) -> httpx.Response:
+    """The answer to a workflow that took statuses away, which are back now."""
+    path = f"/projects/{project['id']}/workflow"
+    shortened = await caller.put(path, SHORT, headers=AGAIN)
+    accepted(shortened)
+    accepted(await caller.put(path, {"statuses": project["workflow"]["statuses"]}))
+    return shortened
+
+
+async def what_must_be_counted_is_refused(caller: Caller, shortened: httpx.Response) -> None:
+    """Nobody knows whether tasks are in a status that leaves; what was accepted before is still answered."""
+    path = shortened.request.url.path.removeprefix("/api/v1")
+    timed = Timed()
+    unavailable(await timed(caller.put(path, SHORT)))
+    again = await timed(caller.put(path, SHORT, headers=AGAIN))
+    assert accepted(again) == accepted(shortened)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert timed.worst < TOGETHER_S
+    mapping = dict.fromkeys(("in_progress", "done", "cancelled"), "todo")
+    accepted(await timed(caller.put(path, SHORT | {"mapping": mapping})))
 
 
 def assert_same(read: httpx.Response, known: httpx.Response) -> None:

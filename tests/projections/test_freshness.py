@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from taskflow.follower.ring import Ring
 from taskflow.ids import shard_of
 from taskflow.projections import process as projections
 from taskflow.projections.freshness import open_freshness
+from taskflow.projections.reach import AWAY_S
 from taskflow.projections.tasks import TASKS
 from taskflow.settings import Settings
 from taskflow.streams import KIND_OF_TYPE
@@ -98,6 +100,17 @@ async def test_who_waits_is_told_that_the_database_went_away(
                 await asyncio.wait_for(one, 60)
         with pytest.raises(Unavailable):
             await freshness.look_again(timeout_s=600)
+
+
+async def test_a_process_that_was_held_up_does_not_take_the_database_for_gone(settings: Settings, world: World) -> None:
+    async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
+        for _ in range(5):
+            looking = asyncio.create_task(freshness.look_again(timeout_s=60))
+            for _ in range(3):
+                await asyncio.sleep(0)  # the question is on its way
+            time.sleep(AWAY_S + 0.1)  # and nobody in this process is there for the answer
+            await looking
+            assert not freshness.reach.away
 
 
 async def test_partitions_without_an_event_cost_nothing(settings: Settings, world: World, start: Start) -> None:

@@ -24,10 +24,13 @@ from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import TASKS
 from taskflow.projections.view import micros
 from taskflow.settings import Settings
+from taskflow.streams.project import DEFAULT_WORKFLOW, Statuses
 from tests.projections.conftest import Start
 from tests.projections.story import BEGAN, fold
 from tests.projections.world import World
 from tests.unit.test_batch import log_of
+
+LATER = BEGAN + timedelta(days=10_000)
 
 
 class Commands(CommandListener):
@@ -111,12 +114,13 @@ async def asked(settings: Settings, world: World) -> AsyncIterator[Asked]:
 
 def _filters(world: World) -> dict[str, dict[str, Any]]:
     user, task = world.story.users[0], next(iter(world.story.tasks))
-    project = world.story.projects[0]
+    projects = world.story.projects[:5]
+    project = projects[0]
     due = micros(BEGAN + timedelta(minutes=5))
     return {
-        "statuses": {"statuses": frozenset({"todo", "done"})},
-        "status": {"statuses": frozenset({"todo"})},
-        "pairs": {"pairs": frozenset({(project, "todo"), (project, "done")})},
+        "statuses": {"pairs": frozenset((one, key) for one in projects for key in ("todo", "done"))},
+        "status": {"pairs": frozenset({(project, "todo")})},
+        "other workflows": {"pairs": frozenset({(project, "todo"), (projects[1], "done"), (projects[1], "todo")})},
         "no pairs": {"pairs": frozenset()},
         "assignees": {"assignees": frozenset({user, None})},
         "labels": {"labels": frozenset({"l1", "l2"})},
@@ -169,9 +173,12 @@ async def test_a_page_after_a_cursor_is_served_like_the_first(world: World, aske
 async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, asked: Asked) -> None:
     project = world.story.projects[0]
     with suppress(msgspec.ValidationError):
-        await asked.views.board(project, ["todo", "in_progress", "done"])
+        await asked.views.board(project, Statuses(DEFAULT_WORKFLOW, {"waiting": "todo", "review": "todo"}))
     assert all(not plan & {"COLLSCAN", "SORT"} for plan in await asked.plans())
     assert await asked.views.counts(project)
+    assert all("COLLSCAN" not in plan for plan in await asked.plans())
+    assert await asked.views.tasks_in(project, ["todo", "done"])
+    assert (await asked.views.stats(project, over=["done"], at=1)).total
     assert all("COLLSCAN" not in plan for plan in await asked.plans())
     for lookup in (
         asked.views.task(next(iter(world.story.tasks))),
@@ -187,6 +194,22 @@ async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, ask
     ):
         await asked._database[VIEWS[view].collection].find(query).to_list()
         assert all("COLLSCAN" not in plan for plan in await asked.plans())
+
+
+async def test_neighbours_and_the_trash_are_found_by_indexes(world: World, asked: Asked) -> None:
+    project, task = world.story.projects[0], next(iter(world.story.tasks))
+    ranks = [document["rank"] async for document in asked._database[TASKS.collection].find({"project_id": project})]
+    await asked.plans()
+    for above in (True, False):
+        await asked.views.next_to(project, sorted(ranks)[len(ranks) // 2], above=above, besides=[task])
+        assert all(not plan & {"COLLSCAN", "SORT"} for plan in await asked.plans())
+    first = await asked.views.trashed_before(LATER, after=None, limit=2)
+    assert [one.trashed_at for one in first] == sorted(one.trashed_at for one in first)
+    rest = await asked.views.trashed_before(LATER, after=first[-1], limit=10_000)
+    assert all(not plan & {"COLLSCAN", "SORT"} for plan in await asked.plans())
+    trashed = asked._database[TASKS.collection].find({"trashed": True})
+    assert {one.task_id for one in first + rest} == {document["_id"] async for document in trashed}
+    assert await asked.views.trashed_before(BEGAN - timedelta(days=1), after=None, limit=10) == []
 
 
 async def test_only_the_users_view_holds_personal_data_and_no_document_a_password_or_another_persons_name(

@@ -27,6 +27,7 @@ from taskflow.store.eventstore import EventStore
 from taskflow.store.mapper import encode
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import TASK, USER, Event
+from taskflow.streams.belonging import project_decided_by
 from taskflow.streams.task import TaskRestored
 from tests.projections.story import Folded, Step, Story, fold
 
@@ -89,6 +90,7 @@ class World:
                     correlation_id=None,
                     causation_id=None,
                     data=encode(step.event, event_id=event_id, key=self._keys.get(step.stream_id)),
+                    project=project_decided_by(step.event, step.stream_id),
                 )
             )
         return Append(

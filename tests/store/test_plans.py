@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from taskflow.ids import new_id
 from taskflow.store.append_group import Writer, arguments
+from taskflow.store.past import STREAMS, Moment, ever_placed, state_at
+from taskflow.streams import TASK
 from tests.store.test_append import append
 
 if TYPE_CHECKING:
@@ -40,8 +42,13 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
                 await store.log.stream(stream)
                 await store.accepted(stream, [new_id()])
                 await store.kind_of(stream)
+                await state_at(store, TASK, stream, Moment("position", 0))
             await store.log.read(0, limit=10)
             await store.log.last_positions(range(8), to=1_000)
+            moment = Moment("position", 1_000)
+            placed = await ever_placed(store, streams[0], moment, limit=10)
+            assert placed == []
+            await store.pool.fetch(STREAMS, streams, 1, 1_000)
             await connection.execute("select pg_stat_force_next_flush()")
     for connection in [await store.pool.acquire() for _ in range(store.pool.get_size())]:
         await connection.execute("select pg_stat_force_next_flush()")

@@ -21,6 +21,7 @@ from taskflow.streams.project import (
     MemberRemoved,
     MemberRoleChanged,
     ProjectCreated,
+    ProjectWorkflowSet,
 )
 from taskflow.streams.session import SessionEnded, SessionStarted
 from taskflow.streams.user import UserRolesSet
@@ -112,6 +113,26 @@ def test_a_fact_that_was_applied_before_changes_nothing() -> None:
     applied(facts, log[:2])
     assert facts.members == {project: {user: "owner"}}
     assert facts.position == 3
+
+
+def test_it_is_known_since_when_somebody_sees_a_project_and_until_when() -> None:
+    project, owner, user = PROJECTS[0], USERS[0], USERS[1]
+    events: list[Event] = [
+        ProjectCreated(name="P", owner_id=owner, workflow=DEFAULT_WORKFLOW),
+        MemberAdded(user_id=user, role="viewer"),
+        MemberRoleChanged(user_id=user, role="admin"),
+        ProjectWorkflowSet(workflow=DEFAULT_WORKFLOW),
+        MemberRemoved(user_id=user),
+        MemberAdded(user_id=user, role="member"),
+    ]
+    facts = Facts()
+    seen: list[tuple[int | None, int | None]] = []
+    for position, event in enumerate(events, 1):
+        applied(facts, [(recorded(position, project, event, version=position), event)])
+        seen.append((facts.granted[project].get(user), facts.lost.get(user, {}).get(project)))
+    assert seen == [(None, None), (2, None), (2, None), (2, None), (None, 5), (6, None)]
+    assert facts.granted[project][owner] == 1
+    assert facts.workflows == {project: 4}
 
 
 def test_ended_sessions_are_kept_while_a_token_of_theirs_may_live() -> None:

@@ -73,6 +73,7 @@ from taskflow.streams.task import (
 from taskflow.streams.upcasters import UPCASTERS
 from taskflow.streams.user import (
     UserAvatarSet,
+    UserCalendarOpened,
     UserImported,
     UserPasswordChanged,
     UserRegistered,
@@ -158,6 +159,7 @@ TODAY: tuple[Event, ...] = (
     TaskRetitled(title="T"),
     TaskStatusChanged(from_status="todo", status="done", category="done"),
     TaskTrashed(),
+    UserCalendarOpened(generation=2),
     UserAvatarSet(avatar_url="https://example.com/a.png"),
     UserImported(name="Frederic"),
     UserPasswordChanged(password_hash="$argon2id$x"),

@@ -133,3 +133,32 @@ def test_whatever_is_tried_there_is_always_an_owner_and_nobody_rises_by_themselv
         if events and role is not None:
             assert before[actor] in {"admin", "owner"}
             assert raised <= ROLES.index(before[actor])
+
+
+def test_there_is_room_for_so_many_members() -> None:
+    full = team(*[MemberAdded(user_id=UUID(int=1_000 + n), role="viewer") for n in range(commands.MEMBERS_MAX - 4)])
+    assert len(full.members) == commands.MEMBERS_MAX
+    with pytest.raises(Rejected) as refusal:
+        commands.set_member(full, OWNER, STRANGER, "viewer")
+    assert refusal.value.code == "too-many-members"
+    assert commands.set_member(full, OWNER, VIEWER, "member") == [MemberRoleChanged(user_id=VIEWER, role="member")]
+
+
+class TestWhileArchived:
+    archived = team(ProjectArchived())
+
+    def test_who_may_see_it_can_change(self) -> None:
+        assert len(commands.set_member(self.archived, OWNER, STRANGER, "viewer")) == 1
+        assert len(commands.set_member(self.archived, OWNER, MEMBER, "viewer")) == 1
+        assert len(commands.remove_member(self.archived, OWNER, MEMBER)) == 1
+        assert len(commands.remove_member(self.archived, VIEWER, VIEWER)) == 1, "and anyone may leave"
+
+    def test_it_can_be_unarchived_and_is_archived_already(self) -> None:
+        assert len(commands.unarchive(self.archived)) == 1
+        assert commands.archive(self.archived) == []
+
+    def test_it_is_not_edited(self) -> None:
+        for edited in (commands.EditProject(name="New"), commands.EditProject(description="new")):
+            with pytest.raises(Rejected) as refusal:
+                commands.edit(self.archived, edited)
+            assert refusal.value.code == "project-archived"

@@ -14,15 +14,22 @@ ONES_OWN = {
     "GET /users/me",
     "PATCH /users/me",
     "POST /auth/logout",
+    "POST /invitations/{}/accept",
     "GET /projects",
     "POST /projects",
+    "POST /users/me/calendar",
     "GET /tasks",
     "POST /commands",
     "POST /commands/batch",
     "GET /commands/types",
+    "GET /stream",
+    "GET /sync",
 }
 """Routes on what is the caller's own, or nobody's. What lists hold is in the tests of authorisation too."""
-COMMANDS_ON_ONES_OWN = {"CreateProject", "EditProfile"}
+COMMANDS_ON_ONES_OWN = {"CreateProject", "EditProfile", "OpenCalendar"}
+"""Routes on what is the caller's own, or nobody's, or whoever's who has the token. What lists hold is in the tests
+of authorisation too."""
+COMMANDS_ON_ONES_OWN = {"AcceptInvitation", "CreateProject", "EditProfile"}
 
 
 def test_every_command_is_behind_a_route() -> None:

@@ -124,22 +124,22 @@ class TestEditing:
         ],
     )
     def test_only_real_differences_become_events(self, patch: dict[str, Any], expected: list[Event]) -> None:
-        assert task.edit(a_task(), project(), task.EditTask(**patch)) == expected
+        assert task.edit(a_task(), project(), task.EditTask(**patch), NOW) == expected
 
     def test_each_field_that_differs_is_one_event(self) -> None:
         command = task.EditTask(title="New", priority="low", status="done")
-        events = task.edit(a_task(), project(), command)
-        assert [type(event) for event in events] == [TaskRetitled, TaskStatusChanged, TaskPrioritised]
+        events = task.edit(a_task(), project(), command, NOW)
+        assert [type(event) for event in events] == [TaskRetitled, TaskPrioritised, TaskStatusChanged]
 
     def test_a_time_at_the_edge_of_the_calendar_is_refused(self) -> None:
         edge = datetime.max.replace(tzinfo=UTC).astimezone(UTC) - timedelta(hours=1)
         offset = edge.replace(tzinfo=None).replace(tzinfo=__import__("datetime").timezone(timedelta(hours=-5)))
         with pytest.raises(Invalid, match="1 and 9999"):
-            task.edit(a_task(), project(), task.EditTask(due_at=offset))
+            task.edit(a_task(), project(), task.EditTask(due_at=offset), NOW)
 
     def test_a_trashed_task_is_not_edited(self) -> None:
         with pytest.raises(Rejected) as refused:
-            task.edit(a_task(TaskTrashed()), project(), task.EditTask(title="New"))
+            task.edit(a_task(TaskTrashed()), project(), task.EditTask(title="New"), NOW)
         assert refused.value.code == "trashed"
 
 
@@ -159,19 +159,19 @@ class TestIntents:
     def test_go_to_the_first_status_of_a_category(
         self, history: list[Event], category: Any, expected: list[Event]
     ) -> None:
-        assert task.intend(a_task(*history), project(), category) == expected
+        assert task.intend(a_task(*history), project(), category, NOW) == expected
 
     def test_without_such_a_status_are_refused(self) -> None:
         with pytest.raises(Rejected) as refused:
-            task.intend(a_task(), project(), "waiting")
+            task.intend(a_task(), project(), "waiting", NOW)
         assert refused.value.code == "no-such-status"
 
     def test_along_a_transition_that_is_not_there_are_refused(self) -> None:
         workflow = replace(DEFAULT_WORKFLOW, transitions=(Transition("todo", "in_progress"),))
         strict = replace(project(), workflow=workflow)
-        assert task.intend(a_task(), strict, "in_progress") == [STARTED]
+        assert task.intend(a_task(), strict, "in_progress", NOW) == [STARTED]
         with pytest.raises(Rejected) as refused:
-            task.intend(a_task(), strict, "done")
+            task.intend(a_task(), strict, "done", NOW)
         assert refused.value.code == "transition"
 
 
@@ -214,26 +214,26 @@ def test_after_an_edit_the_task_is_as_asked_and_the_same_edit_changes_nothing(ed
     state = a_task()
     for patch in edits:
         command = task.EditTask(**patch)
-        state = fold(TASK, TASK_ID, *task.edit(state, project(), command), state=state)
+        state = fold(TASK, TASK_ID, *task.edit(state, project(), command, NOW), state=state)
         for name, value in patch.items():
             found = getattr(state, name)
             if name == "labels":
                 assert set(found) == set(value or ())
             else:
                 assert found == ("" if name == "description" and value is None else value)
-        assert task.edit(state, project(), command) == []
+        assert task.edit(state, project(), command, NOW) == []
 
 
 @given(st.lists(patches, max_size=6), st.sampled_from(list(task.INTENTS.values())))
 def test_every_intent_is_idempotent(edits: list[dict[str, Any]], category: Any) -> None:
     state = a_task()
     for patch in edits:
-        state = fold(TASK, TASK_ID, *task.edit(state, project(), task.EditTask(**patch)), state=state)
+        state = fold(TASK, TASK_ID, *task.edit(state, project(), task.EditTask(**patch), NOW), state=state)
     if project().workflow.first(category) is None:
         return
-    state = fold(TASK, TASK_ID, *task.intend(state, project(), category), state=state)
+    state = fold(TASK, TASK_ID, *task.intend(state, project(), category, NOW), state=state)
     assert state.category == category
-    assert task.intend(state, project(), category) == []
+    assert task.intend(state, project(), category, NOW) == []
 
 
 def test_an_unset_field_is_not_a_null() -> None:

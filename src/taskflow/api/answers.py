@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from taskflow.api import render
+from taskflow.api.invited import NewInvitation, invitation_body
+from taskflow.api.parts import comment_body, item_body, people_of
 from taskflow.api.routes import BASE
+from taskflow.api.secrets import calendar_secret
 from taskflow.api.stored import committed
+from taskflow.commands.access import at_least
+from taskflow.commands.checklist import AddChecklistItem
+from taskflow.commands.comments import AddComment, EditComment
+from taskflow.commands.invitation_tokens import token_of
+from taskflow.commands.invitations import InviteMember
+from taskflow.commands.user import OpenCalendar
+from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
 from taskflow.streams import PROJECT, TASK, USER
+from taskflow.streams.project import MemberInvited
+from taskflow.streams.task import ChecklistItemAdded, CommentAdded
+from taskflow.streams.user import UserCalendarOpened
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
@@ -27,11 +41,11 @@ class Answer(Struct, frozen=True):
     location: str
 
 
-async def answer_of(context: Context, caller: UUID, command: type[Command], accepted: Accepted) -> Answer:
+async def answer_of(context: Context, caller: UUID, command: type[Command], target: Any, accepted: Accepted) -> Answer:
     """The stream's whole resource, but for the few commands that answer a part of it."""
     part = _PARTS.get(command)
     if part is not None:
-        return await part(context, caller, accepted)
+        return await part(context, caller, target, accepted)
     location = f"{BASE}/{accepted.kind.name}s/{accepted.receipt.stream_id}"
     state = accepted.state
     if accepted.kind is PROJECT:
@@ -45,5 +59,62 @@ async def answer_of(context: Context, caller: UUID, command: type[Command], acce
     return Answer(bytes(render.task(shown(state), None if project is None else project.statuses, names)), location)
 
 
-_PARTS: Final[dict[type[Command], Callable[[Context, UUID, Accepted], Awaitable[Answer]]]] = {}
+async def _calendar(context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+    (event,) = accepted.events
+    if not isinstance(event, UserCalendarOpened):
+        raise AssertionError(f"a calendar is not opened by {type(event).__name__}")
+    secret = calendar_secret(context.settings, accepted.receipt.stream_id, event.generation)
+    location = f"{BASE}/calendar/{secret}.ics"
+    url = f"{context.settings.public_url}{location}"
+    return Answer(render.ENCODER.encode(render.CalendarBody(secret, url, accepted.receipt.version)), location)
+
+
+async def _added_comment(context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+    (added,) = (event for event in accepted.events if isinstance(event, CommentAdded))
+    return await _comment(context, accepted, added.comment_id)
+
+
+async def _edited_comment(context: Context, _caller: UUID, target: Any, accepted: Accepted) -> Answer:
+    return await _comment(context, accepted, target.comment_id)
+
+
+async def _comment(context: Context, accepted: Accepted, comment_id: UUID) -> Answer:
+    task = accepted.state
+    project = await committed(context.store, PROJECT, task.project_id)
+    members = () if project is None else project.members
+    comment = task.comment(comment_id)
+    names = await context.people.stored_names(people_of(comment, members))
+    body = render.ENCODER.encode(comment_body(task, comment, members, names))
+    return Answer(body, f"{BASE}/tasks/{task.id}/comments/{comment_id}")
+
+
+async def _added_item(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+    (added,) = (event for event in accepted.events if isinstance(event, ChecklistItemAdded))
+    task = accepted.state
+    body = render.ENCODER.encode(item_body(task, task.item(added.item_id)))
+    return Answer(body, f"{BASE}/tasks/{task.id}/checklist/{added.item_id}")
+
+
+async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+    """With its token: for those who may still invite."""
+    if accepted.receipt.replayed:
+        today = await committed(context.store, PROJECT, accepted.receipt.stream_id)
+        if today is None:
+            raise NotFound("project", accepted.receipt.stream_id)
+        at_least(today, caller, "admin")
+    (event,) = (event for event in accepted.events if isinstance(event, MemberInvited))
+    project = accepted.state
+    body = invitation_body(project, project.invitation(event.invitation_id), event.email)
+    token = token_of(context.settings.token_secret_bytes, project.id, event.invitation_id)
+    answer = NewInvitation(**msgspec.structs.asdict(body), token=token)
+    return Answer(render.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}")
+
+
+_PARTS: Final[dict[type[Command], Callable[[Context, UUID, Any, Accepted], Awaitable[Answer]]]] = {
+    AddComment: _added_comment,
+    EditComment: _edited_comment,
+    AddChecklistItem: _added_item,
+    OpenCalendar: _calendar,
+    InviteMember: _invitation,
+}
 """Commands that answer something else than the whole resource."""

@@ -8,15 +8,27 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 
 from taskflow.api import (
+    activity,
     batches,
     board,
+    calendar,
+    checklist,
     commands,
+    comments,
     documents,
+    events,
     health,
     identity,
+    invitations,
+    labels,
+    past,
     problems,
     profiles,
     projects,
+    relations,
+    stats,
+    stream,
+    sync,
     task_events,
     tasks,
 )
@@ -33,12 +45,33 @@ if TYPE_CHECKING:
 ROUTES: Final[tuple[Route, ...]] = (
     *identity.ROUTES,
     *profiles.ROUTES,
+    *calendar.ROUTES,
     *projects.ROUTES,
+    *labels.ROUTES,
+    *invitations.ROUTES,
+    *stats.ROUTES,
     *board.ROUTES,
     *tasks.ROUTES,
     *task_events.ROUTES,
+    *comments.ROUTES,
+    *checklist.ROUTES,
+    *relations.ROUTES,
+    *past.ROUTES,
+    *activity.ROUTES,
+    *events.ROUTES,
+    *stream.ROUTES,
+    *sync.ROUTES,
     *commands.ROUTES,
     *batches.ROUTES,
+)
+_ALLOWED: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "X-Request-ID",
 )
 _EXPOSED: Final = (
     "ETag",
@@ -62,7 +95,7 @@ def make_app(context: Context) -> ASGIApp:
         operators.append(metrics.handler())
     cors = CORSConfig(
         allow_origins=list(context.settings.cors_origins),
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID"],
+        allow_headers=list(_ALLOWED),
         expose_headers=list(_EXPOSED),
         max_age=600,
     )

@@ -82,12 +82,13 @@ class Batched(Struct, frozen=True, kw_only=True):
     place: str
     refers: bool
 
+    def meant(self, made: Mapping[UUID, UUID]) -> Sent:
+        """With the ids of what earlier commands made. Raises Rejected where one that is named was refused."""
+        return read_command(with_ids(self.plain, made), self.place) if self.refers else self.sent
+
     async def decide(self, unit: Unit, made: Mapping[UUID, UUID]) -> Target:
-        """Its handler, once it is known what earlier commands made. Raises what that raises, and Rejected where
-        one that is named was refused."""
-        meant = self.sent
-        if self.refers:
-            meant = read_command(with_ids(self.plain, {**made, **unit.made}), self.place)
+        """Its handler, once it is known what earlier commands made. Raises what that and `meant` raise."""
+        meant = self.meant({**made, **unit.made})
         with pointing_below(f"{self.place}/data"):
             return await COMMANDS[meant.name].handler(unit, meant.target, meant.command)
 
@@ -98,7 +99,12 @@ async def post_batch(call: Call) -> Response[bytes]:
     outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)
     accepted = [one for one in outcomes if isinstance(one, Accepted)]
     await seen_here(call.context, accepted)
-    results = [await _result(call, one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
+    made = {
+        one.sent.command_id: made_by(outcome.receipt.stream_id, outcome.events)
+        for one, outcome in zip(batch, outcomes, strict=True)
+        if isinstance(outcome, Accepted)
+    }
+    results = [await _result(call, one, outcome, made) for one, outcome in zip(batch, outcomes, strict=True)]
     headers = {}
     if accepted:
         headers["Taskflow-Position"] = str(max(one.receipt.position for one in accepted))
@@ -208,9 +214,9 @@ async def all_or_nothing(call: Call, batch: Sequence[Batched]) -> list[Accepted]
         raise BatchRefused(refusal) from refusal
 
 
-async def _result(call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused) -> Any:
+async def _result(call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]) -> Any:
     if isinstance(outcome, Accepted):
-        return outcome_of(one.sent, await written(call, one.sent.name, outcome))
+        return outcome_of(one.sent, await written(call, one.meant(made), outcome))
     problem = problem_of(outcome).body(call.request.scope["path"])
     return BatchOutcome(id=one.sent.command_id, outcome="rejected", problem=Raw(problem))
 

@@ -12,24 +12,25 @@ import msgspec
 from litestar import Response
 from msgspec import Struct
 
-from taskflow.api import render
+from taskflow.api import past, past_board, render
 from taskflow.api.projects import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.render import BoardBody
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.projections.tasks import ShownTask, board_key
+from taskflow.streams.project import Statuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskflow.streams.project import ProjectState
 
-LATER: Final = {"at": "a board as it was is not available yet"}
-
 
 class Board(Struct, frozen=True):
-    """What Redis keeps: by status the number of tasks and the first of them."""
+    """What Redis keeps: the workflow, by status the number of tasks and the first of them, all of one moment.
+    Counts are by what tasks last entered, tasks by what stands for it."""
 
+    statuses: Statuses
     counts: dict[str, int]
     tasks: dict[str, list[ShownTask]]
 
@@ -39,10 +40,14 @@ _decoder: Final = msgspec.json.Decoder(Board)
 
 async def get_board(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
-    reading = Reading(call, later=LATER)
+    reading = Reading(call)
+    moment = past.moment_of(reading.parameters)
     await reading.begin()
+    if moment is not None:
+        return await past_board.answer(reading, project_id, moment)
     project = await load_one(reading, project_id)
     board = await _board(reading, project)
+    statuses = board.statuses
     people = {task.assignee_id for tasks in board.tasks.values() for task in tasks if task.assignee_id is not None}
     names = await reading.names(people)
     columns = [
@@ -50,10 +55,10 @@ async def get_board(call: Call) -> Response[bytes]:
             "status": status.key,
             "name": status.name,
             "category": status.category,
-            "count": board.counts.get(status.key, 0),
-            "tasks": [render.task(task, project.statuses, names) for task in board.tasks.get(status.key, [])],
+            "count": sum(board.counts.get(raw, 0) for raw in statuses.raw(status.key)),
+            "tasks": [render.task(task, statuses, names) for task in board.tasks[status.key]],
         }
-        for status in project.workflow.statuses
+        for status in statuses.workflow.statuses
     ]
     return reading.unversioned({"columns": columns})
 
@@ -68,10 +73,11 @@ async def _board(reading: Reading, project: ProjectState) -> Board:
         stamp = context.freshness.position(drawn)
         # Read again: what is kept must be as new as its stamp, and this project was read before the lease.
         today = (await context.views.projects([project.id])).get(project.id, project)
-        keys = [status.key for status in today.workflow.statuses]
-        counts, tasks = await asyncio.gather(context.views.counts(project.id), context.views.board(project.id, keys))
+        counts, tasks = await asyncio.gather(
+            context.views.counts(project.id), context.views.board(project.id, today.statuses)
+        )
         stamp = await context.freshness.confirmed(stamp, drawn)
-        return stamp, {key: render.ENCODER.encode(Board(counts, tasks))}
+        return stamp, {key: render.ENCODER.encode(Board(today.statuses, counts, tasks))}
 
     entries = await context.cache.get_many(
         [key], at_least=reading.min_position, ttl_s=context.settings.board_cache_ttl_s, load=load
@@ -92,8 +98,8 @@ ROUTES: Final = (
         "GET",
         f"{BASE}/projects/{{project_id:str}}/board",
         get_board,
-        "A project's board",
+        "A project's board, also as it was",
         answer=BoardBody,
-        query=COMMON,
+        query=(*past.AT, *COMMON),
     ),
 )

@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from taskflow.api.envelopes import as_sent_live
+from taskflow.api.neighbours import ViewNeighbours
 from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
 from taskflow.api.tokens import Tokens
+from taskflow.api.trash import open_trash_collection
+from taskflow.api.usage import ViewUsage
 from taskflow.cache.cache import open_cache
 from taskflow.commands.execute import Executor
+from taskflow.follower.feed import Feed
 from taskflow.follower.follower import open_follower
 from taskflow.kafka.topics import current_generation
 from taskflow.privacy.passwords import Passwords
+from taskflow.projections.changed import Changed
 from taskflow.projections.freshness import open_freshness
 from taskflow.projections.mongo import open_database
 from taskflow.projections.pages import Pages
 from taskflow.projections.queries import Views
 from taskflow.store.eventstore import open_event_store
+from taskflow.store.history import History
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,10 +46,13 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
 
     settings: Settings
     store: EventStore
+    history: History
     executor: Executor
     follower: Follower
+    feed: Feed
     database: Database
     views: Views
+    changed: Changed
     pages: Pages
     freshness: Freshness
     cache: Cache
@@ -72,13 +82,24 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         )
         cache = await stack.enter_async_context(open_cache(settings))
         views = Views(database, freshness.reach)
+        executor = Executor(
+            store,
+            settings,
+            neighbours=ViewNeighbours(views, freshness, follower),
+            usage=ViewUsage(views, freshness, follower),
+        )
+        await stack.enter_async_context(open_trash_collection(executor, views, settings))
+        history = History(store.pool)
         yield Context(
             settings=settings,
             store=store,
-            executor=Executor(store, settings),
+            executor=executor,
+            history=history,
             follower=follower,
+            feed=Feed(follower, history, as_sent_live(store.mapper), settings),
             database=database,
             views=views,
+            changed=Changed(database, freshness.reach),
             pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
             freshness=freshness,
             cache=cache,

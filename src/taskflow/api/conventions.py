@@ -95,6 +95,7 @@ class _Exchange:
         if self._method == "HEAD":
             # The server sees in its own scope what was asked, and leaves the body out.
             self._scope["method"] = "GET"
+            state["head"] = True
         try:
             body = await self._body(receive)
             if body is None:

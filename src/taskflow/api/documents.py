@@ -20,13 +20,23 @@ if TYPE_CHECKING:
 
     from taskflow.api.routes import Route
 
-_PARAMETER: Final = re.compile(r"\{(\w+):str\}")
+_PARAMETER: Final = re.compile(r"\{(\w+):(?:str|path)\}")
+_VERSION: Final[dict[str, Any]] = {"type": "integer", "minimum": 1}
+_TIME: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
 _INTEGERS: Final = {
+    "after": {"type": "integer", "minimum": 0, "default": 0},
     "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
     "min_position": {"type": "integer", "minimum": 0},
     "wait_ms": {"type": "integer", "minimum": 0, "maximum": WAIT_MS_MAX, "default": WAIT_MS},
 }
-_REPEATABLE: Final = frozenset(("project", "status", "category", "assignee", "label", "priority", "parent"))
+_OTHERS: Final[dict[str, dict[str, Any]]] = {
+    "version": _VERSION,
+    "at": _TIME,
+    "clock": {"type": "string", "enum": ["occurred", "recorded"], "default": "occurred"},
+}
+_REPEATABLE: Final = frozenset(
+    ("project", "status", "category", "assignee", "label", "priority", "parent", "type", "stream", "actor")
+)
 _PAGE_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
 
@@ -69,13 +79,17 @@ def openapi(routes: Sequence[Route]) -> dict[str, Any]:
 
 def _operation(route: Route, schema_of: dict[type[Struct], Any]) -> dict[str, Any]:
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+        {"name": name, "in": "path", "required": True, "schema": _in_path(name)}
         for name in _PARAMETER.findall(route.path)
     ]
-    parameters += [{"name": name, "in": "query", "required": False, "schema": _query(name)} for name in route.query]
+    parameters += [
+        {"name": name, "in": "query", "required": False, "schema": _query(name, route)} for name in route.query
+    ]
     answer: dict[str, Any] = {"description": route.summary}
     if route.answer is not None:
         answer["content"] = {"application/json": {"schema": schema_of[route.answer]}}
+    for form in route.also:
+        answer.setdefault("content", {})[form] = {"schema": {"type": "string"}}
     problem = {"application/problem+json": {"schema": schema_of[ProblemBody]}}
     operation: dict[str, Any] = {
         "summary": route.summary,
@@ -92,9 +106,17 @@ def _operation(route: Route, schema_of: dict[type[Struct], Any]) -> dict[str, An
     return operation
 
 
-def _query(name: str) -> dict[str, Any]:
+def _in_path(name: str) -> dict[str, Any]:
+    return {"type": "string", "format": "uuid"} if name.endswith("_id") else {"type": "string"}
+
+
+def _query(name: str, route: Route) -> dict[str, Any]:
     if name in _INTEGERS:
         return _INTEGERS[name]
+    if name in _OTHERS:
+        return _OTHERS[name]
+    if route.path.endswith("/diff"):
+        return _VERSION
     return {"type": "array", "items": {"type": "string"}} if name in _REPEATABLE else {"type": "string"}
 
 

@@ -21,6 +21,8 @@ class Principal(Struct, frozen=True):
 
     user_id: UUID
     session_id: UUID
+    expires_at: float
+    """When the token does, in seconds since 1970."""
 
 
 async def admit(
@@ -54,7 +56,7 @@ def _principal(context: Context, authorization: str | None) -> Principal | None:
     claims = context.tokens.verify(token.strip())
     if context.follower.session_ended(claims.session_id):
         raise Unauthenticated("the session has ended; sign in again")
-    return Principal(claims.user_id, claims.session_id)
+    return Principal(claims.user_id, claims.session_id, claims.expires_at)
 
 
 def address_of(peer: str, forwarded_for: str | None, *, trusted_proxies: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Response, get
@@ -76,6 +77,11 @@ class Metrics(Collector):
         yield CounterMetricFamily("taskflow_cache_misses", "Entries that were loaded", cache.misses)
         yield CounterMetricFamily("taskflow_page_hits", "Lists that this process had in memory", context.pages.hits)
         yield CounterMetricFamily("taskflow_page_misses", "Lists that were read", context.pages.misses)
+        yield GaugeMetricFamily("taskflow_streams", "Open live streams", context.feed.streams)
+        yield CounterMetricFamily(
+            "taskflow_streams_dropped", "Live streams whose client was slow", context.feed.dropped
+        )
+        yield GaugeMetricFamily("taskflow_loop_tasks", "Tasks of this process's event loop", len(asyncio.all_tasks()))
         lag = GaugeMetricFamily("taskflow_view_lag_events", "Log positions that a view is behind", labels=["view"])
         for view in VIEWS:
             lag.add_metric([view], max(0, follower.position - context.freshness.position([view])))

@@ -31,6 +31,7 @@ _TITLES: Final = {
     "unsupported-media-type": "The body is of another content type",
     "version-conflict": "The resource has changed",
     "command-rejected": "A rule forbids this",
+    "nothing-to-undo": "Nothing to undo",
     "idempotency-key-reused": "This id stands for another request",
     "command-in-progress": "The first copy of this request still runs",
     "rate-limited": "Too many requests",
@@ -45,6 +46,7 @@ _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...],
     (errors.NotFound, 404, "not-found"),
     (errors.Forbidden, 403, "forbidden"),
     (errors.Rejected, 409, "command-rejected"),
+    (errors.NothingToUndo, 409, "nothing-to-undo"),
     (errors.VersionConflict, 412, "version-conflict"),
     (errors.Invalid, 400, "validation"),
     (errors.Unauthenticated, 401, "unauthenticated"),
@@ -53,9 +55,11 @@ _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...],
     (errors.PayloadTooLarge, 413, "payload-too-large"),
     (errors.KeyReused, 422, "idempotency-key-reused"),
     (errors.CommandInProgress, 409, "command-in-progress"),
+    (errors.Gone, 410, "not-found"),
     (errors.RateLimited, 429, "rate-limited"),
     (errors.Behind, 503, "projection-behind"),
     (errors.Unavailable, 503, "unavailable"),
+    (errors.Uncounted, 503, "unavailable"),
     (errors.QueueFull, 503, "unavailable"),
     (errors.EpochChanged, 503, "unavailable"),
 )
@@ -125,7 +129,13 @@ def _headers(error: BaseException) -> dict[str, str]:
             return {"WWW-Authenticate": 'Bearer realm="taskflow"'}
         case errors.RateLimited(retry_after_s=seconds):
             return _retry(seconds)
-        case errors.Behind() | errors.Unavailable() | errors.QueueFull() | errors.CommandInProgress():
+        case (
+            errors.Behind()
+            | errors.Unavailable()
+            | errors.Uncounted()
+            | errors.QueueFull()
+            | errors.CommandInProgress()
+        ):
             return _retry(RETRY_S)
         case _:
             return {}

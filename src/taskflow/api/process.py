@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from taskflow.api.app import make_app
 from taskflow.api.context import open_context
@@ -41,6 +42,14 @@ _CLOSE: Final = (b"connection", b"close")
 
 class PortTaken(TaskflowError):
     """The API's port is another process's."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """A connection that an answer can end at once, whatever is still to be sent."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"]["abort"] = self.transport.abort
 
 
 class _Server(uvicorn.Server):
@@ -118,7 +127,7 @@ async def _serve(context: Context, listener: socket.socket) -> None:
         proxy_headers=False,  # whom to believe is a setting of ours: `trusted_proxies`
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=STOP_S,
-        http="httptools",
+        http=_Protocol,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
@@ -129,6 +138,7 @@ async def _serve(context: Context, listener: socket.socket) -> None:
     except asyncio.CancelledError:
         log.info("stopping")
         context.stopping.set()
+        context.feed.end()
         server.close_after_answers()
         await asyncio.sleep(DRAIN_S)
         server.should_exit = True

@@ -55,9 +55,14 @@ async def create_project(call: Call) -> Response[bytes]:
 async def list_projects(call: Call) -> Response[bytes]:
     reading = Reading(call)
     reading.paged()
+    archived = reading.parameters.one_of("archived", ("true", "false"))
     await reading.begin()
     roles = await reading.projects()
-    page, next_cursor = _page(reading, "projects", roles)
+    ids: Iterable[UUID] = roles
+    if archived is not None:
+        mine = await load(reading, list(roles))
+        ids = [one for one, project in mine.items() if (project.archived_at is not None) == (archived == "true")]
+    page, next_cursor = page_of(reading, "projects", ids)
     projects = await load(reading, page)
     items = [render.project(projects[one], roles[one]) for one in page if one in projects]
     return reading.page(items, next_cursor)
@@ -77,13 +82,13 @@ async def list_members(call: Call) -> Response[bytes]:
     reading.paged()
     await reading.begin()
     project = await load_one(reading, project_id)
-    page, next_cursor = _page(reading, "members", project.members)
+    page, next_cursor = page_of(reading, "members", project.members)
     names = await reading.names(page)
     items = [render.MemberBody(render.Person(one, names.get(one)), project.members[one]) for one in page]
     return reading.page(items, next_cursor)
 
 
-def _page(reading: Reading, of: str, ids: Iterable[UUID]) -> tuple[list[UUID], str | None]:
+def page_of(reading: Reading, of: str, ids: Iterable[UUID]) -> tuple[list[UUID], str | None]:
     """Of the list `of`, the ids of the page that was asked for, in order, and the next page's cursor."""
     left = sorted(ids)
     if reading.cursor is not None:
@@ -133,12 +138,13 @@ ALL: Final = f"{BASE}/projects"
 ONE: Final = f"{ALL}/{{project_id:str}}"
 ROUTES: Final = (
     Route("POST", ALL, create_project, "Create a project", CreateProject, render.WrittenProject, 201),
-    Route("GET", ALL, list_projects, "My projects", answer=ProjectPage, query=PAGED),
+    Route("GET", ALL, list_projects, "My projects", answer=ProjectPage, query=("archived", *PAGED)),
     Route("GET", ONE, get_project, "A project", answer=render.ProjectBody, query=COMMON),
     Route("GET", f"{ONE}/members", list_members, "A project's members", answer=MemberPage, query=PAGED),
     _command("PATCH", "", "EditProject", "Change a project by a JSON merge patch"),
     _command("DELETE", "", "ArchiveProject", "Archive a project"),
     _command("POST", "/unarchive", "UnarchiveProject", "Unarchive a project"),
+    _command("PUT", "/workflow", "SetWorkflow", "Set the workflow: statuses, and the changes between them"),
     _member_command("PUT", "SetMember", "Add a member, or change a role"),
     _member_command("DELETE", "RemoveMember", "Remove a member, or leave"),
 )

@@ -68,6 +68,11 @@ class Reading:
         self.limit = self.parameters.number("limit", least=1, most=LIMIT_MAX) or LIMIT
         self.cursor = self.parameters.text("cursor")
 
+    def preferred(self, forms: Sequence[str]) -> str:
+        """The content type that the client likes best of these; the first where it says nothing of use."""
+        best: str = self._request.accept.best_match(list(forms), forms[0])
+        return best
+
     async def begin(self) -> None:
         """Raises Malformed for bad or unknown parameters, Invalid for a position past the head of the log."""
         self.parameters.done(self._later)
@@ -146,6 +151,12 @@ class Reading:
         if position is not None:
             self._position = position if self._position is None else min(self._position, position)
 
+    async def begin_log(self) -> None:
+        """Before the event store is read: this process has seen every write that was acknowledged before the
+        request, so no state that it keeps is older. Raises what AWAY names where it cannot be asked."""
+        await self.context.follower.poll()
+        self.drew_log()
+
     def drew_log(self) -> None:
         """The answer comes from the event store: what was noted of views so far is not in it."""
         self._position, self._stale = self.context.follower.position, False
@@ -183,7 +194,7 @@ class Reading:
         headers = (headers or {}) | {"ETag": etag, "Taskflow-Position": str(position)}
         if self._stale:
             headers["Taskflow-Stale"] = "true"
-        if _matches(self._request.headers.get("if-none-match"), etag):
+        if matches(self._request.headers.get("if-none-match"), etag):
             return Response(b"", status_code=304, headers=headers)
         return Response(body, headers=headers, media_type="application/json")
 
@@ -193,8 +204,8 @@ class Reading:
         return f"{self._request.scope['path']}?{urlencode([*query, ('cursor', cursor)])}"
 
 
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    """Weak comparison with every tag of the header."""
+def matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether an `If-None-Match` names this tag: weak comparison with each of its tags."""
     if if_none_match is None:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]

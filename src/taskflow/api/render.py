@@ -101,6 +101,18 @@ class Profile(Struct, frozen=True, kw_only=True):
     version: int
 
 
+class CalendarBody(Struct, frozen=True):
+    """A feed of due tasks. Whoever knows the secret reads it."""
+
+    secret: str
+    url: str
+    version: int
+
+
+class WrittenCalendar(CalendarBody, frozen=True):
+    position: int
+
+
 class WrittenProfile(Profile, frozen=True, kw_only=True):
     position: int
 

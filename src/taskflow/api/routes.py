@@ -82,6 +82,8 @@ class Route(Struct, frozen=True):
     answer: type[Struct] | None = None
     status: int = 200
     query: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    """Content types that it answers in beside JSON, or instead of it where it has no `answer`."""
     signed_in: bool = True
     """Whether it takes an access token."""
 

@@ -9,7 +9,7 @@ from litestar import Response
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from taskflow.api import render
+from taskflow.api import past, render
 from taskflow.api.reads import ASK_S, COMMON, PAGED, Reading
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.stored import committed, committed_many
@@ -23,7 +23,7 @@ from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, TASK
-from taskflow.streams.project import Statuses
+from taskflow.streams.project import CATEGORIES, Statuses
 from taskflow.streams.task import PRIORITIES
 
 if TYPE_CHECKING:
@@ -44,10 +44,8 @@ FILTERS: Final = (
     "trashed",
     "sort",
 )
-CATEGORIES: Final = ("todo", "in_progress", "waiting", "done", "cancelled")
 ORDERS: Final = (*SORTS, *[f"-{field}" for field in SORTS])
 LATER_LIST: Final = {"q": "full-text search is not available yet"}
-LATER_GET: Final = dict.fromkeys(("at", "clock", "version"), "reading a task as it was is not available yet")
 
 
 class Joins(Struct, frozen=True):
@@ -88,11 +86,10 @@ async def list_tasks(call: Call) -> Response[bytes]:
     reading.paged()
     take = reading.parameters
     projects = take.ids("project")
-    categories = take.texts("category", CATEGORIES)
+    keys, categories = take.texts("status"), take.texts("category", CATEGORIES)
     sort = take.one_of("sort", ORDERS) or "created_at"
     wanted = TaskFilter(
         projects=frozenset(),
-        statuses=take.texts("status"),
         assignees=take.ids("assignee", lambda text: reading.caller if text == "me" else UUID(text)),
         labels=take.texts("label"),
         priorities=take.texts("priority", PRIORITIES),
@@ -106,7 +103,7 @@ async def list_tasks(call: Call) -> Response[bytes]:
         projects = frozenset(reading.context.follower.projects_of(reading.caller))
     for project_id in projects:
         await reading.must_see(project_id, "project", project_id)
-    pairs = None if categories is None else await _pairs(reading, projects, categories)
+    pairs = None if keys is None and categories is None else await _pairs(reading, projects, keys, categories)
     await reading.draw("tasks", projects=projects)
     wanted = replace(wanted, projects=projects, pairs=pairs)
     kept = await reading.context.pages.get(Wanted(wanted, sort, reading.limit, reading.cursor))
@@ -118,22 +115,26 @@ async def list_tasks(call: Call) -> Response[bytes]:
 
 
 async def _pairs(
-    reading: Reading, projects: frozenset[UUID], categories: frozenset[str]
+    reading: Reading, projects: frozenset[UUID], keys: frozenset[str] | None, categories: frozenset[str] | None
 ) -> frozenset[tuple[UUID, str]]:
-    """A category as the statuses that stand for it in each project today."""
+    """Statuses and categories as what tasks may last have entered that stands for them in each project today."""
     found = await projects_of(reading, set(projects))
     return frozenset(
-        (project.id, status.key)
+        (project.id, raw)
         for project in found.values()
         for status in project.workflow.statuses
-        if status.category in categories
+        if (keys is None or status.key in keys) and (categories is None or status.category in categories)
+        for raw in project.statuses.raw(status.key)
     )
 
 
 async def get_task(call: Call) -> Response[bytes]:
     task_id = call.id("task_id", "task")
-    reading = Reading(call, later=LATER_GET)
+    reading = Reading(call)
+    then = past.wanted(reading.parameters)
     await reading.begin()
+    if then is not None:
+        return await past.answer(reading, task_id, then)
     try:
         await reading.draw("tasks", [task_id])
         task = await reading.context.views.task(task_id)
@@ -150,7 +151,7 @@ async def _stored(reading: Reading, task_id: UUID) -> ShownTask | None:
     """The task from the event store, as the view would show it: for while MongoDB is away."""
     reading.drew_log()
     task = await committed(reading.context.store, TASK, task_id)
-    return None if task is None else shown(task)
+    return None if task is None or task.purged else shown(task)
 
 
 class TaskPage(Struct, frozen=True):
@@ -172,7 +173,7 @@ ONE: Final = f"{ALL}/{{task_id:str}}"
 ROUTES: Final = (
     Route("POST", ALL, create_task, "Create a task", CreateTask, render.WrittenTask, 201),
     Route("GET", ALL, list_tasks, "Tasks", answer=TaskPage, query=(*FILTERS, *PAGED)),
-    Route("GET", ONE, get_task, "A task", answer=render.TaskBody, query=COMMON),
+    Route("GET", ONE, get_task, "A task, also as it was", answer=render.TaskBody, query=("version", *past.AT, *COMMON)),
     _command("PATCH", "", "EditTask", "Change a task by a JSON merge patch"),
     _command("DELETE", "", "TrashTask", "Put a task in the trash"),
     _command("POST", "/restore", "RestoreTask", "Take a task out of the trash"),
@@ -181,4 +182,7 @@ ROUTES: Final = (
     _command("POST", "/reopen", "ReopenTask", "To the first status of to do"),
     _command("POST", "/cancel", "CancelTask", "To the first status of cancelled"),
     _command("POST", "/assign", "AssignTask", "Give a task to somebody, or to nobody"),
+    _command("POST", "/move", "MoveTask", "Move a task to another project"),
+    _command("POST", "/rank", "RankTask", "Put a task after or before another of its project"),
+    _command("POST", "/undo", "UndoTask", "Undo the newest change of a task, or one that is named; or redo"),
 )

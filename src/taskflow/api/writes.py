@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -27,6 +28,7 @@ from taskflow.commands.execute import Accepted, Handler, Request, Step
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, new_id
 from taskflow.projections.view import timestamp
+from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, SESSION, TASK, USER
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ async def send(call: Call, sent: Sent) -> Written:
     """Executes a command for its caller and renders the answer. Raises what `execute` raises."""
     accepted = await execute(call, [step_of(call, sent)])
     await seen_here(call.context, accepted)
-    return await written(call, sent.name, accepted[0])
+    return await written(call, sent, accepted[0])
 
 
 def step_of(call: Call, sent: Sent, handler: Handler | None = None, *, at: datetime | None = None) -> Step:
@@ -135,7 +137,7 @@ async def execute(call: Call, steps: Sequence[Step]) -> list[Accepted]:
     """
     context = call.context
     try:
-        return await context.executor.execute_together(steps, partial(_judge_replay, context.store, call.user))
+        return await context.executor.execute_together(steps, partial(_judge_replay, context, call.user))
     except VersionConflict as conflict:
         conflict.since = await _since(context.store, conflict)
         raise
@@ -173,26 +175,31 @@ def _command_id(key: str | None) -> UUID:
     return command_id_of_key(key)
 
 
-async def _judge_replay(store: EventStore, caller: UUID, accepted: Accepted) -> None:
+async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> None:
     """Today's access to what an earlier command answered with. Raises NotFound, as a read does."""
-    stream_id = accepted.receipt.stream_id
+    # By what is so now: the task may have moved to another project, by another process.
+    with suppress(*AWAY):
+        await context.follower.poll()
+    store, stream_id = context.store, accepted.receipt.stream_id
     if accepted.kind is USER:
         allowed = stream_id == caller
     else:
         project_id = stream_id
         if accepted.kind is TASK:
             task = await committed(store, TASK, stream_id)
-            project_id = accepted.state.project_id if task is None else task.project_id
+            if task is None or task.purged:
+                raise NotFound(accepted.kind.name, stream_id)
+            project_id = task.project_id
         project = await committed(store, PROJECT, project_id)
         allowed = project is not None and caller in project.members
     if not allowed:
         raise NotFound(accepted.kind.name, stream_id)
 
 
-async def written(call: Call, name: str, accepted: Accepted) -> Written:
-    """The answer to an accepted command of that name."""
-    entry = COMMANDS[name]
-    answer = await answer_of(call.context, call.user, entry.body, accepted)
+async def written(call: Call, sent: Sent, accepted: Accepted) -> Written:
+    """The answer to a command that was accepted."""
+    entry = COMMANDS[sent.name]
+    answer = await answer_of(call.context, call.user, entry.body, sent.target, accepted)
     return Written(
         accepted=accepted,
         body=render.with_position(answer.body, accepted.receipt.position),

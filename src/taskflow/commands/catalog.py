@@ -8,7 +8,20 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands import project, task, user
+from taskflow.commands import (
+    checklist,
+    comments,
+    invitations,
+    labels,
+    moving,
+    project,
+    ranking,
+    relations,
+    task,
+    undo,
+    user,
+    workflow,
+)
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
 from taskflow.commands.unit import Unit
@@ -28,7 +41,15 @@ class Member(Struct, frozen=True):
     user_id: UUID
 
 
-TARGETS: Final[dict[str, type[Struct]]] = {"member": Member}
+TARGETS: Final[dict[str, type[Struct]]] = {
+    "member": Member,
+    "comment": comments.TaskComment,
+    "checklist_item": checklist.TaskItem,
+    "relation": relations.TaskRelation,
+    "label": labels.ProjectLabel,
+    "invitation": invitations.ProjectInvitation,
+    "invitation_token": invitations.InvitationToken,
+}
 """Targets that take more than an id. As text their parts stand in this order, with a slash between."""
 
 
@@ -44,12 +65,19 @@ COMMANDS: Final[dict[str, CommandType]] = {
     entry.body.__name__: entry
     for entry in (
         CommandType(user.EditProfile, None, user.edit_profile),
+        CommandType(user.OpenCalendar, None, user.open_calendar, creates=True),
         CommandType(project.CreateProject, None, project.create_project, creates=True),
         CommandType(project.EditProject, "project", project.edit_project),
         CommandType(project.ArchiveProject, "project", project.archive_project),
         CommandType(project.UnarchiveProject, "project", project.unarchive_project),
         CommandType(project.SetMember, "member", _set_member),
         CommandType(project.RemoveMember, "member", _remove_member),
+        CommandType(workflow.SetWorkflow, "project", workflow.set_project_workflow),
+        CommandType(labels.SetLabel, "label", labels.set_project_label),
+        CommandType(labels.RemoveLabel, "label", labels.remove_project_label),
+        CommandType(invitations.InviteMember, "project", invitations.invite_member, creates=True),
+        CommandType(invitations.RevokeInvitation, "invitation", invitations.revoke_invitation),
+        CommandType(invitations.AcceptInvitation, "invitation_token", invitations.accept_invitation),
         CommandType(task.CreateTask, None, task.create_task, creates=True),
         CommandType(task.EditTask, "task", task.edit_task),
         CommandType(task.StartTask, "task", task.intend_task),
@@ -59,5 +87,16 @@ COMMANDS: Final[dict[str, CommandType]] = {
         CommandType(task.AssignTask, "task", task.assign_task),
         CommandType(task.TrashTask, "task", task.trash_task),
         CommandType(task.RestoreTask, "task", task.restore_task),
+        CommandType(comments.AddComment, "task", comments.add_comment, creates=True),
+        CommandType(comments.EditComment, "comment", comments.edit_comment),
+        CommandType(comments.DeleteComment, "comment", comments.delete_comment),
+        CommandType(checklist.AddChecklistItem, "task", checklist.add_item, creates=True),
+        CommandType(checklist.EditChecklistItem, "checklist_item", checklist.edit_item),
+        CommandType(checklist.RemoveChecklistItem, "checklist_item", checklist.remove_item),
+        CommandType(relations.AddRelation, "task", relations.add_relation),
+        CommandType(relations.RemoveRelation, "relation", relations.remove_relation),
+        CommandType(moving.MoveTask, "task", moving.move_task),
+        CommandType(ranking.RankTask, "task", ranking.rank_task),
+        CommandType(undo.UndoTask, "task", undo.undo_task),
     )
 }

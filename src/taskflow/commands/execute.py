@@ -32,6 +32,8 @@ from taskflow.store.committer import lost
 from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
+    from taskflow.commands.neighbours import Neighbours
+    from taskflow.commands.usage import Usage
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Event, Kind
@@ -104,8 +106,13 @@ async def _any_caller(_: Accepted) -> None:
 class Executor:
     """Executes commands against one event store."""
 
-    def __init__(self, store: EventStore, settings: Settings) -> None:
+    def __init__(
+        self, store: EventStore, settings: Settings, *, neighbours: Neighbours | None = None, usage: Usage | None = None
+    ) -> None:
         self._store = store
+        self._neighbours = neighbours
+        self._usage = usage
+        self._token_secret = settings.token_secret_bytes
         self._attempts_max = settings.decide_attempts_max
         self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
 
@@ -156,7 +163,14 @@ class Executor:
     ) -> dict[UUID, Accepted]:
         """All of them, stored; or those that turn out to have been accepted before, the others to be decided again."""
         first = steps[0].request
-        unit = Unit(self._store, actor=first.actor, at=first.at)
+        unit = Unit(
+            self._store,
+            actor=first.actor,
+            at=first.at,
+            token_secret=self._token_secret,
+            neighbours=self._neighbours,
+            usage=self._usage,
+        )
         unit.made = {one: made_by(was.receipt.stream_id, was.events) for one, was in before.items()}
         step = steps[0]
         decisions: list[Decision] = []

@@ -16,6 +16,31 @@ PASSWORD_MIN: Final = 8
 PASSWORD_MAX: Final = 1024
 EMAIL_MAX: Final = 254
 PARENT_DEPTH_MAX: Final = 20
+COMMENT_MAX: Final = 20_000
+COMMENTS_MAX: Final = 1_000
+COMMENTS_BYTES_MAX: Final = 1_000_000
+"""Of all comments of a task together: they are part of every state that is folded of it."""
+ITEM_MAX: Final = 500
+ITEMS_MAX: Final = 200
+RELATIONS_MAX: Final = 100
+BLOCKED_MAX: Final = 500
+"""Tasks that are looked at for a cycle, each of which the append is checked against."""
+RECURRENCE_MAX: Final = 500
+STATUSES_MAX: Final = 50
+"""In one workflow."""
+STATUS_KEY_MAX: Final = 100
+STATUSES_LEFT_MAX: Final = 1_000
+"""That ever left a project's workflow: every reader of its tasks knows what stands for them."""
+TRANSITIONS_MAX: Final = 2_500
+"""In one workflow: from each of its statuses to each."""
+MEMBERS_MAX: Final = 1_000
+"""Of one project."""
+PROJECT_LABELS_MAX: Final = 500
+"""That one project gives a colour to."""
+INVITATIONS_MAX: Final = 100
+"""Of one project that nobody has accepted yet, those that ran out included."""
+INVITATION_DAYS: Final = 7
+"""How long an invitation can be accepted."""
 
 # At least one character that can be seen.
 _VISIBLE: Final = r"\S"
@@ -25,7 +50,12 @@ Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=_VISIBLE)]
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX, pattern=_VISIBLE)]
 Labels = Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)]
-StatusKey = Annotated[str, Meta(min_length=1, max_length=100)]
+CommentText = Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX, pattern=_VISIBLE)]
+ItemText = Annotated[str, Meta(min_length=1, max_length=ITEM_MAX, pattern=_VISIBLE)]
+Recurrence = Annotated[str, Meta(max_length=RECURRENCE_MAX)]
+StatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX)]
+NewStatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, pattern=_VISIBLE)]
+Colour = Annotated[str, Meta(min_length=7, max_length=7, pattern=r"^#[0-9a-fA-F]{6}$")]
 Time = Annotated[datetime, Meta(tz=True)]
 Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]
 Password = Annotated[str, Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)]

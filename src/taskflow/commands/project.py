@@ -1,4 +1,8 @@
-"""What may be done to a project."""
+"""What may be done to a project and its members.
+
+While a project is archived nothing in it changes but who may see it: members, roles and invitations, and that it
+is archived.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from taskflow.commands.access import at_least, caller, project_for, rank_of
 from taskflow.commands.execute import Target
-from taskflow.commands.fields import Command, Description, Name
+from taskflow.commands.fields import MEMBERS_MAX, Command, Description, Name
 from taskflow.errors import Forbidden, NotFound, Rejected
 from taskflow.streams import PROJECT, USER, Event
 from taskflow.streams.project import (
@@ -77,29 +81,35 @@ def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role) ->
         return []
     if project.inbox:
         raise Rejected("inbox", "an Inbox is its owner's alone")
-    _only_owners_touch(mine, role, current)
+    only_owners_touch(mine, role, current)
     if current == "owner":
         _not_the_last_owner(project)
     if current is None:
+        room_for_a_member(project)
         return [MemberAdded(user_id=user_id, role=role)]
     return [MemberRoleChanged(user_id=user_id, role=role)]
 
 
 def remove_member(project: ProjectState, actor: UUID, user_id: UUID) -> list[Event]:
-    """Anyone may leave; who removes another is an admin, and an owner where it is an admin or owner."""
+    """Anyone may leave; who removes another is an admin, and an owner where it is an admin or owner.
+
+    Their tasks stay theirs: a task says who was to do it until somebody else is. Only whom nobody removed can
+    be given new ones.
+    """
     mine = at_least(project, actor, "viewer")
     current = project.members.get(user_id)
     if user_id != actor:
         at_least(project, actor, "admin")
         if current is None:
             return []
-        _only_owners_touch(mine, current, current)
+        only_owners_touch(mine, current, current)
     if current == "owner":
         _not_the_last_owner(project)
     return [MemberRemoved(user_id=user_id)]
 
 
 def edit(project: ProjectState, command: EditProject) -> list[Event]:
+    open_project(project)
     events: list[Event] = []
     if command.name is not UNSET and command.name != project.name:
         events.append(ProjectRenamed(name=command.name))
@@ -118,7 +128,17 @@ def unarchive(project: ProjectState) -> list[Event]:
     return [] if project.archived_at is None else [ProjectUnarchived()]
 
 
-def _only_owners_touch(mine: Role, wanted: Role, current: Role | None) -> None:
+def open_project(project: ProjectState) -> None:
+    if project.archived_at is not None:
+        raise Rejected("project-archived", "the project is archived; unarchive it first")
+
+
+def room_for_a_member(project: ProjectState) -> None:
+    if len(project.members) >= MEMBERS_MAX:
+        raise Rejected("too-many-members", f"a project has at most {MEMBERS_MAX} members")
+
+
+def only_owners_touch(mine: Role, wanted: Role, current: Role | None) -> None:
     touched = max(rank_of(wanted), rank_of(current) if current else 0)
     if touched >= rank_of("admin") and mine != "owner":
         raise Forbidden("only an owner makes or removes admins and owners")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from taskflow.commands.access import caller, project_for, task_for
 from taskflow.commands.execute import Target
@@ -16,11 +17,13 @@ from taskflow.commands.fields import (
     Command,
     Description,
     Labels,
+    Recurrence,
     StatusKey,
     Time,
     Title,
 )
 from taskflow.commands.ranks import rank_at
+from taskflow.commands.recurrence import checked, next_occurrence, plain
 from taskflow.errors import Invalid, NotFound, Rejected
 from taskflow.streams import TASK, USER, Event
 from taskflow.streams.project import Category, ProjectState, Status
@@ -33,6 +36,8 @@ from taskflow.streams.task import (
     TaskLabelled,
     TaskParentSet,
     TaskPrioritised,
+    TaskRecurred,
+    TaskRecurrenceSet,
     TaskRestored,
     TaskRetitled,
     TaskState,
@@ -57,6 +62,7 @@ class CreateTask(Command, frozen=True, kw_only=True):
     labels: Labels = ()
     assignee_id: UUID | None = None
     parent_id: UUID | None = None
+    recurrence: Recurrence | None = None
 
 
 class EditTask(Command, frozen=True):
@@ -70,6 +76,7 @@ class EditTask(Command, frozen=True):
     labels: Labels | UnsetType | None = UNSET
     assignee_id: UUID | UnsetType | None = UNSET
     parent_id: UUID | UnsetType | None = UNSET
+    recurrence: Recurrence | UnsetType | None = UNSET
 
 
 class StartTask(Command, frozen=True):
@@ -110,10 +117,11 @@ INTENTS: Final[dict[type[Command], Category]] = {
 # --- decide --------------------------------------------------------------------------------------
 
 
-def create(project: ProjectState, command: CreateTask, at: datetime) -> list[Event]:
-    _open(project)
-    status = project.workflow.initial() if command.status is None else _status(project, command.status)
+def create(project: ProjectState, command: CreateTask, at: datetime, order: int = 0) -> list[Event]:
+    unarchived(project)
+    status = project.workflow.initial() if command.status is None else named_status(project, command.status)
     _assignable(project, command.assignee_id)
+    due_at = _utc(command.due_at, "/due_at")
     return [
         TaskCreated(
             project_id=project.id,
@@ -121,60 +129,92 @@ def create(project: ProjectState, command: CreateTask, at: datetime) -> list[Eve
             description=_description(command.description),
             status=status.key,
             category=status.category,
-            rank=rank_at(at),
+            rank=rank_at(at, order),
             priority=command.priority,
-            due_at=_utc(command.due_at, "/due_at"),
+            due_at=due_at,
             labels=tuple(dict.fromkeys(command.labels)),
             assignee_id=command.assignee_id,
             parent_id=command.parent_id,
+            recurrence=None if command.recurrence is None else checked(command.recurrence, due_at or at),
         )
     ]
 
 
-def edit(task: TaskState, project: ProjectState, command: EditTask) -> list[Event]:
+def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime) -> list[Event]:
     """One event for each field that differs, none for a field that is as it was."""
-    _live(task, project)
+    live(task, project)
     events: list[Event] = []
     if command.title is not UNSET and command.title != task.title:
         events.append(TaskRetitled(title=command.title))
     if command.description is not UNSET and (command.description or "") != task.description:
         events.append(TaskDescribed(description=_description(command.description or "")))
-    if command.status is not UNSET:
-        events += change_status(task, project, _status(project, command.status))
     if command.priority is not UNSET and command.priority != task.priority:
         events.append(TaskPrioritised(priority=command.priority))
     if command.due_at is not UNSET:
         due_at = _utc(command.due_at, "/due_at")
         if due_at != task.due_at:
             events.append(TaskDueSet(due_at=due_at))
+            task = replace(task, due_at=due_at, recurs_from=due_at or at)
+    if command.recurrence is not UNSET:
+        start = task.due_at or at
+        recurrence = None if command.recurrence is None else plain(command.recurrence)
+        if recurrence != task.recurrence:
+            recurrence = None if recurrence is None else checked(recurrence, start)
+            events.append(TaskRecurrenceSet(recurrence=recurrence))
+            task = replace(task, recurrence=recurrence, recurs_from=start)
     if command.labels is not UNSET:
         events += relabelled(task.labels, command.labels or ())
     if command.assignee_id is not UNSET:
         events += assign(task, project, command.assignee_id)
     if command.parent_id is not UNSET and command.parent_id != task.parent_id:
         events.append(TaskParentSet(parent_id=command.parent_id))
+    if command.status is not UNSET:
+        # Last: what completing does depends on the due time and the rule that this sets.
+        events += change_status(task, project, named_status(project, command.status), at)
     return events
 
 
-def intend(task: TaskState, project: ProjectState, category: Category) -> list[Event]:
+def intend(task: TaskState, project: ProjectState, category: Category, at: datetime) -> list[Event]:
     """To the first status of a category, in workflow order."""
-    _live(task, project)
+    live(task, project)
     status = project.workflow.first(category)
     if status is None:
         raise Rejected("no-such-status", f"the project's workflow has no status of the category {category}")
-    return change_status(task, project, status)
+    return change_status(task, project, status, at)
 
 
-def change_status(task: TaskState, project: ProjectState, status: Status) -> list[Event]:
+def change_status(task: TaskState, project: ProjectState, status: Status, at: datetime) -> list[Event]:
+    """Completing a task that is due again makes it that: one event, and it is open."""
     if status.key == task.status:
         return []
     if not project.workflow.allows(task.status, status.key):
         raise Rejected("transition", f"the workflow has no transition from {task.status} to {status.key}")
+    if status.category == "done" and category_of(task, project) != "done":
+        due_at = due_next(task, at)
+        if due_at is not None:
+            initial = project.workflow.initial()
+            return [
+                TaskRecurred(occurrence_at=task.due_at, due_at=due_at, status=initial.key, category=initial.category)
+            ]
     return [TaskStatusChanged(from_status=task.status, status=status.key, category=status.category)]
 
 
+def due_next(task: TaskState, at: datetime) -> datetime | None:
+    """When the task is due once this occurrence is completed: those that have passed meanwhile are left out."""
+    if task.recurrence is None:
+        return None
+    after = at if task.due_at is None else max(task.due_at, at)
+    return next_occurrence(task.recurrence, task.recurs_from or task.created_at, after)
+
+
+def category_of(task: TaskState, project: ProjectState) -> Category:
+    """The category of the task's status as of today."""
+    today = project.statuses.resolve(task.status)
+    return task.category if today is None else today.category
+
+
 def assign(task: TaskState, project: ProjectState, user_id: UUID | None) -> list[Event]:
-    _live(task, project)
+    live(task, project)
     if user_id == task.assignee_id:
         return []
     _assignable(project, user_id)
@@ -182,12 +222,12 @@ def assign(task: TaskState, project: ProjectState, user_id: UUID | None) -> list
 
 
 def trash(task: TaskState, project: ProjectState) -> list[Event]:
-    _open(project)
+    unarchived(project)
     return [] if task.trashed_at is not None else [TaskTrashed()]
 
 
 def restore(task: TaskState, project: ProjectState) -> list[Event]:
-    _open(project)
+    unarchived(project)
     return [] if task.trashed_at is None else [TaskRestored()]
 
 
@@ -197,18 +237,20 @@ def relabelled(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
     return [TaskLabelled(added=added, removed=removed)] if added or removed else []
 
 
-def _open(project: ProjectState) -> None:
+def unarchived(project: ProjectState) -> None:
+    """Raises Rejected for a project in which nothing changes any more."""
     if project.archived_at is not None:
         raise Rejected("project-archived", "the project is archived; unarchive it first")
 
 
-def _live(task: TaskState, project: ProjectState) -> None:
-    _open(project)
+def live(task: TaskState, project: ProjectState) -> None:
+    """What every change of a task but its restoration takes. Raises Rejected."""
+    unarchived(project)
     if task.trashed_at is not None:
         raise Rejected("trashed", "the task is in the trash; restore it first")
 
 
-def _status(project: ProjectState, key: str) -> Status:
+def named_status(project: ProjectState, key: str) -> Status:
     status = project.workflow.status(key)
     if status is None:
         known = ", ".join(status.key for status in project.workflow.statuses)
@@ -242,23 +284,23 @@ async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> T
     project = await project_for(unit, command.project_id or await _inbox(unit), "member")
     task_id = await unit.new(TASK, target)
     await _check_parent(unit, project, task_id, command.parent_id)
-    unit.append(TASK, task_id, *create(project, command, unit.at))
+    unit.append(TASK, task_id, *create(project, command, unit.at, len(unit.staged)))
     return Target(TASK, task_id)
 
 
 async def edit_task(unit: Unit, target: UUID, command: EditTask) -> Target:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
-    if command.parent_id is not UNSET:
+    if command.parent_id is not UNSET and command.parent_id != task.parent_id:
         await _check_parent(unit, project, target, command.parent_id)
-    unit.append(TASK, target, *edit(task, project, command))
+    unit.append(TASK, target, *edit(task, project, command, unit.at))
     return Target(TASK, target)
 
 
 async def intend_task(unit: Unit, target: UUID, command: Command) -> Target:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
-    unit.append(TASK, target, *intend(task, project, INTENTS[type(command)]))
+    unit.append(TASK, target, *intend(task, project, INTENTS[type(command)], unit.at))
     return Target(TASK, target)
 
 
@@ -294,6 +336,9 @@ async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent
     """Walks up from the new parent. Each stream on the way becomes a guard, so that two writers who
     would close a cycle between them cannot both win.
 
+    The parent itself is in the task's project. What stands above it may have moved to another one, or into
+    the trash: that is no end of the walk, and a refusal tells nothing of it.
+
     The log does not tell what stands below a task: one that brings a subtree along may reach deeper than
     tasks may be hung. Nothing more can be hung there then, and no cycle closes: a walk that does not come
     to its end is refused.
@@ -305,7 +350,14 @@ async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent
         if above == task_id:
             raise Rejected("cycle", "a task cannot stand below itself")
         ancestor = await unit.read(TASK, above)
-        if ancestor is None or ancestor.project_id != project.id:
-            raise NotFound("task", above)
-        above = ancestor.parent_id
+        if above == parent_id:
+            _fit_for_parent(above, ancestor, project)
+        above = None if ancestor is None else ancestor.parent_id
     raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep")
+
+
+def _fit_for_parent(task_id: UUID, parent: TaskState | None, project: ProjectState) -> None:
+    if parent is None or parent.purged or parent.project_id != project.id:
+        raise NotFound("task", task_id)
+    if parent.trashed_at is not None:
+        raise Rejected("trashed", "the parent is in the trash; restore it first")

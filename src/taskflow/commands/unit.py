@@ -7,21 +7,27 @@ guard where the decision only looked, the expected version where it writes. Read
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import NotFound, Rejected, VersionConflict
+from taskflow.errors import NotFound, Rejected, Unavailable, Uncounted, VersionConflict
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields
 from taskflow.store.append import NewEvent, NewKey
+from taskflow.store.committer import lost
 from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
+from taskflow.streams.belonging import project_decided_by
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from uuid import UUID
 
+    from taskflow.commands.neighbours import Neighbour, Neighbours, Side
+    from taskflow.commands.usage import Usage
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Kind
@@ -35,6 +41,21 @@ class Staged(Struct, frozen=True):
     kind: Kind[Any]
     happened: Happened
     event_id: UUID
+    event: Event
+    causation_id: UUID | None = None
+    """The event that this one answers."""
+    turn: int = 0
+    """Which of the commands that were decided on this unit staged it."""
+
+
+class Past(Struct, frozen=True):
+    """An event that a stream has, for a handler that looks back."""
+
+    happened: Happened
+    event_id: UUID
+    command: UUID | int
+    """Its id; of an event that was staged by this very unit, the turn."""
+    causation_id: UUID | None
     event: Event
 
 
@@ -51,22 +72,39 @@ class Unit:
     """Reads streams and stages events. Lives for one attempt at deciding."""
 
     def __init__(
-        self, store: EventStore, *, actor: UUID | None, at: datetime, expected_version: int | None = None
+        self,
+        store: EventStore,
+        *,
+        actor: UUID | None,
+        at: datetime,
+        expected_version: int | None = None,
+        token_secret: bytes,
+        neighbours: Neighbours | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._store = store
+        self._neighbours = neighbours
+        self._caught_up = False
+        self._usage = usage
+        self.token_secret = token_secret
+        """What tokens are told by that somebody may present: an invitation's."""
         self.actor = actor
         self.at = at
         """The clock's time as the command arrived, or an import's."""
         self._expected_version = expected_version
+        self.turn = 0
+        """Rises with each command that is decided on this unit."""
         self.made: dict[UUID, UUID] = {}
         """What earlier commands of the bundle made: ids by command id."""
         self.streams: dict[UUID, Stream] = {}
         self.staged: list[Staged] = []
         self.stands_on: list[Append] = []
         self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
+        self._destroyed_keys: list[UUID] = []
 
     def turn_to(self, *, at: datetime, expected_version: int | None) -> None:
         """The circumstances of the command that is decided next."""
+        self.turn += 1
         self.at = at
         self._expected_version = expected_version
 
@@ -92,6 +130,34 @@ class Unit:
             raise NotFound(kind.name, stream_id)
         return state
 
+    async def history(self, stream_id: UUID) -> list[Past]:
+        """Everything that has happened to a stream that was read, oldest first, staged events included.
+
+        What is still on its way into the store is waited for: until then the log does not tell it. Raises a
+        Rejected that nobody gets to see where it did not arrive: a refusal on that is decided again.
+        """
+        for append in self.stands_on:
+            await asyncio.wait([append.done])
+        read_version = self.streams[stream_id].read_version
+        recorded = await self._store.log.stream(stream_id, to=read_version)
+        if len(recorded) < read_version or any(lost(append) for append in self.stands_on):
+            raise Rejected("moved", f"expected {read_version} events of {stream_id}, found {len(recorded)}")
+        past = [
+            Past(
+                Happened(stream_id, one.stream_version, one.occurred_at, one.actor),
+                one.event_id,
+                one.command_id,
+                one.causation_id,
+                event,
+            )
+            for one, event in zip(recorded, await self._store.mapper.decode(recorded), strict=True)
+        ]
+        return past + [
+            Past(staged.happened, staged.event_id, staged.turn, staged.causation_id, staged.event)
+            for staged in self.staged
+            if staged.happened.stream_id == stream_id
+        ]
+
     async def new(self, kind: Kind[Any], stream_id: UUID | None = None) -> UUID:
         """Begins a stream, and answers its id: a fresh one, which nobody else has had, or the one that is named.
 
@@ -106,6 +172,15 @@ class Unit:
             raise Rejected("exists", f"there is a {self.streams[stream_id].kind.name} {stream_id} already")
         return stream_id
 
+    async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> Neighbour | None:
+        """As `Neighbours.next_to`, which has caught up with the log once since this unit began."""
+        if self._neighbours is None:
+            raise Unavailable("nobody here knows who stands next to whom")
+        if not self._caught_up:
+            await self._neighbours.catch_up()
+            self._caught_up = True
+        return await self._neighbours.next_to(project_id, rank, side, besides)
+
     def expect_version(self, stream_id: UUID) -> None:
         """Compares the command's target with the version its caller expected. Raises VersionConflict.
 
@@ -116,11 +191,18 @@ class Unit:
             raise VersionConflict(stream_id, self._expected_version, current)
 
     def append(
-        self, kind: Kind[S], stream_id: UUID, *events: Event, at: datetime | None = None, actor: UUID | None = None
+        self,
+        kind: Kind[S],
+        stream_id: UUID,
+        *events: Event,
+        at: datetime | None = None,
+        actor: UUID | None = None,
+        causation_id: UUID | None = None,
     ) -> None:
         """Stages events on a stream that was read, and folds them.
 
-        `occurred_at` is the greater of the unit's time (or `at`) and the stream's last.
+        `occurred_at` is the greater of the unit's time (or `at`) and the stream's last. `causation_id` names
+        the event that these answer; of an event of the same stream it says that they undo its change.
         """
         stream = self.streams[stream_id]
         for event in events:
@@ -130,11 +212,45 @@ class Unit:
             happened = Happened(stream_id, stream.version + 1, occurred_at, actor or self.actor)
             stream.state = kind.evolve(stream.state, event, happened)
             stream.version += 1
-            self.staged.append(Staged(kind, happened, new_id(), event))
+            self.staged.append(Staged(kind, happened, new_id(), event, causation_id, self.turn))
+
+    async def written(self, kind: Kind[S], stream_id: UUID, versions: Collection[int]) -> list[Event]:
+        """The events of a stream that was read, at these versions of it: what its state does not hold.
+
+        Raises NotFound where the state stands on an append that was lost: the command is then decided again.
+        """
+        stream = self.streams[stream_id]
+        stored = [version for version in versions if version <= stream.read_version]
+        for append in self.stands_on:
+            await asyncio.wait([append.done])
+        recorded = await self._store.log.versions(stream_id, stored)
+        if len(recorded) != len(set(stored)):
+            raise NotFound(kind.name, stream_id)
+        here = [
+            staged.event
+            for staged in self.staged
+            if staged.happened.stream_id == stream_id and staged.happened.version in versions
+        ]
+        return [*await self._store.mapper.decode(recorded), *here]
+
+    async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> Mapping[str, int]:
+        """As `Usage.tasks_in`. Raises Uncounted where that cannot be had."""
+        if self._usage is None:
+            raise Uncounted("nobody here can count tasks; send this to the API")
+        return await self._usage.tasks_in(project_id, statuses)
+
+    @staticmethod
+    def fresh_id() -> UUID:
+        """An id that nothing has had: of a part of a stream. Another attempt at deciding gets another."""
+        return new_id()
 
     def make_key(self, person: UUID) -> None:
-        """Makes a person's key, stored with this append and no other. For registrations only."""
+        """Makes the key of a person who registers, or of an invitation: stored with this append and no other."""
         self._new_keys[person] = self._store.keyring.make()
+
+    def destroy_key(self, person: UUID) -> None:
+        """With this append, so that what the key sealed is read by nobody any more."""
+        self._destroyed_keys.append(person)
 
     @property
     def checks(self) -> tuple[tuple[UUID, str, int], ...]:
@@ -143,13 +259,14 @@ class Unit:
 
     @property
     def keys(self) -> tuple[NewKey, ...]:
-        return tuple(NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items())
+        made = [NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items()]
+        return (*made, *[NewKey(person, None) for person in self._destroyed_keys])
 
     async def sealed(self, *, correlation_id: str | None, causation_id: UUID | None) -> tuple[NewEvent, ...]:
         """The staged events, encoded; personal fields under their person's key.
 
         Whatever appends a person's fields guards that person's stream, so an erasure in between makes
-        the append lose.
+        the append lose. `causation_id` is that of the events that have none of their own.
         """
         persons = [_person(staged) for staged in self.staged]
         needed = {person for person in persons if person is not None and person not in self._new_keys}
@@ -168,8 +285,9 @@ class Unit:
                 occurred_at=staged.happened.occurred_at,
                 actor=staged.happened.actor,
                 correlation_id=correlation_id,
-                causation_id=causation_id,
+                causation_id=staged.causation_id or causation_id,
                 data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys[person]),
+                project=project_decided_by(staged.event, staged.happened.stream_id),
             )
             for staged, person in zip(self.staged, persons, strict=True)
         )
@@ -179,6 +297,13 @@ class Unit:
         for stream_id in dict.fromkeys(staged.happened.stream_id for staged in self.staged):
             stream = self.streams[stream_id]
             self._store.folds.put(stream_id, stream.version, stream.state, pending)
+        if self._destroyed_keys:
+            pending.done.add_done_callback(lambda _: self._forget_keys())
+
+    def _forget_keys(self) -> None:
+        """Those that were destroyed, in this process; any other keeps a key for a bounded time."""
+        for person in self._destroyed_keys:
+            self._store.keyring.forget(person)
 
 
 def _person(staged: Staged) -> UUID | None:

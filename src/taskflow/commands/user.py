@@ -19,6 +19,7 @@ from taskflow.streams.user import (
     Settings,
     SystemRole,
     UserAvatarSet,
+    UserCalendarOpened,
     UserRegistered,
     UserRenamed,
     UserRolesSet,
@@ -46,6 +47,10 @@ class EditProfile(Command, frozen=True):
     name: Name | UnsetType = UNSET
     avatar_url: Url | UnsetType | None = UNSET
     settings: dict[str, str | int | bool | None] | UnsetType = UNSET
+
+
+class OpenCalendar(Command, frozen=True):
+    """A feed of the caller's due tasks under a new secret."""
 
 
 class Registration(Struct, frozen=True, kw_only=True):
@@ -121,6 +126,14 @@ async def edit_profile(unit: Unit, _: None, command: EditProfile) -> Target:
     user = await unit.get(USER, user_id)
     unit.expect_version(user_id)
     unit.append(USER, user_id, *edit(user, command))
+    return Target(USER, user_id)
+
+
+async def open_calendar(unit: Unit, _: None, __: OpenCalendar) -> Target:
+    user_id = caller(unit)
+    user = await unit.get(USER, user_id)
+    unit.expect_version(user_id)
+    unit.append(USER, user_id, UserCalendarOpened(generation=user.calendar + 1))
     return Target(USER, user_id)
 
 

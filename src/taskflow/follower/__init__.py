@@ -3,4 +3,5 @@
 `facts`     what is folded: ended sessions, memberships, system roles
 `ring`      which partition moved when, among the recent positions
 `follower`  the tail: from a snapshot in PostgreSQL to the head, and on
+`feed`      what comes past, told to the open streams of the process
 """

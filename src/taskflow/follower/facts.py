@@ -8,7 +8,14 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from taskflow.streams.project import MemberAdded, MemberRemoved, MemberRoleChanged, ProjectCreated, Role
+from taskflow.streams.project import (
+    MemberAdded,
+    MemberRemoved,
+    MemberRoleChanged,
+    ProjectCreated,
+    ProjectWorkflowSet,
+    Role,
+)
 from taskflow.streams.session import SessionEnded
 from taskflow.streams.user import SystemRole, UserRolesSet
 
@@ -18,7 +25,10 @@ if TYPE_CHECKING:
 
 FACT_TYPES: Final = frozenset(
     event.__name__
-    for event in (ProjectCreated, MemberAdded, MemberRoleChanged, MemberRemoved, SessionEnded, UserRolesSet)
+    for event in (
+        *(ProjectCreated, MemberAdded, MemberRoleChanged, MemberRemoved, ProjectWorkflowSet),
+        *(SessionEnded, UserRolesSet),
+    )
 )
 
 
@@ -30,6 +40,12 @@ class Facts(Struct):
     """Project → user → role."""
     projects_of: dict[UUID, set[UUID]] = field(default_factory=dict)
     """User → projects: the same facts from the other side."""
+    granted: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
+    """Project → user → the position since which they are a member."""
+    lost: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
+    """User → projects that they were a member of → the position at which that ended."""
+    workflows: dict[UUID, int] = field(default_factory=dict)
+    """Project → the position at which its workflow was last set: all its tasks read anew since."""
     ended_sessions: dict[UUID, datetime] = field(default_factory=dict)
     """Kept until no access token of theirs can be alive."""
     system_roles: dict[UUID, tuple[SystemRole, ...]] = field(default_factory=dict)
@@ -42,13 +58,20 @@ class Facts(Struct):
         match event:
             case ProjectCreated(owner_id=owner):
                 self.members[stream] = {owner: "owner"}
+                self.granted[stream] = {owner: recorded.position}
                 self.projects_of.setdefault(owner, set()).add(stream)
             case MemberAdded(user_id=user, role=role) | MemberRoleChanged(user_id=user, role=role):
                 self.members[stream][user] = role
+                self.granted[stream].setdefault(user, recorded.position)
                 self.projects_of.setdefault(user, set()).add(stream)
+                self.lost.get(user, {}).pop(stream, None)
             case MemberRemoved(user_id=user):
                 self.members[stream].pop(user, None)
+                self.granted[stream].pop(user, None)
                 self.projects_of[user].discard(stream)
+                self.lost.setdefault(user, {})[stream] = recorded.position
+            case ProjectWorkflowSet():
+                self.workflows[stream] = recorded.position
             case SessionEnded():
                 self.ended_sessions[stream] = recorded.recorded_at
             case UserRolesSet(roles=roles):

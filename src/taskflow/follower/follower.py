@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SNAPSHOT: Final = "follower-1"
-"""The 1 is the shape of Facts: another shape, another row, folded anew."""
+_SNAPSHOT: Final = "follower-2"
+"""The 2 is the shape of Facts: another shape, another row, folded anew."""
 _READ: Final = "select position, state from progress where name = $1"
 _WRITE: Final = """
 insert into progress as p (name, position, state) values ($1, $2, $3)
@@ -139,6 +139,12 @@ class Follower:
                         await self._moved.wait()
         except AWAY as error:
             raise Behind(position, self.facts.position) from error
+
+    async def past(self, position: int) -> None:
+        """Returns once a poll, the background's or anybody's, has come past a position."""
+        while self.facts.position <= position:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def poll(self) -> None:
         """Reads the log to its head; the reading begins after this call, shared with whoever waits too.

@@ -1,4 +1,5 @@
-"""The keys of persons: wrapped by the master key in PostgreSQL, opened for a bounded time in memory."""
+"""The keys of persons and invitations: wrapped by the master key in PostgreSQL, opened for a bounded time in
+memory. One that was destroyed is on record as such, and is not missed."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ class KeyRing:
         self._keys: OrderedDict[UUID, tuple[float, bytes]] = OrderedDict()
 
     def make(self) -> tuple[bytes, bytes]:
-        """A new key and its wrapped form. Only the append of a registration stores one."""
+        """A new key and its wrapped form. Only the append that begins what it is for stores one."""
         key = new_key()
         return key, aes_key_wrap(self._master_key, key)
 
@@ -50,9 +51,9 @@ class KeyRing:
         self._keys.pop(person, None)
 
     async def fetch(self, persons: Iterable[UUID]) -> dict[UUID, bytes]:
-        """The keys of these persons, one round trip for those not in memory.
+        """The keys of these persons but for destroyed ones, one round trip for those not in memory.
 
-        Raises KeyMissing where the store has none: nobody is erased yet, so a missing key is damage.
+        Raises KeyMissing where the store has no record of a key at all: that is damage.
         """
         now = time.monotonic()
         self._expire(now)
@@ -66,8 +67,12 @@ class KeyRing:
                 missing.append(person)
         if not missing:
             return found
+        destroyed: set[UUID] = set()
         for row in await self._pool.fetch(_FETCH, missing):
             person = UUID(int=row[0].int)
+            if row[1] is None:
+                destroyed.add(person)
+                continue
             try:
                 key = aes_key_unwrap(self._master_key, row[1])
             except InvalidUnwrap:
@@ -77,7 +82,7 @@ class KeyRing:
                 ) from None
             self.remember(person, key)
             found[person] = key
-        lost = [person for person in missing if person not in found]
+        lost = [person for person in missing if person not in found and person not in destroyed]
         if lost:
             raise KeyMissing(f"no key for person {lost[0]} ({len(lost)} in all) and no erasure on record")
         return found

@@ -10,6 +10,7 @@
 `process`      `taskflow projector`
 `freshness`    the API's side: how fresh a view is, and waiting for it
 `queries`      the API's side: reading the documents
+`changed`      the API's side: documents that changed since a position
 `together`     the API's side: single documents, looked up for many callers at once
 `reach`        the API's side: whether MongoDB answers
 `pages`        the API's side: lists kept in memory for as long as nothing in them moved

@@ -36,6 +36,7 @@ LOOK_S: Final = 5.0
 """The checkpoints are not waited for longer by whoever has the documents already."""
 READ_S: Final = 0.9
 """A server that does not answer within this is asked again, on another connection."""
+LATE_S: Final = 0.3
 _SERVING: Final = {
     "attempt": ATTEMPT,
     "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
@@ -163,16 +164,25 @@ class Freshness:
             return None
         return self._marks[view][bucket(key)]
 
+    def build(self, view: str) -> Mark | None:
+        """Which builds of a view these are, partition by partition: another once it was dropped and begun anew.
+        None while the view cannot be seen."""
+        mark = self.mark(view, "")
+        return None if mark is None else mark[self._ring.partitions :]
+
     async def watch(self) -> None:
         """Reads the checkpoints until cancelled: often while somebody waits, seldom otherwise."""
         while True:
             heed_cancellation()
+            started = time.monotonic()
             try:
                 async with asyncio.timeout(READ_S):
                     await self._read()
                 self.reach.answered()
             except (PyMongoError, TimeoutError) as error:
-                self.reach.failed()
+                # Told of the time that is over long after it was, this process is the one that is slow.
+                if time.monotonic() - started < READ_S + LATE_S:
+                    self.reach.failed()
                 self._looked.set()
                 log.warning("checkpoints cannot be read", extra={"error": repr(error)})
                 await asyncio.sleep(IDLE_POLL_S)

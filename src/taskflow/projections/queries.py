@@ -12,18 +12,23 @@ from msgspec import Meta, Struct
 from pymongo.read_concern import ReadConcern
 
 from taskflow.errors import Invalid
+from taskflow.projections import stats
 from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import ShownTask
 from taskflow.projections.together import Together
+from taskflow.projections.view import micros
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
 
     from taskflow.projections.mongo import Database
+    from taskflow.projections.stats import Counts
+    from taskflow.streams.project import Statuses
 
 SORTS: Final = ("created_at", "updated_at", "due_at", "priority", "rank")
 BOARD_TASKS_MAX: Final = 50
@@ -45,11 +50,10 @@ _SHOWN: Final = {"_id": 0, "shown": 1}
 class TaskFilter(Struct, frozen=True, kw_only=True):
     """What a list of tasks is narrowed to. Each set: any of these; None: all.
 
-    `statuses` names (project, status) pairs where a category was asked for.
+    `pairs` names each project's statuses, as tasks last entered them, where some of them were asked for.
     """
 
     projects: frozenset[UUID]
-    statuses: frozenset[str] | None = None
     pairs: frozenset[tuple[UUID, str]] | None = None
     assignees: frozenset[UUID | None] | None = None
     labels: frozenset[str] | None = None
@@ -58,6 +62,14 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     due_before: int | None = None
     due_after: int | None = None
     trashed: bool = False
+
+
+class Trashed(Struct, frozen=True):
+    """A task in the trash: since when, in microseconds, and its version there."""
+
+    task_id: UUID
+    trashed_at: int
+    version: int
 
 
 class Page(Struct, frozen=True):
@@ -87,7 +99,7 @@ class Views:
     @read_within(ONE_S)
     async def _documents(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Those of these tasks that the view has, as they are kept."""
-        found = await self._tasks.find({"_id": _any_of(frozenset(ids))}, {"shown": 1}).to_list()
+        found = await self._tasks.find({"_id": _any_of(frozenset(ids)), "purged": False}, {"shown": 1}).to_list()
         return {document["_id"]: document["shown"] for document in found}
 
     @read_within(MANY_S)
@@ -119,6 +131,40 @@ class Views:
         )
 
     @read_within(ONE_S)
+    async def next_to(
+        self, project_id: UUID, rank: str, *, above: bool, besides: Collection[UUID]
+    ) -> tuple[UUID, str] | None:
+        """The id and rank of the task outside the trash that has the next rank above or below, `besides` aside."""
+        beyond, order = ("$gt", 1) if above else ("$lt", -1)
+        query = {
+            "project_id": project_id,
+            "trashed": False,
+            "rank": {beyond: rank},
+            "_id": {"$nin": list(besides)},
+        }
+        found = await self._tasks.find_one(query, {"rank": 1}, sort=[("rank", order), ("_id", order)])
+        return None if found is None else (found["_id"], found["rank"])
+
+    @read_within(MANY_S)
+    async def trashed_before(self, at: datetime, *, after: Trashed | None, limit: int) -> list[Trashed]:
+        """Tasks that went into the trash at or before `at`, the oldest first, from one of them on."""
+        query: dict[str, Any] = {"trashed": True, "trashed_at": {"$lte": micros(at)}}
+        if after is not None:
+            query["$or"] = [
+                {"trashed_at": {"$gt": after.trashed_at}},
+                {"trashed_at": after.trashed_at, "_id": {"$gt": after.task_id}},
+            ]
+        found = (
+            self._tasks.find(query, {"trashed_at": 1, "version": 1})
+            .sort([("trashed_at", 1), ("_id", 1)])
+            .limit(limit)
+            .max_time_ms(QUERY_MS_MAX)
+        )
+        return [
+            Trashed(document["_id"], int(document["trashed_at"]), int(document["version"])) async for document in found
+        ]
+
+    @read_within(ONE_S)
     async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
         """Those of these projects that the view has."""
         found = self._projects.find({"_id": {"$in": list(ids)}}, {"state": 1})
@@ -132,7 +178,7 @@ class Views:
 
     @read_within(MANY_S)
     async def counts(self, project_id: UUID) -> dict[str, int]:
-        """Tasks outside the trash by status."""
+        """Tasks outside the trash by the status that they last entered."""
         pipeline: list[dict[str, Any]] = [
             {"$match": {"project_id": project_id}},
             {"$group": {"_id": "$status", "count": {"$sum": "$count"}}},
@@ -140,33 +186,46 @@ class Views:
         return {found["_id"]: found["count"] async for found in await self._sums.aggregate(pipeline) if found["count"]}
 
     @read_within(MANY_S)
-    async def board(self, project_id: UUID, statuses: Sequence[str]) -> dict[str, list[ShownTask]]:
-        """The first tasks of each status, by rank."""
+    async def board(self, project_id: UUID, statuses: Statuses) -> dict[str, list[ShownTask]]:
+        """The first tasks of each status of today, by rank."""
 
         async def column(status: str) -> list[ShownTask]:
+            raw = _any_of(frozenset(statuses.raw(status)))
             found = (
-                self._tasks.find({"project_id": project_id, "trashed": False, "status": status}, _SHOWN)
+                self._tasks.find({"project_id": project_id, "trashed": False, "status": raw}, _SHOWN)
                 .sort([("rank", 1), ("_id", 1)])
                 .limit(BOARD_TASKS_MAX)
             )
             return [_shown.decode(document["shown"]) for document in await found.to_list()]
 
-        columns = await asyncio.gather(*[column(status) for status in statuses])
-        return dict(zip(statuses, columns, strict=True))
+        keys = [status.key for status in statuses.workflow.statuses]
+        return dict(zip(keys, await asyncio.gather(*[column(key) for key in keys]), strict=True))
+
+    @read_within(MANY_S)
+    async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> dict[str, int]:
+        """How many tasks, those in the trash included, last entered each of these statuses."""
+        query = {
+            "project_id": project_id,
+            "trashed": {"$in": [False, True]},
+            "status": _any_of(frozenset(statuses)),
+        }
+        by_status = {"$group": {"_id": "$status", "count": {"$sum": 1}}}
+        found = await self._tasks.aggregate([{"$match": query}, by_status], maxTimeMS=QUERY_MS_MAX)
+        return {one["_id"]: int(one["count"]) async for one in found}
+
+    @read_within(MANY_S)
+    async def stats(self, project_id: UUID, *, over: Collection[str], at: int) -> Counts:
+        """A project's tasks counted every way, as of one moment; see `stats`."""
+        pipeline = stats.pipeline(project_id, over=over, at=at)
+        (found,) = await (await self._tasks.aggregate(pipeline, maxTimeMS=QUERY_MS_MAX)).to_list()
+        return stats.counts_of(found)
 
 
 def task_query(wanted: TaskFilter) -> dict[str, Any]:
     """The filter as MongoDB's query; always led by projects, so that an index carries it."""
     query: dict[str, Any] = {"project_id": _any_of(wanted.projects), "trashed": wanted.trashed}
-    if wanted.statuses is not None:
-        query["status"] = _any_of(wanted.statuses)
     if wanted.pairs is not None:
-        by_project: dict[UUID, list[str]] = {}
-        for project_id, status in sorted(wanted.pairs):
-            by_project.setdefault(project_id, []).append(status)
-        query["$or"] = [
-            {"project_id": project_id, "status": {"$in": statuses}} for project_id, statuses in by_project.items()
-        ] or [{"_id": {"$in": []}}]
+        query |= _in_statuses([pair for pair in wanted.pairs if pair[0] in wanted.projects])
     if wanted.assignees is not None:
         query["assignee_id"] = _any_of(wanted.assignees)
     if wanted.labels is not None:
@@ -183,6 +242,21 @@ def task_query(wanted: TaskFilter) -> dict[str, Any]:
     if due:
         query["due_at"] = due
     return query
+
+
+def _in_statuses(pairs: Iterable[tuple[UUID, str]]) -> dict[str, Any]:
+    """Projects that are asked for the same statuses are asked together: most have the same workflow."""
+    by_project: dict[UUID, set[str]] = {}
+    for project_id, status in pairs:
+        by_project.setdefault(project_id, set()).add(status)
+    alike: dict[frozenset[str], set[UUID]] = {}
+    for project_id, statuses in by_project.items():
+        alike.setdefault(frozenset(statuses), set()).add(project_id)
+    asked = [
+        {"project_id": _any_of(frozenset(projects)), "status": _any_of(statuses)}
+        for statuses, projects in alike.items()
+    ]
+    return asked[0] if len(asked) == 1 else {"$or": asked or [{"_id": {"$in": []}}]}
 
 
 def _any_of(values: frozenset[Any]) -> Any:

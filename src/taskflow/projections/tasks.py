@@ -126,8 +126,12 @@ def document(task: TaskState) -> Document:
         "updated_at": micros(task.updated_at),
         "rank": task.rank,
         "parent_id": task.parent_id,
-        "trashed": task.trashed_at is not None,
+        # Of a purged one neither: it stays for whoever must be told that it went, and is in no list.
+        "trashed": None if task.purged else task.trashed_at is not None,
+        "trashed_at": micros(task.trashed_at),
+        "purged": task.purged,
         "external_id": task.external_id,
+        "former_projects": list(task.former_projects),
         "shown": _encode(shown(task)),
     }
 
@@ -162,7 +166,7 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = View(
     name="tasks",
-    version=3,  # 1 counted nothing, 2 showed a task with its status
+    version=4,  # 1 counted nothing, 2 showed a task with its status, 3 knew no purged ones and not where it had been
     kind=TASK,
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.
@@ -176,6 +180,13 @@ TASKS: Final = View(
         _index("project_id", "labels"),
         _index("assignee_id", "project_id"),
         _index("parent_id"),
+        IndexModel(
+            [("trashed_at", ASCENDING), ("_id", ASCENDING)],
+            name="trash",
+            partialFilterExpression={"trashed": True},
+        ),
+        _index("project_id", "position"),
+        _index("former_projects", "position"),
     ),
     sums=sums,
     invalidates=boards_of,

@@ -35,13 +35,16 @@ class NewEvent(Struct, frozen=True, kw_only=True):
     correlation_id: str | None
     causation_id: UUID | None
     data: bytes
+    project: UUID | None = None
+    """The project that it puts its stream into, where it is one of the few that decide that."""
 
 
 class NewKey(Struct, frozen=True):
-    """The wrapped key of a person who registers in this append."""
+    """The wrapped key of a person who registers, or of an invitation that is made, in this append; None: the key
+    is destroyed with it, and what it sealed is erased."""
 
     person: UUID
-    wrapped: bytes
+    wrapped: bytes | None
 
 
 class Append(Struct, frozen=True, kw_only=True, eq=False):

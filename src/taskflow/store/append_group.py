@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Arguments = tuple[list[Any], ...]
 
-CALL: Final = f"select * from append_group({', '.join(f'${n}' for n in range(1, 30))})"
+CALL: Final = f"select * from append_group({', '.join(f'${n}' for n in range(1, 31))})"
 _APPLIED, _FOUND, _MISSED, _FELL = 1, 2, 3, 4
 
 
@@ -101,6 +101,7 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
                 event.correlation_id,
                 event.causation_id,
                 event.data,
+                event.project,
             )
             for event in append.events
         ]
@@ -119,7 +120,7 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
         )
     caller, command_id, fingerprint, outcome, result, stand_ends, check_ends, event_ends = _columns(commands, 8)
     check_streams, check_versions = _columns(checks, 2)
-    event_columns = _columns(events, 12)
+    event_columns = _columns(events, 13)
     return (
         list(streams),
         kinds,

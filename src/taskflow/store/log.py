@@ -11,18 +11,18 @@ from msgspec import Struct
 from taskflow.store.recorded import RecordedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import asyncpg
 
-_COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, schema_version, event_id,
+COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, schema_version, event_id,
     occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, data"""
 
 _HEAD: Final = "select s.position, h.recorded_at, s.epoch, s.same_server from log_standing() s, log_head h"
 
 # The range of positions that a stream touches names the partitions to look at.
 _STREAM: Final = f"""
-select {_COLUMNS} from events
+select {COLUMNS} from events
 where stream_id = $1 and stream_version > $2 and stream_version <= $3
   and position >= (select first_position from streams where stream_id = $1)
   and position <= (select last_position from streams where stream_id = $1)
@@ -30,13 +30,21 @@ order by stream_version limit $4
 """
 
 _LOG: Final = f"""
-select {_COLUMNS} from events where position > $1 and position <= $2 order by position limit $3
+select {COLUMNS} from events where position > $1 and position <= $2 order by position limit $3
+"""
+
+_VERSIONS: Final = f"""
+select {COLUMNS} from events
+where stream_id = $1 and stream_version = any($2::integer[])
+  and position >= (select first_position from streams where stream_id = $1)
+  and position <= (select last_position from streams where stream_id = $1)
+order by stream_version
 """
 
 # Up to the event that fills the bound: at least one.
 _SHARDS_BOUNDED: Final = f"""
-select {_COLUMNS} from (
-    select {_COLUMNS}, sum(octet_length(data)) over (order by position) - octet_length(data) as bytes_before
+select {COLUMNS} from (
+    select {COLUMNS}, sum(octet_length(data)) over (order by position) - octet_length(data) as bytes_before
     from events where position > $1 and position <= $2 and shard = any($4::smallint[])
     order by position limit $3) page
 where bytes_before < $5 order by position
@@ -52,7 +60,7 @@ order by e.position
 """
 
 _TYPES: Final = f"""
-select {_COLUMNS} from events
+select {COLUMNS} from events
 where position > $1 and position <= $2 and type = any($4::text[])
 order by position limit $3
 """
@@ -139,6 +147,12 @@ class Log:
         """A stream's events with `after` < version ≤ `to`, oldest first; empty where there is none."""
         rows = await self.pool.fetch(_STREAM, stream_id, after, 2**31 - 1 if to is None else to, limit)
         return [recorded(row) for row in rows]
+
+    async def versions(self, stream_id: UUID, versions: Collection[int]) -> list[RecordedEvent]:
+        """Those of a stream's events that have one of these versions, oldest first."""
+        if not versions:
+            return []
+        return [recorded(row) for row in await self.pool.fetch(_VERSIONS, stream_id, list(versions))]
 
     async def read(
         self,

@@ -61,7 +61,8 @@ class Mapper:
         self.keyring = keyring
 
     async def decode(self, events: Sequence[RecordedEvent]) -> list[Event]:
-        """Typed events in the same order; the keys of all persons in them are fetched at once.
+        """Typed events in the same order; the keys of all persons in them are fetched at once. What a destroyed
+        key sealed is None.
 
         Raises UnknownEventType, KeyMissing, and msgspec.ValidationError for data of another shape.
         """
@@ -72,7 +73,7 @@ class Mapper:
             if recorded.schema_version == event.schema_version and not personal_fields(event):
                 decoded.append(_decoder(event).decode(recorded.data))
                 continue
-            data = _upcast(recorded, event)
+            data = upcast(recorded, event)
             person = person_of(event, recorded.stream_id, data)
             if person is None:
                 decoded.append(msgspec.convert(data, event))
@@ -87,7 +88,7 @@ class Mapper:
         return [event for event in decoded if event is not None]
 
 
-def _upcast(recorded: RecordedEvent, event: type[Event]) -> dict[str, Any]:
+def upcast(recorded: RecordedEvent, event: type[Event]) -> dict[str, Any]:
     """The event's JSON object in today's shape, personal fields still sealed."""
     data: dict[str, Any] = msgspec.json.decode(recorded.data)
     for version in range(recorded.schema_version, event.schema_version):

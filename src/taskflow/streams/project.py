@@ -12,6 +12,9 @@ from msgspec.structs import replace
 from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
 
 Category = Literal["todo", "in_progress", "waiting", "done", "cancelled"]
+CATEGORIES: Final[tuple[Category, ...]] = ("todo", "in_progress", "waiting", "done", "cancelled")
+CLOSED: Final[tuple[Category, ...]] = ("done", "cancelled")
+"""What is in one of these is no more to be done."""
 Role = Literal["viewer", "member", "admin", "owner"]
 ROLES: Final[tuple[Role, ...]] = ("viewer", "member", "admin", "owner")
 """From the weakest to the strongest."""
@@ -59,6 +62,10 @@ class Statuses(Struct, frozen=True, gc=False):
     def resolve(self, key: str) -> Status | None:
         """The status itself, or the one that took its place; None for one that left without."""
         return self.workflow.status(self.mapped.get(key, key))
+
+    def raw(self, key: str) -> tuple[str, ...]:
+        """Everything that a task may last have entered which stands for this status today, itself first."""
+        return (key, *sorted(old for old, to in self.mapped.items() if to == key))
 
 
 DEFAULT_WORKFLOW: Final = Workflow(

@@ -50,6 +50,12 @@ class UserPasswordChanged(Event, frozen=True):
     password_hash: Annotated[str | None, PERSONAL]
 
 
+class UserCalendarOpened(Event, frozen=True):
+    """A new secret for the feed of due tasks: made of this number, and the one before it counts no more."""
+
+    generation: int
+
+
 class UserRolesSet(Event, frozen=True):
     roles: tuple[SystemRole, ...]
 
@@ -67,6 +73,8 @@ class UserState(Struct, frozen=True, kw_only=True, gc=False):
     roles: tuple[SystemRole, ...]
     claim_id: UUID | None
     inbox_id: UUID | None
+    calendar: int = 0
+    """The generation of the feed's secret; 0: there is none."""
     created_at: datetime
     updated_at: datetime
     version: int
@@ -103,6 +111,8 @@ def evolve(state: UserState | None, event: Event, happened: Happened) -> UserSta
             changed = {"settings": {key: value for key, value in merged.items() if value is not None}}
         case UserPasswordChanged(password_hash=password_hash):
             changed = {"password_hash": password_hash}
+        case UserCalendarOpened(generation=generation):
+            changed = {"calendar": generation}
         case UserRolesSet(roles=roles):
             changed = {"roles": roles}
         case _:
@@ -120,6 +130,7 @@ USER: Final = Kind(
         UserAvatarSet,
         UserSettingsChanged,
         UserPasswordChanged,
+        UserCalendarOpened,
         UserRolesSet,
     ),
     evolve=evolve,

@@ -1,0 +1,67 @@
+"""What happened in a project, newest first, from the event store: the events of all that belongs to it today."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from taskflow.api.envelopes import envelopes
+from taskflow.api.events import who_is_seen
+from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.task_events import EnvelopePage
+from taskflow.errors import Invalid
+from taskflow.store.history import Page, Sought
+
+if TYPE_CHECKING:
+    from litestar import Response
+
+    from taskflow.store.history import History
+
+LOOKS_MAX: Final = 10
+"""Stretches of the log that one answer looks through; a page may be short, or empty, and not the last."""
+_LIST: Final = "activity"
+
+
+async def list_activity(call: Call) -> Response[bytes]:
+    project_id = call.id("project_id", "project")
+    reading = Reading(call)
+    reading.paged()
+    await reading.begin()
+    context = reading.context
+    await reading.must_see(project_id, "project", project_id)
+    head = (await context.store.log.head()).position
+    before = head + 1 if reading.cursor is None else _before(reading.cursor)
+    sought = Sought(projects=frozenset((project_id,)))
+    page = await _newest(context.history, sought, before, reading.limit)
+    items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
+    reading.drew(head)
+    return reading.page(items, to_cursor(_LIST, page.position) if page.position else None)
+
+
+async def _newest(history: History, sought: Sought, before: int, limit: int) -> Page:
+    page = Page([], before)
+    for _ in range(LOOKS_MAX):
+        more = await history.newest(sought, before=page.position, limit=limit - len(page.events))
+        page = Page(page.events + more.events, more.position)
+        if not page.position or len(page.events) == limit:
+            break
+    return page
+
+
+def _before(cursor: str) -> int:
+    before = after_cursor(cursor, _LIST)
+    if not isinstance(before, int) or not 0 < before < 2**62:
+        raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
+    return before
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        f"{BASE}/projects/{{project_id:str}}/activity",
+        list_activity,
+        "What happened in a project, newest first",
+        answer=EnvelopePage,
+        query=PAGED,
+    ),
+)

@@ -1,0 +1,124 @@
+"""A person's due tasks as an iCalendar feed (RFC 5545), for programs that cannot sign in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from icalendar import Calendar, Event
+from litestar import Response
+
+from taskflow.api import render
+from taskflow.api.parameters import Parameters
+from taskflow.api.reads import matches
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.secrets import read_calendar_secret
+from taskflow.api.stored import committed, committed_many
+from taskflow.api.writes import write
+from taskflow.commands.user import OpenCalendar
+from taskflow.errors import NotFound
+from taskflow.projections.queries import TaskFilter
+from taskflow.projections.tasks import NO_DUE, TaskFacts
+from taskflow.streams import PROJECT, USER
+
+if TYPE_CHECKING:
+    from taskflow.api.context import Context
+    from taskflow.streams.user import UserState
+
+TASKS_MAX: Final = 500
+"""The first by due time."""
+LASTS: Final = timedelta(minutes=30)
+"""A due time is a moment, and calendars show what has a length."""
+OPEN: Final = frozenset(("todo", "in_progress", "waiting"))
+_SUFFIX: Final = ".ics"
+
+
+async def open_calendar(call: Call) -> Response[bytes]:
+    return await write(call, "OpenCalendar")
+
+
+async def get_calendar(call: Call) -> Response[bytes]:
+    """The secret is all that is asked for; one that was replaced is none. The feed is as fresh as the view."""
+    Parameters(call.request.scope["query_string"]).done()
+    context = call.context
+    user = await _owner(context, call.request.path_params["file"])
+    position = context.freshness.position(["tasks"])
+    body = _feed(user, await _due(context, user))
+    etag = f'"{render.digest(body)}"'
+    headers = {"ETag": etag, "Taskflow-Position": str(position)}
+    if matches(call.request.headers.get("if-none-match"), etag):
+        return Response(b"", status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="text/calendar")
+
+
+async def _owner(context: Context, file: str) -> UserState:
+    if file.endswith(_SUFFIX):
+        found = read_calendar_secret(context.settings, file.removesuffix(_SUFFIX))
+        if found is not None:
+            user: UserState | None = await committed(context.store, USER, found[0])
+            if user is not None and user.calendar == found[1]:
+                return user
+    raise NotFound("calendar", file[:100])
+
+
+async def _due(context: Context, user: UserState) -> list[TaskFacts]:
+    """Open tasks with a due time in the projects that the person is a member of."""
+    projects = await committed_many(context.store, PROJECT, context.follower.projects_of(user.id))
+    pairs = frozenset(
+        (project.id, key)
+        for project in projects.values()
+        for key in (*[status.key for status in project.workflow.statuses], *project.mapped)
+        if (status := project.statuses.resolve(key)) is not None and status.category in OPEN
+    )
+    wanted = TaskFilter(projects=frozenset(projects), pairs=pairs, due_before=NO_DUE)
+    page = await context.views.tasks(wanted, sort="due_at", limit=TASKS_MAX, cursor=None)
+    return [_decoder.decode(task.facts) for task in page.tasks]
+
+
+_decoder: Final = msgspec.json.Decoder(TaskFacts)
+
+
+def _feed(user: UserState, tasks: list[TaskFacts]) -> bytes:
+    """The same tasks give the same bytes: nothing in it is of the moment it was asked for."""
+    calendar = Calendar()
+    calendar.add("prodid", "-//taskflow//due tasks//EN")
+    calendar.add("version", "2.0")
+    calendar.add("x-wr-calname", f"taskflow: {user.name}" if user.name else "taskflow")
+    for task in tasks:
+        if task.due_at is None:
+            continue
+        due_at = _time(task.due_at)
+        event = Event()
+        event.add("uid", f"{task.id}@taskflow")
+        event.add("dtstamp", _time(task.updated_at))
+        event.add("last-modified", _time(task.updated_at))
+        event.add("sequence", task.version)
+        event.add("dtstart", due_at)
+        event.add("dtend", due_at + LASTS)
+        event.add("summary", task.title)
+        if task.description:
+            event.add("description", task.description)
+        if task.labels:
+            event.add("categories", task.labels)
+        calendar.add_component(event)
+    return bytes(calendar.to_ical())
+
+
+def _time(text: str) -> datetime:
+    """Calendars know whole seconds."""
+    return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
+
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        f"{BASE}/users/me/calendar",
+        open_calendar,
+        "A feed of my due tasks under a new secret",
+        OpenCalendar,
+        render.WrittenCalendar,
+        201,
+    ),
+    Route("GET", f"{BASE}/calendar/{{file:str}}", get_calendar, "A feed of due tasks", signed_in=False),
+)

@@ -1,0 +1,140 @@
+"""Comments over HTTP. They are read from the event store: what was said before the request is there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Response
+from msgspec import Struct
+
+from taskflow.api.parts import CommentBody, WrittenComment, comment_body, people_of
+from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.render import WrittenTask
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.stored import committed
+from taskflow.api.writes import write
+from taskflow.commands.comments import AddComment, DeleteComment, EditComment, TaskComment
+from taskflow.errors import Invalid, NotFound
+from taskflow.streams import PROJECT, TASK
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from taskflow.streams.task import Comment, TaskState
+
+_OF: Final = "comments"
+
+
+async def list_comments(call: Call) -> Response[bytes]:
+    task_id = call.id("task_id", "task")
+    reading = Reading(call)
+    reading.paged()
+    await reading.begin()
+    after = None if reading.cursor is None else _read_cursor(reading.cursor)
+    task, members = await _load(reading, task_id)
+    left = task.comments if after is None else _after(task.comments, *after)
+    page = left[: reading.limit]
+    next_cursor = _cursor(page[-1]) if len(left) > len(page) else None
+    return reading.page(await _shown(reading, task, page, members), next_cursor)
+
+
+async def get_comment(call: Call) -> Response[bytes]:
+    target = _target(call)
+    reading = Reading(call)
+    await reading.begin()
+    task, members = await _load(reading, target.task_id)
+    comment = task.comment(target.comment_id)
+    if comment is None:
+        raise NotFound("comment", target.comment_id)
+    (body,) = await _shown(reading, task, [comment], members)
+    return reading.resource(body, task.version)
+
+
+async def _load(reading: Reading, task_id: UUID) -> tuple[TaskState, Collection[UUID]]:
+    """The task, for a member of its project, and all of these. Raises NotFound."""
+    store, follower = reading.context.store, reading.context.follower
+    # Whatever another process wrote before this request is seen here, and no older state is kept after it.
+    await follower.poll()
+    reading.drew(follower.position)
+    task = await committed(store, TASK, task_id)
+    if task is None or task.purged:
+        raise NotFound("task", task_id)
+    await reading.must_see(task.project_id, "task", task_id)
+    project = await committed(store, PROJECT, task.project_id)
+    return task, () if project is None else project.members
+
+
+async def _shown(
+    reading: Reading, task: TaskState, comments: Sequence[Comment], members: Collection[UUID]
+) -> list[CommentBody]:
+    names = await reading.names({person for comment in comments for person in people_of(comment, members)})
+    return [comment_body(task, comment, members, names) for comment in comments]
+
+
+# --- cursors
+
+
+class _After(Struct, frozen=True, array_like=True):
+    """The comment that a page ended with: where it was, should it be gone."""
+
+    created_at: datetime
+    id: UUID
+
+
+def _cursor(comment: Comment) -> str:
+    return to_cursor(_OF, msgspec.json.encode(_After(comment.created_at, comment.id)).decode())
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        after = msgspec.json.decode(str(after_cursor(cursor, _OF)), type=_After)
+    except msgspec.MsgspecError:
+        after = None
+    if after is None or after.created_at.tzinfo is None:
+        raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
+    return after.created_at, after.id
+
+
+def _after(comments: Sequence[Comment], created_at: datetime, comment_id: UUID) -> Sequence[Comment]:
+    for index, comment in enumerate(comments, 1):
+        if comment.id == comment_id:
+            return comments[index:]
+    return [one for one in comments if (one.created_at, one.id) > (created_at, comment_id)]
+
+
+# --- writes
+
+
+def _target(call: Call) -> TaskComment:
+    return TaskComment(call.id("task_id", "task"), call.id("comment_id", "comment"))
+
+
+async def add_comment(call: Call) -> Response[bytes]:
+    return await write(call, "AddComment", call.id("task_id", "task"))
+
+
+async def edit_comment(call: Call) -> Response[bytes]:
+    return await write(call, "EditComment", _target(call))
+
+
+async def delete_comment(call: Call) -> Response[bytes]:
+    return await write(call, "DeleteComment", _target(call))
+
+
+class CommentPage(Struct, frozen=True):
+    items: list[CommentBody]
+    next_cursor: str | None
+
+
+ALL: Final = f"{BASE}/tasks/{{task_id:str}}/comments"
+ONE: Final = f"{ALL}/{{comment_id:str}}"
+ROUTES: Final = (
+    Route("GET", ALL, list_comments, "A task's comments, oldest first", answer=CommentPage, query=PAGED),
+    Route("POST", ALL, add_comment, "Comment on a task", AddComment, WrittenComment, 201),
+    Route("GET", ONE, get_comment, "A comment", answer=CommentBody, query=COMMON),
+    Route("PATCH", ONE, edit_comment, "Change what one's own comment says", EditComment, WrittenComment),
+    Route("DELETE", ONE, delete_comment, "Delete a comment; answers the task", DeleteComment, WrittenTask),
+)

@@ -1,0 +1,113 @@
+"""Events as everybody outside sees them: the data in today's shape, and of people what the reader may know.
+
+A field that is personal reads `null` where the reader does not share a project with the person, where the
+person is erased, and always where it is a secret (a password's hash) or a key of its own seals it (the
+address of an invitation).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, Struct
+
+from taskflow.privacy.sealing import open_fields, personal_fields
+from taskflow.projections.view import Timestamp, timestamp
+from taskflow.store.mapper import person_of, upcast
+from taskflow.streams import EVENT_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from taskflow.store.mapper import Mapper
+    from taskflow.store.recorded import RecordedEvent
+
+SHOWN: Final = frozenset(("name", "email", "avatar_url", "address", "agent"))
+"""Personal fields that somebody else may ever read. Another is a secret until it stands here."""
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """An event as everybody outside sees it."""
+
+    position: int
+    event_id: UUID
+    stream_id: UUID
+    stream_version: int
+    type: str
+    schema_version: int
+    occurred_at: Timestamp
+    recorded_at: Timestamp
+    actor: str
+    """A user's id, or `system`."""
+    command_id: UUID
+    correlation_id: str | None
+    causation_id: UUID | None
+    data: Raw
+
+
+def nobody(_: UUID) -> bool:
+    """Whom a reader sees who sees nobody."""
+    return False
+
+
+async def envelopes(
+    mapper: Mapper, events: Sequence[RecordedEvent], sees: Callable[[UUID], bool] = nobody
+) -> list[Envelope]:
+    """Events in the same order. `sees` says of a person whether the reader may read their data; the keys of
+    those whom it names are fetched at once, and no others."""
+    plain: dict[int, dict[str, Any]] = {}
+    persons: dict[int, UUID] = {}
+    for event in events:
+        kind = EVENT_TYPES[event.type]
+        if event.schema_version != kind.schema_version or personal_fields(kind):
+            data = plain[event.position] = upcast(event, kind)
+            person = person_of(kind, event.stream_id, data)
+            if person is not None and sees(person):
+                persons[event.position] = person
+    keys = await mapper.keyring.fetch(persons.values()) if persons else {}
+    for event in events:
+        if event.position in plain:
+            kind, data = EVENT_TYPES[event.type], plain[event.position]
+            for field in set(personal_fields(kind)) - SHOWN:
+                data[field] = None
+            person = persons.get(event.position)
+            open_fields(kind, data, None if person is None else keys.get(person), event.event_id.bytes)
+    return [_envelope(event, plain.get(event.position)) for event in events]
+
+
+def as_sent_live(mapper: Mapper) -> Callable[[Sequence[RecordedEvent]], Awaitable[list[bytes]]]:
+    """Events as one text each for all listeners: of people there is nothing in them."""
+
+    async def tell(events: Sequence[RecordedEvent]) -> list[bytes]:
+        return [as_sent(envelope) for envelope in await envelopes(mapper, events)]
+
+    return tell
+
+
+def as_sent(envelope: Envelope) -> bytes:
+    """An event of a `text/event-stream`. JSON has no line breaks of its own."""
+    data = _ENCODER.encode(envelope)
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (envelope.position, envelope.type.encode(), data)
+
+
+def _envelope(event: RecordedEvent, data: dict[str, Any] | None) -> Envelope:
+    return Envelope(
+        position=event.position,
+        event_id=event.event_id,
+        stream_id=event.stream_id,
+        stream_version=event.stream_version,
+        type=event.type,
+        schema_version=EVENT_TYPES[event.type].schema_version,
+        occurred_at=timestamp(event.occurred_at),
+        recorded_at=timestamp(event.recorded_at),
+        actor=str(event.actor or "system"),
+        command_id=event.command_id,
+        correlation_id=event.correlation_id,
+        causation_id=event.causation_id,
+        data=Raw(event.data if data is None else msgspec.json.encode(data)),
+    )

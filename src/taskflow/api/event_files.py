@@ -1,0 +1,50 @@
+"""Events as files: a line each, as JSON or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from taskflow.api.envelopes import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NDJSON: Final = "application/x-ndjson"
+CSV: Final = "text/csv"
+COLUMNS: Final = Envelope.__struct_fields__
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What makes a spreadsheet take a text for something to compute."""
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def ndjson(events: Sequence[Envelope]) -> bytes:
+    return _ENCODER.encode_lines(events)
+
+
+def csv_header() -> bytes:
+    return ",".join(COLUMNS).encode() + b"\r\n"
+
+
+def csv_lines(events: Sequence[Envelope]) -> bytes:
+    """RFC 4180: a column a field of the envelope, `data` as JSON, `null` as nothing."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for event in events:
+        writer.writerow([_cell(getattr(event, column)) for column in COLUMNS])
+    return out.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    """A text that a spreadsheet would compute begins with a quote instead, which it does not show."""
+    match value:
+        case None:
+            return ""
+        case msgspec.Raw():
+            text = bytes(value).decode()
+        case _:
+            text = str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,175 @@
+"""`/events`: the log, as far as the caller may see it; in pages, or whole as a file.
+
+Everybody sees the events of their projects, judged by today's roles; an analyst and an admin see all. It is
+read from the event store, so it includes whatever was acknowledged before the request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskflow.api import render
+from taskflow.api.envelopes import Envelope, envelopes
+from taskflow.api.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
+from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.streamed import Streamed
+from taskflow.errors import Forbidden, Invalid, NotFound
+from taskflow.store.history import SYSTEM, Sought
+from taskflow.streams import EVENT_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from litestar import Response
+
+    from taskflow.api.context import Context
+    from taskflow.api.streamed import Pieces
+    from taskflow.follower.follower import Follower
+    from taskflow.store.recorded import RecordedEvent
+
+FILTERS: Final = ("after", "type", "stream", "project", "actor", "from", "to", "clock")
+FILE_PAGE: Final = 500
+"""Events that a file is made of at a time."""
+_LIST: Final = "events"
+_JSON: Final = "application/json"
+
+
+class EventPage(Struct, frozen=True):
+    """`position`: the last one looked at; it is the next `after`. A page may be short, or empty, and not the last."""
+
+    items: list[Envelope]
+    next_cursor: str | None
+    position: int
+
+
+class Range(Struct, frozen=True):
+    """Of positions: `after` < position ≤ `to`, of a log that ends at `head`."""
+
+    after: int
+    to: int
+    head: int
+
+
+async def list_events(call: Call) -> Response[bytes]:
+    reading = Reading(call)
+    sought, positions = await _asked(reading)
+    context = reading.context
+    form = reading.preferred((_JSON, NDJSON, CSV))
+    if form != _JSON:
+        headers = {"Taskflow-Position": str(positions.head), "Content-Disposition": _attached(form)}
+        return Streamed(lambda _: _file(context, call, sought, positions, form), media_type=form, headers=headers)
+    page = await context.history.page(sought, after=positions.after, to=positions.to, limit=reading.limit)
+    items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
+    reading.drew(positions.head)
+    cursor = to_cursor(_LIST, page.position) if page.position < positions.to else None
+    body = render.ENCODER.encode(EventPage(items, cursor, page.position))
+    return reading.listing(render.Listing(body, f'"{render.digest(body)}"', cursor))
+
+
+def who_is_seen(follower: Follower, caller: UUID) -> Callable[[UUID], bool]:
+    """Whether the caller shares a project with somebody today."""
+    mine = follower.projects_of(caller).keys()
+    return lambda person: not mine.isdisjoint(follower.projects_of(person))
+
+
+async def _asked(reading: Reading) -> tuple[Sought, Range]:
+    """What was asked for, as far as the caller may see it. Raises NotFound for what is somebody else's."""
+    take, context = reading.parameters, reading.context
+    reading.paged()
+    after = take.number("after", least=0, most=2**62) or 0
+    since, before = take.time("from"), take.time("to")
+    by_record = take.one_of("clock", ("occurred", "recorded")) == "recorded"
+    projects, streams = take.ids("project"), take.ids("stream")
+    sought = Sought(
+        streams=streams,
+        types=take.texts("type", EVENT_TYPES),
+        actors=take.ids("actor", lambda text: SYSTEM if text == "system" else UUID(text)),
+        since=None if by_record else since,
+        before=None if by_record else before,
+    )
+    await reading.begin()
+    if reading.cursor is not None:
+        after = _position(reading.cursor)
+    to = head = (await context.store.log.head()).position
+    if by_record:
+        after = after if since is None else max(after, await context.history.position_before(since))
+        to = to if before is None else min(to, await context.history.position_before(before))
+    mine = await reading.projects()
+    sees_all = is_analyst(context.follower, reading.caller)
+    if projects is not None:
+        found = await context.history.projects_of(projects)
+        for project in projects:
+            if project not in mine and not (sees_all and found.get(project) == project):
+                raise NotFound("project", project)
+    if streams is not None:
+        found = await context.history.projects_of(streams)
+        for stream in streams:
+            if stream not in found or not (sees_all or found[stream] in mine):
+                raise NotFound("stream", stream)
+    if projects is None and not sees_all:
+        projects = frozenset(mine)
+    return replace(sought, projects=projects), Range(after, to, head)
+
+
+def is_analyst(follower: Follower, user: UUID) -> bool:
+    """Whether somebody sees the events of everybody."""
+    return bool(follower.system_roles(user))
+
+
+def _position(cursor: str) -> int:
+    position = after_cursor(cursor, _LIST)
+    if not isinstance(position, int) or not 0 <= position < 2**62:
+        raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
+    return position
+
+
+def _attached(form: str) -> str:
+    return f'attachment; filename="events.{"csv" if form == CSV else "ndjson"}"'
+
+
+async def _file(context: Context, call: Call, sought: Sought, positions: Range, form: str) -> Pieces:
+    """The whole range, a page at a time: what is in memory is a page. Whom access is withdrawn from in the
+    middle gets no more. Raises Forbidden."""
+    caller, after = call.principal, positions.after
+    lines: Callable[[Sequence[Envelope]], bytes] = csv_lines if form == CSV else ndjson
+    begun = csv_header() if form == CSV else b""
+    while after < positions.to:
+        _must_still_see(context.follower, caller.user_id, caller.session_id, sought)
+        page = await context.history.page(sought, after=after, to=positions.to, limit=FILE_PAGE)
+        after = page.position
+        if page.events:
+            yield begun + lines(await _seen(context, page.events, caller.user_id))
+            begun = b""
+    if begun:
+        yield begun
+
+
+async def _seen(context: Context, events: Sequence[RecordedEvent], caller: UUID) -> list[Envelope]:
+    return await envelopes(context.store.mapper, events, who_is_seen(context.follower, caller))
+
+
+def _must_still_see(follower: Follower, user: UUID, session: UUID, sought: Sought) -> None:
+    if follower.session_ended(session) or not (
+        is_analyst(follower, user)
+        or (sought.projects is not None and sought.projects <= follower.projects_of(user).keys())
+    ):
+        raise Forbidden("access was withdrawn while this was sent")
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        f"{BASE}/events",
+        list_events,
+        "Events by position: of my projects; all, for an analyst. `from` and `to` compare `occurred_at`, or with "
+        "`clock=recorded` when the store took it",
+        answer=EventPage,
+        query=(*FILTERS, *PAGED),
+        also=(NDJSON, CSV),
+    ),
+)

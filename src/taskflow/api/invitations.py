@@ -1,0 +1,108 @@
+"""Invitations over HTTP, from the event store: who may see them sees them at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Response
+from msgspec import Struct
+
+from taskflow.api import render
+from taskflow.api.invited import InvitationBody, WrittenInvitation, addresses_of, invitation_body
+from taskflow.api.projects import page_of
+from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.stored import committed
+from taskflow.api.writes import write
+from taskflow.commands.access import at_least
+from taskflow.commands.catalog import COMMANDS
+from taskflow.commands.invitations import InvitationToken, InviteMember, ProjectInvitation
+from taskflow.errors import NotFound
+from taskflow.store.pool import AWAY
+from taskflow.streams import PROJECT
+
+if TYPE_CHECKING:
+    from taskflow.streams.project import ProjectState
+
+
+async def invite(call: Call) -> Response[bytes]:
+    return await write(call, "InviteMember", call.id("project_id", "project"))
+
+
+async def list_invitations(call: Call) -> Response[bytes]:
+    project_id = call.id("project_id", "project")
+    reading = Reading(call)
+    reading.paged()
+    await reading.begin()
+    project = await _managed(reading, project_id)
+    page, next_cursor = page_of(reading, "invitations", [one.id for one in project.invitations])
+    invitations = [one for one in project.invitations if one.id in set(page)]
+    addresses = await addresses_of(reading.context.store, project, invitations)
+    shown = {one.id: invitation_body(project, one, addresses.get(one.id)) for one in invitations}
+    return reading.page([shown[one] for one in page], next_cursor)
+
+
+async def get_invitation(call: Call) -> Response[bytes]:
+    target = _target(call)
+    reading = Reading(call)
+    await reading.begin()
+    project = await _managed(reading, target.project_id)
+    invitation = project.invitation(target.invitation_id)
+    if invitation is None:
+        raise NotFound("invitation", target.invitation_id)
+    addresses = await addresses_of(reading.context.store, project, [invitation])
+    return reading.resource(invitation_body(project, invitation, addresses.get(invitation.id)), project.version)
+
+
+async def revoke(call: Call) -> Response[bytes]:
+    return await write(call, "RevokeInvitation", _target(call))
+
+
+async def accept(call: Call) -> Response[bytes]:
+    try:
+        target = msgspec.convert({"token": call.request.path_params["token"]}, InvitationToken)
+    except msgspec.ValidationError:
+        raise NotFound("invitation", "with this token") from None
+    return await write(call, "AcceptInvitation", target)
+
+
+async def _managed(reading: Reading, project_id: UUID) -> ProjectState:
+    """The project as it is now, for those who manage its members."""
+    with suppress(*AWAY):
+        await reading.context.follower.poll()
+    reading.drew_log()
+    project = await committed(reading.context.store, PROJECT, project_id)
+    if project is None:
+        raise NotFound("project", project_id)
+    at_least(project, reading.caller, "admin")
+    return project
+
+
+def _target(call: Call) -> ProjectInvitation:
+    return ProjectInvitation(call.id("project_id", "project"), call.id("invitation_id", "invitation"))
+
+
+class InvitationPage(Struct, frozen=True):
+    items: list[InvitationBody]
+    next_cursor: str | None
+
+
+ALL: Final = f"{BASE}/projects/{{project_id:str}}/invitations"
+ONE: Final = f"{ALL}/{{invitation_id:str}}"
+ROUTES: Final = (
+    Route("POST", ALL, invite, "Invite somebody by their address", InviteMember, WrittenInvitation, 201),
+    Route("GET", ALL, list_invitations, "Invitations that nobody accepted yet", answer=InvitationPage, query=PAGED),
+    Route("GET", ONE, get_invitation, "An invitation", answer=InvitationBody, query=COMMON),
+    Route("DELETE", ONE, revoke, "Revoke an invitation", COMMANDS["RevokeInvitation"].body, render.WrittenProject),
+    Route(
+        "POST",
+        f"{BASE}/invitations/{{token:str}}/accept",
+        accept,
+        "Accept an invitation",
+        COMMANDS["AcceptInvitation"].body,
+        render.WrittenProject,
+    ),
+)

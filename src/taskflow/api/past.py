@@ -1,0 +1,149 @@
+"""Tasks as they were, and what changed between two versions: from the event store, so whatever was
+acknowledged before the request is in it.
+
+Who may look is judged by today's role in the task's present project. People have the names of today, statuses
+what the project's workflow made of them then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Response
+from msgspec import Raw, Struct
+
+from taskflow.api import render
+from taskflow.api.reads import COMMON, Reading
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.stored import committed
+from taskflow.errors import NotFound
+from taskflow.projections.tasks import shown
+from taskflow.store.past import Moment, first_known_at, state_at, state_of
+from taskflow.streams import PROJECT, TASK
+
+if TYPE_CHECKING:
+    from taskflow.api.parameters import Parameters
+    from taskflow.streams.project import Statuses
+    from taskflow.streams.task import TaskState
+
+AT: Final = ("at", "clock")
+CLOCKS: Final = ("occurred", "recorded")
+VERSION_MAX: Final = 2**62
+"""No stream is so long: what is asked for beyond its end is not found."""
+UNSAID: Final = frozenset(("version", "updated_at"))
+"""Fields that any change changes."""
+
+
+def moment_of(take: Parameters) -> Moment | None:
+    """The moment that `at` and `clock` name, if any; notes a fault where they name none."""
+    at = take.time("at")
+    clock = take.one_of("clock", CLOCKS)
+    if at is None:
+        if clock is not None:
+            take.fault("clock", "alone", "expected a time, at, for this clock to tell")
+        return None
+    return Moment("recorded" if clock == "recorded" else "occurred", at)
+
+
+def wanted(take: Parameters) -> Moment | int | None:
+    """A moment or a version, as the query names it; None: today."""
+    moment = moment_of(take)
+    version = take.number("version", least=0, most=VERSION_MAX)
+    if version is not None and moment is not None:
+        take.fault("version", "contradiction", "expected a version or a time, at, and not both")
+    return moment if version is None else version
+
+
+async def see(reading: Reading, task_id: UUID) -> TaskState:
+    """The task as it is, for somebody who may see it. Raises NotFound for everybody else, and for a purged one."""
+    await reading.begin_log()
+    task = await committed(reading.context.store, TASK, task_id)
+    if task is None or task.purged:
+        raise NotFound("task", task_id)
+    await reading.must_see(task.project_id, "task", task_id)
+    return task
+
+
+async def answer(reading: Reading, task_id: UUID, then: Moment | int) -> Response[bytes]:
+    """The task as it was. Raises NotFound where it was not there yet, or never came to that version."""
+    present = await see(reading, task_id)
+    if isinstance(then, int):
+        body = await _at_version(reading, present, then)
+        return reading.resource(body, then)
+    task = await state_at(reading.context.store, TASK, task_id, then)
+    if task is None:
+        raise NotFound("task", task_id)
+    return reading.resource(await _rendered(reading, task, then), task.version)
+
+
+async def _at_version(reading: Reading, present: TaskState, version: int) -> Raw:
+    """The task as its write answered it: with the workflow as the log had it at that position."""
+    store = reading.context.store
+    if not 1 <= version <= present.version:
+        raise NotFound("version", version)
+    (event,) = await store.log.stream(present.id, after=version - 1, to=version)
+    task = await state_of(store, TASK, present.id, version)
+    if task is None:
+        raise NotFound("version", version)
+    return await _rendered(reading, task, Moment("position", event.position))
+
+
+async def _rendered(reading: Reading, task: TaskState, moment: Moment) -> Raw:
+    names = await reading.names(set() if task.assignee_id is None else {task.assignee_id})
+    return render.task(shown(task), await _statuses(reading, task.project_id, moment), names)
+
+
+async def _statuses(reading: Reading, project_id: UUID, moment: Moment) -> Statuses | None:
+    project = await first_known_at(reading.context.store, PROJECT, project_id, moment)
+    return None if project is None else project.statuses
+
+
+class FieldChange(Struct, frozen=True, rename={"from_": "from"}):
+    """A field of a task, and what it was in the one version and in the other. A person is an id here."""
+
+    field: str
+    from_: Any
+    to: Any
+
+
+class DiffBody(Struct, frozen=True):
+    changes: list[FieldChange]
+
+
+async def diff_task(call: Call) -> Response[bytes]:
+    """Between any two versions, in either direction: from the creation to the present, unless said otherwise."""
+    task_id = call.id("task_id", "task")
+    reading = Reading(call)
+    first = reading.parameters.number("from", least=0, most=VERSION_MAX)
+    last = reading.parameters.number("to", least=0, most=VERSION_MAX)
+    await reading.begin()
+    present = await see(reading, task_id)
+    before = _fields(await _at_version(reading, present, 1 if first is None else first))
+    after = _fields(await _at_version(reading, present, present.version if last is None else last))
+    changes = [
+        FieldChange(field, before[field], after[field])
+        for field in before
+        if field not in UNSAID and before[field] != after[field]
+    ]
+    return reading.unversioned(DiffBody(changes))
+
+
+def _fields(rendered: Raw) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.json.decode(rendered)
+    if fields["assignee"] is not None:
+        fields["assignee"] = fields["assignee"]["id"]
+    return fields
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        f"{BASE}/tasks/{{task_id:str}}/diff",
+        diff_task,
+        "What changed in a task between two versions",
+        answer=DiffBody,
+        query=("from", "to", *COMMON),
+    ),
+)

@@ -1,0 +1,209 @@
+"""`/sync`: everything the caller sees, then only what changed: for clients that keep a copy.
+
+A round of pages brings a client from one position to another, section by section:
+
+    projects lost       ─▶ removed          a project takes its tasks with it
+    projects            ─▶ projects         those that changed, and those gained
+    tasks gained        ─▶ tasks, removed   whole, of projects that were gained or whose workflow changed
+    tasks               ─▶ tasks, removed   those that changed
+    tasks moved away    ─▶ removed          from a project that is seen to one that is not
+
+The position that it brings them to is noted before anything is read. What moves meanwhile is later in the order,
+or comes in the next round: a client that applies answer after answer ends with what lists show. A name or a
+status in a task is as of the time it was sent; tasks come anew when their project's workflow changes.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final, Literal
+from uuid import UUID
+
+from msgspec import Raw, Struct, field
+from msgspec.structs import replace
+
+from taskflow.api import render
+from taskflow.api.reads import COMMON, Reading
+from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
+from taskflow.api.tasks import joins
+from taskflow.errors import Unavailable
+from taskflow.projections.changed import ChangedProject, ChangedTask, Place
+from taskflow.projections.registry import VIEWS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestar import Response
+
+    from taskflow.api.context import Context
+    from taskflow.streams.project import Role
+
+PAGE_MAX: Final = 500
+"""Projects, tasks and removals in one answer."""
+DRAWN: Final = ("tasks", "projects")
+SECTIONS: Final = ("lost", "projects", "gained", "changed", "moved")
+
+
+class Removed(Struct, frozen=True):
+    kind: Literal["task", "project"]
+    id: UUID
+
+
+class SyncBody(Struct, frozen=True, kw_only=True):
+    """Applied in any order: no id is in two of the lists. `more`: ask again at once, with this token."""
+
+    token: str
+    projects: list[render.ProjectBody]
+    tasks: list[render.TaskBody]
+    removed: list[Removed]
+    more: bool
+
+
+class Found(Struct, frozen=True):
+    """Something in its place of the section; neither a project nor a task: the project of that id is lost."""
+
+    place: Place
+    project: ChangedProject | None = None
+    task: ChangedTask | None = None
+    seen: bool = True
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """What one caller sees as of a moment, against how far they are."""
+
+    base: int
+    roles: Mapping[UUID, Role]
+    """Without projects that were gained after the round began: those come whole in the next."""
+    whole: frozenset[UUID]
+    """Projects all of whose tasks are sent."""
+    lost: tuple[Place, ...]
+
+
+class Gathered(Struct):
+    """What a page holds so far, by id: the newest word about anything counts."""
+
+    found: dict[UUID, Found] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, found: Found) -> None:
+        self.count += 1
+        known = self.found.get(found.place.id)
+        if known is None or known.place.position <= found.place.position:
+            self.found[found.place.id] = found
+
+
+async def sync(call: Call) -> Response[bytes]:
+    reading = Reading(call)
+    text = reading.parameters.text("token")
+    await reading.begin()
+    context = reading.context
+    mine = frozenset(await reading.projects())
+    for view in DRAWN:
+        await reading.draw(view, projects=mine)
+    token = _begun(context, reading.caller, text)
+    gathered = Gathered()
+    scope = _scope(context, reading.caller, token)
+    while token.section < len(SECTIONS) and gathered.count < PAGE_MAX:
+        left = PAGE_MAX - gathered.count
+        found = await _section(context, scope, token, left)
+        for one in found:
+            gathered.add(one)
+        if len(found) < left:
+            token = replace(token, section=token.section + 1, position=0, id=UUID(int=0))
+        else:
+            token = replace(token, position=found[-1].place.position, id=found[-1].place.id)
+    more = token.section < len(SECTIONS)
+    if not more:
+        # A round that began before the position that is asked for now does not bring the client to it.
+        more = token.to < reading.min_position
+        token = SyncToken(token.build, token.to, token.to)
+    return reading.unversioned(await _body(reading, gathered, scope, token, more=more))
+
+
+def _begun(context: Context, user: UUID, text: str | None) -> SyncToken:
+    """Where this page begins: in the round of the token, or in a new one up to where the views are now."""
+    build = _build(context)
+    token = SyncToken(build, 0, 0) if text is None else read_token(context.settings, user, text, build)
+    if token.section == 0 and token.position == 0:
+        # No further than the facts: a project that is gained after them is gained after this position.
+        to = min(context.freshness.position(DRAWN), context.follower.position)
+        token = replace(token, to=to)
+    return token
+
+
+def _build(context: Context) -> Build:
+    marks = context.freshness.build("tasks")
+    if marks is None:
+        raise Unavailable("the views cannot be seen now; try again shortly")
+    views = (*(VIEWS[name].collection for name in DRAWN), *marks)
+    return Build(context.follower.epoch, blake2b(repr(views).encode(), digest_size=8).hexdigest())
+
+
+def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
+    facts = context.follower.facts
+    granted = {project: facts.granted[project][user] for project in facts.projects_of.get(user, ())}
+    roles = {project: facts.members[project][user] for project, at in granted.items() if at <= token.to}
+    reset = {project for project in roles if token.base < facts.workflows.get(project, 0) <= token.to}
+    lost = facts.lost.get(user, {}).items() if token.base else ()
+    return Scope(
+        base=token.base,
+        roles=roles,
+        whole=frozenset(project for project in roles if granted[project] > token.base) | reset,
+        lost=tuple(sorted(Place(at, project) for project, at in lost if at > token.base)),
+    )
+
+
+async def _section(context: Context, scope: Scope, token: SyncToken, limit: int) -> list[Found]:
+    """The next of the token's section."""
+    changed, base = context.changed, scope.base
+    after, known = Place(token.position, token.id), scope.roles.keys() - scope.whole
+    match SECTIONS[token.section]:
+        case "lost":
+            return [Found(place, seen=False) for place in scope.lost if place > after][:limit]
+        case "projects":
+            projects = await changed.projects(
+                scope.roles.keys(), whole=scope.whole, since=base, after=after, limit=limit
+            )
+            return [Found(one.place, project=one) for one in projects]
+        case "gained":
+            trashed_since = base or None
+            tasks = await changed.tasks(scope.whole, since=0, trashed_since=trashed_since, after=after, limit=limit)
+        case "changed":
+            trashed_since = base or None
+            tasks = await changed.tasks(known, since=base, trashed_since=trashed_since, after=after, limit=limit)
+        case _:
+            if not base:
+                return []
+            away = await changed.moved_away(scope.roles.keys(), since=base, after=after, limit=limit)
+            return [Found(one.place, task=one, seen=False) for one in away]
+    return [Found(one.place, task=one, seen=not one.trashed) for one in tasks]
+
+
+async def _body(reading: Reading, gathered: Gathered, scope: Scope, token: SyncToken, *, more: bool) -> Any:
+    found = list(gathered.found.values())
+    shown = [one.task.task for one in found if one.task is not None and one.seen]
+    assignees = {task.assignee_id for task in shown if task.assignee_id is not None}
+    known = await joins(reading, {task.project_id for task in shown}, assignees)
+    tasks: list[Raw] = [known.render(task) for task in shown]
+    return {
+        "token": write_token(reading.context.settings, reading.caller, token),
+        "projects": [
+            render.project(one.project.project, scope.roles[one.place.id]) for one in found if one.project is not None
+        ],
+        "tasks": tasks,
+        "removed": [Removed("project" if one.task is None else "task", one.place.id) for one in found if not one.seen],
+        "more": more,
+    }
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        f"{BASE}/sync",
+        sync,
+        "Everything that I see; with the token of the last answer, only what changed. 410: start again without one",
+        answer=SyncBody,
+        query=("token", *COMMON),
+    ),
+)

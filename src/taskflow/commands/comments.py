@@ -1,0 +1,115 @@
+"""What may be said about a task: comments, in the order they were made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.commands.access import at_least, caller, task_for
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import COMMENTS_BYTES_MAX, COMMENTS_MAX, Command, CommentText
+from taskflow.commands.task import live
+from taskflow.errors import Forbidden, NotFound, Rejected
+from taskflow.streams import TASK, Event
+from taskflow.streams.task import CommentAdded, CommentDeleted, CommentEdited
+
+if TYPE_CHECKING:
+    from taskflow.commands.unit import Unit
+    from taskflow.streams.project import ProjectState
+    from taskflow.streams.task import Comment, TaskState
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class TaskComment(Struct, frozen=True):
+    """The target of what is done to one comment."""
+
+    task_id: UUID
+    comment_id: UUID
+
+
+class AddComment(Command, frozen=True):
+    """People are mentioned as `@[user id]`. An id that is no member's is text like any other: a comment is not
+    refused for what it says, and who leaves the project is no longer served as mentioned."""
+
+    body: CommentText
+
+
+class EditComment(Command, frozen=True):
+    body: CommentText
+
+
+class DeleteComment(Command, frozen=True):
+    pass
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def add(task: TaskState, project: ProjectState, comment_id: UUID, body: str) -> list[Event]:
+    live(task, project)
+    if len(task.comments) >= COMMENTS_MAX:
+        raise Rejected("too-many-comments", f"a task has at most {COMMENTS_MAX} comments; delete one first")
+    _room_for(task, body, instead_of="")
+    return [CommentAdded(comment_id=comment_id, body=body)]
+
+
+def edit(task: TaskState, project: ProjectState, actor: UUID, comment_id: UUID, body: str) -> list[Event]:
+    live(task, project)
+    comment = _comment(task, comment_id)
+    if comment.author_id != actor:
+        raise Forbidden("only its author edits a comment")
+    if body == comment.body:
+        return []
+    _room_for(task, body, instead_of=comment.body)
+    return [CommentEdited(comment_id=comment_id, body=body)]
+
+
+def delete(task: TaskState, project: ProjectState, actor: UUID, comment_id: UUID) -> list[Event]:
+    live(task, project)
+    if _comment(task, comment_id).author_id != actor:
+        at_least(project, actor, "admin")
+    return [CommentDeleted(comment_id=comment_id)]
+
+
+def _comment(task: TaskState, comment_id: UUID) -> Comment:
+    comment = task.comment(comment_id)
+    if comment is None:
+        raise NotFound("comment", comment_id)
+    return comment
+
+
+def _room_for(task: TaskState, body: str, *, instead_of: str) -> None:
+    """What gets no longer fits always."""
+    grows = len(body.encode()) - len(instead_of.encode())
+    size = grows + sum(len(comment.body.encode()) for comment in task.comments)
+    if grows > 0 and size > COMMENTS_BYTES_MAX:
+        raise Rejected(
+            "too-many-comments", f"a task has at most {COMMENTS_BYTES_MAX} bytes of comments; this makes {size}"
+        )
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def add_comment(unit: Unit, target: UUID, command: AddComment) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    unit.append(TASK, target, *add(task, project, unit.fresh_id(), command.body))
+    return Target(TASK, target)
+
+
+async def edit_comment(unit: Unit, target: TaskComment, command: EditComment) -> Target:
+    task, project = await task_for(unit, target.task_id, "member")
+    unit.expect_version(target.task_id)
+    unit.append(TASK, target.task_id, *edit(task, project, caller(unit), target.comment_id, command.body))
+    return Target(TASK, target.task_id)
+
+
+async def delete_comment(unit: Unit, target: TaskComment, _: DeleteComment) -> Target:
+    task, project = await task_for(unit, target.task_id, "member")
+    unit.expect_version(target.task_id)
+    unit.append(TASK, target.task_id, *delete(task, project, caller(unit), target.comment_id))
+    return Target(TASK, target.task_id)

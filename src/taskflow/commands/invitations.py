@@ -1,0 +1,181 @@
+"""Inviting somebody to a project by their address, whether or not they are registered.
+
+    invite ─▶ a token, which whoever accepts presents ─▶ accept: they are a member
+                                                     └─▶ revoke, or seven days: nobody is
+
+The address is sealed with a key of the invitation's own, which is destroyed in the append that ends it. An
+invitation counts for as long as whoever sent it might still send it: who is removed from a project, or has lost
+the role that it takes, does not come back by one that they kept.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Final
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from taskflow.commands.access import at_least, caller, project_for, rank_of
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import INVITATION_DAYS, INVITATIONS_MAX, Command, Email
+from taskflow.commands.invitation_tokens import TOKEN_MAX, named_by
+from taskflow.commands.project import only_owners_touch, room_for_a_member
+from taskflow.errors import NotFound, Rejected
+from taskflow.streams import PROJECT, USER, Event
+from taskflow.streams.project import (
+    Invitation,
+    InvitationAccepted,
+    InvitationRevoked,
+    MemberAdded,
+    MemberInvited,
+    MemberRoleChanged,
+    ProjectState,
+    Role,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from taskflow.commands.unit import Unit
+
+LASTS: Final = timedelta(days=INVITATION_DAYS)
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class ProjectInvitation(Struct, frozen=True):
+    project_id: UUID
+    invitation_id: UUID
+
+
+class InvitationToken(Struct, frozen=True):
+    """What a route that is called with a token stands for: the token alone says whose it is."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=TOKEN_MAX)]
+
+
+class InviteMember(Command, frozen=True):
+    """`email` says whom the token is for; sending it there is the caller's part."""
+
+    email: Email
+    role: Role
+
+
+class RevokeInvitation(Command, frozen=True):
+    pass
+
+
+class AcceptInvitation(Command, frozen=True):
+    pass
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def folded(address: str) -> str:
+    """Addresses that differ in nothing but case, or blanks around them, are one."""
+    return address.strip().casefold()
+
+
+def invite(
+    project: ProjectState,
+    actor: UUID,
+    command: InviteMember,
+    *,
+    invitation_id: UUID,
+    addresses: Collection[str],
+    at: datetime,
+) -> list[Event]:
+    """`addresses`: those of invitations that can still be accepted. Only an owner invites admins and owners."""
+    mine = at_least(project, actor, "admin")
+    if project.inbox:
+        raise Rejected("inbox", "an Inbox is its owner's alone")
+    only_owners_touch(mine, command.role, None)
+    if folded(command.email) in {folded(address) for address in addresses}:
+        raise Rejected("already-invited", "an invitation of this address is pending; revoke it to send another")
+    if len(project.invitations) >= INVITATIONS_MAX:
+        raise Rejected(
+            "too-many-invitations",
+            f"a project has at most {INVITATIONS_MAX} invitations that nobody accepted; revoke some first",
+        )
+    return [
+        MemberInvited(
+            invitation_id=invitation_id, email=command.email.strip(), role=command.role, expires_at=at + LASTS
+        )
+    ]
+
+
+def pending(project: ProjectState, at: datetime) -> tuple[Invitation, ...]:
+    """Those that have not run out."""
+    return tuple(invitation for invitation in project.invitations if at < invitation.expires_at)
+
+
+def accept(project: ProjectState, user: UUID, invitation_id: UUID, at: datetime) -> list[Event]:
+    """Ends the invitation, and makes whoever accepts it a member; who is one already keeps a higher role."""
+    invitation = project.invitation(invitation_id)
+    if invitation is None or at >= invitation.expires_at or not _counts(project, invitation):
+        raise NotFound("invitation", invitation_id)
+    ended = InvitationAccepted(invitation_id=invitation_id, user_id=user)
+    mine = project.members.get(user)
+    if mine is None:
+        room_for_a_member(project)
+        return [MemberAdded(user_id=user, role=invitation.role), ended]
+    if rank_of(mine) >= rank_of(invitation.role):
+        return [ended]
+    return [MemberRoleChanged(user_id=user, role=invitation.role), ended]
+
+
+def revoke(project: ProjectState, invitation_id: UUID) -> list[Event]:
+    if project.invitation(invitation_id) is None:
+        raise NotFound("invitation", invitation_id)
+    return [InvitationRevoked(invitation_id=invitation_id)]
+
+
+def _counts(project: ProjectState, invitation: Invitation) -> bool:
+    """Whether who sent it might send it today."""
+    sender = project.members.get(invitation.invited_by) if invitation.invited_by is not None else None
+    takes: Role = "owner" if rank_of(invitation.role) >= rank_of("admin") else "admin"
+    return sender is not None and rank_of(sender) >= rank_of(takes)
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def invite_member(unit: Unit, target: UUID, command: InviteMember) -> Target:
+    project = await project_for(unit, target, "admin")
+    unit.expect_version(target)
+    versions = [invitation.version for invitation in pending(project, unit.at)]
+    sent = await unit.written(PROJECT, target, versions) if versions else []
+    addresses = [event.email for event in sent if isinstance(event, MemberInvited) and event.email is not None]
+    invitation_id = unit.fresh_id()
+    events = invite(project, caller(unit), command, invitation_id=invitation_id, addresses=addresses, at=unit.at)
+    unit.make_key(invitation_id)
+    unit.append(PROJECT, target, *events)
+    return Target(PROJECT, target)
+
+
+async def accept_invitation(unit: Unit, target: InvitationToken, _: AcceptInvitation) -> Target:
+    user = caller(unit)
+    named = named_by(unit.token_secret, target.token)
+    if named is None:
+        raise NotFound("invitation", "with this token")
+    project_id, invitation_id = named
+    project = await unit.read(PROJECT, project_id)
+    if project is None:
+        raise NotFound("invitation", "with this token")
+    await unit.get(USER, user)
+    events = accept(project, user, invitation_id, unit.at)
+    unit.expect_version(project_id)
+    unit.append(PROJECT, project_id, *events)
+    unit.destroy_key(invitation_id)
+    return Target(PROJECT, project_id)
+
+
+async def revoke_invitation(unit: Unit, target: ProjectInvitation, _: RevokeInvitation) -> Target:
+    project = await project_for(unit, target.project_id, "admin")
+    unit.expect_version(target.project_id)
+    unit.append(PROJECT, target.project_id, *revoke(project, target.invitation_id))
+    unit.destroy_key(target.invitation_id)
+    return Target(PROJECT, target.project_id)

@@ -1,0 +1,165 @@
+"""Where a task stands among those of its project: after one, before one, or between two.
+
+    after X ─▶ X's stream: its rank      who stands next to it? ─▶ that one's stream: its rank
+                     └───────────── a rank between the two; both are guards ─────────┘
+
+Several cards that are put into one place at the same moment all get there, in an order among them that nobody
+chose. Ranks that are equal (two tasks of one microsecond) leave no room between them: what is put after the one
+stands after the other too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.commands.access import task_for
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import Command
+from taskflow.commands.ranks import close_after, close_before, is_room, rank_at, rank_between
+from taskflow.commands.task import live
+from taskflow.errors import Behind, Invalid, NotFound, Rejected, Unavailable
+from taskflow.streams import TASK, Event
+from taskflow.streams.task import TaskRanked, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from taskflow.commands.neighbours import Side
+    from taskflow.commands.unit import Unit
+    from taskflow.streams.project import ProjectState
+
+LOOKS_MAX: Final = 10
+"""How many are asked for who stand no longer where they were seen, or leave no room."""
+
+
+class RankTask(Command, frozen=True):
+    """After a task of the same project, before one, or between two."""
+
+    after: UUID | None = None
+    before: UUID | None = None
+
+
+class Place(Struct, frozen=True):
+    """Between two ranks; None: nothing is there. `known`: whether both are of tasks that stand there."""
+
+    low: str | None
+    high: str | None
+    known: bool = True
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def rank(task: TaskState, project: ProjectState, place: Place, at: datetime, order: int = 0) -> list[Event]:
+    """No event where it stands there already. Behind the last it stands like a new task."""
+    live(task, project)
+    if place.known and (place.low or "") < task.rank and (place.high is None or task.rank < place.high):
+        return []
+    end = rank_at(at, order)
+    if place.high is None and (place.low is None or place.low < end):
+        return [TaskRanked(rank=end)]
+    return [TaskRanked(rank=rank_between(place.low, place.high, task.id))]
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def rank_task(unit: Unit, target: UUID, command: RankTask) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    if command.after is None and command.before is None:
+        raise Invalid("/after", "required", "expected the id of a task in after or in before")
+    live(task, project)
+    if target in {command.after, command.before}:
+        return Target(TASK, target)
+    after = None if command.after is None else await _named(unit, project, command.after)
+    before = None if command.before is None else await _named(unit, project, command.before)
+    place = await _place(unit, target, after, before)
+    unit.append(TASK, target, *rank(task, project, place, unit.at, len(unit.staged)))
+    return Target(TASK, target)
+
+
+async def _named(unit: Unit, project: ProjectState, task_id: UUID) -> TaskState:
+    task = await unit.read(TASK, task_id)
+    if task is None or task.purged or task.project_id != project.id:
+        raise NotFound("task", task_id)
+    if task.trashed_at is not None:
+        raise Rejected("trashed", f"task {task_id} is in the trash; restore it first")
+    return task
+
+
+async def _place(unit: Unit, task_id: UUID, after: TaskState | None, before: TaskState | None) -> Place:
+    if after is not None and before is not None:
+        if (after.rank, after.id) >= (before.rank, before.id):
+            raise Rejected("order", f"task {after.id} does not stand before {before.id}: there is nothing between them")
+        if is_room(after.rank, before.rank):
+            return Place(after.rank, before.rank)
+    if after is not None:
+        return await _beside(unit, task_id, after, "after")
+    if before is not None:
+        return await _beside(unit, task_id, before, "before")
+    raise AssertionError("neither was named")
+
+
+async def _beside(unit: Unit, task_id: UUID, named: TaskState, side: Side) -> Place:
+    """The place next to a task, on one side of it. Where nobody can say who stands there, it is so close to the
+    task that whoever does will hardly stand between."""
+    try:
+        found, known = await _next(unit, task_id, named, side), True
+    except (Behind, Unavailable):
+        nearest = next(_standing(unit, task_id, named, named.rank, side), None)
+        close = close_after(named.rank) if side == "after" else close_before(named.rank)
+        pick = min if side == "after" else max
+        found, known = close if nearest is None else pick(nearest.rank, close), False
+    return Place(named.rank, found, known) if side == "after" else Place(found, named.rank, known)
+
+
+async def _next(unit: Unit, task_id: UUID, named: TaskState, side: Side) -> str | None:
+    """The next rank that leaves room, of a task whose stream was read."""
+    edge = named.rank
+    for _ in range(LOOKS_MAX):
+        besides = [task_id, *unit.streams]
+        nearest = next(_standing(unit, task_id, named, edge, side), None)
+        found = await unit.next_to(named.project_id, edge, side, besides)
+        if found is None or (nearest is not None and not _nearer(found.rank, nearest.rank, side)):
+            if nearest is None or _room(named.rank, nearest.rank, side):
+                return None if nearest is None else nearest.rank
+            edge = nearest.rank
+            continue
+        # Read, and so a guard. If it has moved since it was seen, it is looked at where it stands now.
+        state = await unit.read(TASK, found.task_id)
+        if state is None or state.rank != found.rank or not _stands(state, named.project_id):
+            continue
+        if _room(named.rank, found.rank, side):
+            return found.rank
+        edge = found.rank
+    raise Unavailable("whoever was seen next to the task has moved, each time anew")
+
+
+def _standing(unit: Unit, task_id: UUID, named: TaskState, edge: str, side: Side) -> Iterator[TaskState]:
+    """The tasks of this unit beyond a rank, as it has them, from the nearest on."""
+    tasks = [
+        stream.state
+        for stream in unit.streams.values()
+        if isinstance(stream.state, TaskState)
+        and stream.state.id not in {task_id, named.id}
+        and _stands(stream.state, named.project_id)
+        and _nearer(edge, stream.state.rank, side)
+    ]
+    return iter(sorted(tasks, key=lambda task: task.rank, reverse=side == "before"))
+
+
+def _stands(task: TaskState, project_id: UUID) -> bool:
+    return task.project_id == project_id and task.trashed_at is None
+
+
+def _nearer(one: str, other: str, side: Side) -> bool:
+    return one < other if side == "after" else one > other
+
+
+def _room(named: str, found: str, side: Side) -> bool:
+    return is_room(named, found) if side == "after" else is_room(found, named)

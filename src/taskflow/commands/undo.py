@@ -1,0 +1,414 @@
+"""Undoing a change of a task: the events that set back what it set, where that still stands.
+
+A change is everything that one command appended to the task. Nothing is kept about undoing: an undo is a
+change whose events name, as their cause, the first event of the change that they undo. What undoes an undo
+redoes; the change counts as not undone again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct
+
+from taskflow.commands.access import at_least, caller, project_for, task_for
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import LABELS_MAX, Command
+from taskflow.commands.relations import check_way_back
+from taskflow.commands.task import _assignable, _check_parent, unarchived
+from taskflow.errors import Forbidden, NotFound, NothingToUndo, Rejected
+from taskflow.streams import TASK, Event
+from taskflow.streams.project import ProjectState, Status
+from taskflow.streams.task import (
+    ChecklistItem,
+    ChecklistItemAdded,
+    ChecklistItemChecked,
+    ChecklistItemRanked,
+    ChecklistItemRemoved,
+    ChecklistItemReworded,
+    Comment,
+    CommentDeleted,
+    CommentEdited,
+    CommentRestored,
+    Relation,
+    RelationAdded,
+    RelationRemoved,
+    TaskAssigned,
+    TaskDescribed,
+    TaskDueSet,
+    TaskLabelled,
+    TaskMoved,
+    TaskParentSet,
+    TaskPrioritised,
+    TaskRanked,
+    TaskRecurrenceSet,
+    TaskRestored,
+    TaskRetitled,
+    TaskState,
+    TaskStatusChanged,
+    TaskTrashed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from taskflow.commands.unit import Past, Unit
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class UndoTask(Command, frozen=True):
+    """`version`: one that the change to undo led to; None: the newest change that is left."""
+
+    version: Annotated[int, Meta(ge=1)] | None = None
+
+
+# --- changes -------------------------------------------------------------------------------------
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """Everything that one command appended to the task: versions `first` to `last`. Named by its first event."""
+
+    event_id: UUID
+    undoes: UUID | None
+    """The change that this one undid."""
+    first: int
+    last: int
+    before: TaskState | None
+    after: TaskState
+
+
+def changes_of(history: Iterable[Past]) -> list[Change]:
+    """A task's story, command by command; the first is its creation."""
+    changes: list[Change] = []
+    named: set[UUID] = set()
+    state: TaskState | None = None
+    for (_, _, cause), events in groupby(history, lambda one: (one.command, one.happened.actor, one.causation_id)):
+        before, together = state, list(events)
+        for past in together:
+            state = TASK.evolve(state, past.event, past.happened)
+        if state is None:
+            raise AssertionError("a group has at least one event, and an event makes a state")
+        event_id = together[0].event_id
+        changes.append(
+            Change(
+                event_id=event_id,
+                undoes=cause if cause in named else None,
+                first=together[0].happened.version,
+                last=together[-1].happened.version,
+                before=before,
+                after=state,
+            )
+        )
+        named.add(event_id)
+    return changes
+
+
+def undone(changes: Sequence[Change]) -> set[UUID]:
+    """Changes that a later one undid which is itself not undone."""
+    gone: set[UUID] = set()
+    for change in reversed(changes):
+        if change.undoes is not None and change.event_id not in gone:
+            gone.add(change.undoes)
+    return gone
+
+
+def pick(changes: Sequence[Change], version: int | None) -> Change:
+    """The change of that version; else the newest that is neither undone nor an undo. The creation is none to
+    undo. Raises NothingToUndo."""
+    candidates = changes[1:]
+    if version is not None:
+        for change in candidates:
+            if change.first <= version <= change.last:
+                return change
+        raise NothingToUndo(f"version {version} is no version that a change after the creation led to")
+    gone = undone(changes)
+    for change in reversed(candidates):
+        if change.undoes is None and change.event_id not in gone and set_by(change):
+            return change
+    raise NothingToUndo("no change is left that is not undone")
+
+
+# --- facets --------------------------------------------------------------------------------------
+
+
+class Undoing(Struct, frozen=True, kw_only=True):
+    """What the events that undo a change are made from.
+
+    `task` is the present one, in the status that stands for its own today; `before` the task as the change
+    found it; `home` the project that it will be in.
+    """
+
+    task: TaskState
+    before: TaskState
+    home: ProjectState
+    actor: UUID
+
+
+class Facet(Struct, frozen=True, kw_only=True):
+    """Something that a change can set, and that is set back by itself.
+
+    `read` gives the values it has, by key: there is one key, None, where a task has it once. `set_back`
+    gives the events for values that are to be had again. `presence`: of what comes and goes, its being there
+    is the value; what is no such thing is only compared where it is there before and after.
+    """
+
+    read: Callable[[TaskState], Mapping[Any, Any]]
+    set_back: Callable[[Undoing, Mapping[Any, Any]], list[Event]]
+    presence: bool = False
+
+    def value(self, values: Mapping[Any, Any], key: Any) -> Any:
+        return values.get(key, False if self.presence else UNSET)
+
+
+Values = dict[str, dict[Any, Any]]
+"""Values by the facet's name and key."""
+
+
+def set_by(change: Change) -> dict[tuple[str, Any], tuple[Any, Any]]:
+    """What a change altered: facet and key, with the value before it and the one it set."""
+    if change.before is None:
+        return {}
+    found: dict[tuple[str, Any], tuple[Any, Any]] = {}
+    for name, facet in FACETS.items():
+        before, after = facet.read(change.before), facet.read(change.after)
+        for key in dict.fromkeys([*before, *after]):
+            was, became = facet.value(before, key), facet.value(after, key)
+            if was != became and UNSET not in {was, became}:
+                found[name, key] = (was, became)
+    return found
+
+
+def still_set(change: Change, present: TaskState) -> Values:
+    """Of what a change altered, what still has the value that it set; with the values from before it.
+
+    What a move said anew belongs to the project that it led to: once the task is in another, none of that stands.
+    """
+    back: Values = {}
+    altered = set_by(change)
+    for (name, key), (was, became) in altered.items():
+        facet = FACETS[name]
+        if facet.value(facet.read(present), key) == became:
+            back.setdefault(name, {})[key] = was
+    if ("project", None) in altered and "project" not in back:
+        for name in MOVES_ALONG:
+            back.pop(name, None)
+    return back
+
+
+def _field(name: str, event: Callable[[Any], Event]) -> Facet:
+    """A field of the task's own, and the event that sets it."""
+    return Facet(read=lambda task: {None: getattr(task, name)}, set_back=lambda _, values: [event(values[None])])
+
+
+def _resolved(project: ProjectState, key: str) -> Status:
+    status = project.statuses.resolve(key)
+    if status is None:
+        raise Rejected("no-such-status", f"the status {key!r} has left the project's workflow")
+    return status
+
+
+def _restatus(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+    """The workflow's transitions do not bind an undo: it was there before."""
+    status = _resolved(undoing.home, values[None])
+    if status.key == undoing.task.status:
+        return []
+    return [TaskStatusChanged(from_status=undoing.task.status, status=status.key, category=status.category)]
+
+
+def _reassign(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+    _assignable(undoing.home, values[None])
+    return [TaskAssigned(assignee_id=values[None])]
+
+
+def _relabel(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+    added = tuple(label for label, present in values.items() if present)
+    removed = tuple(label for label, present in values.items() if not present)
+    if added and len(undoing.task.labels) + len(added) - len(removed) > LABELS_MAX:
+        raise Rejected("too-many-labels", f"a task has at most {LABELS_MAX} labels; remove some first")
+    return [TaskLabelled(added=added, removed=removed)]
+
+
+def _move_back(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+    """What belongs to a project is said anew with it. `values` hold that too, where it is to be set back; the
+    rest stays as it is, as far as that other project can have it."""
+    task, home = undoing.task, undoing.home
+    if "status" in values:
+        status = _resolved(home, values["status"])
+    else:
+        status = (
+            home.statuses.resolve(task.status) or home.workflow.first(task.category) or _resolved(home, task.status)
+        )
+    assignee_id = values.get("assignee", task.assignee_id)
+    _assignable(home, assignee_id)
+    return [
+        TaskMoved(
+            from_project_id=task.project_id,
+            project_id=home.id,
+            status=status.key,
+            category=status.category,
+            rank=values.get("rank", task.rank),
+            assignee_id=assignee_id,
+            parent_id=values.get("parent", task.parent_id),
+        )
+    ]
+
+
+def _comment_there(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+    events: list[Event] = []
+    for comment_id, present in values.items():
+        comment = _own_comment(undoing, comment_id)
+        if present:
+            events.append(
+                CommentRestored(
+                    comment_id=comment_id,
+                    body=comment.body,
+                    author_id=comment.author_id,
+                    created_at=comment.created_at,
+                    edited_at=comment.edited_at,
+                )
+            )
+        else:
+            events.append(CommentDeleted(comment_id=comment_id))
+    return events
+
+
+def _comment_body(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+    return [CommentEdited(comment_id=_own_comment(undoing, key).id, body=body) for key, body in values.items()]
+
+
+def _own_comment(undoing: Undoing, comment_id: UUID) -> Comment:
+    """A comment that the caller may undo a change of. Raises Forbidden."""
+    comment = undoing.task.comment(comment_id) or undoing.before.comment(comment_id)
+    if comment is None:
+        raise AssertionError(f"comment {comment_id} is there now or was there before the change")
+    if comment.author_id != undoing.actor:
+        try:
+            at_least(undoing.home, undoing.actor, "admin")
+        except Forbidden:
+            raise Forbidden("a change of a comment is undone by its author or an admin") from None
+    return comment
+
+
+def _item_there(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+    gone = {item.id: item for item in undoing.before.checklist}
+    return [
+        ChecklistItemAdded(item_id=key, text=gone[key].text, rank=gone[key].rank, done=gone[key].done)
+        if present
+        else ChecklistItemRemoved(item_id=key)
+        for key, present in values.items()
+    ]
+
+
+def _of_items(read: Callable[[ChecklistItem], Any], event: Callable[[UUID, Any], Event]) -> Facet:
+    """A field of each item of the checklist, and the event that sets it."""
+    return Facet(
+        read=lambda task: {item.id: read(item) for item in task.checklist},
+        set_back=lambda _, values: [event(key, value) for key, value in values.items()],
+    )
+
+
+def _relate(_: Undoing, values: Mapping[Relation, Any]) -> list[Event]:
+    return [
+        RelationAdded(relation=key.type, task_id=key.task_id)
+        if present
+        else RelationRemoved(relation=key.type, task_id=key.task_id)
+        for key, present in values.items()
+    ]
+
+
+FACETS: Final[dict[str, Facet]] = {
+    "project": Facet(read=lambda task: {None: task.project_id}, set_back=_move_back),
+    "title": _field("title", lambda title: TaskRetitled(title=title)),
+    "description": _field("description", lambda description: TaskDescribed(description=description)),
+    "status": Facet(read=lambda task: {None: task.status}, set_back=_restatus),
+    "priority": _field("priority", lambda priority: TaskPrioritised(priority=priority)),
+    "due": _field("due_at", lambda due_at: TaskDueSet(due_at=due_at)),
+    "label": Facet(read=lambda task: dict.fromkeys(task.labels, True), set_back=_relabel, presence=True),
+    "assignee": Facet(read=lambda task: {None: task.assignee_id}, set_back=_reassign),
+    "parent": _field("parent_id", lambda parent_id: TaskParentSet(parent_id=parent_id)),
+    "rank": _field("rank", lambda rank: TaskRanked(rank=rank)),
+    # After the due time: a rule is counted from the one that stands when it is set.
+    "recurrence": _field("recurrence", lambda recurrence: TaskRecurrenceSet(recurrence=recurrence)),
+    "comment": Facet(
+        read=lambda task: {comment.id: True for comment in task.comments}, set_back=_comment_there, presence=True
+    ),
+    "comment body": Facet(
+        read=lambda task: {comment.id: comment.body for comment in task.comments}, set_back=_comment_body
+    ),
+    "item": Facet(read=lambda task: {item.id: True for item in task.checklist}, set_back=_item_there, presence=True),
+    "item text": _of_items(lambda item: item.text, lambda key, text: ChecklistItemReworded(item_id=key, text=text)),
+    "item done": _of_items(lambda item: item.done, lambda key, done: ChecklistItemChecked(item_id=key, done=done)),
+    "item rank": _of_items(lambda item: item.rank, lambda key, rank: ChecklistItemRanked(item_id=key, rank=rank)),
+    "relation": Facet(read=lambda task: dict.fromkeys(task.relations, True), set_back=_relate, presence=True),
+    "trashed": Facet(
+        read=lambda task: {None: task.trashed_at is not None},
+        set_back=lambda _, values: [TaskTrashed() if values[None] else TaskRestored()],
+    ),
+}
+"""Everything that can be undone, in the order in which it is."""
+
+MOVES_ALONG: Final = ("status", "assignee", "parent", "rank")
+"""Facets that a move to another project says anew."""
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def undo(undoing: Undoing, back: Values) -> list[Event]:
+    """The events that give `back` its values. Raises Rejected where none is left, or one cannot be had."""
+    if undoing.task.trashed_at is not None and "trashed" not in back:
+        raise Rejected("trashed", "the task is in the trash: only what put it there can be undone")
+    back = dict(back)
+    if "project" in back:
+        back["project"] = {name: back.pop(name)[None] for name in MOVES_ALONG if name in back}
+    events = [event for name, facet in FACETS.items() if name in back for event in facet.set_back(undoing, back[name])]
+    if not events:
+        raise Rejected("changed-since", "nothing that the change set still has the value that it set")
+    return events
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def undo_task(unit: Unit, target: UUID, command: UndoTask) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    unarchived(project)
+    change = pick(changes_of(await unit.history(target)), command.version)
+    if change.before is None:
+        raise AssertionError("only the creation has nothing before it")
+    back = still_set(change, await unit.get(TASK, target))
+    home = project
+    if "project" in back:
+        home = await project_for(unit, change.before.project_id, "member")
+        unarchived(home)
+    events = undo(Undoing(task=task, before=change.before, home=home, actor=caller(unit)), back)
+    for event in events:
+        match event:
+            case TaskParentSet(parent_id=parent_id) | TaskMoved(parent_id=parent_id):
+                await _check_former_parent(unit, home, target, parent_id)
+            case RelationAdded(relation=relation, task_id=task_id):
+                await _check_relation(unit, target, Relation(relation, task_id))
+    unit.append(TASK, target, *events, causation_id=change.event_id)
+    return Target(TASK, target)
+
+
+async def _check_former_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
+    """The caller named no parent: that it is gone is a rule that is broken, not something they did not find."""
+    try:
+        await _check_parent(unit, project, task_id, parent_id)
+    except NotFound:
+        raise Rejected("no-such-parent", f"there is no task {parent_id} in project {project.id} any more") from None
+
+
+async def _check_relation(unit: Unit, task_id: UUID, relation: Relation) -> None:
+    """The other task is there, and the caller's to see; and no circle of tasks comes to block each other."""
+    try:
+        await task_for(unit, relation.task_id, "viewer")
+    except NotFound:
+        raise Rejected("no-such-task", f"there is no task {relation.task_id} to be related to any more") from None
+    if relation.type == "blocks":
+        await check_way_back(unit, task_id, relation.task_id)

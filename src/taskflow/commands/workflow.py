@@ -1,0 +1,161 @@
+"""Setting a project's workflow: what tasks may be in, and how they get from one status to another.
+
+Tasks are not touched. One that is in a status which leaves is from then on in the status that takes its place:
+the one that the command names or, where no task is in it, one of its kind. So a task that gets there while the
+workflow is being changed is in a status that there is, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+from msgspec import Meta, Struct, field
+
+from taskflow.commands.access import project_for
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import (
+    STATUSES_LEFT_MAX,
+    STATUSES_MAX,
+    TRANSITIONS_MAX,
+    Command,
+    Name,
+    NewStatusKey,
+    StatusKey,
+)
+from taskflow.commands.project import open_project
+from taskflow.errors import Invalid, Rejected
+from taskflow.streams import PROJECT, Event
+from taskflow.streams.project import Category, ProjectState, ProjectWorkflowSet, Status, Transition, Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from taskflow.commands.unit import Unit
+
+NO_TASKS: Final[Mapping[str, int]] = {}
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class NewStatus(Struct, frozen=True, forbid_unknown_fields=True):
+    key: NewStatusKey
+    name: Name
+    category: Category
+
+
+class NewTransition(Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    from_: StatusKey
+    to: StatusKey
+
+
+class SetWorkflow(Command, frozen=True):
+    """The whole workflow. Without `transitions` every change is allowed; `mapping` names, for statuses that leave
+    while tasks are in them, the ones that these tasks are in from now on."""
+
+    statuses: Annotated[tuple[NewStatus, ...], Meta(min_length=1, max_length=STATUSES_MAX)]
+    transitions: Annotated[tuple[NewTransition, ...], Meta(max_length=TRANSITIONS_MAX)] | None = None
+    mapping: Annotated[dict[StatusKey, StatusKey], Meta(max_length=STATUSES_MAX)] = field(default_factory=dict)
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def workflow_of(command: SetWorkflow) -> Workflow:
+    """The workflow that is asked for. Raises Invalid where it is none."""
+    keys: set[str] = set()
+    for index, status in enumerate(command.statuses):
+        if status.key in keys:
+            raise Invalid(f"/statuses/{index}/key", "repeated", f"an earlier status has the key {status.key!r} already")
+        keys.add(status.key)
+    statuses = tuple(Status(status.key, status.name, status.category) for status in command.statuses)
+    if command.transitions is None:
+        return Workflow(statuses)
+    for index, transition in enumerate(command.transitions):
+        for end, key in (("from", transition.from_), ("to", transition.to)):
+            if key not in keys:
+                raise Invalid(f"/transitions/{index}/{end}", "no-such-status", _unknown(key, keys))
+    transitions = dict.fromkeys(Transition(transition.from_, transition.to) for transition in command.transitions)
+    return Workflow(statuses, tuple(transitions))
+
+
+def in_question(project: ProjectState, command: SetWorkflow) -> frozenset[str]:
+    """The statuses, as tasks last entered them, of which it must be known whether tasks are in them: those that
+    leave with nothing named in their place, whatever stands for them already, and those that come back."""
+    workflow = workflow_of(command)
+    if workflow == project.workflow:
+        return frozenset()
+    unnamed = {key for key in _leaving(project, workflow) if key not in command.mapping}
+    older = {key for key, to in project.mapped.items() if to in unnamed}
+    return frozenset(unnamed | older | _returning(project, workflow))
+
+
+def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str, int]) -> list[Event]:
+    """`tasks` counts those in the statuses that are in question."""
+    open_project(project)
+    workflow = workflow_of(command)
+    if workflow == project.workflow:
+        return []
+    leaving = _leaving(project, workflow)
+    keys = {status.key for status in workflow.statuses}
+    for key, to in command.mapping.items():
+        if key not in leaving:
+            raise Invalid(f"/mapping/{_escaped(key)}", "stays", f"no status {key!r} leaves the workflow")
+        if to not in keys:
+            raise Invalid(f"/mapping/{_escaped(key)}", "no-such-status", _unknown(to, keys))
+    for key in leaving:
+        count = sum(tasks.get(one, 0) for one in project.statuses.raw(key))
+        if key not in command.mapping and count:
+            raise Rejected(
+                "status-in-use",
+                f"{_tasks(count)} in the status {key!r}, those in the trash included: "
+                "say in `mapping` which status takes its place",
+            )
+    for key in sorted(_returning(project, workflow)):
+        if tasks.get(key, 0):
+            raise Rejected(
+                "status-mapped",
+                f"{_tasks(tasks[key])} that entered the status {key!r}, whose place {project.mapped[key]!r} has taken: "
+                "a new status needs another key",
+            )
+    if len(project.mapped.keys() - keys | leaving.keys()) > STATUSES_LEFT_MAX:
+        raise Rejected("too-many-statuses-left", f"at most {STATUSES_LEFT_MAX} statuses may ever leave a workflow")
+    mapped = {key: command.mapping.get(key) or _successor(status, workflow) for key, status in leaving.items()}
+    return [ProjectWorkflowSet(workflow=workflow, mapped=mapped)]
+
+
+def _leaving(project: ProjectState, workflow: Workflow) -> dict[str, Status]:
+    return {status.key: status for status in project.workflow.statuses if workflow.status(status.key) is None}
+
+
+def _returning(project: ProjectState, workflow: Workflow) -> set[str]:
+    return {status.key for status in workflow.statuses if status.key in project.mapped}
+
+
+def _successor(status: Status, workflow: Workflow) -> str:
+    """What takes the place of a status that nothing is in."""
+    return (workflow.first(status.category) or workflow.initial()).key
+
+
+def _tasks(count: int) -> str:
+    return "1 task is" if count == 1 else f"{count} tasks are"
+
+
+def _unknown(key: str, keys: set[str]) -> str:
+    return f"the new workflow has no status {key!r}; it has {', '.join(sorted(keys))}"
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def set_project_workflow(unit: Unit, target: UUID, command: SetWorkflow) -> Target:
+    project = await project_for(unit, target, "admin")
+    unit.expect_version(target)
+    asked = in_question(project, command) if project.archived_at is None else frozenset()
+    tasks = await unit.tasks_in(target, asked) if asked else NO_TASKS
+    unit.append(PROJECT, target, *set_workflow(project, command, tasks))
+    return Target(PROJECT, target)

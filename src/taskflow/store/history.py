@@ -1,0 +1,198 @@
+"""The log as somebody may see it: of some projects, streams, types, actors, times; by position, page by page.
+
+A page looks at a bounded number of positions, so it may hold less than it could, or nothing, and still not be
+the last. Where little can match, the few streams are read instead of the log: nobody waits for a million
+events to be passed over for the three that are theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.store.log import recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    import asyncpg
+
+    from taskflow.store.recorded import RecordedEvent
+
+SCAN_MAX: Final = 20_000
+"""Positions that one page looks at."""
+NEAR: Final = 500
+"""So short a log is read along, whatever is sought: a client that follows it mostly asks for less."""
+FEW_STREAMS: Final = 1_000
+FEW_EVENTS: Final = 20_000
+"""Projects with no more streams and events than these are read stream by stream."""
+PAGE_BYTES_MAX: Final = 4_194_304
+"""A page ends with the event whose data reach this."""
+SYSTEM: Final = UUID(int=0)
+"""Stands for the system among actors, who are users."""
+
+_COLUMNS: Final = """e.position, e.epoch, e.stream_id, e.stream_version, e.shard, e.type, e.schema_version, e.event_id,
+    e.occurred_at, e.recorded_at, e.actor, e.command_id, e.correlation_id, e.causation_id, e.data"""
+_COUNT: Final = """
+select count(*), coalesce(sum(version), 0)
+from (select version from streams where project = any($1::uuid[]) limit $2) s
+"""
+_PROJECTS: Final = "select stream_id, project from streams where stream_id = any($1::uuid[])"
+_LIVE: Final = f"""
+select {_COLUMNS}, s.project from events e join streams s on s.stream_id = e.stream_id
+where e.position > $1 and e.position <= $2 order by e.position limit $3
+"""
+
+
+class Sought(Struct, frozen=True, kw_only=True):
+    """Which events. Each set: any of these; None: all. `since` and `before` compare `occurred_at`."""
+
+    projects: frozenset[UUID] | None = None
+    """Whose streams, as of today."""
+    streams: frozenset[UUID] | None = None
+    types: frozenset[str] | None = None
+    actors: frozenset[UUID] | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+class Page(Struct, frozen=True):
+    """Events in order, and the last position that was looked at: the next page begins after it."""
+
+    events: list[RecordedEvent]
+    position: int
+
+
+class History:
+    """Pages of the log. Each is one short transaction, whatever the whole may be."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def page(self, sought: Sought, *, after: int, to: int, limit: int) -> Page:
+        """The first events with `after` < position ≤ `to`."""
+        if after >= to or _nothing(sought):
+            return Page([], max(after, to))
+        if sought.streams is not None or (to - after > NEAR and await self._few(sought)):
+            rows = await self._streams(sought, after, to, limit)
+        else:
+            to = min(to, after + SCAN_MAX)
+            rows = await self._scan(sought, after, to, limit)
+        return _page(rows, limit, to)
+
+    async def newest(self, sought: Sought, *, before: int, limit: int) -> Page:
+        """The last events with position < `before`, newest first; `position` is the next page's `before`, 0 at
+        the beginning of the log."""
+        if before <= 1 or _nothing(sought):
+            return Page([], 0)
+        least = max(1, before - SCAN_MAX)
+        if sought.streams is not None or (before > NEAR and await self._few(sought)):
+            least = 1
+            rows = await self._streams(sought, 0, before - 1, limit, descending=True)
+        else:
+            rows = await self._scan(sought, least - 1, before - 1, limit, descending=True)
+        page = _page(rows, limit, least)
+        return page if page.position > 1 else Page(page.events, 0)
+
+    async def live(self, after: int, *, to: int, limit: int) -> list[tuple[RecordedEvent, UUID | None]]:
+        """All events with `after` < position ≤ `to`, each with the project that its stream belongs to."""
+        rows = await self._pool.fetch(_LIVE, after, to, limit)
+        return [(recorded(row), _uuid(row[15])) for row in rows]
+
+    async def projects_of(self, streams: Collection[UUID]) -> dict[UUID, UUID | None]:
+        """Those of these streams that there are, and the project that each belongs to, if it does to one."""
+        rows = await self._pool.fetch(_PROJECTS, list(streams))
+        return {UUID(int=row[0].int): _uuid(row[1]) for row in rows}
+
+    async def position_before(self, moment: datetime) -> int:
+        """The position up to which everything was recorded before a moment."""
+        position: int = await self._pool.fetchval("select position_before($1)", moment)
+        return position
+
+    # --- two ways to the same events
+
+    async def _few(self, sought: Sought) -> bool:
+        if sought.projects is None:
+            return False
+        row = await self._pool.fetchrow(_COUNT, list(sought.projects), FEW_STREAMS + 1)
+        return row is not None and row[0] <= FEW_STREAMS and row[1] <= FEW_EVENTS
+
+    async def _scan(self, sought: Sought, after: int, to: int, limit: int, *, descending: bool = False) -> list[Any]:
+        """Along the log."""
+        query = _Query(after, to, limit)
+        where = ["e.position > $1", "e.position <= $2", *query.conditions(sought)]
+        if sought.projects is not None:
+            # One look a position, and never all streams of a large project.
+            of_stream = "(select s.project from streams s where s.stream_id = e.stream_id)"
+            where.append(f"{of_stream} = any({query.argument(sought.projects)}::uuid[])")
+        return await self._fetch(query, f"select {_COLUMNS} from events e where {' and '.join(where)}", descending)
+
+    async def _streams(self, sought: Sought, after: int, to: int, limit: int, *, descending: bool = False) -> list[Any]:
+        """Along each of the streams in question, as far as `limit` each."""
+        query = _Query(after, to, limit)
+        whose = ["s.last_position > $1", "s.first_position <= $2"]
+        if sought.streams is not None:
+            whose.append(f"s.stream_id = any({query.argument(sought.streams)}::uuid[])")
+        if sought.projects is not None:
+            whose.append(f"s.project = any({query.argument(sought.projects)}::uuid[])")
+        where = ["e.stream_id = s.stream_id", "e.position > $1", "e.position <= $2"]
+        # The range of positions that a stream touches names the partitions to look at.
+        where += ["e.position >= s.first_position", "e.position <= s.last_position", *query.conditions(sought)]
+        order = "desc" if descending else "asc"
+        found = (
+            f"select e.* from streams s cross join lateral (select {_COLUMNS} from events e"
+            f" where {' and '.join(where)} order by e.stream_version {order} limit $3) e where {' and '.join(whose)}"
+        )
+        return await self._fetch(query, found, descending)
+
+    async def _fetch(self, query: _Query, found: str, descending: bool) -> list[Any]:
+        """Orders, and ends the page with the event whose data reach the bound. Column 15 counts what there was."""
+        order = "desc" if descending else "asc"
+        statement = (
+            f"select {_COLUMNS}, e.found from (select {_COLUMNS}, count(*) over () as found,"
+            f" sum(octet_length(e.data)) over (order by e.position {order}) - octet_length(e.data) as bytes_before"
+            f" from ({found} order by e.position {order} limit $3) e) e"
+            f" where e.bytes_before < {PAGE_BYTES_MAX} order by e.position {order}"
+        )
+        return list(await self._pool.fetch(statement, *query.arguments))
+
+
+class _Query:
+    """A statement's arguments; the first three are after, to, limit."""
+
+    def __init__(self, after: int, to: int, limit: int) -> None:
+        self.arguments: list[Any] = [after, to, limit]
+
+    def argument(self, value: Any) -> str:
+        self.arguments.append(list(value) if isinstance(value, frozenset) else value)
+        return f"${len(self.arguments)}"
+
+    def conditions(self, sought: Sought) -> list[str]:
+        """What an event itself says."""
+        found: list[str] = []
+        if sought.types is not None:
+            found.append(f"e.type = any({self.argument(sought.types)}::text[])")
+        if sought.actors is not None:
+            found.append(f"coalesce(e.actor, '{SYSTEM}'::uuid) = any({self.argument(sought.actors)}::uuid[])")
+        if sought.since is not None:
+            found.append(f"e.occurred_at >= {self.argument(sought.since)}::timestamptz")
+        if sought.before is not None:
+            found.append(f"e.occurred_at < {self.argument(sought.before)}::timestamptz")
+        return found
+
+
+def _nothing(sought: Sought) -> bool:
+    return frozenset() in {sought.projects, sought.streams, sought.types, sought.actors}
+
+
+def _page(rows: list[Any], limit: int, looked_to: int) -> Page:
+    events = [recorded(row) for row in rows]
+    cut = bool(rows) and (len(rows) == limit or len(rows) < rows[0][15])
+    return Page(events, events[-1].position if cut else looked_to)
+
+
+def _uuid(value: Any) -> UUID | None:
+    return None if value is None else UUID(int=value.int)

@@ -1,0 +1,148 @@
+"""Streams as they were: at a moment, by what happened until then or by what the store held then.
+
+Neither time ever decreases within a stream, so a moment is a version; what the log holds is what is told, and
+that includes whatever was acknowledged before the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.store.log import COLUMNS, recorded
+from taskflow.streams import TASK, Happened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskflow.store.eventstore import EventStore
+    from taskflow.store.recorded import RecordedEvent
+    from taskflow.streams import Kind
+    from taskflow.streams.task import TaskState
+
+S = TypeVar("S")
+
+Clock = Literal["occurred", "recorded", "position"]
+
+_UNTIL: Final[dict[Clock, str]] = {
+    "occurred": "occurred_at <= $2::timestamptz",
+    "recorded": "recorded_at <= $2::timestamptz",
+    "position": "position <= $2::bigint",
+}
+"""What of a stream had happened, or was there, at a moment."""
+
+_VERSION: Final = """
+select stream_version from events
+where stream_id = $1 and {until}
+  and position >= (select first_position from streams where stream_id = $1)
+  and position <= (select last_position from streams where stream_id = $1)
+order by stream_version desc limit 1
+"""
+
+_PLACED: Final = """
+select s.stream_id, s.version, s.first_position, s.last_position
+from (select distinct stream_id from events
+      where named_project(data) = $1 and type in ('TaskCreated', 'TaskMoved') and {until} limit $3) as placed
+join streams s on s.stream_id = placed.stream_id
+order by s.first_position
+"""
+
+STREAMS: Final = f"""
+select {COLUMNS} from events
+where stream_id = any($1::uuid[]) and position >= $2 and position <= $3
+order by stream_id, stream_version
+"""
+
+READ_EVENTS: Final = 250
+"""Read at once, unless a single stream has more: between two reads others have their turn."""
+
+
+class Moment(Struct, frozen=True):
+    """A point of the past, and everything up to it, itself included."""
+
+    clock: Clock
+    until: datetime | int
+
+    def covers(self, event: RecordedEvent) -> bool:
+        value: Any = {"occurred": event.occurred_at, "recorded": event.recorded_at, "position": event.position}
+        holds: bool = value[self.clock] <= self.until
+        return holds
+
+
+class Placed(Struct, frozen=True):
+    """A task that was ever in a project, and where its events are."""
+
+    stream_id: UUID
+    version: int
+    first_position: int
+    last_position: int
+
+
+async def state_at(store: EventStore, kind: Kind[S], stream_id: UUID, moment: Moment) -> S | None:
+    """The stream as it was; None where it had not begun."""
+    version = await store.pool.fetchval(_VERSION.format(until=_UNTIL[moment.clock]), stream_id, moment.until)
+    if version is None:
+        return None
+    state: S | None = await state_of(store, kind, stream_id, version)
+    return state
+
+
+async def state_of(store: EventStore, kind: Kind[S], stream_id: UUID, version: int) -> S | None:
+    """The stream at a version; None where it never got there, or is of another kind."""
+    state = await store.folds.at_version(kind, stream_id, version)
+    return state if isinstance(state, kind.state) else None
+
+
+async def first_known_at(store: EventStore, kind: Kind[S], stream_id: UUID, moment: Moment) -> S | None:
+    """As `state_at`, and as it was first known where it had not begun; None where there is none."""
+    state: S | None = await state_at(store, kind, stream_id, moment)
+    if state is None:
+        state = await state_of(store, kind, stream_id, 1)
+    return state
+
+
+async def ever_placed(store: EventStore, project_id: UUID, moment: Moment, *, limit: int) -> list[Placed]:
+    """Tasks that were in a project at some time up to a moment, at most `limit` of them: by an index."""
+    rows = await store.pool.fetch(
+        _PLACED.format(until=_UNTIL[moment.clock]), str(project_id).encode(), moment.until, limit
+    )
+    return [Placed(UUID(int=row[0].int), row[1], row[2], row[3]) for row in rows]
+
+
+async def then_and_now(
+    store: EventStore, tasks: Sequence[Placed], moment: Moment
+) -> AsyncIterator[tuple[TaskState, TaskState]]:
+    """Tasks as they were and as they are, those that there were."""
+    for some in _in_reads(tasks):
+        rows = await store.pool.fetch(
+            STREAMS,
+            [one.stream_id for one in some],
+            min(one.first_position for one in some),
+            max(one.last_position for one in some),
+        )
+        events = [recorded(row) for row in rows]
+        then: dict[UUID, TaskState] = {}
+        now: dict[UUID, TaskState] = {}
+        for event, typed in zip(events, await store.mapper.decode(events), strict=True):
+            happened = Happened(event.stream_id, event.stream_version, event.occurred_at, event.actor)
+            now[event.stream_id] = TASK.evolve(now.get(event.stream_id), typed, happened)
+            if moment.covers(event):
+                then[event.stream_id] = now[event.stream_id]
+        for stream_id, state in then.items():
+            yield state, now[stream_id]
+
+
+def _in_reads(tasks: Sequence[Placed]) -> list[list[Placed]]:
+    reads: list[list[Placed]] = []
+    events = READ_EVENTS
+    for task in tasks:
+        if events + task.version > READ_EVENTS:
+            reads.append([])
+            events = 0
+        reads[-1].append(task)
+        events += task.version
+    return reads

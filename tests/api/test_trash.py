@@ -1,0 +1,97 @@
+"""The trash is emptied by the API itself: a process whose trash is kept for a second."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from msgspec.structs import replace
+
+from taskflow.local.program import unused_port
+from tests.api.stack import Caller, Process, Stack, accepted, refused, until
+
+
+@pytest.fixture
+async def collector(stack: Stack, tmp_path: Path) -> AsyncIterator[list[Process]]:
+    """Two more processes, started by the test, that purge what was in the trash for a second."""
+    started: list[Process] = []
+    yield started
+    for process in started:
+        process.end()
+
+
+def start(stack: Stack, folder: Path, count: int = 2) -> list[Process]:
+    settings = replace(stack.settings, trash_keep_s=1, trash_look_ms=100, trash_batch_max=2)
+    return [
+        Process(replace(settings, api_port=unused_port()), folder / f"collector-{number}.log", "api")
+        for number in range(count)
+    ]
+
+
+async def test_what_was_in_the_trash_too_long_is_found_by_nobody(
+    stack: Stack, ada: Caller, tmp_path: Path, collector: list[Process]
+) -> None:
+    project = (await ada.project())["id"]
+    headers = {"Idempotency-Key": str(uuid4())}
+    kept = await ada.task("kept", project_id=project)
+    restored = await ada.task("restored", project_id=project)
+    trashed = [await ada.task(f"trashed {n}", project_id=project) for n in range(5)]
+    child = await ada.task("child", project_id=project, parent_id=trashed[0]["id"])
+    for task in [restored, *trashed]:
+        binned = accepted(await ada.delete(f"/tasks/{task['id']}", headers=headers if task is trashed[0] else {}))
+    accepted(await ada.post(f"/tasks/{restored['id']}/restore"))
+    listed = accepted(await ada.read("/tasks", binned["position"], project=project, trashed="true"))
+    assert len(listed["items"]) == 5
+    collector += start(stack, tmp_path)
+
+    async def empty() -> bool:
+        return accepted(await ada.get("/tasks", params={"project": project, "trashed": "true"}))["items"] == []
+
+    await until(empty, "the trash is empty")
+    for task in trashed:
+        path = f"/tasks/{task['id']}"
+        refused(await ada.get(path), 404, "not-found")
+        refused(await ada.get(f"{path}/events"), 404, "not-found")
+        refused(await ada.post(f"{path}/restore"), 404, "not-found")
+        refused(await ada.patch(path, {"title": "x"}), 404, "not-found")
+        refused(await ada.post(f"{path}/move", {"project_id": project}), 404, "not-found")
+        refused(await ada.post(f"/tasks/{kept['id']}/rank", {"after": task["id"]}), 404, "not-found")
+        refused(
+            await ada.post("/tasks", {"title": "x", "project_id": project, "parent_id": task["id"]}), 404, "not-found"
+        )
+    refused(await ada.delete(f"/tasks/{trashed[0]['id']}", headers=headers), 404, "not-found")
+    live = accepted(await ada.get("/tasks", params={"project": project}))
+    assert {task["id"] for task in live["items"]} == {kept["id"], restored["id"], child["id"]}
+    board = accepted(await ada.get(f"/projects/{project}/board"))
+    assert sum(column["count"] for column in board["columns"]) == 3
+    assert all(process.alive for process in collector)
+
+
+async def test_what_is_restored_in_time_stays(
+    stack: Stack, ada: Caller, tmp_path: Path, collector: list[Process], other_http: httpx.AsyncClient
+) -> None:
+    task, marker = await ada.task("wanted"), await ada.task("marker")
+    await ada.delete(f"/tasks/{task['id']}")
+    accepted(await ada.post(f"/tasks/{task['id']}/restore"))
+    accepted(await ada.delete(f"/tasks/{marker['id']}"))
+    collector += start(stack, tmp_path, count=1)
+
+    async def purged() -> bool:
+        return (await ada.get(f"/tasks/{marker['id']}")).status_code == 404
+
+    await until(purged, "the marker, trashed later, is purged")
+    elsewhere = Caller(other_http, ada.id, ada.name, ada.token)
+    assert accepted(await elsewhere.get(f"/tasks/{task['id']}"))["trashed_at"] is None
+    assert accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "still here"}))["version"] == 4
+
+
+async def test_the_command_is_no_clients(ada: Caller) -> None:
+    task = await ada.task()
+    problem = refused(await ada.command("PurgeTask", task["id"]), 400, "validation")
+    assert problem["errors"][0]["pointer"] == "/type"
+    kinds = accepted(await ada.get("/commands/types"))["items"]
+    assert {"RankTask", "MoveTask"} <= {kind["type"] for kind in kinds}
+    assert "PurgeTask" not in {kind["type"] for kind in kinds}

@@ -1,0 +1,247 @@
+"""Any story of a task, told without a store: commands that each change something, and undos among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from taskflow.commands.undo import FACETS, Undoing, changes_of, pick, still_set, undo
+from taskflow.commands.unit import Past
+from taskflow.errors import NothingToUndo
+from taskflow.streams import PROJECT, TASK, Event, Happened
+from taskflow.streams.project import (
+    DEFAULT_WORKFLOW,
+    MemberAdded,
+    ProjectCreated,
+    ProjectState,
+)
+from taskflow.streams.task import (
+    ChecklistItemAdded,
+    ChecklistItemChecked,
+    ChecklistItemRanked,
+    ChecklistItemRemoved,
+    ChecklistItemReworded,
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
+    Relation,
+    RelationAdded,
+    RelationRemoved,
+    TaskAssigned,
+    TaskChangeImported,
+    TaskCreated,
+    TaskDescribed,
+    TaskDueSet,
+    TaskLabelled,
+    TaskMoved,
+    TaskParentSet,
+    TaskPrioritised,
+    TaskRanked,
+    TaskRecurred,
+    TaskRecurrenceSet,
+    TaskRestored,
+    TaskRetitled,
+    TaskState,
+    TaskStatusChanged,
+    TaskTrashed,
+)
+
+OWNER, MEMBER, STRANGER = UUID(int=1), UUID(int=2), UUID(int=3)
+HERE, THERE, TASK_ID = UUID(int=10), UUID(int=11), UUID(int=12)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CREATED = TaskCreated(project_id=HERE, title="T", status="todo", category="todo", rank="m", labels=("red",))
+
+
+def project(project_id: UUID, *events: Event) -> ProjectState:
+    state: Any = None
+    created = ProjectCreated(name="P", owner_id=OWNER, workflow=DEFAULT_WORKFLOW)
+    for version, event in enumerate([created, MemberAdded(user_id=MEMBER, role="member"), *events], 1):
+        state = PROJECT.evolve(state, event, Happened(project_id, version, NOW, OWNER))
+    return state  # type: ignore[no-any-return]  # folded from one event at least
+
+
+class Story:
+    """A task and all that happened to it, command by command."""
+
+    def __init__(self) -> None:
+        self.past: list[Past] = []
+        self.state: Any = None
+        self.projects = {one: project(one) for one in (HERE, THERE)}
+        self.do(CREATED)
+
+    def do(self, *events: Event, actor: UUID = OWNER, cause: UUID | None = None) -> int:
+        """One command; answers the version that it led to."""
+        command_id = UUID(int=1_000_000 + len(self.past))
+        for event in events:
+            version = len(self.past) + 1
+            happened = Happened(TASK_ID, version, NOW + timedelta(minutes=version), actor)
+            self.past.append(Past(happened, UUID(int=1000 + version), command_id, cause, event))
+            self.state = TASK.evolve(self.state, event, happened)
+        return len(self.past)
+
+    def undo(self, version: int | None = None, actor: UUID = OWNER) -> list[Event]:
+        change = pick(changes_of(self.past), version)
+        assert change.before is not None
+        back = still_set(change, self.state)
+        home = self.projects[change.before.project_id if "project" in back else self.state.project_id]
+        events = undo(Undoing(task=self.state, before=change.before, home=home, actor=actor), back)
+        self.do(*events, actor=actor, cause=change.event_id)
+        return events
+
+    @property
+    def facets(self) -> dict[str, dict[Any, Any]]:
+        return facets(self.state)
+
+
+def facets(state: TaskState) -> dict[str, dict[Any, Any]]:
+    return {name: dict(facet.read(state)) for name, facet in FACETS.items()}
+
+
+# --- any story -----------------------------------------------------------------------------------
+
+STATUSES = [status.key for status in DEFAULT_WORKFLOW.statuses]
+small = st.integers(0, 3)
+
+
+def _category(key: str) -> Any:
+    status = DEFAULT_WORKFLOW.status(key)
+    assert status is not None
+    return status.category
+
+
+def _status(task: TaskState, n: int) -> Event | None:
+    key = STATUSES[n]
+    return (
+        None if key == task.status else TaskStatusChanged(from_status=task.status, status=key, category=_category(key))
+    )
+
+
+def _labelled(task: TaskState, n: int) -> Event:
+    wanted = [label for bit, label in enumerate(("red", "blue")) if (n + 1) % 4 & (1 << bit)]
+    added = tuple(label for label in wanted if label not in task.labels)
+    return TaskLabelled(added=added, removed=tuple(label for label in task.labels if label not in wanted))
+
+
+def moved(task: TaskState, n: int) -> Event:
+    to = THERE if task.project_id == HERE else HERE
+    key = STATUSES[n]
+    return TaskMoved(
+        from_project_id=task.project_id,
+        project_id=to,
+        status=key,
+        category=_category(key),
+        rank=f"m{n}",
+        assignee_id=task.assignee_id if n % 2 else None,
+    )
+
+
+def _imported(task: TaskState, n: int) -> Event:
+    return TaskChangeImported(
+        status=STATUSES[n], category=_category(STATUSES[n]), priority="urgent", added=("imported",), assignee_id=MEMBER
+    )
+
+
+def _recurred(task: TaskState, n: int) -> Event:
+    due_at = NOW + timedelta(days=n + 1)
+    return TaskRecurred(occurrence_at=task.due_at, due_at=due_at, status="todo", category="todo")
+
+
+def _comment(task: TaskState, n: int) -> Event | None:
+    comment_id = UUID(int=500 + n // 2)
+    if task.comment(comment_id) is None:
+        return CommentAdded(comment_id=comment_id, body="said")
+    if n % 2:
+        return CommentDeleted(comment_id=comment_id)
+    return CommentEdited(comment_id=comment_id, body=f"edited at {task.version}")
+
+
+def _item(task: TaskState, n: int) -> Event:
+    item_id = UUID(int=600)
+    item = task.item(item_id)
+    if item is None:
+        return ChecklistItemAdded(item_id=item_id, text="step", rank=f"a{n}", done=n == 1)
+    match n:
+        case 0:
+            return ChecklistItemReworded(item_id=item_id, text=f"reworded at {task.version}")
+        case 1:
+            return ChecklistItemChecked(item_id=item_id, done=not item.done)
+        case 2:
+            return ChecklistItemRanked(item_id=item_id, rank=f"{item.rank}1")
+        case _:
+            return ChecklistItemRemoved(item_id=item_id)
+
+
+def _related(task: TaskState, n: int) -> Event:
+    relation = Relation("blocks" if n % 2 else "relates_to", UUID(int=700 + n // 2))
+    kind = RelationRemoved if relation in task.relations else RelationAdded
+    return kind(relation=relation.type, task_id=relation.task_id)
+
+
+ACTIONS: dict[str, Callable[[TaskState, int], Event | None]] = {
+    "retitle": lambda _, n: TaskRetitled(title=f"T{n}"),
+    "describe": lambda _, n: TaskDescribed(description="" if n == 0 else f"D{n}"),
+    "status": _status,
+    "prioritise": lambda _, n: TaskPrioritised(priority=("low", "medium", "high", "urgent")[n]),  # type: ignore[arg-type]  # n is 0 to 3
+    "due": lambda _, n: TaskDueSet(due_at=None if n == 0 else NOW + timedelta(hours=n)),
+    "label": _labelled,
+    "assign": lambda _, n: TaskAssigned(assignee_id=(None, OWNER, MEMBER, None)[n]),
+    "parent": lambda _, n: TaskParentSet(parent_id=None if n == 0 else UUID(int=800 + n)),
+    "rank": lambda _, n: TaskRanked(rank=f"r{n}"),
+    "move": moved,
+    "recurrence": lambda _, n: TaskRecurrenceSet(recurrence=None if n == 0 else f"FREQ=DAILY;INTERVAL={n}"),
+    "recur": _recurred,
+    "import": _imported,
+    "comment": _comment,
+    "item": _item,
+    "relate": _related,
+    "trash": lambda _, __: TaskTrashed(),
+}
+action = st.tuples(st.sampled_from(sorted(ACTIONS)), small)
+command = st.lists(action, min_size=1, max_size=3)
+stories = st.lists(st.one_of(command, command, st.just("undo")), max_size=25)
+
+
+def tell(story: Story, steps: list[Any]) -> None:
+    """Commands that each change something, and undos among them."""
+    for step in steps:
+        if step == "undo":
+            try:
+                story.undo()
+            except NothingToUndo:
+                assert story.facets == facets(changes_of(story.past)[0].after)
+            continue
+        events = events_of(story.state, step)
+        if events:
+            story.do(*events)
+
+
+def events_of(state: TaskState, step: list[Any]) -> list[Event]:
+    """What one command appends: only what changes something; nothing but a restoration to a trashed task."""
+    if state.trashed_at is not None:
+        return [TaskRestored()]
+    events: list[Event] = []
+    for name, n in step:
+        event = ACTIONS[name](state, n)
+        if event is None or state.trashed_at is not None:
+            continue
+        at = state.updated_at + timedelta(minutes=1)
+        after = TASK.evolve(state, event, Happened(state.id, state.version + 1, at, state.created_by))
+        if facets(after) != facets(state):
+            state = after
+            events.append(event)
+    return events
+
+
+def walk_back(story: Story) -> list[int]:
+    """Undoes until nothing is left; answers the versions that it led to."""
+    led_to = []
+    while True:
+        try:
+            story.undo()
+        except NothingToUndo:
+            return led_to
+        led_to.append(len(story.past))

@@ -1,0 +1,84 @@
+"""What changed since a position is found by index, in order, whole, whatever the size of the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from taskflow.projections.changed import START, Changed, ChangedTask, Place
+from taskflow.projections.mongo import Database
+from taskflow.projections.reach import Reach
+from taskflow.projections.tasks import TASKS
+from tests.projections.test_queries import Asked, asked
+from tests.projections.world import World
+
+__all__ = ["asked"]
+
+Read = Callable[[Place, int], Awaitable[list[ChangedTask]]]
+
+
+@pytest.fixture
+def changed(asked: Asked) -> Changed:
+    """On the connection whose reads are looked at."""
+    return Changed(asked._database, Reach())
+
+
+async def every(read: Read, limit: int) -> list[tuple[int, UUID]]:
+    found: list[tuple[int, UUID]] = []
+    after = START
+    while True:
+        page = await read(after, limit)
+        assert len(page) <= limit
+        found += [(one.place.position, one.place.id) for one in page]
+        assert all(one.task.id == one.place.id for one in page)
+        if len(page) < limit:
+            return found
+        after = page[-1].place
+
+
+async def expected(database: Database, query: dict[str, Any]) -> list[tuple[int, UUID]]:
+    found = database[TASKS.collection].find(query, {"position": 1})
+    return sorted([(one["position"], one["_id"]) async for one in found])
+
+
+@pytest.mark.parametrize("limit", [1, 13, 1000])
+@pytest.mark.parametrize("since", [0, 2_000])
+async def test_tasks_that_changed(asked: Asked, changed: Changed, world: World, since: int, limit: int) -> None:
+    projects = world.story.projects[:3]
+    asked._commands.sent.clear()
+    for trashed_since, trash in (
+        (None, {"trashed": False}),
+        (since, {}),
+        (3_000, {"$or": [{"trashed": False}, {"position": {"$gt": 3_000}}]}),
+    ):
+
+        async def read(after: Place, count: int, trashed_since: int | None = trashed_since) -> list[ChangedTask]:
+            return await changed.tasks(projects, since=since, trashed_since=trashed_since, after=after, limit=count)
+
+        query = {"project_id": {"$in": projects}, "position": {"$gt": since}, **trash}
+        wanted = await expected(world.database, query)
+        assert len(wanted) > 10
+        assert await every(read, limit) == wanted
+    for plan in await asked.plans():
+        assert plan.isdisjoint({"SORT", "COLLSCAN"}), plan
+
+
+async def test_tasks_that_moved_away(asked: Asked, changed: Changed, world: World) -> None:
+    mine, others = world.story.projects[:3], world.story.projects[3:6]
+    tasks = world.database[TASKS.collection]
+    await tasks.update_many({"project_id": {"$in": others}}, {"$set": {"former_projects": mine[1:]}})
+    await tasks.update_many({"project_id": mine[0]}, {"$set": {"former_projects": [mine[1]]}})
+    asked._commands.sent.clear()
+
+    async def read(after: Place, count: int) -> list[ChangedTask]:
+        return await changed.moved_away(mine, since=500, after=after, limit=count)
+
+    wanted = await expected(world.database, {"project_id": {"$in": others}, "position": {"$gt": 500}})
+    assert len(wanted) > 10
+    for limit in (1, 7, 1000):
+        assert await every(read, limit) == wanted
+    for plan in await asked.plans():
+        assert plan.isdisjoint({"SORT", "COLLSCAN"}), plan

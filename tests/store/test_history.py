@@ -1,0 +1,265 @@
+"""Somebody's part of the log is the same whichever way it is read, and the project of a stream follows its moves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from taskflow.ids import new_id
+from taskflow.settings import Settings
+from taskflow.store import history as histories
+from taskflow.store.append import Append, Receipt
+from taskflow.store.append_group import Writer, arguments
+from taskflow.store.eventstore import EventStore
+from taskflow.store.history import SYSTEM, History, Page, Sought
+from taskflow.store.recorded import RecordedEvent
+from tests.store.test_append import NOW, append, commit, event
+
+PROJECTS = [UUID(int=n) for n in range(1, 5)]
+ACTORS = [UUID(int=n) for n in range(11, 14)]
+
+
+class Told:
+    """A log told at random, and what it says by itself."""
+
+    def __init__(self, store: EventStore) -> None:
+        self.store = store
+        self.project: dict[UUID, UUID | None] = {}
+        self._versions: dict[UUID, int] = {}
+        self._dice = random.Random(7)
+
+    async def tell(self, count: int) -> None:
+        appends = [self._next() for _ in range(count)]
+        for outcome in await commit(self.store, *appends):
+            assert isinstance(outcome, Receipt)
+
+    def _next(self) -> Append:
+        dice = self._dice
+        stream = new_id() if not self._versions or dice.random() < 0.2 else dice.choice(list(self._versions))
+        version = self._versions.get(stream, 0)
+        self._versions[stream] = version + 1
+        decided = dice.choice([*PROJECTS, None]) if version == 0 or dice.random() < 0.1 else None
+        self.project[stream] = decided or self.project.get(stream)
+        one = append((stream, version))
+        changed = event(
+            stream, version + 1, type=dice.choice(["TaskRetitled", "TaskTrashed", "TaskRestored"]), project=decided,
+            actor=dice.choice([*ACTORS, None]), occurred_at=NOW + timedelta(minutes=dice.randrange(100)),
+            data=b"x" * dice.choice([10, 10, 500]),
+        )  # fmt: skip
+        return Append(
+            **{name: getattr(one, name) for name in one.__struct_fields__ if name != "events"}, events=(changed,)
+        )
+
+    async def expected(self, sought: Sought) -> list[RecordedEvent]:
+        def wanted(one: RecordedEvent) -> bool:
+            return (
+                (sought.projects is None or self.project[one.stream_id] in sought.projects)
+                and (sought.streams is None or one.stream_id in sought.streams)
+                and (sought.types is None or one.type in sought.types)
+                and (sought.actors is None or (one.actor or SYSTEM) in sought.actors)
+                and (sought.since is None or one.occurred_at >= sought.since)
+                and (sought.before is None or one.occurred_at < sought.before)
+            )
+
+        return [one for one in await self.store.log.read(0, limit=100_000) if wanted(one)]
+
+
+@pytest.fixture
+async def told(store: EventStore) -> Told:
+    told = Told(store)
+    await told.tell(400)
+    return told
+
+
+@pytest.fixture(params=["along the log", "along the streams", "stretch by stretch"])
+def history(request: Any, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> History:
+    match request.param:
+        case "along the streams":
+            monkeypatch.setattr(histories, "NEAR", 0)
+        case "stretch by stretch":
+            monkeypatch.setattr(histories, "NEAR", 0)
+            monkeypatch.setattr(histories, "SCAN_MAX", 37)
+            monkeypatch.setattr(histories, "FEW_STREAMS", 0)
+    return History(store.pool)
+
+
+SOUGHT = [
+    Sought(),
+    Sought(projects=frozenset(PROJECTS[:2])),
+    Sought(projects=frozenset((UUID(int=99),))),
+    Sought(projects=frozenset()),
+    Sought(projects=frozenset(PROJECTS), types=frozenset(("TaskTrashed", "TaskRestored"))),
+    Sought(types=frozenset(("TaskTrashed",)), actors=frozenset((ACTORS[0], SYSTEM))),
+    Sought(projects=frozenset(PROJECTS[:3]), since=NOW + timedelta(minutes=20), before=NOW + timedelta(minutes=70)),
+]
+
+
+@pytest.mark.parametrize("sought", SOUGHT, ids=range(len(SOUGHT)))
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+async def test_pages_put_together_are_what_was_sought(history: History, told: Told, sought: Sought, limit: int) -> None:
+    expected = await told.expected(sought)
+    head = (await told.store.log.head()).position
+    found: list[RecordedEvent] = []
+    after = 0
+    while after < head:
+        page = await history.page(sought, after=after, to=head, limit=limit)
+        assert after < page.position <= head
+        assert len(page.events) <= limit
+        assert all(after < one.position <= page.position for one in page.events)
+        found += page.events
+        after = page.position
+    assert found == expected
+
+    backwards: list[RecordedEvent] = []
+    page = Page([], head + 1)
+    while page.position:
+        before = page.position
+        page = await history.newest(sought, before=before, limit=limit)
+        assert page.position < before
+        assert len(page.events) <= limit
+        backwards += page.events
+    assert backwards == expected[::-1]
+
+
+async def test_streams_by_name_are_read_to_the_end(history: History, told: Told) -> None:
+    streams = frozenset(list(told.project)[:3])
+    head = (await told.store.log.head()).position
+    page = await history.page(Sought(streams=streams), after=0, to=head, limit=1000)
+    assert page.position == head
+    assert page.events == await told.expected(Sought(streams=streams))
+
+
+async def test_a_page_ends_where_its_data_are_large(
+    history: History, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "PAGE_BYTES_MAX", 400)
+    head = (await told.store.log.head()).position
+    sought = Sought(projects=frozenset(PROJECTS))
+    found: list[RecordedEvent] = []
+    after = 0
+    while after < head:
+        page = await history.page(sought, after=after, to=head, limit=50)
+        assert sum(len(one.data) for one in page.events[:-1]) < 400
+        found += page.events
+        after = page.position
+    assert found == await told.expected(sought)
+
+
+async def test_the_few_events_of_somebody_are_found_in_one_page_of_a_long_log(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "SCAN_MAX", 10)
+    monkeypatch.setattr(histories, "NEAR", 10)
+    history = History(told.store.pool)
+    mine = UUID(int=77)
+    stream = new_id()
+    first = append((stream, 0))
+    first = Append(
+        **{name: getattr(first, name) for name in first.__struct_fields__ if name != "events"},
+        events=(event(stream, 1, project=mine),),
+    )
+    await commit(told.store, first)
+    head = (await told.store.log.head()).position
+    page = await history.page(Sought(projects=frozenset((mine,))), after=0, to=head, limit=10)
+    assert ([one.stream_id for one in page.events], page.position) == ([stream], head)
+
+
+async def test_a_stream_belongs_to_the_project_that_was_decided_last(told: Told) -> None:
+    found = await History(told.store.pool).projects_of(told.project)
+    assert found == told.project
+    live = await History(told.store.pool).live(0, to=10**9, limit=1000)
+    assert {(one.stream_id, project) for one, project in live} == set(told.project.items())
+
+
+async def test_a_loser_decides_nothing(store: EventStore) -> None:
+    stream = new_id()
+    one, two = append((stream, 0)), append((stream, 0))
+    one, two = (
+        Append(
+            **{name: getattr(each, name) for name in each.__struct_fields__ if name != "events"},
+            events=(event(stream, 1, project=project),),
+        )
+        for each, project in ((one, PROJECTS[0]), (two, PROJECTS[1]))
+    )
+    await commit(store, one, two)
+    assert await History(store.pool).projects_of([stream]) == {stream: PROJECTS[0]}
+
+
+# --- the release before
+
+
+CREATED = b'{"project_id":"%s","title":"%s","status":"todo","category":"todo","rank":"m"}'
+MOVED = b'{"from_project_id":"%s","project_id":"%s","status":"todo","category":"todo","rank":"m"}'
+SLY = b'\\"project_id\\":\\"00000000-0000-0000-0000-000000000009\\" \\u0000'
+
+
+def _told_before(task: UUID, other: UUID, project: UUID) -> list[Append]:
+    def of(stream: UUID, version: int, type_: str, data: bytes) -> Append:
+        one = append((stream, version - 1))
+        changed = event(stream, version, type=type_, data=data)
+        return Append(
+            **{name: getattr(one, name) for name in one.__struct_fields__ if name != "events"}, events=(changed,)
+        )
+
+    first, second = (str(one).encode() for one in PROJECTS[:2])
+    return [
+        of(task, 1, "TaskCreated", CREATED % (first, SLY)),
+        of(other, 1, "TaskCreated", CREATED % (first, SLY)),
+        of(task, 2, "TaskRetitled", b'{"title":"%s"}' % SLY),
+        of(task, 3, "TaskMoved", MOVED % (first, second)),
+        of(project, 1, "ProjectCreated", b'{"name":"P"}'),
+    ]
+
+
+async def test_what_the_release_before_appends_belongs_where_it_should(settings: Settings, store: EventStore) -> None:
+    task, other, project = new_id(), new_id(), new_id()
+    writer = Writer(settings, 1)
+    old = arguments(_told_before(task, other, project))
+    names = (await store.pool.fetchval(
+        "select proargnames::text[] from pg_proc where proname = 'append_group' and pronargs = 30"
+    ))[1:30]  # fmt: skip
+    without = [value for name, value in zip(names, old, strict=True) if name != "event_projects"]
+    connection = await asyncpg.connect(settings.postgres_url)
+    try:
+        rows = await connection.fetch(
+            f"select * from append_group({', '.join(f'${n}' for n in range(1, 30))})", 1, *without
+        )
+    finally:
+        await connection.close()
+        writer.drop()
+    assert [row["status"] for row in rows] == [1] * 5
+    expected = {task: PROJECTS[1], other: PROJECTS[0], project: project}
+    assert await History(store.pool).projects_of([task, other, project]) == expected
+
+
+@pytest.fixture
+async def before(settings: Settings) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A log whose streams belong nowhere yet."""
+    connection = await asyncpg.connect(settings.postgres_url)
+    yield connection
+    await connection.close()
+
+
+async def test_what_was_there_before_is_filled_in(
+    settings: Settings, store: EventStore, before: asyncpg.Connection[Any]
+) -> None:
+    from importlib import resources
+
+    task, other, project = new_id(), new_id(), new_id()
+    await commit(store, *_told_before(task, other, project))
+    text = (resources.files("taskflow.store") / "migrations" / "0006_projects_of_streams.sql").read_text()
+    async with before.transaction():
+        await before.execute("drop function project_decided_by; alter table streams drop column project cascade")
+        await before.execute("drop function append_group(integer, uuid[], text[], uuid[], uuid[], bytea[], smallint[], "
+            "integer[], integer[], integer[], integer[], integer[], integer[], integer[], integer[], integer[], integer[], "
+            "smallint[], text[], smallint[], uuid[], timestamptz[], uuid[], text[], uuid[], bytea[], uuid[], integer[], "
+            "uuid[], bytea[])")  # fmt: skip
+        await before.execute(text)
+    expected = {task: PROJECTS[1], other: PROJECTS[0], project: project}
+    assert await History(store.pool).projects_of([task, other, project]) == expected

@@ -1,0 +1,333 @@
+"""What an undo does: whatever a task's story is, it can be walked back, and walked forth again."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.commands.task_story import (
+    ACTIONS,
+    HERE,
+    MEMBER,
+    NOW,
+    OWNER,
+    STRANGER,
+    TASK_ID,
+    Story,
+    moved,
+    project,
+    stories,
+    tell,
+    walk_back,
+)
+
+from taskflow.commands.undo import changes_of, pick, set_by, undone
+from taskflow.commands.unit import Past
+from taskflow.errors import Forbidden, NothingToUndo, Rejected
+from taskflow.streams import TASK, Happened
+from taskflow.streams.project import (
+    DEFAULT_WORKFLOW,
+    ProjectWorkflowSet,
+    Workflow,
+)
+from taskflow.streams.task import (
+    ChecklistItemAdded,
+    ChecklistItemChecked,
+    ChecklistItemRemoved,
+    ChecklistItemReworded,
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
+    CommentRestored,
+    TaskAssigned,
+    TaskCreated,
+    TaskLabelled,
+    TaskMoved,
+    TaskPrioritised,
+    TaskPurged,
+    TaskRanked,
+    TaskRestored,
+    TaskRetitled,
+    TaskStatusChanged,
+    TaskTrashed,
+)
+
+
+def test_an_action_is_tried_for_every_event_of_a_task() -> None:
+    story, found = Story(), {TaskCreated, TaskRestored, TaskPurged, CommentRestored}
+    for name, act in ACTIONS.items():
+        for n in (0, 1, 2, 3, 0, 0):
+            event = act(story.state, n)
+            if event is not None and name != "trash":
+                story.do(event)
+            found.add(type(event))
+    assert set(TASK.events) <= found
+
+
+@given(stories)
+def test_undoing_everything_leads_back_to_the_creation(steps: list[Any]) -> None:
+    story = Story()
+    created = story.facets
+    tell(story, steps)
+    walk_back(story)
+    assert story.facets == created
+    assert [past.happened.version for past in story.past] == list(range(1, len(story.past) + 1))
+
+
+@given(stories)
+def test_redoing_all_of_it_leads_forth_again(steps: list[Any]) -> None:
+    story = Story()
+    tell(story, steps)
+    there = story.facets
+    for version in reversed(walk_back(story)):
+        story.undo(version)
+    assert story.facets == there
+
+
+@given(stories, st.integers(1, 60))
+def test_an_undo_and_its_redo_leave_everything_as_it_was(steps: list[Any], version: int) -> None:
+    story = Story()
+    tell(story, steps)
+    there = story.facets
+    try:
+        story.undo(version)
+    except (NothingToUndo, Rejected):
+        assert story.facets == there
+        return
+    story.undo(len(story.past))
+    assert story.facets == there
+
+
+@given(stories, st.integers(1, 60))
+def test_an_undo_touches_only_what_the_change_set_and_what_still_stands(steps: list[Any], version: int) -> None:
+    story = Story()
+    tell(story, steps)
+    try:
+        change = pick(changes_of(story.past), version)
+        before = story.state
+        story.undo(version)
+    except (NothingToUndo, Rejected):
+        return
+    altered = set_by(change)
+    done = changes_of(story.past)[-1]
+    assert done.undoes == change.event_id
+    for (name, key), (was, became) in set_by(done).items():
+        assert altered[name, key] == (became, was), "back to what was before, from what the change set"
+    assert before.version < story.state.version
+
+
+@given(stories, st.lists(st.integers(1, 80), max_size=8))
+def test_what_counts_as_undone_is_what_an_undo_that_stands_undid(steps: list[Any], versions: list[int]) -> None:
+    story = Story()
+    tell(story, steps)
+    for version in versions:
+        try:
+            story.undo(version)
+        except (NothingToUndo, Rejected):
+            continue
+    changes = changes_of(story.past)
+    gone = undone(changes)
+    for index, change in enumerate(changes):
+        undoers = [later for later in changes[index + 1 :] if later.undoes == change.event_id]
+        assert (change.event_id in gone) == any(later.event_id not in gone for later in undoers)
+
+
+# --- by example ----------------------------------------------------------------------------------
+
+
+class TestWhich:
+    def test_a_change_is_all_that_one_command_did(self) -> None:
+        story = Story()
+        story.do(TaskRetitled(title="a"), TaskPrioritised(priority="high"))
+        assert story.undo() == [TaskRetitled(title="T"), TaskPrioritised(priority="medium")]
+
+    def test_any_version_of_a_change_names_it(self) -> None:
+        for version in (2, 3):
+            story = Story()
+            story.do(TaskRetitled(title="a"), TaskPrioritised(priority="high"))
+            story.do(TaskRanked(rank="z"))
+            assert len(story.undo(version)) == 2
+
+    def test_the_same_command_of_another_caller_is_another_change(self) -> None:
+        story = Story()
+        story.do(TaskRetitled(title="a"))
+        happened = Happened(TASK_ID, 3, NOW, MEMBER)
+        story.past.append(Past(happened, UUID(int=77), story.past[-1].command, None, TaskRetitled(title="b")))
+        assert [change.last for change in changes_of(story.past)] == [1, 2, 3]
+
+    @pytest.mark.parametrize("version", [1, 4, 10**12])
+    def test_the_creation_and_what_never_was_are_nothing_to_undo(self, version: int) -> None:
+        story = Story()
+        story.do(TaskRetitled(title="a"))
+        story.do(TaskRetitled(title="b"))
+        with pytest.raises(NothingToUndo):
+            story.undo(version)
+
+    def test_what_the_creating_command_did_besides_is_the_creations(self) -> None:
+        story = Story()
+        happened = Happened(TASK_ID, 2, NOW, OWNER)
+        story.past.append(Past(happened, UUID(int=77), story.past[0].command, None, TaskRetitled(title="b")))
+        for version in (None, 2):
+            with pytest.raises(NothingToUndo):
+                pick(changes_of(story.past), version)
+
+    def test_a_change_that_led_nowhere_is_passed_over(self) -> None:
+        story = Story()
+        story.do(TaskRetitled(title="a"))
+        story.do(TaskRetitled(title="b"), TaskRetitled(title="a"))
+        assert story.undo() == [TaskRetitled(title="T")]
+
+    def test_a_redone_change_counts_as_not_undone_and_the_redo_as_an_undo(self) -> None:
+        story = Story()
+        story.do(TaskRetitled(title="a"))
+        story.undo()
+        assert story.undo(3) == [TaskRetitled(title="a")]
+        assert story.undo() == [TaskRetitled(title="T")]
+        with pytest.raises(NothingToUndo):
+            story.undo()
+
+    def test_an_events_cause_in_another_stream_is_no_undo(self) -> None:
+        story = Story()
+        story.do(TaskRetitled(title="a"), cause=UUID(int=5))
+        assert story.undo() == [TaskRetitled(title="T")]
+
+
+class TestWhatStands:
+    def test_what_was_changed_since_stays(self) -> None:
+        story = Story()
+        version = story.do(TaskRetitled(title="a"), TaskPrioritised(priority="high"))
+        story.do(TaskRetitled(title="b"))
+        assert story.undo(version) == [TaskPrioritised(priority="medium")]
+
+    def test_where_all_of_it_was_it_is_refused(self) -> None:
+        story = Story()
+        version = story.do(TaskRetitled(title="a"))
+        story.do(TaskRetitled(title="b"))
+        with pytest.raises(Rejected) as refused:
+            story.undo(version)
+        assert refused.value.code == "changed-since"
+
+    def test_each_label_is_judged_by_itself(self) -> None:
+        story = Story()
+        version = story.do(TaskLabelled(added=("blue", "green"), removed=("red",)))
+        story.do(TaskLabelled(removed=("green",)))
+        assert story.undo(version) == [TaskLabelled(added=("red",), removed=("blue",))]
+
+    def test_each_side_of_an_item_is_judged_by_itself(self) -> None:
+        story, item = Story(), UUID(int=600)
+        story.do(ChecklistItemAdded(item_id=item, text="step", rank="a"))
+        version = story.do(
+            ChecklistItemReworded(item_id=item, text="leap"), ChecklistItemChecked(item_id=item, done=True)
+        )
+        story.do(ChecklistItemReworded(item_id=item, text="jump"))
+        assert story.undo(version) == [ChecklistItemChecked(item_id=item, done=False)]
+
+    def test_an_item_that_is_gone_stands_no_more(self) -> None:
+        story, item = Story(), UUID(int=600)
+        story.do(ChecklistItemAdded(item_id=item, text="step", rank="a"))
+        version = story.do(ChecklistItemChecked(item_id=item, done=True))
+        story.do(ChecklistItemRemoved(item_id=item))
+        with pytest.raises(Rejected, match="nothing that the change set"):
+            story.undo(version)
+        assert story.undo() == [ChecklistItemAdded(item_id=item, text="step", rank="a", done=True)]
+
+    def test_a_move_is_undone_only_from_where_it_led(self) -> None:
+        story = Story()
+        version = story.do(moved(story.state, 1))
+        story.do(moved(story.state, 1))
+        with pytest.raises(Rejected) as refused:
+            story.undo(version)
+        assert refused.value.code == "changed-since"
+
+    def test_what_was_said_since_a_move_comes_along(self) -> None:
+        story = Story()
+        version = story.do(moved(story.state, 0))
+        story.do(TaskAssigned(assignee_id=MEMBER))
+        (event,) = story.undo(version)
+        assert isinstance(event, TaskMoved)
+        assert (event.project_id, event.rank, event.assignee_id) == (HERE, "m", MEMBER)
+
+
+class TestStatuses:
+    def test_one_that_was_mapped_is_the_one_in_its_place(self) -> None:
+        story = Story()
+        story.do(TaskStatusChanged(from_status="todo", status="done", category="done"))
+        left = tuple(status for status in DEFAULT_WORKFLOW.statuses if status.key != "todo")
+        there = ProjectWorkflowSet(workflow=Workflow(left), mapped={"todo": "in_progress"})
+        story.projects[HERE] = project(HERE, there)
+        assert story.undo() == [TaskStatusChanged(from_status="done", status="in_progress", category="in_progress")]
+
+    def test_one_that_left_without_another_in_its_place_is_refused(self) -> None:
+        story = Story()
+        story.do(TaskStatusChanged(from_status="todo", status="done", category="done"))
+        left = tuple(status for status in DEFAULT_WORKFLOW.statuses if status.key != "todo")
+        story.projects[HERE] = project(HERE, ProjectWorkflowSet(workflow=Workflow(left)))
+        with pytest.raises(Rejected) as refused:
+            story.undo()
+        assert refused.value.code == "no-such-status"
+
+    def test_transitions_do_not_bind(self) -> None:
+        story = Story()
+        story.do(TaskStatusChanged(from_status="todo", status="done", category="done"))
+        story.projects[HERE] = project(HERE, ProjectWorkflowSet(workflow=Workflow(DEFAULT_WORKFLOW.statuses, ())))
+        assert story.undo() == [TaskStatusChanged(from_status="done", status="todo", category="todo")]
+
+
+class TestPeople:
+    def test_an_assignee_who_left_is_refused(self) -> None:
+        story = Story()
+        story.do(TaskAssigned(assignee_id=STRANGER))
+        story.do(TaskAssigned(assignee_id=None))
+        with pytest.raises(Rejected) as refused:
+            story.undo()
+        assert refused.value.code == "not-a-member"
+
+    def test_a_comment_is_its_authors_or_an_admins(self) -> None:
+        for author, by, allowed in ((MEMBER, MEMBER, True), (MEMBER, OWNER, True), (OWNER, MEMBER, False)):
+            story = Story()
+            story.do(CommentAdded(comment_id=UUID(int=500), body="said"), actor=author)
+            if allowed:
+                assert story.undo(actor=by) == [CommentDeleted(comment_id=UUID(int=500))]
+            else:
+                with pytest.raises(Forbidden):
+                    story.undo(actor=by)
+
+    def test_a_deleted_comment_comes_back_as_it_was(self) -> None:
+        story, comment_id = Story(), UUID(int=500)
+        story.do(CommentAdded(comment_id=comment_id, body="said"), actor=MEMBER)
+        story.do(CommentEdited(comment_id=comment_id, body="meant"), actor=MEMBER)
+        comments = story.state.comments
+        story.do(CommentDeleted(comment_id=comment_id))
+        (event,) = story.undo()
+        assert isinstance(event, CommentRestored)
+        assert story.state.comments == comments
+
+
+class TestTrash:
+    def test_trash_and_restoration_undo_each_other(self) -> None:
+        story = Story()
+        story.do(TaskTrashed())
+        assert story.undo() == [TaskRestored()]
+        story.do(TaskTrashed())
+        story.do(TaskRestored())
+        assert story.undo() == [TaskTrashed()]
+
+    def test_nothing_else_of_a_trashed_task_is_undone(self) -> None:
+        story = Story()
+        version = story.do(TaskRetitled(title="a"))
+        story.do(TaskTrashed())
+        with pytest.raises(Rejected) as refused:
+            story.undo(version)
+        assert refused.value.code == "trashed"
+
+
+def test_labels_are_not_more_than_a_task_may_have() -> None:
+    story = Story()
+    version = story.do(TaskLabelled(removed=("red",)))
+    story.do(TaskLabelled(added=tuple(f"l{n}" for n in range(50))))
+    with pytest.raises(Rejected) as refused:
+        story.undo(version)
+    assert refused.value.code == "too-many-labels"
