@@ -41,6 +41,7 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
             for stream in streams:
                 await store.log.stream(stream)
                 await store.accepted(stream, [new_id()])
+                await store.receipts(stream, [new_id()])
                 await store.kind_of(stream)
                 await state_at(store, TASK, stream, Moment("position", 0))
             await store.log.read(0, limit=10)

@@ -18,7 +18,14 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.bodies import FAULTS_MAX, decode
-from taskflow.api.commands import CommandBody, outcome_of, pointing_below, read_command
+from taskflow.api.commands import (
+    CommandBody,
+    CommandOutcome,
+    outcome_of,
+    pointing_below,
+    read_command,
+    read_target,
+)
 from taskflow.api.problems import problem_of
 from taskflow.api.references import references, with_ids
 from taskflow.api.routes import BASE, Call, Route
@@ -85,6 +92,14 @@ class Batched(Struct, frozen=True, kw_only=True):
     def meant(self, made: Mapping[UUID, UUID]) -> Sent:
         """With the ids of what earlier commands made. Raises Rejected where one that is named was refused."""
         return read_command(with_ids(self.plain, made), self.place) if self.refers else self.sent
+
+    def shown(self, made: Mapping[UUID, UUID]) -> Sent:
+        """With the target that it was done to, which is all that an answer takes of it: what else it names may have
+        been withdrawn since. Raises Rejected as `meant` does."""
+        if not isinstance(self.sent.target, str):
+            return self.sent
+        target = with_ids({"target": self.sent.target}, made)["target"]
+        return replace(self.sent, target=read_target(COMMANDS[self.sent.name], target, f"{self.place}/target"))
 
     async def decide(self, unit: Unit, made: Mapping[UUID, UUID]) -> Target:
         """Its handler, once it is known what earlier commands made. Raises what that and `meant` raise."""
@@ -214,9 +229,14 @@ async def all_or_nothing(call: Call, batch: Sequence[Batched]) -> list[Accepted]
         raise BatchRefused(refusal) from refusal
 
 
-async def _result(call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]) -> Any:
+async def _result(
+    call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]
+) -> CommandOutcome | BatchOutcome:
     if isinstance(outcome, Accepted):
-        return outcome_of(one.sent, await written(call, one.meant(made), outcome))
+        try:
+            return outcome_of(one.sent, await written(call, one.shown(made), outcome))
+        except Refusal as refusal:
+            outcome = refusal
     problem = problem_of(outcome).body(call.request.scope["path"])
     return BatchOutcome(id=one.sent.command_id, outcome="rejected", problem=Raw(problem))
 

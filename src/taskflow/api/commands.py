@@ -73,7 +73,7 @@ def read_command(plain: dict[str, Any], below: str = "") -> Sent:
     faults: list[Fault] = []
     target, command = None, None
     try:
-        target = _target(entry, body.target, f"{below}/target")
+        target = read_target(entry, body.target, f"{below}/target")
     except Malformed as error:
         faults += error.faults
     try:
@@ -114,7 +114,7 @@ def pointing_below(place: str) -> Iterator[None]:
         raise
 
 
-def _target(entry: CommandType, text: str | None, pointer: str) -> Any:
+def read_target(entry: CommandType, text: str | None, pointer: str) -> Any:
     """A target as it is written here: an id, or the parts of one. Raises Malformed."""
     if entry.target is None:
         if text is not None:
