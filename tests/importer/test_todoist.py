@@ -19,12 +19,13 @@ import pytest
 from taskflow.commands.execute import Executor, Request, Target
 from taskflow.commands.project import CreateProject, create_project
 from taskflow.commands.unit import Unit
+from taskflow.importer.todoist import import_backup
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import PROJECT, TASK, USER
 from taskflow.streams.task import TaskState
 from tests.importer.test_process import taskflow
-from tests.importer.world import EXAMPLES, INCIDENTS, head, imported_people, register, streams
+from tests.importer.world import EXAMPLES, INCIDENTS, MAPPING, head, imported_people, register, streams
 
 ANN = "ann@example.com"
 HEADER = [
@@ -187,6 +188,22 @@ class TestCsv:
         assert titles["Below"].parent_id == titles["Good"].id
         assert [comment.body for comment in titles["Last"].comments] == ["of the last"]
 
+    async def test_two_at_once_share_the_work(self, settings: Settings, store: EventStore, tmp_path: Path) -> None:
+        rows = [row for n in range(40) for row in (task(f"T{n}", RESPONSIBLE="Bo (1)"), note("said"), task("Sub", 2))]
+        file = write(tmp_path / "list.csv", *rows)
+        arguments: dict[str, Any] = {"project": None, "user": ANN, "name": "One", "rejects": tmp_path / "r"}
+        one, other = await asyncio.gather(
+            import_backup(settings, file, **arguments),
+            import_backup(settings, file, **(arguments | {"rejects": tmp_path / "s"})),
+        )
+        assert one.project_id == other.project_id
+        assert one.counts.applied + other.counts.applied == 120
+        assert one.counts.already_there + other.counts.already_there == 120
+        states = await tasks(store)
+        assert [state.title for state in states] == [title for n in range(40) for title in (f"T{n}", "Sub")]
+        assert all(len(state.comments) == 1 for state in states[::2])
+        assert await imported_people(store) == ["Bo"]
+
     async def test_what_nests_too_deep_stands_on_the_last_level(
         self, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
     ) -> None:
@@ -331,9 +348,9 @@ class TestJson:
         assert done.returncode == 1
         assert "3 applied, 0 already there, 0 unchanged, 7 rejected" in done.stdout
         reasons = [reason for _, reason, *_ in refused(file)]
-        assert reasons[0] == "two tasks have the id 1"
+        assert reasons[0] == "two tasks have the id '1'"
         assert reasons.count("the task stands below itself") == 2
-        assert "its task 5 was not taken" in reasons
+        assert "its task '5' was not taken" in reasons
         titles = await by_title(store)
         assert set(titles) == {"Good", "Orphan"}
         assert titles["Orphan"].parent_id is None
@@ -361,6 +378,8 @@ async def test_a_file_of_another_kind_is_refused_before_anything_is_written(
         assert done.stderr.startswith(f"taskflow: {file}: "), done.stderr
     nobody = taskflow(subprocess_env, "import", "--format", "todoist", EXAMPLES / "todoist.csv")
     assert "expected --as EMAIL" in nobody.stderr
+    named = taskflow(subprocess_env, "import", INCIDENTS, "--mapping", MAPPING, "--name", "x")
+    assert "--name goes with --format todoist" in named.stderr
     unknown = taskflow(
         subprocess_env, "import", "--format", "todoist", EXAMPLES / "todoist.csv", "--as", "x@example.com"
     )

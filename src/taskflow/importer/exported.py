@@ -158,8 +158,11 @@ class Made(Struct):
 
 async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Exits 0, and 1 where tasks were refused."""
-    if arguments.user is None or arguments.mapping is not None or arguments.project is not None:
-        raise BadFile("--format taskflow: expected --as EMAIL, who will own the project, and no mapping and no project")
+    more = (arguments.mapping, arguments.project, arguments.name)
+    if arguments.user is None or any(one is not None for one in more):
+        raise BadFile(
+            "--format taskflow: expected --as EMAIL, who will own the project, and no mapping, project or name"
+        )
     settings = with_local_urls(with_secrets(settings), ["postgres_url"])
     made = await import_export(settings, arguments.file, user=arguments.user, dry=arguments.dry_run)
     if arguments.dry_run:

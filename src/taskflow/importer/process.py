@@ -65,6 +65,8 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     settings = with_local_urls(with_secrets(settings), ["postgres_url"])
     if arguments.mapping is None:
         raise BadMapping("expected --mapping FILE, which says what the columns are (or --format taskflow)")
+    if arguments.name is not None:
+        raise BadMapping("--name goes with --format todoist; the mapping says what its project is called")
     rejects = arguments.rejects or arguments.file.with_name(f"{arguments.file.name}.rejects.csv")
     report = await import_file(
         settings,

@@ -70,6 +70,7 @@ def read_backup(path: Path, name: str | None = None) -> Backup:
         raise BadFile(f"{path}: expected at most {FILE_BYTES_MAX} bytes")
     if name is not None and not 0 < len(name.strip()) <= NAME_MAX:
         raise BadFile(f"--name: expected 1 to {NAME_MAX} characters")
+    name = None if name is None else name.strip()
     data = data.removeprefix(b"\xef\xbb\xbf")
     if data.lstrip()[:1] in {b"{", b"["}:
         backup = read_json(path, data, name)

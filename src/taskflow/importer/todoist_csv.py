@@ -14,6 +14,7 @@ from taskflow.importer.todoist_dates import due_time, repeat, zone_of
 from taskflow.importer.todoist_rows import (
     PRIORITIES,
     SECTION,
+    SHOWN_MAX,
     UTC_ZONE,
     Backup,
     Entry,
@@ -94,7 +95,7 @@ class _Reading:
             sound(*fields)
             self._section = row["CONTENT"].strip()
         elif kind != "meta":
-            raise RowFault(f"expected the TYPE task, section or note, found {row['TYPE'][:60]!r}")
+            raise RowFault(f"expected the TYPE task, section or note, found {row['TYPE'][:SHOWN_MAX]!r}")
 
     def _task(self, line: int, fields: tuple[str, ...], row: dict[str, str]) -> None:
         self._refused = False
@@ -105,7 +106,7 @@ class _Reading:
         orphan = bool(self._above) and self._above[-1][1] is None
         self._above.append((indent or 1, None))
         if indent is None:
-            raise RowFault(f"expected an INDENT of 1 or more, found {row['INDENT'][:60]!r}")
+            raise RowFault(f"expected an INDENT of 1 or more, found {row['INDENT'][:SHOWN_MAX]!r}")
         entry = self._entry(line, fields, row, parent)
         if orphan:
             self.backup.notice(line, "the task above it was refused: it stands one level higher")
@@ -117,7 +118,7 @@ class _Reading:
         sound(*fields)
         number = _number(row["PRIORITY"], len(PRIORITIES))
         if number is None or number > len(PRIORITIES):
-            raise RowFault(f"expected a PRIORITY from 1 to {len(PRIORITIES)}, found {row['PRIORITY'][:60]!r}")
+            raise RowFault(f"expected a PRIORITY from 1 to {len(PRIORITIES)}, found {row['PRIORITY'][:SHOWN_MAX]!r}")
         title, labels = labels_in(row["CONTENT"])
         if self._section:
             labels = tuple(dict.fromkeys((*labels, self.backup.section_label(line, SECTION, self._section))))
@@ -146,7 +147,7 @@ class _Reading:
         name = row.get("TIMEZONE", "").strip()
         zone = zone_of(name) if name else UTC_ZONE
         if zone is None:
-            self.backup.notice(entry.line, f"no time zone {name!r}: its times are taken as UTC")
+            self.backup.notice(entry.line, f"no time zone {name[:SHOWN_MAX]!r}: its times are taken as UTC")
             entry.source["TIMEZONE"] = name
         entry.zone = zone or UTC_ZONE
         text = row.get("DATE", "").strip()
@@ -155,8 +156,7 @@ class _Reading:
             english = row.get("DATE_LANG", "").strip().lower() in _ENGLISH
             entry.repeat = repeat(text) if english else None
             if entry.repeat is None:
-                self.backup.notice(entry.line, f"the date {text!r} is not understood: it stands in the description")
-                entry.also("Due", text)
+                entry.keep("Due", text, self.backup)
         if deadline := row.get("DEADLINE", "").strip():
             entry.also("Deadline", deadline)
 
@@ -166,12 +166,17 @@ class _Reading:
             refused = self._refused or self._above
             raise RowFault("the task above it was refused" if refused else "the note has no task above it")
         sound(*fields)
+        date = row.get("DATE", "").strip()
+        at = due_time(date, UTC_ZONE)
+        kept = f"\n\nDate: {date}" if date and at is None else ""
         body = bounded_note(row["CONTENT"].strip())
+        bounded_note(body + kept)
         said = [f"{name}={row[name].strip()}" for name in sorted(row) if row[name].strip()]
         key = self.backup.key("note", entry.key, *said)
         author = self.backup.person(row.get("AUTHOR", ""))
-        at = due_time(row.get("DATE", "").strip(), UTC_ZONE)
-        entry.notes.append(Note(line=line, fields=fields, key=key, said=digest(key), body=body, author=author, at=at))
+        entry.notes.append(
+            Note(line=line, fields=fields, key=key, said=digest(key), body=body + kept, author=author, at=at)
+        )
 
 
 def _number(text: str, default: int) -> int | None:

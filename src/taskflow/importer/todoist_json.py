@@ -18,6 +18,7 @@ from taskflow.importer.todoist_dates import due_time, repeat, zone_of
 from taskflow.importer.todoist_rows import (
     PRIORITIES,
     SECTION,
+    SHOWN_MAX,
     UTC_ZONE,
     Backup,
     Entry,
@@ -170,7 +171,7 @@ class _Reading:
                 item = msgspec.convert(raw, Item, strict=False)
                 key = f"#{line}" if item.id is None else str(item.id)
                 if key in found:
-                    raise RowFault(f"two tasks have the id {key}")
+                    raise RowFault(f"two tasks have the id {key[:SHOWN_MAX]!r}")
                 if item.is_deleted:
                     self._backup.notice(line, "deleted in Todoist: left out")
                     continue
@@ -186,7 +187,7 @@ class _Reading:
             parent = None if item.parent_id is None else str(item.parent_id)
             if parent is not None and parent not in items:
                 self._backup.notice(
-                    line, f"the task {parent} that it stands below was not taken: it is on the top level"
+                    line, f"the task {parent[:SHOWN_MAX]!r} above it was not taken: it is on the top level"
                 )
                 parent = None
             below[parent].append(key)
@@ -264,15 +265,16 @@ class _Reading:
             name = due.timezone
             zone: ZoneInfo | None = zone_of(name) if name else UTC_ZONE
             if zone is None:
-                self._backup.notice(entry.line, f"no time zone {name!r}: its times are taken as UTC")
+                self._backup.notice(
+                    entry.line, f"no time zone {(name or '')[:SHOWN_MAX]!r}: its times are taken as UTC"
+                )
                 entry.source["timezone"] = name or ""
             entry.zone = zone or UTC_ZONE
             text = due.datetime or due.date or ""
             sound(text, due.string or "")
             entry.due_at = due_time(text, entry.zone)
             if text and entry.due_at is None:
-                self._backup.notice(entry.line, f"the date {text!r} is not understood: it stands in the description")
-                entry.also("Due", text)
+                entry.keep("Due", text, self._backup)
             self._repeats(entry, due)
         if item.deadline is not None and item.deadline.date:
             sound(item.deadline.date)
@@ -286,8 +288,7 @@ class _Reading:
             return
         entry.repeat = repeat(text) if (due.lang or "en") == "en" and due.is_recurring is not False else None
         if entry.repeat is None:
-            self._backup.notice(entry.line, f"the date {text!r} is not understood: it stands in the description")
-            entry.also("Repeats" if due.is_recurring else "Due", text)
+            entry.keep("Repeats" if due.is_recurring else "Due", text, self._backup)
         elif entry.done:
             # Todoist ends what repeats as it completes it for good; here a rule would open it again.
             entry.repeat = None
@@ -297,7 +298,9 @@ class _Reading:
         of = said.item_id if said.task_id is None else said.task_id
         entry = entries.get(str(of))
         if entry is None:
-            raise RowFault("the note is about no task" if of is None else f"its task {of} was not taken")
+            raise RowFault(
+                "the note is about no task" if of is None else f"its task {str(of)[:SHOWN_MAX]!r} was not taken"
+            )
         sound(said.content)
         body = bounded_note(said.content.strip())
         key = self._backup.key("note", entry.key, body) if said.id is None else f"note/{said.id}"

@@ -27,12 +27,14 @@ from taskflow.commands.fields import (
     PARENT_DEPTH_MAX,
     TITLE_MAX,
 )
-from taskflow.importer.rows import SOURCE_VALUE_MAX, Bad, RowFault
+from taskflow.importer.rows import EXTERNAL_ID_MAX, SOURCE_VALUE_MAX, Bad, RowFault
 from taskflow.importer.todoist_dates import Repeat
 from taskflow.streams.task import Priority
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "high", "medium", "low")
 """From Todoist's first to its fourth, which is that of whoever gave none."""
+SHOWN_MAX: Final = 60
+"""Characters of the file's own in a sentence about it."""
 UTC_ZONE: Final = ZoneInfo("UTC")
 SECTION: Final = "section:"
 _LABEL: Final = re.compile(r"(?:(?<=\s)|^)@(\S+)")
@@ -75,6 +77,11 @@ class Entry(Struct, kw_only=True, eq=False):
     source: dict[str, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     task_id: UUID | None = None
+
+    def keep(self, what: str, text: str, backup: Backup) -> None:
+        """As `also`, and told: for a date that nobody here understands."""
+        backup.notice(self.line, f"the date {text[:SHOWN_MAX]!r} is not understood: it stands in the description")
+        self.also(what, text)
 
     def also(self, what: str, text: str) -> None:
         """Keeps a text that has no field of its own where people see it."""
@@ -124,7 +131,7 @@ class Backup(Struct, kw_only=True, eq=False):
     def section_label(self, line: int, prefix: str, name: str) -> str:
         label = prefix + name
         if len(label) > LABEL_MAX:
-            self.notice(line, f"{prefix} a label has at most {LABEL_MAX} characters: {name!r} is cut")
+            self.notice(line, f"{prefix} a label has at most {LABEL_MAX} characters: {name[:SHOWN_MAX]!r} is cut")
         return label[:LABEL_MAX]
 
 
@@ -165,6 +172,9 @@ def sound(*texts: str) -> None:
 
 def bounded(entry: Entry) -> None:
     """Raises RowFault for a task that is more than one may be."""
+    sound(entry.title, entry.description, *entry.labels, *entry.source.values(), entry.external_id or "")
+    if len(entry.external_id or "") > EXTERNAL_ID_MAX:
+        raise RowFault(f"the id is too long: expected at most {EXTERNAL_ID_MAX} characters")
     if not entry.title.strip():
         raise RowFault("the content is empty")
     if len(entry.title) > TITLE_MAX:

@@ -120,6 +120,9 @@ class Bringing:
     def _id(self, key: str) -> UUID:
         return derived_id(self._secret, *self._parts, key)
 
+    def _fingerprint(self, said: bytes) -> bytes:
+        return self._id(f"said/{said.hex()}").bytes
+
     async def _meet_people(self) -> None:
         """Those whom new rows name."""
         named: set[str] = set()
@@ -171,7 +174,7 @@ class Bringing:
         if command_id in self._receipts:
             said, entry.task_id = self._receipts[command_id]
             self.counts.already_there += 1
-            if said != entry.said:
+            if said != self._fingerprint(entry.said):
                 self._backup.notice(
                     entry.line, "says something else than when it was imported: the task is left as it is"
                 )
@@ -242,7 +245,7 @@ class Bringing:
     async def _send(self, command_id: UUID, said: bytes, handler: Handler, row: Entry | Note) -> UUID | None:
         """The task; None where the row was refused."""
         try:
-            accepted, ours = await self._sender.execute(self._caller, command_id, said, handler)
+            accepted, ours = await self._sender.execute(self._caller, command_id, self._fingerprint(said), handler)
         except Rejected as refusal:
             if refusal.code == "project-archived":
                 raise
