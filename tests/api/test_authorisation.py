@@ -131,6 +131,7 @@ async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
         "item": accepted(await ada.post(f"{path}/checklist", {"text": "to do"}), 201)["id"],
         "invitation": accepted(invited, 201)["id"],
         "label": "red",
+        "view": accepted(await ada.post("/views", {"name": "V", "query": {}, "project_id": project}), 201)["id"],
     }
     related = await ada.put(f"{path}/relations", {"type": parts["relation"], "task_id": parts["other"]})
     accepted(await ada.read(path, accepted(related)["position"]))

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -15,8 +16,8 @@ from taskflow.client import (
     Command,
     Gone,
     Invalid,
+    NotFound,
     NothingToUndo,
-    Problem,
     Rejected,
     Retries,
     VersionConflict,
@@ -160,11 +161,11 @@ class TestBatches:
         assert {task.title for task in client.tasks.list()} == {"whole", "part"}
 
     def test_each_for_itself_or_none(self, client: Client) -> None:
-        good, bad = Command(type="CreateTask", data={"title": "x"}), Command(type="CreateTask", data={"title": ""})
+        good, bad = Command(type="CreateTask", data={"title": "x"}), Command(type="CompleteTask", target=uuid4())
         outcomes = client.commands.batch([bad, good], atomic=False).results
         assert [outcome.outcome for outcome in outcomes] == ["rejected", "applied"]
         assert outcomes[0].problem is not None
-        with pytest.raises(Problem):
+        with pytest.raises(NotFound):
             client.commands.batch([Command(type="CreateTask", data={"title": "y"}), bad], atomic=True)
         assert [task.title for task in client.tasks.list()] == ["x"]
 

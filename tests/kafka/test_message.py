@@ -68,6 +68,16 @@ def test_an_event_comes_back_as_it_was(event: RecordedEvent, before: int, genera
     assert message.generation == generation
 
 
+def test_of_an_event_that_is_passed_by_only_its_place_is_read() -> None:
+    encoded = to_message(EXAMPLE, prev=0, generation=1)
+    passed = from_message(encoded.value, encoded.headers, passes={EXAMPLE.type})
+    assert passed == replace(from_message(encoded.value, encoded.headers), event=None)
+    assert passed.shard == EXAMPLE.shard
+    headers = [header for header in encoded.headers if header[0] != "ce_shard"]
+    with pytest.raises(BadMessage):
+        from_message(encoded.value, headers, passes={EXAMPLE.type})
+
+
 @given(position=positions, before=st.integers(0, 2**62), partition=st.integers(0, 1023))
 def test_a_watermark_comes_back_and_is_never_an_event(position: int, before: int, partition: int) -> None:
     prev = min(before, position)

@@ -12,7 +12,7 @@ partition's last event is the one at `prev`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -43,7 +43,7 @@ class Encoded(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """What a consumer reads. `event` is None for a watermark."""
+    """What a consumer reads. `event` and `shard` are None for a watermark, `event` for one that the reader passes by."""
 
     position: int
     """The event's; a watermark's is how far the log was read."""
@@ -52,6 +52,7 @@ class Message(Struct, frozen=True, kw_only=True):
     epoch: int
     generation: int
     event: RecordedEvent | None
+    shard: int | None = None
 
 
 def to_message(event: RecordedEvent, *, prev: int, generation: int) -> Encoded:
@@ -102,24 +103,28 @@ def to_watermark(*, position: int, prev: int, epoch: int, generation: int, parti
     )
 
 
-def from_message(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Message:
-    """Decodes a message of the topic. Raises BadMessage where the relay cannot have written it."""
+def from_message(
+    value: bytes | None, headers: Sequence[tuple[str, bytes]], *, passes: Collection[str] = frozenset()
+) -> Message:
+    """Decodes a message of the topic; of an event of a type that the reader `passes` by, only where it stands.
+    Raises BadMessage where the relay cannot have written it."""
     attributes = dict(headers)
     try:
-        return _message(value or b"", attributes)
+        return _message(value or b"", attributes, passes)
     except (KeyError, ValueError, TypeError, AttributeError) as error:  # the last two: a header without a value
         found = {name: text and text[:100] for name, text in attributes.items()}
         raise BadMessage(f"expected a CloudEvents message of the relay, found {found}: {error!r}") from error
 
 
-def _message(value: bytes, attributes: Mapping[str, bytes]) -> Message:
+def _message(value: bytes, attributes: Mapping[str, bytes], passes: Collection[str]) -> Message:
     position, prev = int(attributes["ce_position"]), int(attributes["ce_prev"])
     if not 0 <= prev <= position <= POSITION_MAX:
         raise ValueError(f"expected 0 ≤ prev ≤ position, found {prev} and {position}")
     epoch = int(attributes["ce_epoch"])
     kind = attributes["ce_type"].decode()
     event = None
-    if kind != WATERMARK:
+    shard = None if kind == WATERMARK else int(attributes["ce_shard"])
+    if shard is not None and kind not in passes:
         actor = attributes["ce_actor"]
         correlation = attributes.get("ce_correlationid")
         causation = attributes.get("ce_causationid")
@@ -128,7 +133,7 @@ def _message(value: bytes, attributes: Mapping[str, bytes]) -> Message:
             epoch=epoch,
             stream_id=UUID(attributes["ce_subject"].decode()),
             stream_version=int(attributes["ce_streamversion"]),
-            shard=int(attributes["ce_shard"]),
+            shard=shard,
             type=kind,
             schema_version=int(attributes["ce_schemaversion"]),
             event_id=UUID(attributes["ce_id"].decode()),
@@ -146,6 +151,7 @@ def _message(value: bytes, attributes: Mapping[str, bytes]) -> Message:
         epoch=epoch,
         generation=int(attributes["ce_generation"]),
         event=event,
+        shard=shard,
     )
 
 

@@ -30,6 +30,7 @@ from taskflow.projections.checkpoints import Moved
 from taskflow.projections.messages import Gap, sift
 from taskflow.projections.writer import Writer
 from taskflow.store.pool import AWAY
+from taskflow.streams import KIND_OF_TYPE
 
 if TYPE_CHECKING:
     from taskflow.cache.cache import Cache
@@ -80,6 +81,8 @@ class Runner:
         self._generation = generation
         self._settings = settings
         self._writer = Writer(view, database, mapper, cache, generation, settings)
+        # What is of another kind of stream only moves the position on: an unknown type is none of these.
+        self._passes = frozenset(name for name, kind in KIND_OF_TYPE.items() if kind is not view.kind)
         self._gather_s = settings.projector_gather_ms / 1000
         self._silence_s = settings.projector_silence_ms / 1000
         self._assigned: set[int] = set()
@@ -240,11 +243,11 @@ class Runner:
         known: list[Message] = []
         for record in batch:
             try:
-                message = from_message(record.value, record.headers)
+                message = from_message(record.value, record.headers, passes=self._passes)
             except BadMessage as error:
                 log.error("a foreign message", extra=self._context(error) | {"offset": record.offset})  # noqa: TRY400 - the message says it all
                 continue
-            here = message.event is None or self._generation.partition_of(message.event.shard) == partition
+            here = message.shard is None or self._generation.partition_of(message.shard) == partition
             if message.generation == self._generation.number and here:
                 known.append(message)
         if known:
