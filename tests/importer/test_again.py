@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import signal
 import subprocess
 import sys
@@ -104,6 +106,19 @@ async def test_an_export_that_begins_later_goes_on_with_the_same_tasks(
     report = await run(settings, write(tmp_path / "later.csv", later), tmp_path)
     assert (report.counts.already_there, report.counts.rejected) == (49, 0)
     assert await stored(store) == TOLD
+
+
+async def test_rows_as_json_are_the_same_commands(settings: Settings, store: EventStore, tmp_path: Path) -> None:
+    lines = [json.dumps(dict(zip(ROWS[0], row, strict=True)), ensure_ascii=False) for row in ROWS[1:]]
+    half, whole = tmp_path / "half.jsonl", tmp_path / "whole.jsonl.gz"
+    half.write_text("\n\n".join(lines[:150]))
+    whole.write_bytes(gzip.compress("\n".join((*lines, '{"SR Number": {}}')).encode()))
+    assert (await run(settings, half, tmp_path)).counts.already_there == 0
+    report = await run(settings, whole, tmp_path)
+    assert (report.counts.already_there, report.counts.rejected) == (150, 1)
+    assert await stored(store) == TOLD
+    assert report.rejects.read_text().startswith("line,reason,SR Number,")
+    assert (await run(settings, INCIDENTS, tmp_path)).counts.already_there == len(ROWS) - 1
 
 
 async def test_rows_that_say_the_same_are_commands_of_their_own(

@@ -124,7 +124,14 @@ def test_the_servers_processes_do_not_load_the_client() -> None:
 
 PURE = {
     *("asked.py", "cells.py", "parameters.py", "words.py"),
-    *("commands/access.py", "commands/exported.py", "commands/fields.py", "commands/imports.py", "commands/project.py"),
+    *(
+        "commands/access.py",
+        "commands/brought.py",
+        "commands/exported.py",
+        "commands/fields.py",
+        "commands/imports.py",
+        "commands/project.py",
+    ),
     *("commands/checklist.py", "commands/comments.py", "commands/ranks.py", "commands/relations.py"),
     *("commands/moving.py", "commands/purging.py", "commands/ranking.py", "commands/recurrence.py"),
     *("commands/saved_view.py", "commands/session.py", "commands/task.py", "commands/undo.py", "commands/user.py"),

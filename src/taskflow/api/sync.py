@@ -177,7 +177,7 @@ async def _section(context: Context, scope: Scope, token: SyncToken, limit: int)
                 return []
             away = await changed.moved_away(scope.roles.keys(), since=base, after=after, limit=limit)
             return [Found(one.place, task=one, seen=False) for one in away]
-    return [Found(one.place, task=one, seen=not one.trashed) for one in tasks]
+    return [Found(one.place, task=one, seen=not one.gone) for one in tasks]
 
 
 async def _body(reading: Reading, gathered: Gathered, scope: Scope, token: SyncToken, *, more: bool) -> Any:

@@ -18,7 +18,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from taskflow.commands.execute import Executor, Handler, Request
+from taskflow.commands.execute import Handler, Request
 from taskflow.commands.exported import (
     FurnishProject,
     ImportedItem,
@@ -43,7 +43,7 @@ from taskflow.ids import derived_id
 from taskflow.importer.account import importer
 from taskflow.importer.file import BadFile
 from taskflow.importer.mapping import STATUSES_MAX
-from taskflow.importer.process import first_answer
+from taskflow.importer.process import executing, first_answer
 from taskflow.importer.rows import EXTERNAL_ID_MAX
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
@@ -56,6 +56,7 @@ from taskflow.streams.task import Comment, Priority, Relation, RelationType
 if TYPE_CHECKING:
     import argparse
 
+    from taskflow.commands.execute import Executor
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 
@@ -157,10 +158,15 @@ class Made(Struct):
 
 async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Exits 0, and 1 where tasks were refused."""
-    if arguments.user is None or arguments.mapping is not None or arguments.project is not None:
-        raise BadFile("--format taskflow: expected --as EMAIL, who will own the project, and no mapping and no project")
+    more = (arguments.mapping, arguments.project, arguments.name)
+    if arguments.user is None or any(one is not None for one in more):
+        raise BadFile(
+            "--format taskflow: expected --as EMAIL, who will own the project, and no mapping, project or name"
+        )
     settings = with_local_urls(with_secrets(settings), ["postgres_url"])
-    made = await import_export(settings, arguments.file, user=arguments.user)
+    made = await import_export(settings, arguments.file, user=arguments.user, dry=arguments.dry_run)
+    if arguments.dry_run:
+        print("dry run: nothing was written; this is what an import would do now")
     print(f"{made.tasks} tasks made, {made.already_there} already there, {len(made.refused)} refused")
     print(f"{made.people} new people; {made.relations_left_out} relations to tasks elsewhere left out")
     print(f"project {made.project_id}, imported by {arguments.user}")
@@ -211,11 +217,11 @@ def _fault(export: Export) -> str | None:
     return None
 
 
-async def import_export(settings: Settings, file: Path, *, user: str) -> Made:
+async def import_export(settings: Settings, file: Path, *, user: str, dry: bool = False) -> Made:
     export = read_export(file)
     async with AsyncExitStack() as opened:
         store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
-        executor = Executor(store, settings)
+        executor, store = executing(store, settings, dry=dry)
         who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
         return await _Restoring(store, executor, settings, export, who.user_id).run()
 

@@ -21,7 +21,8 @@ from taskflow.importer.account import Importer, importer
 from taskflow.importer.file import BadFile, Source
 from taskflow.importer.mapping import BadMapping, read_mapping
 from taskflow.importer.project import Own, usable
-from taskflow.importer.rejects import Rejects
+from taskflow.importer.rehearsal import SHOWN_MAX, Rehearsal
+from taskflow.importer.rejects import Rejects, Shown
 from taskflow.importer.run import Counts, Import
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
@@ -49,6 +50,14 @@ class Report(Struct, frozen=True, kw_only=True):
     seconds: float
     rejects: Path
     whole: bool
+    dry: bool = False
+    """Whether all this was only found out, and nothing written."""
+    founds: bool = False
+    """Whether the project was, or would be, founded by this run."""
+    refused: tuple[str, ...] = ()
+    """The first of the refused rows, where there is no file of them."""
+    notices: tuple[str, ...] = ()
+    """What was taken otherwise than the file says it."""
 
 
 async def run(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -56,10 +65,23 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     settings = with_local_urls(with_secrets(settings), ["postgres_url"])
     if arguments.mapping is None:
         raise BadMapping("expected --mapping FILE, which says what the columns are (or --format taskflow)")
+    if arguments.name is not None:
+        raise BadMapping("--name goes with --format todoist; the mapping says what its project is called")
     rejects = arguments.rejects or arguments.file.with_name(f"{arguments.file.name}.rejects.csv")
     report = await import_file(
-        settings, arguments.file, arguments.mapping, project=arguments.project, user=arguments.user, rejects=rejects
+        settings,
+        arguments.file,
+        arguments.mapping,
+        project=arguments.project,
+        user=arguments.user,
+        rejects=rejects,
+        dry=arguments.dry_run,
     )
+    return shown(report)
+
+
+def shown(report: Report) -> int:
+    """Prints the report; the exit code that goes with it."""
     for line in told(report):
         print(line)
     if not report.whole:
@@ -68,23 +90,30 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def import_file(
-    settings: Settings, file: Path, mapping_file: Path, *, project: str | None, user: str | None, rejects: Path
+    settings: Settings,
+    file: Path,
+    mapping_file: Path,
+    *,
+    project: str | None,
+    user: str | None,
+    rejects: Path,
+    dry: bool = False,
 ) -> Report:
-    """Imports a file into the project with that id, or into the mapping's own.
+    """Imports a file into the project with that id, or into the mapping's own; `dry`: only tells what that would do.
 
     What is wrong with the mapping, the header, the person or the project is raised before anything is
     written. A cancelled import reports what it did until then.
     """
     mapping = read_mapping(mapping_file)
-    project_id = _project_id(project)
-    _apart(rejects, file, mapping_file)
-    with Source(file, mapping) as source, _bar() as bar:
+    project_id = project_id_of(project)
+    apart(rejects, file, mapping_file)
+    with Source(file, mapping) as source, progress() as bar:
         shown = bar.add_task(file.name, total=source.size)
         async with AsyncExitStack() as opened:
             store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
-            executor = Executor(store, settings)
+            executor, store = executing(store, settings, dry=dry)
             project_id, who = await first_answer(_where_and_who(store, executor, settings, mapping, project_id, user))
-            with Rejects(rejects, source.header) as rejected:
+            with Shown() if dry else Rejects(rejects, source.header) as rejected:
                 work = Import(
                     store,
                     executor,
@@ -102,7 +131,8 @@ async def import_file(
                 except asyncio.CancelledError:
                     whole = False
                 except BaseException:
-                    _tell_password(who)
+                    if not dry:
+                        tell_password(who)
                     raise
     return Report(
         counts=work.counts,
@@ -112,7 +142,18 @@ async def import_file(
         seconds=time.monotonic() - began,
         rejects=rejects,
         whole=whole,
+        dry=dry,
+        founds=project_id is None and work.scope is not None,
+        refused=tuple(rejected.lines) if isinstance(rejected, Shown) else (),
     )
+
+
+def executing(store: EventStore, settings: Settings, *, dry: bool) -> tuple[Executor, EventStore]:
+    """Who executes an import's commands, and the store that shows what came of them."""
+    if not dry:
+        return Executor(store, settings), store
+    rehearsal = Rehearsal(store, settings)
+    return rehearsal, rehearsal.store
 
 
 async def _where_and_who(
@@ -143,7 +184,7 @@ async def first_answer(asked: Awaitable[T]) -> T:
         ) from error
 
 
-def _apart(rejects: Path, *files: Path) -> None:
+def apart(rejects: Path, *files: Path) -> None:
     if rejects.resolve() in {file.resolve() for file in files}:
         raise BadFile(f"rejects {rejects}: expected a file of its own")
     if not rejects.parent.is_dir():
@@ -162,18 +203,38 @@ def told(report: Report) -> list[str]:
         f"{counts.rows} rows in {report.seconds:.1f} s ({speed:,.0f} rows/s): {did}",
         f"{counts.tasks} new tasks, {counts.people} new people",
     ]
-    if report.project_id is not None:
+    if report.dry:
+        lines.insert(0, "dry run: nothing was written; this is what an import would do now")
+        lines += _would_make(report)
+    elif report.project_id is not None:
         lines.append(f"project {report.project_id}, imported by {report.who.email}")
-    if report.who.password is not None:
+    if report.who.password is not None and not report.dry:
         lines.append(_password(report.who))
-    if counts.rejected:
+    if counts.rejected and not report.dry:
         lines.append(f"rejected rows, with lines and reasons: {report.rejects}")
+    lines += [f"rejected: {refused}" for refused in report.refused]
+    if counts.rejected > len(report.refused) > 0:
+        lines.append(f"and {counts.rejected - len(report.refused)} more rejected")
+    lines += report.notices[:SHOWN_MAX]
+    if len(report.notices) > SHOWN_MAX:
+        lines.append(f"and {len(report.notices) - SHOWN_MAX} more of these")
     if not report.whole:
         lines.append("interrupted: run it again, and it goes on where it stopped")
     return lines
 
 
-def _project_id(text: str | None) -> UUID | None:
+def _would_make(report: Report) -> list[str]:
+    lines = []
+    if report.who.password is not None:
+        lines.append(f"it would make the account {report.who.email}")
+    if report.founds:
+        lines.append(f"it would make a project, owned by {report.who.email}")
+    elif report.project_id is not None:
+        lines.append(f"into project {report.project_id}, by {report.who.email}")
+    return lines
+
+
+def project_id_of(text: str | None) -> UUID | None:
     try:
         return None if text is None else UUID(text)
     except ValueError:
@@ -184,13 +245,13 @@ def _password(who: Importer) -> str:
     return f"made the account {who.email} with the password {who.password} (shown this once)"
 
 
-def _tell_password(who: Importer) -> None:
+def tell_password(who: Importer) -> None:
     # The account is there although the import failed, and nobody will ever know its password again.
     if who.password is not None:
         print(_password(who), file=sys.stderr)
 
 
-def _bar() -> Progress:
+def progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from taskflow.importer.mapping import Mapping
     from taskflow.store.eventstore import EventStore
+    from taskflow.streams.project import ProjectState
 
 
 class Own(Struct, frozen=True):
@@ -46,12 +47,7 @@ class Own(Struct, frozen=True):
 async def usable(store: EventStore, mapping: Mapping, project_id: UUID, user_id: UUID) -> None:
     """Raises NotFound for a stranger's project or none, Forbidden for a role below admin, and Rejected
     where it is archived or its workflow lacks a status that the mapping names."""
-    project = (await store.folds.load(PROJECT, project_id)).state
-    if not isinstance(project, PROJECT.state):
-        raise NotFound("project", project_id)
-    at_least(project, user_id, "admin")
-    if project.archived_at is not None:
-        raise Rejected("project-archived", f"project {project_id} is archived; unarchive it first")
+    project = await open_to(store, project_id, user_id)
     missing = [status.key for status in mapping.status.values if project.workflow.status(status.key) is None]
     if missing:
         raise Rejected(
@@ -59,3 +55,14 @@ async def usable(store: EventStore, mapping: Mapping, project_id: UUID, user_id:
             f"the workflow of project {project_id} lacks {', '.join(map(repr, missing))}, which the mapping "
             f"names; it has {', '.join(repr(status.key) for status in project.workflow.statuses)}",
         )
+
+
+async def open_to(store: EventStore, project_id: UUID, user_id: UUID) -> ProjectState:
+    """As `usable`, but for the workflow."""
+    project = (await store.folds.load(PROJECT, project_id)).state
+    if not isinstance(project, PROJECT.state):
+        raise NotFound("project", project_id)
+    at_least(project, user_id, "admin")
+    if project.archived_at is not None:
+        raise Rejected("project-archived", f"project {project_id} is archived; unarchive it first")
+    return project

@@ -11,6 +11,24 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from taskflow.importer.file import BadFile
+from taskflow.importer.rehearsal import SHOWN_MAX
+
+
+class Shown:
+    """The first rows that were refused, as lines to show, where no file is to be written."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def write(self, line: int, reason: str, _: Sequence[str]) -> None:
+        if len(self.lines) < SHOWN_MAX:
+            self.lines.append(f"line {line}: {reason}")
 
 
 class Rejects:

@@ -13,18 +13,16 @@ its receipt says which task that is, whichever row came first in another file.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct, field
 
-from taskflow.commands.execute import Accepted, Executor, Handler, Request
 from taskflow.commands.imports import (
     ImportPerson,
     ImportProject,
@@ -33,22 +31,20 @@ from taskflow.commands.imports import (
     import_project,
     import_row,
 )
-from taskflow.errors import KeyReused, QueueFull, Rejected, Unavailable
+from taskflow.errors import KeyReused, Rejected
 from taskflow.ids import derived_id
 from taskflow.importer.file import BadFile
 from taskflow.importer.project import Own, usable
 from taskflow.importer.rows import Bad, Row
+from taskflow.importer.sending import Sender
 from taskflow.store.append import Outcome
-from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
+    from taskflow.commands.execute import Executor
     from taskflow.importer.mapping import Mapping
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 CHUNK_ROWS: Final = 512
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -125,8 +121,7 @@ class Import:
         step: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
-        self._executor = executor
-        self._settings = settings
+        self._sender = Sender(executor, settings, user_id)
         self._secret = settings.claim_secret_bytes
         self._mapping = mapping
         self._prefixes = tuple(label.prefix for label in mapping.labels)
@@ -139,10 +134,12 @@ class Import:
         self._people: dict[tuple[str, ...], UUID] = {}
         self._room = asyncio.Semaphore(settings.import_rows_max)
         self._under_way = asyncio.Semaphore(settings.import_inflight_max)
-        self._away_since: float | None = None
         self.counts = Counts()
-        self.position = 0
+
+    @property
+    def position(self) -> int:
         """Of the last event that this run appended, or met again."""
+        return self._sender.position
 
     async def run(self, rows: Iterator[Row | Bad]) -> None:
         """Takes every row to its end. Raises what ends an import: a lost role, a store that stays away."""
@@ -158,7 +155,7 @@ class Import:
                 except BadFile as error:
                     damage = error  # what was read goes on to its end
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise first_of(group) from None
         if damage is not None:
             raise damage
         self._step()
@@ -181,7 +178,7 @@ class Import:
             count = ticket.occurrence(row)
             row_id = derived_id(self._secret, *scope.parts, "row", row.content.decode(), str(count))
             works.append(Work(row, ticket, row_id))
-        known = await self._answered(lambda: self._store.accepted(scope.caller, [work.row_id for work in works]))
+        known = await self._sender.answered(lambda: self._store.accepted(scope.caller, [work.row_id for work in works]))
         new = [work for work in works if work.row_id not in known and work.row_id.bytes != work.ticket.created_by]
         self.counts.already_there += len(works) - len(new)
         await self._meet_people([work.row for work in new], scope)
@@ -191,7 +188,7 @@ class Import:
         """Tasks that earlier runs made, under whichever row came first then."""
         met = {row.external_id: row for row in reversed(rows) if row.external_id not in self._tickets}
         ids = {external_id: derived_id(self._secret, *scope.parts, "task", external_id) for external_id in met}
-        known = await self._answered(lambda: self._store.accepted(scope.caller, ids.values())) if ids else {}
+        known = await self._sender.answered(lambda: self._store.accepted(scope.caller, ids.values())) if ids else {}
         for external_id, command_id in ids.items():
             fingerprint, task_id = known.get(command_id, (b"", None))
             self._tickets[external_id] = Ticket(command_id, task_id, fingerprint, met[external_id].at)
@@ -204,7 +201,7 @@ class Import:
         if not met:
             return
         ids = {key: derived_id(self._secret, *scope.parts, "person", _encode(key).decode()) for key in met}
-        known = await self._answered(lambda: self._store.accepted(scope.caller, ids.values()))
+        known = await self._sender.answered(lambda: self._store.accepted(scope.caller, ids.values()))
         self._people |= {key: known[command_id][1] for key, command_id in ids.items() if command_id in known}
         async with asyncio.TaskGroup() as meetings:
             for key, row in met.items():
@@ -217,7 +214,7 @@ class Import:
         command = ImportPerson(project_id=scope.project_id, name=row.person_name, at=at)
         self._store.folds.presume_absent(user_id)
         handler = partial(import_person, user_id=user_id, command=command)
-        accepted, ours = await self._execute(scope.caller, command_id, command_id.bytes, handler)
+        accepted, ours = await self._sender.execute(scope.caller, command_id, command_id.bytes, handler)
         self._people[key] = accepted.receipt.stream_id
         self.counts.people += ours
 
@@ -231,7 +228,7 @@ class Import:
             at=min(first.at, datetime.now(UTC)),
         )
         handler = partial(import_project, project_id=own.project_id(command.at), command=command)
-        accepted, _ = await self._execute(own.caller, own.command_id, own.command_id.bytes, handler)
+        accepted, _ = await self._sender.execute(own.caller, own.command_id, own.command_id.bytes, handler)
         project_id = accepted.receipt.stream_id
         await usable(self._store, self._mapping, project_id, self._user_id)
         self.scope = self._scope_of(project_id)
@@ -279,7 +276,7 @@ class Import:
         if first:
             self._store.folds.presume_absent(task_id)
         try:
-            accepted, ours = await self._execute(scope.caller, command_id, work.row_id.bytes, handler)
+            accepted, ours = await self._sender.execute(scope.caller, command_id, work.row_id.bytes, handler)
         except Rejected as refusal:
             if refusal.code == "project-archived":
                 raise
@@ -301,54 +298,11 @@ class Import:
         self.counts.rejected += 1
         self._reject_row(row.line, reason, row.fields)
 
-    # --- the store
 
-    async def _execute(
-        self, caller: UUID, command_id: UUID, fingerprint: bytes, handler: Handler
-    ) -> tuple[Accepted, bool]:
-        """The accepted command, and whether this run is the one that made it so."""
-        request = Request(
-            caller=caller, command_id=command_id, fingerprint=fingerprint, at=datetime.now(UTC), actor=self._user_id
-        )
-        sent = 0
-
-        async def send() -> Accepted:
-            nonlocal sent
-            sent += 1
-            return await self._executor.execute(request, handler)
-
-        accepted = await self._answered(send)
-        self.position = max(self.position, accepted.receipt.position)
-        # Found on a second sending: most likely its own first one, whose answer was lost.
-        return accepted, sent > 1 or not accepted.receipt.replayed
-
-    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Asks until the store answers; raises what it last said once it was away for `import_away_max_s`."""
-        pause_s = self._settings.import_backoff_min_ms / 1000
-        clock = asyncio.get_running_loop().time
-        while True:
-            try:
-                answer = await ask()
-            except (Unavailable, QueueFull, *AWAY) as error:
-                if self._away_since is None:
-                    self._away_since = clock()
-                    log.warning("the event store does not answer; the import waits for it: %s", error)
-                elif clock() - self._away_since > self._settings.import_away_max_s:
-                    raise Unavailable(
-                        f"the event store did not answer for {self._settings.import_away_max_s} s ({error}); "
-                        "run the import again: it goes on where it stopped"
-                    ) from error
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, self._settings.import_backoff_max_ms / 1000)
-            else:
-                self._away_since = None
-                return answer
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What ended the work; the rest of a group was cancelled, or failed of the same."""
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _chunks(rows: Iterator[Row | Bad]) -> Iterator[list[Row | Bad]]:

@@ -1,0 +1,142 @@
+"""`taskflow import --format todoist`: a backup of a project, as CSV or JSON, plain or gzipped.
+
+file ─▶ todoist_csv  ─▶ todoist_rows: tasks with their notes ─▶ todoist_run ─▶ commands/brought
+     └▶ todoist_json ─┘              └ todoist_dates
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+import time
+import zlib
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from taskflow.commands.fields import NAME_MAX
+from taskflow.importer.account import importer
+from taskflow.importer.file import BadFile
+from taskflow.importer.process import Report, apart, executing, first_answer, progress, project_id_of, shown
+from taskflow.importer.project import Own, open_to
+from taskflow.importer.rejects import Rejects, Shown
+from taskflow.importer.todoist_csv import read_csv
+from taskflow.importer.todoist_json import read_json
+from taskflow.importer.todoist_run import Bringing
+from taskflow.local.addresses import with_local_urls
+from taskflow.secrets import with_secrets
+from taskflow.store.eventstore import open_event_store
+
+if TYPE_CHECKING:
+    import argparse
+
+    from taskflow.importer.todoist_rows import Backup
+    from taskflow.settings import Settings
+
+FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""A backup is read whole."""
+_GZIP: Final = b"\x1f\x8b"
+_BACKUP_NUMBER: Final = re.compile(r"\s*\[\d+\]$")
+
+
+async def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Exits 0, and 1 where rows were rejected or the import ended before the file."""
+    if arguments.user is None or arguments.mapping is not None:
+        raise BadFile("--format todoist: expected --as EMAIL, who imports, and no mapping")
+    settings = with_local_urls(with_secrets(settings), ["postgres_url"])
+    rejects = arguments.rejects or arguments.file.with_name(f"{arguments.file.name}.rejects.csv")
+    report = await import_backup(
+        settings,
+        arguments.file,
+        project=arguments.project,
+        user=arguments.user,
+        name=arguments.name,
+        rejects=rejects,
+        dry=arguments.dry_run,
+    )
+    return shown(report)
+
+
+def read_backup(path: Path, name: str | None = None) -> Backup:
+    """The file by its first character: `{` begins JSON. A CSV file's list is called as the file. Raises BadFile."""
+    try:
+        with path.open("rb") as file:
+            packed = file.peek(2)[:2] == _GZIP
+            data = (gzip.GzipFile(fileobj=file) if packed else file).read(FILE_BYTES_MAX + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadFile(f"{path}: {error.strerror if isinstance(error, OSError) and error.strerror else error}") from None
+    if len(data) > FILE_BYTES_MAX:
+        raise BadFile(f"{path}: expected at most {FILE_BYTES_MAX} bytes")
+    if name is not None and not 0 < len(name.strip()) <= NAME_MAX:
+        raise BadFile(f"--name: expected 1 to {NAME_MAX} characters")
+    name = None if name is None else name.strip()
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if data.lstrip()[:1] in {b"{", b"["}:
+        backup = read_json(path, data, name)
+    else:
+        # Bytes that are no UTF-8 reach their row as surrogates, so that one bad row is not the file's end.
+        plain = re.sub(r"\.(csv|gz)$", "", re.sub(r"\.gz$", "", path.name, flags=re.IGNORECASE), flags=re.IGNORECASE)
+        backup = read_csv(path, data.decode("utf-8", "surrogateescape"), name or _BACKUP_NUMBER.sub("", plain) or plain)
+    backup.name = backup.name[:NAME_MAX]
+    return backup
+
+
+async def import_backup(
+    settings: Settings,
+    file: Path,
+    *,
+    project: str | None,
+    user: str,
+    name: str | None,
+    rejects: Path,
+    dry: bool = False,
+) -> Report:
+    """Imports a backup into the project with that id, or into one of its name; `dry`: only tells what that would do."""
+    project_id = project_id_of(project)
+    apart(rejects, file)
+    backup = read_backup(file, name)
+    with progress() as bar:
+        bar_id = bar.add_task(file.name, total=max(1, len(backup.entries)))
+        async with AsyncExitStack() as opened:
+            store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
+            executor, store = executing(store, settings, dry=dry)
+            who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
+            # The list's name in these hands: the same file again is the same project, and in others another one.
+            own = Own(settings.claim_secret_bytes, f"todoist/{who.user_id}/{backup.name}")
+            source = own if project_id is None else Own(settings.claim_secret_bytes, f"todoist/{backup.name}")
+            if project_id is None:
+                project_id = await first_answer(own.found(store))
+            if project_id is not None:
+                await first_answer(open_to(store, project_id, who.user_id))
+            with Shown() if dry else Rejects(rejects, backup.header) as rejected:
+                work = Bringing(
+                    store,
+                    executor,
+                    settings,
+                    backup,
+                    own=source,
+                    user_id=who.user_id,
+                    project_id=project_id,
+                    reject=rejected.write,
+                    step=lambda: bar.advance(bar_id),
+                )
+                began = time.monotonic()
+                whole = True
+                try:
+                    await work.run()
+                except asyncio.CancelledError:
+                    whole = False
+    return Report(
+        counts=work.counts,
+        who=who,
+        project_id=work.project_id,
+        position=work.position,
+        seconds=time.monotonic() - began,
+        rejects=rejects,
+        whole=whole,
+        dry=dry,
+        founds=project_id is None and work.project_id is not None,
+        refused=tuple(rejected.lines) if isinstance(rejected, Shown) else (),
+        notices=tuple(backup.notices),
+    )
