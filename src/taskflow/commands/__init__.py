@@ -9,6 +9,6 @@ Command (a body)  ──▶ handler(unit, target, command): reads streams, judge
 
 `task`     with `checklist`, `comments`, `relations`, `moving`, `ranking` (`ranks`), `recurrence`, `undo`, `purging`
 `project`  with `workflow`, `labels`, `invitations` (`invitation_tokens`)
-`user`, `session`, `saved_view`, `admin`;  `imports` and `exported`, for the importer
+`user`, `session`, `saved_view`, `admin`;  `imports`, `exported` and `brought`, for the importer
 `neighbours`, `usage`  what no stream knows and somebody else is asked
 """
