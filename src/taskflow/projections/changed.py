@@ -97,7 +97,9 @@ class Changed:
     async def _changed(self, query: dict[str, Any], index: list[tuple[str, int]], limit: int) -> list[ChangedTask]:
         found = self._tasks.find(query, _TASK).sort(_ORDER).hint(index).limit(limit).max_time_ms(QUERY_MS_MAX)
         return [
-            ChangedTask(Place(int(one["position"]), one["_id"]), one["trashed"] is not False, _shown.decode(one["shown"]))
+            ChangedTask(
+                Place(int(one["position"]), one["_id"]), one["trashed"] is not False, _shown.decode(one["shown"])
+            )
             for one in await found.to_list()
         ]
 
