@@ -166,7 +166,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     public_url: str = "http://127.0.0.1:8000"
-    """`iss` of tokens."""
+    """`iss` of tokens, and what the address of a calendar begins with."""
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: Annotated[int, Meta(ge=0)] = 0
     """How many proxies in front add to X-Forwarded-For; 0: the header is ignored."""

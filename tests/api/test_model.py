@@ -302,7 +302,7 @@ def test_the_api_and_the_model_say_the_same(stack: Stack) -> None:
     run_state_machine_as_test(
         lambda: Machine(stack),
         settings=hypothesis_settings(
-            max_examples=int(os.environ.get("TASKFLOW_MODEL_EXAMPLES", "20")),
+            max_examples=int(os.environ.get("MODEL_EXAMPLES", "20")),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -1,8 +1,14 @@
-"""The write side: what may be asked (one file a kind of stream), how it is decided and stored.
+"""The write side: what may be asked (a file a kind of stream, or an idea of it), how it is decided and stored.
 
 Command (a body)  ──▶ handler(unit, target, command): reads streams, judges access
                           └─▶ a decider: (state, …) -> events  pure
-`unit`     what the decision read and wants appended
+`unit`     what the decisions read and want appended: of one command, or of a bundle
 `execute`  decide, append, decide again
-`catalog`  every command by its name
+`catalog`  every command by its name; `made`: what it made, for others to name
+`access`   who may; `fields`: what a body may hold
+
+`task`     with `checklist`, `comments`, `relations`, `moving`, `ranking` (`ranks`), `recurrence`, `undo`, `purging`
+`project`  with `workflow`, `labels`, `invitations` (`invitation_tokens`)
+`user`, `session`, `saved_view`, `admin`;  `imports`, `exported` and `brought`, for the importer
+`neighbours`, `usage`  what no stream knows and somebody else is asked
 """

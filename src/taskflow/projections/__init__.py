@@ -7,9 +7,9 @@
 `checkpoints`  how far each partition is, in the transaction of its documents
 `writer`       what a worker holds of a view, written in one transaction a batch
 `runner`       one projection on one worker: from Kafka, or from the log, to its writer
-`process`      `taskflow projector`
+`process`      `taskflow projector`; `registry`: every projection by its name; `mongo`: connections
 `freshness`    the API's side: how fresh a view is, and waiting for it
-`queries`      the API's side: reading the documents
+`queries`      the API's side: reading the documents; `stats`: counting them
 `changed`      the API's side: documents that changed since a position
 `saved`        the API's side: saved views, of people and of projects
 `exported`     the API's side: all tasks of a project, as of one moment
