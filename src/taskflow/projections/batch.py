@@ -52,6 +52,10 @@ class Changes(Struct):
     parked: list[Parked] = field(default_factory=list)
     begun: set[UUID] = field(default_factory=set)
 
+    def forget(self) -> None:
+        """Everything but which streams begin: to apply the same events once more."""
+        self.held, self.documents, self.sums, self.invalidated, self.parked = {}, {}, {}, set(), []
+
 
 def apply(
     view: View,
@@ -60,8 +64,10 @@ def apply(
     recorded: RecordedEvent,
     event: Event | Exception,
     partition: int,
+    *,
+    document: bool = True,
 ) -> None:
-    """Applies one event to the state that its stream has so far, into `changes`.
+    """Applies one event to the state that its stream has so far, into `changes`; with or without its document.
 
     An event at or before the state's position was applied before. A fold that fails, a version that
     does not follow, a document that cannot be stored, and data that could not be decoded (`event` is
@@ -80,14 +86,15 @@ def apply(
         after = Held(recorded.position, recorded.stream_version, view.kind.evolve(before, event, happened))
         sums = view.sums(before, after.state, recorded.shard) if view.sums else {}
         invalidated = view.invalidates(before, after.state)
-        document = _document(view, recorded.stream_id, after)
+        encoded = _document(view, recorded.stream_id, after) if document else None
     except Exception as error:  # noqa: BLE001 - whatever a pure fold raises is the stream's fault, not the worker's
         changes.parked.append(
             Parked(recorded.stream_id, recorded.stream_version, recorded.position, partition, repr(error)[:500])
         )
         return
     changes.held[recorded.stream_id] = after
-    changes.documents[recorded.stream_id] = document
+    if encoded is not None:
+        changes.documents[recorded.stream_id] = encoded
     for key, count in sums.items():
         total = changes.sums.get(key, 0) + count
         if total:

@@ -240,17 +240,38 @@ class Writer:
                 mine.append(recorded)
         decoded = await self._decode(mine)
         changes.begun = await self._hold(mine, checkpoint)
+        unreadable = next((at for at, event in enumerate(decoded) if isinstance(event, StoreError)), len(mine))
+        last = {recorded.stream_id: recorded.position for recorded in mine[:unreadable]}
+        found = self._apply_all(changes, mine, decoded, checkpoint.partition, last)
+        if changes.parked:
+            # A stream goes as far as its documents can be stored: here each of them has to be seen.
+            changes.forget()
+            found = self._apply_all(changes, mine, decoded, checkpoint.partition, None)
+        halt = found or halt
+        if halt is not None:
+            raise halt
+
+    def _apply_all(
+        self,
+        changes: Changes,
+        events: Sequence[RecordedEvent],
+        decoded: Sequence[Event | Exception],
+        partition: int,
+        last: Mapping[UUID, int] | None,
+    ) -> _Halted | None:
+        """Applies events up to the first that cannot be read. Only the `last` event of each stream makes a document
+        of it, where these are given: what would be written over in the same transaction is not made."""
         parked: set[UUID] = set()
-        for recorded, event in zip(mine, decoded, strict=True):
+        for recorded, event in zip(events, decoded, strict=True):
             if recorded.stream_id in parked:
                 continue
             if isinstance(event, StoreError):
-                raise _Halted(recorded.position - 1, str(event))
+                return _Halted(recorded.position - 1, str(event))
             held = changes.held.get(recorded.stream_id) or self._held.get(recorded.stream_id)
-            apply(self._view, changes, held, recorded, event, checkpoint.partition)
+            kept = last is None or last.get(recorded.stream_id) == recorded.position
+            apply(self._view, changes, held, recorded, event, partition, document=kept)
             parked.update(one.stream_id for one in changes.parked[len(parked) :])
-        if halt is not None:
-            raise halt
+        return None
 
     async def _decode(self, events: Sequence[RecordedEvent]) -> list[Event | Exception]:
         """Typed events; in place of one that cannot be read, the error: of the data (parked) or of the
