@@ -10,10 +10,10 @@ import msgspec
 from msgspec import Struct
 
 from taskflow.api import render
+from taskflow.api.calendar_secrets import calendar_secret
 from taskflow.api.invited import NewInvitation, invitation_body
 from taskflow.api.parts import comment_body, item_body, people_of
 from taskflow.api.routes import BASE
-from taskflow.api.secrets import calendar_secret
 from taskflow.api.stored import committed
 from taskflow.commands.access import at_least
 from taskflow.commands.checklist import AddChecklistItem

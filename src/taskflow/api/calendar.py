@@ -10,15 +10,15 @@ from icalendar import Calendar, Event
 from litestar import Response
 
 from taskflow.api import render
+from taskflow.api.calendar_secrets import read_calendar_secret
 from taskflow.api.reads import matches
 from taskflow.api.routes import BASE, Call, Route
-from taskflow.api.secrets import read_calendar_secret
 from taskflow.api.stored import committed, committed_many
 from taskflow.api.writes import write
 from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
 from taskflow.parameters import Parameters
-from taskflow.projections.queries import TaskFilter
+from taskflow.projections.queries import TaskFilter, status_pairs
 from taskflow.projections.tasks import NO_DUE, TaskFacts
 from taskflow.streams import PROJECT, USER
 
@@ -65,12 +65,7 @@ async def _owner(context: Context, file: str) -> UserState:
 async def _due(context: Context, user: UserState) -> list[TaskFacts]:
     """Open tasks with a due time in the projects that the person is a member of."""
     projects = await committed_many(context.store, PROJECT, context.follower.projects_of(user.id))
-    pairs = frozenset(
-        (project.id, key)
-        for project in projects.values()
-        for key in (*[status.key for status in project.workflow.statuses], *project.mapped)
-        if (status := project.statuses.resolve(key)) is not None and status.category in OPEN
-    )
+    pairs = status_pairs(projects.values(), None, OPEN)
     wanted = TaskFilter(projects=frozenset(projects), pairs=pairs, due_before=NO_DUE)
     page = await context.views.tasks(wanted, sort="due_at", limit=TASKS_MAX, cursor=None)
     return [_decoder.decode(task.facts) for task in page.tasks]

@@ -6,8 +6,6 @@ about what that client has.
 
 from __future__ import annotations
 
-import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -15,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from taskflow.errors import Fault, Gone, Malformed
+from taskflow.proofs import prove, proven
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -47,18 +46,13 @@ _decoder: Final = msgspec.json.Decoder(SyncToken)
 
 
 def write_token(settings: Settings, user: UUID, token: SyncToken) -> str:
-    body = _encode(token)
-    return urlsafe_b64encode(_mac(settings, user, body) + body).decode().rstrip("=")
+    return prove(settings.token_secret_bytes, _purpose(user), _encode(token), mac_bytes=_MAC_BYTES)
 
 
 def read_token(settings: Settings, user: UUID, text: str, build: Build) -> SyncToken:
     """Raises Malformed for what was not given to this user, and Gone for a token of another build."""
-    try:
-        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        raw = b""
-    mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-    if not body or not hmac.compare_digest(mac, _mac(settings, user, body)):
+    body = proven(settings.token_secret_bytes, _purpose(user), text, mac_bytes=_MAC_BYTES)
+    if body is None:
         raise Malformed([Fault("token", "token", "expected the token of the last answer")])
     try:
         token = _decoder.decode(body)
@@ -69,6 +63,5 @@ def read_token(settings: Settings, user: UUID, text: str, build: Build) -> SyncT
     return token
 
 
-def _mac(settings: Settings, user: UUID, body: bytes) -> bytes:
-    content = b"taskflow/sync\x1f" + user.bytes + body
-    return hmac.digest(settings.token_secret_bytes, content, "sha256")[:_MAC_BYTES]
+def _purpose(user: UUID) -> bytes:
+    return b"taskflow/sync\x1f" + user.bytes

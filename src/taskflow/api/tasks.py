@@ -19,7 +19,7 @@ from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.pages import Wanted
-from taskflow.projections.queries import TaskFilter
+from taskflow.projections.queries import TaskFilter, status_pairs
 from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
 from taskflow.store.pool import AWAY
@@ -108,13 +108,7 @@ async def _pairs(
 ) -> frozenset[tuple[UUID, str]]:
     """Statuses and categories as what tasks may last have entered that stands for them in each project today."""
     found = await projects_of(reading, set(projects))
-    return frozenset(
-        (project.id, raw)
-        for project in found.values()
-        for status in project.workflow.statuses
-        if (keys is None or status.key in keys) and (categories is None or status.category in categories)
-        for raw in project.statuses.raw(status.key)
-    )
+    return status_pairs(found.values(), keys, categories)
 
 
 async def get_task(call: Call) -> Response[bytes]:

@@ -80,6 +80,19 @@ class Trashed(Struct, frozen=True):
     version: int
 
 
+def status_pairs(
+    projects: Iterable[ProjectState], keys: Collection[str] | None, categories: Collection[str] | None
+) -> frozenset[tuple[UUID, str]]:
+    """Statuses and categories (None: any) as what tasks may last have entered that stands for them today."""
+    return frozenset(
+        (project.id, raw)
+        for project in projects
+        for status in project.workflow.statuses
+        if (keys is None or status.key in keys) and (categories is None or status.category in categories)
+        for raw in project.statuses.raw(status.key)
+    )
+
+
 class Page(Struct, frozen=True):
     """Tasks in order, and the cursor of the next page if there is one."""
 
