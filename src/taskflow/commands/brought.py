@@ -14,7 +14,8 @@ from msgspec import Struct
 from taskflow.commands.access import project_for
 from taskflow.commands.comments import add
 from taskflow.commands.execute import Target
-from taskflow.commands.task import _check_parent, unarchived
+from taskflow.commands.project import unarchived
+from taskflow.commands.task import check_parent
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import TASK, Event
 from taskflow.streams.task import CommentRestored, Priority, TaskCreated, TaskStatusChanged
@@ -108,7 +109,7 @@ async def bring_task(unit: Unit, task_id: UUID, task: BroughtTask) -> Target:
     if await unit.read(TASK, task_id) is None:
         events = create(project, task)
         try:
-            await _check_parent(unit, project, task_id, task.parent_id)
+            await check_parent(unit, project, task_id, task.parent_id)
         except NotFound:
             raise Rejected("no-such-parent", "the task above it is in this project no more") from None
         for at, event in events:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from taskflow.commands.access import project_for
 from taskflow.commands.execute import Target
+from taskflow.commands.project import unarchived
 from taskflow.commands.ranks import rank_between
 from taskflow.errors import Rejected
 from taskflow.streams import PROJECT, TASK, Event
@@ -97,8 +98,7 @@ def furnish(project: ProjectState, command: FurnishProject) -> list[Event]:
 
 def create(project: ProjectState, task_id: UUID, task: ImportTask, now: datetime) -> list[tuple[datetime, Event]]:
     """Each event with its time: created, started and completed when the task was, the rest when it last changed."""
-    if project.archived_at is not None:
-        raise Rejected("project-archived", "the project is archived; unarchive it first")
+    unarchived(project)
     if task.updated_at > now:
         raise Rejected("future", f"the time {task.updated_at.isoformat()} has not come yet")
     final = Status(task.status, task.status, task.category)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from taskflow.commands.access import caller, project_for
 from taskflow.commands.execute import Target
+from taskflow.commands.project import unarchived
 from taskflow.commands.ranks import rank_at
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import PROJECT, TASK, USER, Event
@@ -126,8 +127,7 @@ def change(task: TaskState, project: ProjectState, row: ImportRow, now: datetime
 
 
 def _status(project: ProjectState, key: str) -> Status:
-    if project.archived_at is not None:
-        raise Rejected("project-archived", "the project is archived; unarchive it first")
+    unarchived(project)
     status = project.workflow.status(key)
     if status is None:
         known = ", ".join(status.key for status in project.workflow.statuses)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from taskflow.commands.access import project_for
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import PROJECT_LABELS_MAX, Colour, Command, Label
-from taskflow.commands.project import open_project
+from taskflow.commands.project import unarchived
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import PROJECT, Event
 from taskflow.streams.project import LabelRemoved, LabelSet, ProjectState
@@ -42,7 +42,7 @@ class RemoveLabel(Command, frozen=True):
 
 
 def set_label(project: ProjectState, name: str, colour: str) -> list[Event]:
-    open_project(project)
+    unarchived(project)
     known = {label.name: label.colour for label in project.labels}
     if known.get(name) == colour:
         return []
@@ -52,7 +52,7 @@ def set_label(project: ProjectState, name: str, colour: str) -> list[Event]:
 
 
 def remove_label(project: ProjectState, name: str) -> list[Event]:
-    open_project(project)
+    unarchived(project)
     if not any(label.name == name for label in project.labels):
         raise NotFound("label", name)
     return [LabelRemoved(name=name)]

@@ -12,8 +12,9 @@ from uuid import UUID
 from taskflow.commands.access import project_for, task_for
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command, StatusKey
+from taskflow.commands.project import unarchived
 from taskflow.commands.ranks import rank_at
-from taskflow.commands.task import category_of, change_status, live, named_status, unarchived
+from taskflow.commands.task import category_of, change_status, live, named_status
 from taskflow.errors import Rejected
 from taskflow.streams import TASK, Event
 from taskflow.streams.task import TaskMoved, TaskState

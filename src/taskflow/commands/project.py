@@ -109,7 +109,7 @@ def remove_member(project: ProjectState, actor: UUID, user_id: UUID) -> list[Eve
 
 
 def edit(project: ProjectState, command: EditProject) -> list[Event]:
-    open_project(project)
+    unarchived(project)
     events: list[Event] = []
     if command.name is not UNSET and command.name != project.name:
         events.append(ProjectRenamed(name=command.name))
@@ -128,7 +128,8 @@ def unarchive(project: ProjectState) -> list[Event]:
     return [] if project.archived_at is None else [ProjectUnarchived()]
 
 
-def open_project(project: ProjectState) -> None:
+def unarchived(project: ProjectState) -> None:
+    """Raises Rejected for a project in which nothing changes any more."""
     if project.archived_at is not None:
         raise Rejected("project-archived", "the project is archived; unarchive it first")
 

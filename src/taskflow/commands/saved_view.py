@@ -12,7 +12,8 @@ from taskflow import asked
 from taskflow.commands.access import caller, project_for
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import SAVED_VALUE_MAX, Command, Name
-from taskflow.errors import Fault, Malformed, NotFound, Rejected
+from taskflow.commands.project import unarchived
+from taskflow.errors import Fault, Malformed, NotFound
 from taskflow.parameters import VALUES_MAX, Parameters
 from taskflow.streams import SAVED_VIEW, USER, Event
 from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
@@ -118,8 +119,8 @@ def _as_texts(value: str | bool | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _open(project: ProjectState | None) -> None:
-    if project is not None and project.archived_at is not None:
-        raise Rejected("project-archived", "the project is archived; unarchive it first")
+    if project is not None:
+        unarchived(project)
 
 
 # --- handlers ------------------------------------------------------------------------------------

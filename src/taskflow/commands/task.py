@@ -22,6 +22,7 @@ from taskflow.commands.fields import (
     Time,
     Title,
 )
+from taskflow.commands.project import unarchived
 from taskflow.commands.ranks import rank_at
 from taskflow.commands.recurrence import checked, next_occurrence, plain
 from taskflow.errors import Invalid, NotFound, Rejected
@@ -120,7 +121,7 @@ INTENTS: Final[dict[type[Command], Category]] = {
 def create(project: ProjectState, command: CreateTask, at: datetime, order: int = 0) -> list[Event]:
     unarchived(project)
     status = project.workflow.initial() if command.status is None else named_status(project, command.status)
-    _assignable(project, command.assignee_id)
+    assignable(project, command.assignee_id)
     due_at = _utc(command.due_at, "/due_at")
     return [
         TaskCreated(
@@ -217,7 +218,7 @@ def assign(task: TaskState, project: ProjectState, user_id: UUID | None) -> list
     live(task, project)
     if user_id == task.assignee_id:
         return []
-    _assignable(project, user_id)
+    assignable(project, user_id)
     return [TaskAssigned(assignee_id=user_id)]
 
 
@@ -237,12 +238,6 @@ def relabelled(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
     return [TaskLabelled(added=added, removed=removed)] if added or removed else []
 
 
-def unarchived(project: ProjectState) -> None:
-    """Raises Rejected for a project in which nothing changes any more."""
-    if project.archived_at is not None:
-        raise Rejected("project-archived", "the project is archived; unarchive it first")
-
-
 def live(task: TaskState, project: ProjectState) -> None:
     """What every change of a task but its restoration takes. Raises Rejected."""
     unarchived(project)
@@ -258,7 +253,7 @@ def named_status(project: ProjectState, key: str) -> Status:
     return status
 
 
-def _assignable(project: ProjectState, user_id: UUID | None) -> None:
+def assignable(project: ProjectState, user_id: UUID | None) -> None:
     if user_id is not None and user_id not in project.members:
         raise Rejected("not-a-member", f"user {user_id} is no member of the project")
 
@@ -283,7 +278,7 @@ def _utc(at: datetime | None, pointer: str) -> datetime | None:
 async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> Target:
     project = await project_for(unit, command.project_id or await _inbox(unit), "member")
     task_id = await unit.new(TASK, target)
-    await _check_parent(unit, project, task_id, command.parent_id)
+    await check_parent(unit, project, task_id, command.parent_id)
     unit.append(TASK, task_id, *create(project, command, unit.at, len(unit.staged)))
     return Target(TASK, task_id)
 
@@ -292,7 +287,7 @@ async def edit_task(unit: Unit, target: UUID, command: EditTask) -> Target:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
     if command.parent_id is not UNSET and command.parent_id != task.parent_id:
-        await _check_parent(unit, project, target, command.parent_id)
+        await check_parent(unit, project, target, command.parent_id)
     unit.append(TASK, target, *edit(task, project, command, unit.at))
     return Target(TASK, target)
 
@@ -332,7 +327,7 @@ async def _inbox(unit: Unit) -> UUID:
     return user.inbox_id
 
 
-async def _check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
+async def check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
     """Walks up from the new parent. Each stream on the way becomes a guard, so that two writers who
     would close a cycle between them cannot both win.
 

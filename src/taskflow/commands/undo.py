@@ -17,8 +17,9 @@ from msgspec import UNSET, Meta, Struct
 from taskflow.commands.access import at_least, caller, project_for, task_for
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import LABELS_MAX, Command
+from taskflow.commands.project import unarchived
 from taskflow.commands.relations import check_way_back
-from taskflow.commands.task import _assignable, _check_parent, unarchived
+from taskflow.commands.task import assignable, check_parent
 from taskflow.errors import Forbidden, NotFound, NothingToUndo, Rejected
 from taskflow.streams import TASK, Event
 from taskflow.streams.project import ProjectState, Status
@@ -220,7 +221,7 @@ def _restatus(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
 
 
 def _reassign(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
-    _assignable(undoing.home, values[None])
+    assignable(undoing.home, values[None])
     return [TaskAssigned(assignee_id=values[None])]
 
 
@@ -243,7 +244,7 @@ def _move_back(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
             home.statuses.resolve(task.status) or home.workflow.first(task.category) or _resolved(home, task.status)
         )
     assignee_id = values.get("assignee", task.assignee_id)
-    _assignable(home, assignee_id)
+    assignable(home, assignee_id)
     return [
         TaskMoved(
             from_project_id=task.project_id,
@@ -399,7 +400,7 @@ async def undo_task(unit: Unit, target: UUID, command: UndoTask) -> Target:
 async def _check_former_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
     """The caller named no parent: that it is gone is a rule that is broken, not something they did not find."""
     try:
-        await _check_parent(unit, project, task_id, parent_id)
+        await check_parent(unit, project, task_id, parent_id)
     except NotFound:
         raise Rejected("no-such-parent", f"there is no task {parent_id} in project {project.id} any more") from None
 

@@ -22,7 +22,7 @@ from taskflow.commands.fields import (
     NewStatusKey,
     StatusKey,
 )
-from taskflow.commands.project import open_project
+from taskflow.commands.project import unarchived
 from taskflow.errors import Invalid, Rejected
 from taskflow.streams import PROJECT, Event
 from taskflow.streams.project import Category, ProjectState, ProjectWorkflowSet, Status, Transition, Workflow
@@ -92,7 +92,7 @@ def in_question(project: ProjectState, command: SetWorkflow) -> frozenset[str]:
 
 def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str, int]) -> list[Event]:
     """`tasks` counts those in the statuses that are in question."""
-    open_project(project)
+    unarchived(project)
     workflow = workflow_of(command)
     if workflow == project.workflow:
         return []
