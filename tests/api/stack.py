@@ -8,17 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.local.program import unused_port
 from taskflow.settings import Settings
+from tests.conftest import Fleet
 
 BOUND_S = 60.0
 """No wait is longer; each ends as soon as what it waits for is there."""
@@ -92,6 +95,39 @@ class Stack:
     def end(self) -> None:
         for process in (*self.apis, self.relay, self.projector):
             process.end()
+
+
+@contextmanager
+def open_stack(fleet: Fleet, template: str, folder: Path, *, name: str, redis: int) -> Iterator[Stack]:
+    """A stack on databases and a topic of its own, ready."""
+    base = fleet.settings
+    name = f"test_{name}_{uuid4().hex[:12]}"
+    fleet.call(_copy(base.postgres_url, name, template))
+    settings = replace(
+        base,
+        postgres_url=f"{base.postgres_url.rpartition('/')[0]}/{name}",
+        mongodb_database=name,
+        kafka_topic=f"taskflow.{name}",
+        kafka_partitions=4,
+        redis_url=f"{base.redis_url.rpartition('/')[0]}/{redis}",
+        public_url=f"http://{name}.test",
+        mongodb_pool_min=0,
+        watermark_interval_ms=300,
+    )
+    stack = Stack(settings, folder)
+    try:
+        stack.wait_ready()
+        yield stack
+    finally:
+        stack.end()
+
+
+async def _copy(url: str, name: str, template: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"create database {name} template {template}")
+    finally:
+        await connection.close()
 
 
 def _ready(url: str) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 import httpx
 import pytest
 from msgspec import Struct
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 from taskflow.client import Client
 from taskflow.local.program import unused_port
 from taskflow.settings import Settings
-from tests.api.stack import Process, Stack
+from tests.api.stack import Process, Stack, open_stack
 from tests.conftest import Fleet
 
 READY_S = 60.0
@@ -29,34 +28,8 @@ class Account(Struct, frozen=True):
 
 @pytest.fixture(scope="package")
 def stack(fleet: Fleet, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    base = fleet.settings
-    name = f"test_client_{uuid4().hex[:12]}"
-    fleet.call(_copy(base.postgres_url, name, template))
-    settings = replace(
-        base,
-        postgres_url=f"{base.postgres_url.rpartition('/')[0]}/{name}",
-        mongodb_database=name,
-        kafka_topic=f"taskflow.{name}",
-        kafka_partitions=4,
-        redis_url=base.redis_url.rpartition("/")[0] + "/14",
-        public_url=f"http://{name}.test",
-        mongodb_pool_min=0,
-        watermark_interval_ms=300,
-    )
-    stack = Stack(settings, tmp_path_factory.mktemp("stack"))
-    try:
-        stack.wait_ready()
+    with open_stack(fleet, template, tmp_path_factory.mktemp("stack"), name="client", redis=14) as stack:
         yield stack
-    finally:
-        stack.end()
-
-
-async def _copy(url: str, name: str, template: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(f"create database {name} template {template}")
-    finally:
-        await connection.close()
 
 
 class OwnApi:
