@@ -41,9 +41,9 @@ async def test_what_was_in_the_trash_too_long_is_found_by_nobody(
     trashed = [await ada.task(f"trashed {n}", project_id=project) for n in range(5)]
     child = await ada.task("child", project_id=project, parent_id=trashed[0]["id"])
     for task in [restored, *trashed]:
-        binned = accepted(await ada.delete(f"/tasks/{task['id']}", headers=headers if task is trashed[0] else {}))
-    accepted(await ada.post(f"/tasks/{restored['id']}/restore"))
-    listed = accepted(await ada.read("/tasks", binned["position"], project=project, trashed="true"))
+        accepted(await ada.delete(f"/tasks/{task['id']}", headers=headers if task is trashed[0] else {}))
+    last = accepted(await ada.post(f"/tasks/{restored['id']}/restore"))
+    listed = accepted(await ada.read("/tasks", last["position"], project=project, trashed="true"))
     assert len(listed["items"]) == 5
     collector += start(stack, tmp_path)
 
