@@ -100,7 +100,7 @@ class Story:
 
     async def step(self) -> str:
         kinds = ["task"] * 3 + ["edit"] * 4 + ["move"] * 3 + ["trash"] * 2 + ["restore"] * 2 + ["join"] * 2
-        kinds += ["leave", "role", "archive", "unarchive", "project", "purge", "workflow", "rename"]
+        kinds += ["leave", "role", "archive", "unarchive", "project", "purge", "workflow", "rename", "person"]
         while True:
             kind = self.dice.choice(kinds)
             position = await getattr(self, f"_{kind}")()
@@ -212,6 +212,9 @@ class Story:
             return None
         return await self._done(await self.ada.patch(f"/projects/{project}", {"name": f"{self.dice.random()}"}))
 
+    async def _person(self) -> int | None:
+        return await self._done(await self.ada.patch("/users/me", {"name": f"Ada {self.dice.random()}"}))
+
     async def _workflow(self) -> int | None:
         project = self._pick(self.projects)
         if project is None:
@@ -282,6 +285,27 @@ async def test_only_what_changed_comes(ada: Caller, bob: Caller) -> None:
     # Who never had it is told nothing of it.
     fresh = Copy(bob)
     assert (await fresh.sync(after["position"]))[0]["removed"] == []
+
+
+async def test_tasks_come_anew_with_the_new_name_of_whoever_they_are_assigned_to(ada: Caller, bob: Caller) -> None:
+    project = (await ada.project())["id"]
+    added = await ada.add(project, bob, "member")
+    tasks = [await ada.task(f"{n}", project_id=project, assignee_id=bob.id) for n in range(3)]
+    tasks.append(await ada.task("of nobody", project_id=project))
+    trashed = accepted(await ada.delete(f"/tasks/{tasks[2]['id']}"))
+    copy = Copy(ada)
+    await copy.sync(max(added["position"], trashed["position"]))
+    renamed = accepted(await bob.patch("/users/me", {"name": "Bob 雲"}))
+    (answer,) = await copy.sync(renamed["position"])
+    assert {one["id"]: one["assignee"] for one in answer["tasks"]} == {
+        task["id"]: {"id": bob.id, "name": "Bob 雲"} for task in tasks[:2]
+    }
+    assert (answer["projects"], answer["removed"]) == ([], [])
+    # What is no name sends nothing, and nothing comes twice.
+    settled = accepted(await bob.patch("/users/me", {"settings": {"theme": "dark"}}))
+    (answer,) = await copy.sync(settled["position"])
+    assert answer["tasks"] == []
+    await assert_same(copy, settled["position"])
 
 
 async def test_what_moved_out_of_sight_is_removed(ada: Caller, bob: Caller, beside: Beside) -> None:

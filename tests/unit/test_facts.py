@@ -24,7 +24,7 @@ from taskflow.streams.project import (
     ProjectWorkflowSet,
 )
 from taskflow.streams.session import SessionEnded, SessionStarted
-from taskflow.streams.user import UserRolesSet
+from taskflow.streams.user import UserRenamed, UserRolesSet
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PROJECTS = [UUID(int=n) for n in range(1, 4)]
@@ -151,6 +151,18 @@ def test_system_roles_are_the_last_that_were_set() -> None:
         event = UserRolesSet(roles=granted)
         applied(facts, [(recorded(position, USERS[0], event), event)])
         assert facts.system_roles[USERS[0]] == granted
+
+
+def test_it_is_known_who_was_renamed_since_when() -> None:
+    facts = Facts()
+    for position, user in enumerate((0, 1, 2, 0), 1):
+        event = UserRenamed(name=f"{position}")
+        applied(facts, [(recorded(position, USERS[user], event), event)])
+    kept = msgspec.json.decode(msgspec.json.encode(facts), type=Facts)
+    for known in (facts, kept):
+        assert [known.renamed_since(position) for position in (0, 2, 3, 4)] == [
+            {USERS[0], USERS[1], USERS[2]}, {USERS[0], USERS[2]}, {USERS[0]}, set(),
+        ]  # fmt: skip
 
 
 def test_facts_are_events_and_nothing_else_is_one() -> None:

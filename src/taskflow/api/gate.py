@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -65,19 +64,6 @@ def address_of(peer: str, forwarded_for: str | None, *, trusted_proxies: int) ->
         hops = [hop.strip() for hop in forwarded_for.split(",")]
         return hops[-min(trusted_proxies, len(hops))]
     return peer
-
-
-def network_of(address: str) -> str:
-    """What is counted as one caller: an IPv4 address, or the /64 that one IPv6 host usually has."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(IPv6Address(int(parsed) >> 64 << 64))
-    return str(parsed)
 
 
 def header(headers: Mapping[bytes, bytes], name: bytes) -> str | None:

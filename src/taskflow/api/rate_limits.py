@@ -6,9 +6,9 @@ Without Redis nobody is refused: a limit protects the service, and is no reason 
 from __future__ import annotations
 
 from importlib import resources
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from taskflow.api.gate import network_of
 from taskflow.errors import RateLimited
 
 if TYPE_CHECKING:
@@ -82,6 +82,19 @@ class RateLimits:
     async def _count(self, key: str, quota: int, window_s: int) -> Any:
         """[left, seconds to the reset]; -1 left: refused; None: Redis does not answer."""
         return await self._cache.attempt(lambda: self._window(keys=[key], args=[quota, window_s]))
+
+
+def network_of(address: str) -> str:
+    """What is counted as one caller: an IPv4 address, or the /64 that one IPv6 host usually has."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(IPv6Address(int(parsed) >> 64 << 64))
+    return str(parsed)
 
 
 def _failures(account: UUID) -> str:

@@ -170,10 +170,11 @@ class Reading:
         self._position, self._stale = self.context.follower.position, False
         self._drawn.clear()
 
-    async def names(self, ids: Collection[UUID]) -> dict[UUID, str | None]:
-        """Names of people, as fresh as was asked for."""
+    async def names(self, ids: Collection[UUID], *, at_least: int = 0) -> dict[UUID, str | None]:
+        """Names of people, as fresh as was asked for, and as `at_least` at that."""
         names: dict[UUID, str | None]
-        names, position = await self.context.people.names(ids, at_least=self.min_position, timeout_s=self.left_s)
+        at_least = max(at_least, self.min_position)
+        names, position = await self.context.people.names(ids, at_least=at_least, timeout_s=self.left_s)
         self.drew(position)
         return names
 

@@ -7,10 +7,10 @@ A round of pages brings a client from one position to another, section by sectio
     tasks gained        ─▶ tasks, removed   whole, of projects that were gained or whose workflow changed
     tasks               ─▶ tasks, removed   those that changed
     tasks moved away    ─▶ removed          from a project that is seen to one that is not
+    tasks renamed       ─▶ tasks            whose assignee has another name now
 
 The position that it brings them to is noted before anything is read. What moves meanwhile is later in the order,
-or comes in the next round: a client that applies answer after answer ends with what lists show. A name or a
-status in a task is as of the time it was sent; tasks come anew when their project's workflow changes.
+or comes in the next round: a client that applies answer after answer ends with what lists show.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 PAGE_MAX: Final = 500
 """Projects, tasks and removals in one answer."""
-DRAWN: Final = ("tasks", "projects")
-SECTIONS: Final = ("lost", "projects", "gained", "changed", "moved")
+DRAWN: Final = ("tasks", "projects", "users")
+SECTIONS: Final = ("lost", "projects", "gained", "changed", "moved", "renamed")
 
 
 class Removed(Struct, frozen=True):
@@ -78,6 +78,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     whole: frozenset[UUID]
     """Projects all of whose tasks are sent."""
     lost: tuple[Place, ...]
+    renamed: frozenset[UUID]
+    """People: their names are others than this caller was told."""
 
 
 class Gathered(Struct):
@@ -99,7 +101,8 @@ async def sync(call: Call) -> Response[bytes]:
     await reading.begin()
     context = reading.context
     mine = frozenset(await reading.projects())
-    for view in DRAWN:
+    await reading.draw("projects", mine)
+    for view in ("tasks", "users"):
         await reading.draw(view, projects=mine)
     token = _begun(context, reading.caller, text)
     gathered = Gathered()
@@ -151,6 +154,7 @@ def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
         roles=roles,
         whole=frozenset(project for project in roles if granted[project] > token.base) | reset,
         lost=tuple(sorted(Place(at, project) for project, at in lost if at > token.base)),
+        renamed=frozenset(facts.renamed_since(token.base)),
     )
 
 
@@ -172,6 +176,8 @@ async def _section(context: Context, scope: Scope, token: SyncToken, limit: int)
         case "changed":
             trashed_since = base or None
             tasks = await changed.tasks(known, since=base, trashed_since=trashed_since, after=after, limit=limit)
+        case "renamed":
+            tasks = await changed.assigned(known, to=scope.renamed, after=after, limit=limit) if scope.renamed else []
         case _:
             if not base:
                 return []
@@ -184,7 +190,8 @@ async def _body(reading: Reading, gathered: Gathered, scope: Scope, token: SyncT
     found = list(gathered.found.values())
     shown = [one.task.task for one in found if one.task is not None and one.seen]
     assignees = {task.assignee_id for task in shown if task.assignee_id is not None}
-    known = await joins(reading, {task.project_id for task in shown}, assignees)
+    # A name that is older than the client will be taken for would stay with it.
+    known = await joins(reading, {task.project_id for task in shown}, assignees, at_least=token.to)
     tasks: list[Raw] = [known.render(task) for task in shown]
     return {
         "token": write_token(reading.context.settings, reading.caller, token),

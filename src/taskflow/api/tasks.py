@@ -42,10 +42,12 @@ class Joins(Struct, frozen=True):
         return render.task(task, self.statuses.get(task.project_id), self.names)
 
 
-async def joins(reading: Reading, projects: Collection[UUID], assignees: Collection[UUID]) -> Joins:
-    """For any number of tasks at once."""
+async def joins(
+    reading: Reading, projects: Collection[UUID], assignees: Collection[UUID], *, at_least: int = 0
+) -> Joins:
+    """For any number of tasks at once; names as of `at_least` or later."""
     found = await projects_of(reading, projects)
-    names = await reading.names(assignees)
+    names = await reading.names(assignees, at_least=at_least)
     return Joins({project_id: project.statuses for project_id, project in found.items()}, names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from taskflow.streams.project import (
     Role,
 )
 from taskflow.streams.session import SessionEnded
-from taskflow.streams.user import SystemRole, UserRolesSet
+from taskflow.streams.user import SystemRole, UserRenamed, UserRolesSet
 
 if TYPE_CHECKING:
     from taskflow.store.recorded import RecordedEvent
@@ -27,7 +28,7 @@ FACT_TYPES: Final = frozenset(
     event.__name__
     for event in (
         *(ProjectCreated, MemberAdded, MemberRoleChanged, MemberRemoved, ProjectWorkflowSet),
-        *(SessionEnded, UserRolesSet),
+        *(SessionEnded, UserRenamed, UserRolesSet),
     )
 )
 
@@ -48,6 +49,8 @@ class Facts(Struct):
     """Project → the position at which its workflow was last set: all its tasks read anew since."""
     ended_sessions: dict[UUID, datetime] = field(default_factory=dict)
     """Kept until no access token of theirs can be alive."""
+    renamed: dict[UUID, int] = field(default_factory=dict)
+    """User → the position at which their name last changed, the newest last."""
     system_roles: dict[UUID, tuple[SystemRole, ...]] = field(default_factory=dict)
 
     def apply(self, recorded: RecordedEvent, event: Event) -> None:
@@ -72,12 +75,19 @@ class Facts(Struct):
                 self.lost.setdefault(user, {})[stream] = recorded.position
             case ProjectWorkflowSet():
                 self.workflows[stream] = recorded.position
+            case UserRenamed():
+                self.renamed.pop(stream, None)
+                self.renamed[stream] = recorded.position
             case SessionEnded():
                 self.ended_sessions[stream] = recorded.recorded_at
             case UserRolesSet(roles=roles):
                 self.system_roles[stream] = roles
             case _:
                 raise AssertionError(f"{recorded.type} is no fact")
+
+    def renamed_since(self, position: int) -> set[UUID]:
+        """Whose name changed after a position."""
+        return {user for user, _ in takewhile(lambda one: one[1] > position, reversed(self.renamed.items()))}
 
     def forget_sessions(self, now: datetime, token_ttl_s: int) -> None:
         """Drops ended sessions whose last access token has expired by itself."""

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SNAPSHOT: Final = "follower-2"
-"""The 2 is the shape of Facts: another shape, another row, folded anew."""
+_SNAPSHOT: Final = "follower-3"
+"""The 3 is the shape of Facts: another shape, another row, folded anew."""
 _READ: Final = "select position, state from progress where name = $1"
 _WRITE: Final = """
 insert into progress as p (name, position, state) values ($1, $2, $3)

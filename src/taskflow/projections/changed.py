@@ -27,6 +27,7 @@ _ORDER: Final = [("position", 1), ("_id", 1)]
 # Named: another index looks cheaper while a project is small, and sorts in memory.
 _OF_PROJECT: Final = [("project_id", 1), *_ORDER]
 _FORMER: Final = [("former_projects", 1), *_ORDER]
+_ASSIGNED: Final = [("assignee_id", 1), ("project_id", 1), ("_id", 1)]
 
 
 class Place(NamedTuple):
@@ -93,6 +94,15 @@ class Changed:
         ids = list(projects)
         query = {"former_projects": {"$in": ids}, "project_id": {"$nin": ids}, **_beyond(since, after)}
         return await self._changed(query, _FORMER, limit)
+
+    @read_within(MANY_S)
+    async def assigned(
+        self, projects: Collection[UUID], *, to: Collection[UUID], after: Place, limit: int
+    ) -> list[ChangedTask]:
+        """Of these projects' tasks outside the trash those that are assigned to these people."""
+        query = {"assignee_id": {"$in": list(to)}, "project_id": {"$in": list(projects)}, "trashed": False}
+        # In this order they are sorted in memory: those of a few people, who are not renamed often.
+        return await self._changed(query | _beyond(0, after), _ASSIGNED, limit)
 
     async def _changed(self, query: dict[str, Any], index: list[tuple[str, int]], limit: int) -> list[ChangedTask]:
         found = self._tasks.find(query, _TASK).sort(_ORDER).hint(index).limit(limit).max_time_ms(QUERY_MS_MAX)
