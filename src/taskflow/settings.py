@@ -88,7 +88,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     append_deadline_ms: Positive = 8_000
     """How long an unknown commit is sent again before its callers get 503."""
     decide_attempts_max: Positive = 100
-    folds_max: Positive = 50_000
+    folds_bytes_max: Positive = 134_217_728
+    """Of streams' states in one process's memory."""
     snapshot_every_events: Positive = 200
     events_range_size: Positive = 10_000_000
     person_key_ttl_s: Positive = 60
@@ -142,7 +143,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long progress past events that a view does not fold waits to be saved."""
     projector_silence_ms: Positive = 5_000
     """A projector that heard nothing for this long asks the store, and makes a new consumer."""
-    projector_states_max: Positive = 50_000
+    projector_states_bytes_max: Positive = 67_108_864
+    """Of streams' states in memory, for each view of a worker."""
     parked_streams_max: Positive = 100
     """More parked streams than this stop a partition: the fault is not a stream's."""
     projector_stale_ms: Positive = 10_000
@@ -152,6 +154,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     # --- caches
     user_cache_ttl_s: Positive = 3_600
+    people_bytes_max: Positive = 16_777_216
+    """Of people in an API process's memory."""
     board_cache_ttl_s: Positive = 300
     cache_lease_ttl_ms: Positive = 5_000
     cache_timeout_ms: Positive = 250

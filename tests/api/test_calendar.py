@@ -52,6 +52,18 @@ async def test_due_tasks_are_in_it_in_order_and_others_are_not(ada: Caller, http
     assert [str(one) for one in later["categories"].cats] == ["x", "y"]
 
 
+async def test_whatever_a_task_may_be_called_and_due_a_calendar_can_hold(ada: Caller, http: httpx.AsyncClient) -> None:
+    last = "9999-12-31T23:59:59.999999Z"
+    await ada.task("first", due_at="0001-01-01T00:00:00Z")
+    task = await ada.task("bell\a, form\f feed", due_at=last, description="one\rtwo\r\nthree\tfour\x00")
+    await ada.read("/tasks", task["position"])
+    calendar = await _opened(ada)
+    first, event = await _events(http, calendar)
+    assert first["dtstart"].dt == datetime(1, 1, 1, tzinfo=UTC)
+    assert (event["summary"], event["description"]) == ("bell , form  feed", "one\ntwo\nthree\tfour ")
+    assert (event["dtstart"].dt, "dtend" in event) == (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), False)
+
+
 async def test_a_new_secret_ends_the_one_before(
     ada: Caller, http: httpx.AsyncClient, other_http: httpx.AsyncClient
 ) -> None:

@@ -6,15 +6,21 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from taskflow.commands.execute import Accepted, Executor
 from taskflow.errors import (
     VersionConflict,
 )
-from taskflow.store.eventstore import EventStore
+from taskflow.settings import Settings
+from taskflow.store.eventstore import EventStore, open_event_store
+from taskflow.streams import TASK
 
 from .world import (
     edit,
+    make_project,
     make_task,
+    register,
     versions,
 )
 
@@ -27,6 +33,28 @@ async def test_two_hundred_edits_of_one_task_at_once_see_no_conflict(
     assert sorted(answer.receipt.version for answer in answers) == list(range(2, 202))
     assert await versions(store, task_id) == list(range(1, 202))
     assert all(answer.state.version == answer.receipt.version for answer in answers)
+
+
+async def test_a_process_without_room_for_states_reads_each_anew(settings: Settings) -> None:
+    async with open_event_store(replace(settings, folds_bytes_max=1), "forgetful") as store:
+        executor = Executor(store, settings)
+        owner = await register(executor, settings)
+        task_id = await make_task(executor, owner, await make_project(executor, owner))
+        await asyncio.gather(*[edit(executor, owner, task_id, title=f"Title {n}") for n in range(30)])
+        assert await versions(store, task_id) == list(range(1, 32))
+
+
+async def test_heavy_states_fill_no_more_memory_than_they_may(settings: Settings) -> None:
+    async with open_event_store(replace(settings, folds_bytes_max=1_000_000), "small") as store:
+        executor = Executor(store, settings)
+        owner = await register(executor, settings)
+        project_id = await make_project(executor, owner)
+        tasks = [await make_task(executor, owner, project_id, description="x" * 100_000) for _ in range(20)]
+        in_memory = [task_id for task_id in tasks if store.folds.known(TASK, task_id) is not None]
+        assert in_memory == tasks[-len(in_memory) :]
+        assert 5 < len(in_memory) < 10
+        # What was forgotten is read again.
+        assert (await edit(executor, owner, tasks[0], title="new")).receipt.version == 2
 
 
 async def test_two_processes_edit_one_task_and_see_no_conflict(

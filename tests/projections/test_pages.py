@@ -98,12 +98,15 @@ async def test_memory_is_bounded_and_the_oldest_goes_first(
         pages = Pages(Views(world.database), freshness, bytes_max=1)
         for project in world.story.projects:
             await pages.get(of(project))
-        assert (pages._bytes, len(pages._kept)) == (0, 0)
+            await pages.get(of(project))
+        assert (pages.hits, pages.misses) == (0, 2 * len(world.story.projects))
         pages = Pages(Views(world.database), freshness, bytes_max=20_000)
         for project in world.story.projects:
             await pages.get(of(project))
-            assert pages._bytes <= 20_000
-        assert next(reversed(pages._kept)) == of(world.story.projects[-1])
+            assert pages._kept.weight <= 20_000
+        await pages.get(of(world.story.projects[-1]))
+        await pages.get(of(world.story.projects[0]))
+        assert (pages.hits, pages.misses) == (1, len(world.story.projects) + 1)
 
 
 @pytest.mark.parametrize("how", ["kill", "pause"])

@@ -30,6 +30,16 @@ async def test_appended_events_arrive_in_every_view(
     await world.assert_fold()
 
 
+async def test_a_worker_without_room_for_a_single_state_reads_each_anew(
+    settings: Settings, world: World, relay: asyncio.Task[None], start: Start
+) -> None:
+    await world.tell(200)
+    start(projections.run(replace(settings, projector_states_bytes_max=1)))
+    for _ in range(3):
+        await world.reached(await world.tell(200))
+        await world.assert_fold()
+
+
 async def test_messages_dropped_repeated_and_reordered_change_nothing(
     settings: Settings, world: World, start: Start
 ) -> None:

@@ -15,7 +15,7 @@ import taskflow
 from taskflow.projections.registry import VIEWS
 
 PACKAGE = Path(taskflow.__file__).parent
-LEAVES = {"cancellation", "errors", "ids", "proofs", "settings", "taskflow"}
+LEAVES = {"cancellation", "errors", "ids", "lru", "proofs", "settings", "taskflow"}
 """What everybody may import; `taskflow` itself holds the version alone."""
 
 # A folder, or a module of the top, and what it may import beside the leaves and itself.
@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "cancellation": set(),
     "errors": set(),
     "ids": set(),
+    "lru": set(),
     "proofs": set(),
     "settings": set(),
     "secrets": set(),

@@ -30,6 +30,9 @@ TASKS_MAX: Final = 500
 """The first by due time."""
 LASTS: Final = timedelta(minutes=30)
 """A due time is a moment, and calendars show what has a length."""
+_LAST_END: Final = datetime.max.replace(tzinfo=UTC)
+_CONTROL: Final = {code: " " for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n"}
+"""Characters that no text of a calendar may hold."""
 OPEN: Final = frozenset(("todo", "in_progress", "waiting"))
 _SUFFIX: Final = ".ics"
 
@@ -90,14 +93,19 @@ def _feed(user: UserState, tasks: list[TaskFacts]) -> bytes:
         event.add("last-modified", _time(task.updated_at))
         event.add("sequence", task.version)
         event.add("dtstart", due_at)
-        event.add("dtend", due_at + LASTS)
-        event.add("summary", task.title)
+        if due_at <= _LAST_END - LASTS:
+            event.add("dtend", due_at + LASTS)
+        event.add("summary", _text(task.title))
         if task.description:
-            event.add("description", task.description)
+            event.add("description", _text(task.description))
         if task.labels:
-            event.add("categories", task.labels)
+            event.add("categories", [_text(label) for label in task.labels])
         calendar.add_component(event)
     return bytes(calendar.to_ical())
+
+
+def _text(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROL)
 
 
 def _time(text: str) -> datetime:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from taskflow.api.envelopes import Envelope
+from taskflow.cells import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
 COLUMNS: Final = Envelope.__struct_fields__
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet take a text for something to compute."""
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -30,7 +29,8 @@ def csv_header() -> bytes:
 
 
 def csv_lines(events: Sequence[Envelope]) -> bytes:
-    """RFC 4180: a column a field of the envelope, `data` as JSON, `null` as nothing."""
+    """RFC 4180: a column a field of the envelope, `data` as JSON, `null` as nothing; nothing that a spreadsheet
+    would compute."""
     out = io.StringIO()
     writer = csv.writer(out)
     for event in events:
@@ -39,12 +39,10 @@ def csv_lines(events: Sequence[Envelope]) -> bytes:
 
 
 def _cell(value: object) -> str:
-    """A text that a spreadsheet would compute begins with a quote instead, which it does not show."""
     match value:
         case None:
             return ""
         case msgspec.Raw():
-            text = bytes(value).decode()
+            return guarded(bytes(value).decode())
         case _:
-            text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+            return guarded(str(value))

@@ -7,7 +7,6 @@ have yet is taken from the event store, so a name is never missing only because 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -16,8 +15,9 @@ from msgspec import Struct
 
 from taskflow.api.stored import committed, committed_many
 from taskflow.errors import Unavailable
+from taskflow.lru import LruCache
 from taskflow.projections.users import redact
-from taskflow.streams import USER
+from taskflow.streams import STATE_BYTES, USER
 from taskflow.streams.user import UserState
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from taskflow.store.eventstore import EventStore
 
 VIEW: Final = "users"
-HELD_MAX: Final = 10_000
 MARK_S: Final = 2.0
 """How old the view's position may be that a cached entry is held against. So a lost invalidation
 costs seconds and not an hour, and the position that a read names goes on."""
@@ -77,7 +76,7 @@ class People:
         self._ttl_s = settings.user_cache_ttl_s
         self._mark = self._next_mark = 0
         self._marked_at = float("-inf")
-        self._held: OrderedDict[UUID, Held] = OrderedDict()
+        self._held: LruCache[UUID, Held] = LruCache(settings.people_bytes_max)
 
     async def get(
         self, ids: Collection[UUID], *, at_least: int = 0, timeout_s: float = 0
@@ -118,7 +117,7 @@ class People:
                 state = None if entry is None else _decode(entry.body)
                 if entry is not None and state is not None:
                     held[user_id] = Held(entry.stamp, state)
-                    self._hold(user_id, held[user_id])
+                    self._held.put(user_id, held[user_id], STATE_BYTES + len(entry.body))
         people: dict[UUID, UserState] = {}
         for user_id in ids:
             if user_id in held:
@@ -131,12 +130,6 @@ class People:
             if stored is not None:
                 people[user_id] = redact(stored)
         return people, position
-
-    def _hold(self, user_id: UUID, held: Held) -> None:
-        self._held[user_id] = held
-        self._held.move_to_end(user_id)
-        while len(self._held) > HELD_MAX:
-            self._held.popitem(last=False)
 
     async def names(
         self, ids: Collection[UUID], *, at_least: int = 0, timeout_s: float = 0

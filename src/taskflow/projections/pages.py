@@ -8,12 +8,12 @@ checkpoints that this process knows. While these cannot be seen, every page is r
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
 
+from taskflow.lru import LruCache
 from taskflow.projections.tasks import board_key
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class Pages:
     def __init__(self, views: Views, freshness: Freshness, *, bytes_max: int) -> None:
         self._views = views
         self._freshness = freshness
-        self._bytes_max = bytes_max
-        self._bytes = 0
-        self._kept: OrderedDict[Wanted, tuple[tuple[Mark, ...], Kept]] = OrderedDict()
+        self._kept: LruCache[Wanted, tuple[tuple[Mark, ...], Kept]] = LruCache(bytes_max)
         self._loading: dict[tuple[Wanted, tuple[Mark, ...]], asyncio.Task[Kept]] = {}
         self.hits = self.misses = 0
 
@@ -64,7 +62,6 @@ class Pages:
         found = self._kept.get(wanted)
         if found is not None and found[0] == marks:
             self.hits += 1
-            self._kept.move_to_end(wanted)
             return found[1]
         self.misses += 1
         key = (wanted, marks)
@@ -86,19 +83,10 @@ class Pages:
     async def _load(self, wanted: Wanted, marks: tuple[Mark, ...]) -> Kept:
         try:
             kept = await self._read(wanted)
-            self._drop(wanted)
-            self._kept[wanted] = (marks, kept)
-            self._bytes += _bytes(kept)
-            while self._bytes > self._bytes_max:
-                self._drop(next(iter(self._kept)))
+            self._kept.put(wanted, (marks, kept), _bytes(kept))
             return kept
         finally:
             del self._loading[wanted, marks]
-
-    def _drop(self, wanted: Wanted) -> None:
-        found = self._kept.pop(wanted, None)
-        if found is not None:
-            self._bytes -= _bytes(found[1])
 
     async def _read(self, wanted: Wanted) -> Kept:
         page = await self._views.tasks(wanted.filter, sort=wanted.sort, limit=wanted.limit, cursor=wanted.cursor)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,11 +22,12 @@ from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from taskflow.errors import StoreError
+from taskflow.lru import LruCache
 from taskflow.projections.batch import Changes, Held, apply
 from taskflow.projections.checkpoints import Checkpoint, Checkpoints
 from taskflow.projections.marks import marked
 from taskflow.store.pool import AWAY
-from taskflow.streams import KIND_OF_TYPE
+from taskflow.streams import KIND_OF_TYPE, state_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,7 +75,7 @@ class Writer:
         self._ahead: dict[int, Checkpoint] = {}
         """Past events that are nothing to this view: saved with the next batch that is, or after a while."""
         self._saved_at: dict[int, float] = {}
-        self._held: OrderedDict[UUID, Held] = OrderedDict()
+        self._held: LruCache[UUID, Held] = LruCache(settings.projector_states_bytes_max)
         self._cautious = False
         """Documents were found that are older than their checkpoint, which somebody deleted: no stream that
         begins is believed to have none."""
@@ -139,10 +139,7 @@ class Writer:
         self._tell(old, new, changes)
         for one in changes:
             for stream_id, held in one.held.items():
-                self._held[stream_id] = held
-                self._held.move_to_end(stream_id)
-        while len(self._held) > self._settings.projector_states_max:
-            self._held.popitem(last=False)
+                self._held.put(stream_id, held, state_bytes(held.state))
         self._read |= saved
         self._ahead.clear()
         self._saved_at |= dict.fromkeys(saved, time.monotonic())
@@ -239,14 +236,14 @@ class Writer:
             if kind is self._view.kind and recorded.stream_id not in checkpoint.parked:
                 mine.append(recorded)
         decoded = await self._decode(mine)
-        changes.begun = await self._hold(mine, checkpoint)
+        changes.begun, read = await self._hold(mine, checkpoint)
         unreadable = next((at for at, event in enumerate(decoded) if isinstance(event, StoreError)), len(mine))
         last = {recorded.stream_id: recorded.position for recorded in mine[:unreadable]}
-        found = self._apply_all(changes, mine, decoded, checkpoint.partition, last)
+        found = self._apply_all(changes, read, mine, decoded, checkpoint.partition, last)
         if changes.parked:
             # A stream goes as far as its documents can be stored: here each of them has to be seen.
             changes.forget()
-            found = self._apply_all(changes, mine, decoded, checkpoint.partition, None)
+            found = self._apply_all(changes, read, mine, decoded, checkpoint.partition, None)
         halt = found or halt
         if halt is not None:
             raise halt
@@ -254,6 +251,7 @@ class Writer:
     def _apply_all(
         self,
         changes: Changes,
+        read: Mapping[UUID, Held],
         events: Sequence[RecordedEvent],
         decoded: Sequence[Event | Exception],
         partition: int,
@@ -267,7 +265,8 @@ class Writer:
                 continue
             if isinstance(event, StoreError):
                 return _Halted(recorded.position - 1, str(event))
-            held = changes.held.get(recorded.stream_id) or self._held.get(recorded.stream_id)
+            stream_id = recorded.stream_id
+            held = changes.held.get(stream_id) or read.get(stream_id) or self._held.get(stream_id)
             kept = last is None or last.get(recorded.stream_id) == recorded.position
             apply(self._view, changes, held, recorded, event, partition, document=kept)
             parked.update(one.stream_id for one in changes.parked[len(parked) :])
@@ -291,16 +290,19 @@ class Writer:
                     decoded.append(error)
             return decoded
 
-    async def _hold(self, events: Sequence[RecordedEvent], checkpoint: Checkpoint) -> set[UUID]:
-        """Reads the documents of streams that are not in memory. Those that begin here have none, and are answered."""
+    async def _hold(
+        self, events: Sequence[RecordedEvent], checkpoint: Checkpoint
+    ) -> tuple[set[UUID], dict[UUID, Held]]:
+        """Of streams that are not in memory, those that begin here, and the documents of the others."""
         first: dict[UUID, int] = {}
         for recorded in events:
             first.setdefault(recorded.stream_id, recorded.stream_version)
         missing = [stream_id for stream_id in first if stream_id not in self._held]
         begun = set() if self._cautious else {stream_id for stream_id in missing if first[stream_id] == 1}
         missing = [stream_id for stream_id in missing if stream_id not in begun]
+        read: dict[UUID, Held] = {}
         if not missing:
-            return begun
+            return begun, read
         fields = {"position": 1, "version": 1, "state": 1}
         found = self._documents.find({"_id": {"$in": missing}}, fields, session=self._session)
         async for document in found:
@@ -309,8 +311,8 @@ class Writer:
             except msgspec.MsgspecError as error:
                 reason = f"{self._view.collection} {document['_id']} holds a state of another shape: {error}"
                 raise _Halted(checkpoint.position, reason) from error
-            self._held[document["_id"]] = Held(document["position"], document["version"], state)
-        return begun
+            read[document["_id"]] = Held(document["position"], document["version"], state)
+        return begun, read
 
     # --- the cache
 

@@ -125,7 +125,7 @@ async def open_event_store(settings: Settings, name: str) -> AsyncIterator[Event
             log,
             mapper,
             Snapshots(pool, keyring),
-            streams_max=settings.folds_max,
+            bytes_max=settings.folds_bytes_max,
             snapshot_every=settings.snapshot_every_events,
         )
         async with Committer(settings, head.epoch) as committer:

@@ -8,13 +8,13 @@ stream is decided on it and falls with it if it loses.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from taskflow.lru import LruCache
 from taskflow.store.committer import lost
-from taskflow.streams import KIND_OF_TYPE, Happened
+from taskflow.streams import KIND_OF_TYPE, Happened, state_bytes
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -39,15 +39,12 @@ class Folded(Struct):
 class Folds:
     """A bounded cache of folds over the log."""
 
-    def __init__(
-        self, log: Log, mapper: Mapper, snapshots: Snapshots, *, streams_max: int, snapshot_every: int
-    ) -> None:
+    def __init__(self, log: Log, mapper: Mapper, snapshots: Snapshots, *, bytes_max: int, snapshot_every: int) -> None:
         self._log = log
         self._mapper = mapper
         self._snapshots = snapshots
-        self._streams_max = streams_max
         self._snapshot_every = snapshot_every
-        self._folded: OrderedDict[UUID, Folded] = OrderedDict()
+        self._folded: LruCache[UUID, Folded] = LruCache(bytes_max)
         self._loading: dict[UUID, asyncio.Task[Folded]] = {}
         self._passed: dict[UUID, int] = {}
         """Versions that were seen in the store of streams that are being loaded: the load may be older."""
@@ -66,20 +63,18 @@ class Folds:
         What an id of another kind of stream answers is a state of that kind: look before use.
 
         Many callers for one stream share one read, and each looks again after it: the first of them may
-        have left a pending state by then.
+        have left a pending state by then. What is too large to be kept is there for them alone.
         """
-        while True:
-            folded = self._settled(stream_id)
-            if folded is not None:
-                return folded
-            loading = self._loading.get(stream_id)
-            if loading is None:
-                loading = asyncio.create_task(self._load(kind, stream_id))
-                self._loading[stream_id] = loading
-            # Shared, so one caller that is cancelled must not cancel it for the others.
-            loaded = await asyncio.shield(loading)
-            if loaded.version == 0:
-                return self._settled(stream_id) or loaded
+        folded = self._settled(stream_id)
+        if folded is not None:
+            return folded
+        loading = self._loading.get(stream_id)
+        if loading is None:
+            loading = asyncio.create_task(self._load(kind, stream_id))
+            self._loading[stream_id] = loading
+        # Shared, so one caller that is cancelled must not cancel it for the others.
+        loaded = await asyncio.shield(loading)
+        return self._settled(stream_id) or loaded
 
     async def at_version(self, kind: Kind[S], stream_id: UUID, version: int) -> S | None:
         """The state as it was at a version; None where the stream never got there."""
@@ -112,7 +107,7 @@ class Folds:
         """Forgets a committed state at or before `version`: it may be stale."""
         folded = self._settled(stream_id)
         if folded is not None and folded.pending is None and folded.version <= version:
-            del self._folded[stream_id]
+            self._folded.drop(stream_id)
 
     async def snapshot_if_due(self, kind: Kind[Any], stream_id: UUID, before: int, version: int, state: Any) -> None:
         """Writes a snapshot where a committed append crossed a multiple of the interval."""
@@ -125,17 +120,13 @@ class Folds:
             return None
         if folded.pending is not None and folded.pending.done.done():
             if lost(folded.pending):
-                del self._folded[stream_id]
+                self._folded.drop(stream_id)
                 return None
             folded.pending = None
-        self._folded.move_to_end(stream_id)
         return folded
 
     def _keep(self, stream_id: UUID, folded: Folded) -> None:
-        self._folded[stream_id] = folded
-        self._folded.move_to_end(stream_id)
-        while len(self._folded) > self._streams_max:
-            self._folded.popitem(last=False)
+        self._folded.put(stream_id, folded, state_bytes(folded.state))
 
     async def _load(self, kind: Kind[Any], stream_id: UUID) -> Folded:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from taskflow.streams.claim import CLAIM
-from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
+from taskflow.streams.kind import PERSONAL, STATE_BYTES, Event, Happened, Kind, state_bytes
 from taskflow.streams.project import PROJECT
 from taskflow.streams.saved_view import SAVED_VIEW
 from taskflow.streams.session import SESSION
@@ -28,9 +28,11 @@ __all__ = [
     "PROJECT",
     "SAVED_VIEW",
     "SESSION",
+    "STATE_BYTES",
     "TASK",
     "USER",
     "Event",
     "Happened",
     "Kind",
+    "state_bytes",
 ]

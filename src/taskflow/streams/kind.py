@@ -6,10 +6,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from uuid import UUID
 
+import msgspec
 from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+STATE_BYTES: Final = 1_500
+"""What a state weighs in memory beside its texts, about: its fields are objects."""
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 PERSONAL: Final = Meta(extra={"personal": True})
 """Marks a field that is encrypted with its person's key before it leaves the process.
@@ -54,3 +59,8 @@ class Kind(Struct, Generic[S], frozen=True, eq=False):
     """Raised when the state's shape changes: older snapshots are then ignored."""
     person_field: str = ""
     """As `Event.person_field`, for the personal fields of the state."""
+
+
+def state_bytes(state: object) -> int:
+    """What a stream's state weighs in memory, about."""
+    return STATE_BYTES + len(_encode(state))
