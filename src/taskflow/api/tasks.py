@@ -81,11 +81,9 @@ async def list_tasks(call: Call) -> Response[bytes]:
         trashed=asked.trashed,
     )
     await reading.begin()
-    projects = asked.projects
-    if projects is None:
-        projects = frozenset(reading.context.follower.projects_of(reading.caller))
-    for project_id in projects:
+    for project_id in asked.projects or ():
         await reading.must_see(project_id, "project", project_id)
+    projects = frozenset(reading.known_projects()) if asked.projects is None else asked.projects
     pairs = None
     if asked.statuses is not None or asked.categories is not None:
         pairs = await _pairs(reading, projects, asked.statuses, asked.categories)
