@@ -1,4 +1,4 @@
-"""Reading saved views: those of a person and of their projects, in the order they were saved."""
+"""Reading saved views: those of a person and of their projects, of each in the order they were saved."""
 
 from __future__ import annotations
 
