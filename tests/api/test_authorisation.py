@@ -136,10 +136,6 @@ async def _owned(ada: Caller, caller: Caller) -> dict[str, str]:
     related = await ada.put(f"{path}/relations", {"type": parts["relation"], "task_id": parts["other"]})
     accepted(await ada.read(path, accepted(related)["position"]))
     return {"project": project, "task": task["id"], "owner": ada.id, "caller": caller.id} | parts
-    view = accepted(await ada.post("/views", {"name": "theirs", "query": {}, "project_id": project}), 201)
-    accepted(await ada.read(f"/tasks/{task['id']}", view["position"]))
-    accepted(await ada.read(f"/views/{view['id']}", view["position"]))
-    return {"project": project, "task": task["id"], "view": view["id"], "owner": ada.id, "caller": caller.id}
 
 
 class TestStrangers:
@@ -215,6 +211,20 @@ class TestRoles:
             )
         shown = accepted(await bob.get(f"/projects/{names['project']}"))
         assert shown["role"] == "viewer"
+
+    async def test_whoever_may_is_told_of_a_version_that_is_not_the_streams_by_every_write(
+        self, ada: Caller, bob: Caller
+    ) -> None:
+        names = await _owned(ada, bob)
+        for method, path, body, _ in WRITES:
+            answer = await ada.call(
+                method, path.format(**names), json=_fill(body, names), headers={"If-Match": '"999999999999"'}
+            )
+            assert refused(answer, 412, "version-conflict")["events"] == [], (method, path)
+        for type_, target, data, _ in COMMANDS:
+            filled = None if target is None else target.format(**names)
+            answer = await ada.command(type_, filled, data=_fill(data, names), expected_version=2**31 - 1)
+            assert refused(answer, 412, "version-conflict")["events"] == [], type_
 
     async def test_an_old_version_tells_a_viewer_nothing(self, ada: Caller, bob: Caller) -> None:
         names = await _owned(ada, bob)
