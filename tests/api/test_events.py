@@ -141,7 +141,6 @@ async def test_when_it_happened_is_not_when_it_was_recorded(ada: Caller) -> None
         ({"stream": "x"}, "stream"),
         ({"project": "x"}, "project"),
         ({"actor": "nobody"}, "actor"),
-        ({"after": str(2**62)}, "after"),
         ({"limit": "201"}, "limit"),
         ({"cursor": "xx"}, "cursor"),
         ({"kind": "task"}, "kind"),

@@ -96,8 +96,6 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
     if reading.cursor is not None:
         after = _position(reading.cursor)
     to = head = (await context.store.log.head()).position
-    if after > head:
-        raise Invalid("after", "past-head", f"the log ends at position {head}")
     if by_record:
         after = after if since is None else max(after, await context.history.position_before(since))
         to = to if before is None else min(to, await context.history.position_before(before))
