@@ -270,6 +270,26 @@ class TestWithdrawal:
             accepted(await ada.delete(f"/projects/{names['project']}/members/{bob.id}"))
             refused(await there.patch(f"/tasks/{names['task']}", {"title": "last word"}), 404, "not-found")
 
+    async def test_a_repeat_of_any_write_tells_who_was_removed_nothing(
+        self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient
+    ) -> None:
+        there = Caller(other_http, bob.id, bob.name, bob.token)
+        for method, path, body, _ in WRITES:
+            if "{comment}" in path or "{caller}" in path:
+                continue  # another's to edit; and what would remove him by itself, or him alone
+            names = await _owned(ada, bob)
+            await ada.add(names["project"], bob, "owner")
+            request = {"json": _fill(body, names), "headers": {"Idempotency-Key": f"{names['task']} {path}"}}
+            first = await bob.call(method, path.format(**names), **request)
+            assert first.status_code in {200, 201}, (method, path, first.text)
+            again = await there.call(method, path.format(**names), **request)
+            assert (again.status_code, again.content) == (first.status_code, first.content), (method, path)
+            left = await bob.delete(f"/projects/{names['project']}/members/{bob.id}")
+            if left.status_code == 409:
+                continue  # the last owner by now
+            for caller in (bob, there):
+                refused(await caller.call(method, path.format(**names), **request), 404, "not-found")
+
     async def test_what_is_granted_works_at_once_everywhere(
         self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient
     ) -> None:

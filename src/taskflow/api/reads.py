@@ -23,7 +23,7 @@ from msgspec import Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.stored import committed
-from taskflow.errors import Behind, Invalid, NotFound, TaskflowError, Unavailable
+from taskflow.errors import Behind, Invalid, NotFound
 from taskflow.parameters import Parameters
 from taskflow.projections.registry import VIEWS
 from taskflow.store.pool import AWAY
@@ -64,8 +64,8 @@ class Reading:
         self._deadline = asyncio.get_running_loop().time() + self._wait_s
         self._position: int | None = None
         self._drawn: list[tuple[str, set[int] | None]] = []
-        self._judged: dict[UUID, TaskflowError] = {}
-        """By project that was seen to be the caller's, what to say where it is not any more."""
+        self._judged: dict[UUID, NotFound] = {}
+        """By project that was named and seen to be the caller's, what to say where it is not any more."""
         self._stale = False
         self.limit = LIMIT
         self.cursor: str | None = None
@@ -116,10 +116,8 @@ class Reading:
         return self.known_projects()
 
     def known_projects(self) -> Mapping[UUID, Role]:
-        """The same, as far as this process has heard."""
-        projects = self.context.follower.projects_of(self.caller)
-        changed = Unavailable("what is yours changed while it was read; read it again")
-        self._judged = dict.fromkeys(projects, changed) | self._judged
+        """The same, as far as this process has heard: asked again by whoever has waited since."""
+        projects: Mapping[UUID, Role] = self.context.follower.projects_of(self.caller)
         return projects
 
     async def must_see(self, project_id: UUID, what: str, key: object) -> Role:
@@ -154,8 +152,8 @@ class Reading:
 
     async def confirm(self) -> None:
         """Called when the documents were read: what they were drawn from is still as fresh as was asked for, and
-        what was waited for is still the caller's. Raises Behind where it is not, as when somebody dropped a view
-        meanwhile, and NotFound or Unavailable where access was withdrawn."""
+        what was named is still the caller's. Raises Behind where it is not, as when somebody dropped a view
+        meanwhile, and NotFound where access was withdrawn."""
         if self._drawn:
             await self.context.freshness.confirm(self._drawn, self.min_position, timeout_s=max(self.left_s, ASK_S))
         self._call.still_signed_in()

@@ -88,6 +88,8 @@ async def list_tasks(call: Call) -> Response[bytes]:
     if asked.statuses is not None or asked.categories is not None:
         pairs = await _pairs(reading, projects, asked.statuses, asked.categories)
     await reading.draw("tasks", projects=projects)
+    if asked.projects is None:
+        projects = projects.intersection(reading.known_projects())
     wanted = replace(wanted, projects=projects, pairs=pairs)
     kept = await reading.context.pages.get(Wanted(wanted, asked.sort, reading.limit, reading.cursor))
     known = await joins(reading, kept.projects, kept.assignees)
