@@ -189,6 +189,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     argon2_time_cost: Positive = 2
     past_board_events_max: Positive = 100_000
     """What a board as it was may be folded from: all events of the tasks that were ever on it. More is refused."""
+    past_boards_max: Positive = 2
+    """Boards as they were that one process folds at once; another waits, as long as its reader does (503)."""
     metrics: Literal["on", "off"] = "on"
     email_verification: Literal["off"] = "off"
     """Until mail is sent there is nothing to turn on; refused rather than ignored."""

@@ -52,18 +52,6 @@ async def test_due_tasks_are_in_it_in_order_and_others_are_not(ada: Caller, http
     assert [str(one) for one in later["categories"].cats] == ["x", "y"]
 
 
-async def test_whatever_a_task_may_be_called_and_due_a_calendar_can_hold(ada: Caller, http: httpx.AsyncClient) -> None:
-    last = "9999-12-31T23:59:59.999999Z"
-    await ada.task("first", due_at="0001-01-01T00:00:00Z")
-    task = await ada.task("bell\a, form\f feed", due_at=last, description="one\rtwo\r\nthree\tfour\x00")
-    await ada.read("/tasks", task["position"])
-    calendar = await _opened(ada)
-    first, event = await _events(http, calendar)
-    assert first["dtstart"].dt == datetime(1, 1, 1, tzinfo=UTC)
-    assert (event["summary"], event["description"]) == ("bell , form  feed", "one\ntwo\nthree\tfour ")
-    assert (event["dtstart"].dt, "dtend" in event) == (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), False)
-
-
 async def test_a_new_secret_ends_the_one_before(
     ada: Caller, http: httpx.AsyncClient, other_http: httpx.AsyncClient
 ) -> None:
@@ -107,3 +95,36 @@ async def test_nothing_changed_is_not_sent_again(ada: Caller, http: httpx.AsyncC
     path = f"/api/v1/calendar/{(await _opened(ada))['secret']}.ics"
     first = await http.get(path)
     assert (await http.get(path, headers={"If-None-Match": first.headers["etag"]})).status_code == 304
+
+
+async def test_what_is_due_at_the_end_of_the_calendar_is_in_it(ada: Caller, http: httpx.AsyncClient) -> None:
+    await ada.task("far", due_at="9999-12-31T23:59:59.999999Z")
+    await ada.task("almost", due_at="9999-12-31T23:45:00Z")
+    await ada.task("long ago", due_at="0001-01-01T00:00:00Z")
+    position = (await ada.task("sooner", due_at=DUE.isoformat()))["position"]
+    await ada.read("/tasks", position)
+    calendar = await _opened(ada)
+
+    async def all_there() -> bool:
+        return await _titles(http, calendar) == ["long ago", "sooner", "almost", "far"]
+
+    await until(all_there, "all of them are in the feed")
+    ends = [event["dtend"].dt for event in await _events(http, calendar)]
+    assert ends[-2:] == [datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)] * 2
+
+
+async def test_no_text_makes_lines_of_its_own(ada: Caller, http: httpx.AsyncClient) -> None:
+    evil = "a\rEND:VEVENT\r\nBEGIN:VEVENT\x00\x0b\x7f\nb"
+    accepted(await ada.patch("/users/me", {"name": evil}))
+    task = await ada.task(evil, description=evil, labels=[evil], due_at=DUE.isoformat())
+    await ada.read("/tasks", task["position"])
+    calendar = await _opened(ada)
+
+    async def there() -> bool:
+        return len(await _events(http, calendar)) == 1
+
+    await until(there, "the task is in the feed")
+    body = (await http.get(f"/api/v1/calendar/{calendar['secret']}.ics")).content
+    assert not set(body.replace(b"\r\n", b"")) & {*range(32), 127}
+    (event,) = await _events(http, calendar)
+    assert event["summary"] == event["description"] == "a\nEND:VEVENT\nBEGIN:VEVENT\nb"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 from typing import Any
@@ -106,6 +107,27 @@ class TestBodies:
         assert problem["errors"] == [
             {"pointer": "/title", "code": "required", "detail": "expected a value; the field is missing"}
         ]
+
+    @pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP", "identity, gzip"])
+    async def test_is_as_it_is(self, ada: Caller, encoding: str) -> None:
+        """Nothing is unpacked here."""
+        body = gzip.compress(b'{"title":"packed"}')
+        headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+        refused(await ada.call("POST", "/tasks", content=body, headers=headers), 415, "unsupported-media-type")
+        headers["Content-Encoding"] = "identity"
+        accepted(await ada.call("POST", "/tasks", content=b'{"title":"plain"}', headers=headers), 201)
+
+    async def test_is_told_where_a_value_under_any_name_is_wrong(self, ada: Caller) -> None:
+        problem = refused(await ada.patch("/users/me", {"settings": {"theme": 1.5}}), 400, "validation")
+        assert [fault["pointer"] for fault in problem["errors"]] == ["/settings"]
+
+
+class TestPaths:
+    async def test_an_encoded_slash_is_a_part_of_a_name(self, ada: Caller) -> None:
+        task = (await ada.task())["id"]
+        for path in (f"/tasks/{task}%2Fcomments", f"/tasks%2F{task}", f"/tasks/{task}%2f"):
+            refused(await ada.get(path), 404, "not-found")
+        accepted(await ada.get(f"/tasks/{task}/comments"))
 
 
 class TestRequestIds:

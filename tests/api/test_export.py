@@ -204,3 +204,24 @@ async def test_what_is_no_export_is_refused_whole(
     file.write_bytes(msgspec.json.encode(body | changed))
     with pytest.raises(BadFile, match=reason):
         read_export(file)
+
+
+@pytest.mark.parametrize("form", ["application/json", "text/csv"])
+async def test_who_is_removed_in_the_middle_gets_no_more(ada: Caller, bob: Caller, form: str) -> None:
+    """What is sent is more than what waits between the two, and was not read yet when access was lost."""
+    project = (await ada.project())["id"]
+    await ada.add(project, bob, "viewer")
+    for number in range(20):
+        large = {"project_id": project, "title": f"{number}", "description": "x" * 40_000}
+        commands = [{"id": str(uuid4()), "type": "CreateTask", "data": large} for _ in range(25)]
+        made = accepted(await ada.post("/commands/batch", {"atomic": True, "commands": commands}))
+    await bob.read("/tasks", made["results"][-1]["position"])
+    headers = {"Authorization": f"Bearer {bob.token}", "Accept": form}
+    async with bob.http.stream("GET", f"/api/v1/projects/{project}/export", headers=headers) as response:
+        assert response.status_code == 200
+        pieces = response.aiter_raw()
+        await anext(pieces)
+        accepted(await ada.delete(f"/projects/{project}/members/{bob.id}"))
+        with pytest.raises(httpx.RemoteProtocolError):
+            async for _ in pieces:
+                pass

@@ -238,6 +238,19 @@ class TestSigningOut:
         await until(stopped, "the other process stops it too", within_s=5)
         accepted(await me(other_http, second["access_token"]))
 
+    async def test_stops_them_in_every_process_at_its_position(
+        self, http: httpx.AsyncClient, other_http: httpx.AsyncClient
+    ) -> None:
+        """The other process has not heard of it when it lets the request in, and has by the time it answers."""
+        body = somebody()
+        accepted(await post(http, "register", body), 201)
+        for path in ("users/me", "tasks", "projects", "events", "sync", "stream") * 3:
+            token = accepted(await post(http, "login", {"email": body["email"], "password": PASSWORD}))["access_token"]
+            accepted(await me(other_http, token))
+            ended = await http.post("/api/v1/auth/logout", headers=bearer(token))
+            url = f"/api/v1/{path}?min_position={ended.headers['taskflow-position']}"
+            refused(await other_http.get(url, headers=bearer(token)), 401, "unauthenticated")
+
     async def test_takes_the_sessions_own_refresh_token_and_no_other(self, http: httpx.AsyncClient) -> None:
         mine = accepted(await post(http, "register", somebody()), 201)
         theirs = accepted(await post(http, "register", somebody()), 201)

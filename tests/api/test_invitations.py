@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from tests.api.stack import Caller, accepted, refused
+from taskflow.commands.invitation_tokens import token_of
+from taskflow.commands.invitations import InviteMember, invite_member
+from taskflow.streams.project import MemberInvited
+from tests.api.stack import Caller, Stack, accepted, refused
+from tests.api.told import command
 
 FIELDS = {"id", "project_id", "email", "role", "invited_by", "created_at", "expires_at", "version"}
 Person = Callable[[str], Awaitable[Caller]]
@@ -145,6 +150,24 @@ async def test_one_address_has_one_pending_invitation(ada: Caller) -> None:
     body = {"email": " dora@EXAMPLE.com", "role": "viewer"}
     refused(await ada.post(f"/projects/{project}/invitations", body), 409, "command-rejected", "already-invited")
     await invite(ada, (await ada.project())["id"], "dora@example.com")
+
+
+async def test_one_that_ran_out_is_gone(ada: Caller, bob: Caller, stack: Stack) -> None:
+    project = (await ada.project())["id"]
+    path = f"/projects/{project}/invitations"
+    body = InviteMember(email="dora@example.com", role="viewer")
+    week_ago = datetime.now(UTC) - timedelta(days=7)
+    made = await command(stack, ada, invite_member, UUID(project), body, at=week_ago)
+    (invited,) = made.events
+    assert isinstance(invited, MemberInvited)
+    old = str(invited.invitation_id)
+    assert accepted(await ada.get(path))["items"] == []
+    refused(await ada.get(f"{path}/{old}"), 404, "not-found")
+    token = token_of(stack.settings.token_secret_bytes, UUID(project), invited.invitation_id)
+    refused(await bob.post(f"/invitations/{token}/accept"), 404, "not-found")
+    again = await invite(ada, project, "dora@example.com")
+    assert [one["id"] for one in accepted(await ada.get(path))["items"]] == [again["id"]]
+    refused(await ada.delete(f"{path}/{old}"), 404, "not-found")
 
 
 @pytest.mark.parametrize(

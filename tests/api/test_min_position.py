@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from pymongo import AsyncMongoClient
@@ -110,6 +111,29 @@ async def test_what_a_view_does_not_have_yet_is_404_without_a_position(ada: Call
     )
 
 
+async def test_what_is_withdrawn_while_a_read_waits_is_not_in_it(ada: Caller, bob: Caller, stopped: Stack) -> None:
+    project = (await ada.project())["id"]
+    await ada.add(project, bob)
+    stopped.projector.resume()
+    first = await ada.task("his to see", project_id=project)
+    accepted(await bob.read("/tasks", first["position"], project=project))
+    stopped.projector.pause()
+    position = (await ada.task("waited for", project_id=project))["position"]
+    paths = ("/tasks", f"/tasks?project={project}", f"/projects/{project}/board", f"/projects/{project}/stats", "/sync")
+    parameters = [dict(httpx.URL(path).params) | {"min_position": position, "wait_ms": 10_000} for path in paths]
+    waiting = [asyncio.create_task(bob.get(path, params=one)) for path, one in zip(paths, parameters, strict=True)]
+    # Whether they wait already when he is removed or come after it, they are answered after it.
+    accepted(await bob.get("/users/me"))
+    accepted(await ada.delete(f"/projects/{project}/members/{bob.id}"))
+    secret = await ada.task("none of his business", project_id=project)
+    stopped.projector.resume()
+    accepted(await ada.read("/tasks", secret["position"]))
+    for answer in await asyncio.gather(*waiting):
+        assert answer.status_code in {200, 404, 503}
+        assert "none of his" not in answer.text
+        assert "waited for" not in answer.text
+
+
 async def test_a_position_past_the_head_is_400(ada: Caller) -> None:
     task = await ada.task()
     for path in ("/tasks", f"/tasks/{task['id']}", "/projects", f"/tasks/{task['id']}/events", f"/users/{ada.id}"):
@@ -170,6 +194,54 @@ async def test_a_read_that_may_miss_a_parked_event_says_so_or_is_refused(
         assert "taskflow-stale" not in response.headers
     finally:
         await parked.delete_one({"_id": entry["_id"]})
+        await client.close()
+
+
+async def test_a_parked_stream_that_nobody_can_read_makes_no_read_fail(
+    ada: Caller, bob: Caller, stack: Stack, other_http: httpx.AsyncClient
+) -> None:
+    """Neither can the write side fold it: whose it is, is known all the same."""
+    from bson import Binary
+
+    project = (await ada.project())["id"]
+    broken = await ada.task("unreadable", project_id=project)
+    view = accepted(await ada.post("/views", {"name": "unreadable", "query": {}}), 201)
+    elsewhere = await bob.task("elsewhere")
+    accepted(await ada.read("/tasks", elsewhere["position"]))
+    connection = await asyncpg.connect(stack.settings.postgres_url)
+    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(stack.settings.mongodb_url)
+    parked = client[stack.settings.mongodb_database]["parked"]
+    entries = [
+        {
+            "projection": name, "collection": VIEWS[name].collection, "stream_id": Binary.from_uuid(UUID(one["id"])),
+            "version": 1, "position": one["position"], "partition": 0, "reason": "by hand",
+        }
+        for name, one in (("tasks", broken), ("views", view))
+    ]  # fmt: skip
+    of = "stream_id = any($1::uuid[])"
+    ids = [UUID(one["id"]) for one in (broken, view)]
+    kept = await connection.fetch(f"select position, data from events where {of}", ids)
+    await connection.execute(f"update events set data = 'nonsense' where {of}", ids)
+    await parked.insert_many(entries)
+    try:
+        hers, his = (Caller(other_http, who.id, who.name, who.token) for who in (ada, bob))
+
+        async def stale() -> bool:
+            return "taskflow-stale" in (await hers.get("/tasks")).headers
+
+        await until(stale, "the process has heard of the parked stream")
+        for path in ("/tasks", f"/tasks?project={project}", f"/projects/{project}/board", "/sync", "/views"):
+            assert accepted(await hers.get(path)) is not None
+            assert (await hers.get(path)).headers["taskflow-stale"] == "true"
+            refused(await hers.get(path, params=_at(path, elsewhere["position"])), 503, "projection-behind")
+        assert "taskflow-stale" not in (await his.get("/tasks")).headers
+        accepted(await his.read("/tasks", elsewhere["position"]))
+        assert (await his.get("/views")).headers["taskflow-stale"] == "true", "a personal one may be anybody's"
+    finally:
+        await parked.delete_many({"reason": "by hand"})
+        for row in kept:
+            await connection.execute("update events set data = $2 where position = $1", row["position"], row["data"])
+        await connection.close()
         await client.close()
 
 

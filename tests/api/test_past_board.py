@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from msgspec.structs import replace
@@ -17,6 +19,11 @@ from taskflow.streams.task import TaskPurged
 from tests.api.stack import Caller, Process, Stack, accepted, refused, until
 from tests.api.test_past import move, plus
 from tests.api.told import tell
+
+WAITS_FOR_STREAMS = """
+select exists (select 1 from pg_locks where relation = 'streams'::regclass and not granted
+               and database = (select oid from pg_database where datname = current_database()))
+"""
 
 
 def shown(board: dict[str, Any]) -> dict[str, tuple[int, list[str]]]:
@@ -142,4 +149,44 @@ async def test_one_that_is_too_much_to_fold_is_refused(stack: Stack, ada: Caller
             problem = refused(await there.get(f"/projects/{project}/board", params={"at": at}), 400, "validation")
             assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("at", "too-much")]
     finally:
+        process.end()
+
+
+async def test_only_so_many_are_folded_at_once(stack: Stack, ada: Caller, tmp_path: Path) -> None:
+    """One that waits for the store has the only place; the next waits as long as its reader does."""
+    project = (await ada.project())["id"]
+    await ada.task(project_id=project)
+    port = unused_port()
+    process = Process(replace(stack.settings, api_port=port, past_boards_max=1), tmp_path / "api.log", "api")
+    connection = await asyncpg.connect(stack.settings.postgres_url)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+
+            async def ready() -> bool:
+                try:
+                    return (await http.get("/readyz")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await until(ready, "another API process")
+            there = Caller(http, ada.id, ada.name, ada.token)
+            path, at = f"/projects/{project}/board", "9999-01-01T00:00:00Z"
+            held = connection.transaction()
+            await held.start()
+            await connection.execute("lock table streams in access exclusive mode")
+            first = asyncio.create_task(there.get(path, params={"at": at}))
+
+            async def waits() -> bool:
+                return bool(await connection.fetchval(WAITS_FOR_STREAMS))
+
+            await until(waits, "the first one waits for the store")
+            at_once = await there.get(path, params={"at": at, "wait_ms": 0})
+            patient = asyncio.create_task(there.get(path, params={"at": at, "wait_ms": 10_000}))
+            await held.rollback()
+            refused(at_once, 503, "unavailable")
+            assert at_once.headers["retry-after"]
+            for answer in (await first, await patient, await there.get(path, params={"at": at, "wait_ms": 0})):
+                assert shown(accepted(answer))["todo"][0] == 1
+    finally:
+        await connection.close()
         process.end()

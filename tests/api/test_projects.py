@@ -247,6 +247,12 @@ class TestMe:
         assert accepted(read) == {name: value for name, value in cleared.items() if name != "position"}
         refused(await ada.patch("/users/me", {"name": "x"}, headers={"If-Match": '"1"'}), 412, "version-conflict")
 
+    async def test_a_state_does_not_grow_without_end(self, ada: Caller) -> None:
+        for settings in ({"note": "x" * 100_000}, {"x" * 100_000: 1}, {"n": 10**30}):
+            problem = refused(await ada.patch("/users/me", {"settings": settings}), 400, "validation")
+            assert [fault["pointer"] for fault in problem["errors"]] == ["/settings"]
+        assert accepted(await ada.get("/users/me"))["settings"] == {}
+
     async def test_nobody_reads_a_password(self, ada: Caller) -> None:
         for path in ("/users/me", f"/users/{ada.id}"):
             assert "argon2" not in (await ada.get(path)).text

@@ -195,6 +195,25 @@ class TestVersions:
         response = await ada.patch(f"/tasks/{task['id']}", {"title": "x"}, headers={"If-Match": form})
         assert refused(response, 400, "validation")["errors"][0]["pointer"] == "If-Match"
 
+    @pytest.mark.parametrize("form", ['"999999999999999999"', '"2147483648"', '"2"'])
+    async def test_a_version_that_never_was_is_a_conflict(self, ada: Caller, form: str) -> None:
+        task = await ada.task()
+        problem = refused(
+            await ada.patch(f"/tasks/{task['id']}", {"title": "x"}, headers={"If-Match": form}), 412, "version-conflict"
+        )
+        assert (problem["current_version"], problem["events"]) == (1, [])
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [("/tasks", {"title": "x"}), ("/projects", {"name": "x"}), ("/views", {"name": "x", "query": {}})],
+    )
+    async def test_what_is_made_has_no_version_before(self, ada: Caller, path: str, body: Any) -> None:
+        for form in ('"1"', '"3-x"'):
+            problem = refused(await ada.post(path, body, headers={"If-Match": form}), 412, "version-conflict")
+            assert (problem["current_version"], problem["events"]) == (0, [])
+        for form in ('"0"', "*"):
+            accepted(await ada.post(path, body, headers={"If-Match": form}), 201)
+
     async def test_the_etag_of_a_write_is_the_one_to_send(self, ada: Caller) -> None:
         created = await ada.post("/tasks", {"title": "x", "assignee_id": ada.id})
         path = f"/tasks/{created.json()['id']}"

@@ -210,7 +210,9 @@ class TestLists:
             if body["next_cursor"] is None:
                 break
             parameters["cursor"] = body["next_cursor"]
-        assert seen == [one["id"] for one in views]
+        for own in ([one["id"] for one in views[0::2]], [one["id"] for one in views[1::2]]):
+            assert [one for one in seen if one in own] == own
+        assert len(seen) == len(views)
         refused(await ada.get("/views", params={"cursor": "x"}), 400, "validation")
         refused(await ada.get("/views", params={"project": "x"}), 400, "validation")
 
@@ -230,3 +232,25 @@ class TestLists:
             accepted(await bob.post("/views", {"name": "his", "query": {}}), 201)
             accepted(await ada.delete(f"/views/{first.json()['id']}"))
             accepted(await ada.post("/views", body), 201)
+
+    @pytest.mark.parametrize("shared", [False, True])
+    async def test_no_race_and_no_batch_goes_past_that(
+        self, ada: Caller, other_http: httpx.AsyncClient, shared: bool
+    ) -> None:
+        there = Caller(other_http, ada.id, ada.name, ada.token)
+        body = {"name": "one of many", "query": {}} | ({"project_id": (await ada.project())["id"]} if shared else {})
+
+        def batch(count: int) -> dict[str, Any]:
+            commands = [{"id": str(uuid4()), "type": "CreateView", "data": body} for _ in range(count)]
+            return {"atomic": True, "commands": commands}
+
+        accepted(await ada.post("/commands/batch", batch(SAVED_VIEWS_MAX - 2)))
+        refused(await ada.post("/commands/batch", batch(3)), 409, "command-rejected", "too-many-views")
+        answers = await asyncio.gather(*[caller.post("/views", body) for caller in (ada, there) * 5])
+        assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 8
+        saved = [answer.json()["id"] for answer in answers if answer.status_code == 201]
+        position = accepted(await ada.delete(f"/views/{saved[0]}"))["position"]
+        answers = await asyncio.gather(*[caller.post("/views", body) for caller in (ada, there) * 2])
+        assert sorted(answer.status_code for answer in answers) == [201] + [409] * 3
+        position = max(answer.json().get("position", position) for answer in answers)
+        assert len(accepted(await ada.read("/views", position, limit=200))["items"]) == SAVED_VIEWS_MAX

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -182,7 +182,7 @@ class TestOneAddress:
         with pytest.raises(NotFound):
             await send(executor, dora, invitations.accept_invitation, token, AcceptInvitation(), at=later)
         second = await invite(executor, owner, project, at=later)
-        assert [one.id for one in second.state.invitations] == [first, invitation_of(second)]
+        assert [one.id for one in second.state.invitations] == [invitation_of(second)], "the first one ended"
 
     async def test_is_accepted_once_by_many_at_once(self, executor: Executor, settings: Settings) -> None:
         owner = await register(executor, settings)
@@ -194,3 +194,17 @@ class TestOneAddress:
         )
         assert sum(isinstance(one, Accepted) for one in outcomes) == 1
         assert sum(isinstance(one, NotFound) for one in outcomes) == 3
+
+
+async def test_the_address_of_one_that_ran_out_goes_with_the_next_that_is_sent(
+    store: EventStore, executor: Executor, settings: Settings
+) -> None:
+    owner = await register(executor, settings)
+    project = await make_project(executor, owner)
+    week_ago = datetime.now(UTC) - timedelta(days=7)
+    old = invitation_of(await invite(executor, owner, project, at=week_ago))
+    assert await sealed_address(store, settings, project, old) == ADDRESS
+    new = invitation_of(await invite(executor, owner, project))
+    assert await sealed_address(store, settings, project, old) is None
+    assert await sealed_address(store, settings, project, new) == ADDRESS
+    assert await store.pool.fetchval("select wrapped_key is null from keys where person = $1", old)

@@ -85,17 +85,29 @@ def test_nobody_is_invited_twice_at_once(address: str) -> None:
     assert refusal.value.code == "already-invited"
 
 
-def test_there_are_only_so_many_that_ran_out_included() -> None:
-    old = NOW - timedelta(days=1)
+def test_there_are_only_so_many_that_can_be_accepted() -> None:
     many = [
-        MemberInvited(invitation_id=UUID(int=100 + n), email="x@example.com", role="viewer", expires_at=old)
+        MemberInvited(invitation_id=UUID(int=100 + n), email="x@example.com", role="viewer", expires_at=NOW + LASTS)
         for n in range(INVITATIONS_MAX)
     ]
-    assert pending(team(*many), NOW) == ()
     with pytest.raises(Rejected) as refusal:
         inviting(team(*many), OWNER)
     assert refusal.value.code == "too-many-invitations"
     assert len(inviting(team(*many[1:]), OWNER)) == 1
+    ran_out = MemberInvited(invitation_id=OTHER_INVITATION, email="x@example.com", role="viewer", expires_at=NOW)
+    assert len(inviting(team(*many[1:], ran_out), OWNER)) == 1
+
+
+def test_one_that_ran_out_ends_with_the_next() -> None:
+    ran_out = MemberInvited(
+        invitation_id=OTHER_INVITATION, email="x@example.com", role="viewer", expires_at=NOW - timedelta(days=1)
+    )
+    project = team(ran_out)
+    assert [one.id for one in project.invitations] == [OTHER_INVITATION]
+    assert pending(project, NOW) == ()
+    assert [one.id for one in invited("member").invitations] == [INVITATION]
+    after = team(ran_out, *inviting(project, OWNER))
+    assert [one.id for one in after.invitations] == [INVITATION]
 
 
 def test_nobody_is_invited_to_an_inbox() -> None:

@@ -103,6 +103,7 @@ class TestWhichRules:
             ("FREQ=MONTHLY;BYYEARDAY=1", "BYYEARDAY only"),
             ("FREQ=MONTHLY;BYWEEKNO=1", "BYWEEKNO only"),
             ("FREQ=MONTHLY;BYSETPOS=1", "BYSETPOS only"),
+            ("FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1,2,3,-1,-2,-3", "at most 5 positions"),
             ("FREQ=DAILY;WKST=1", "WKST to be one of"),
             ("FREQ=DAILY;BYHOUR=9,10,11,12,13;BYMINUTE=0,10,20,30,40,50", "24 times a day, found 30"),
         ],
@@ -119,6 +120,19 @@ class TestWhichRules:
         with pytest.raises(Invalid, match="happens within"):
             checked(text, DUE)
         assert time.thread_time() - began < 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"FREQ=YEARLY;COUNT=1000;BYYEARDAY={','.join(map(str, range(1, 120)))};BYSETPOS=366",
+            f"FREQ=DAILY;COUNT=1000;BYMONTH=1;BYSETPOS={','.join(map(str, range(2, 120)))}",
+        ],
+    )
+    def test_a_hundred_of_the_worst_in_one_batch_hold_nobody_up(self, text: str) -> None:
+        began = time.thread_time()
+        with pytest.raises(Invalid):
+            checked(text, DUE)
+        assert time.thread_time() - began < 0.2
 
     @given(st.text(max_size=500) | st.text(alphabet="FREQ=DAILYWKMONTH;BUSP,0123456789-+:Z", max_size=500))
     def test_no_text_does_anything_but_be_taken_or_refused(self, text: str) -> None:

@@ -40,12 +40,12 @@ class TestNoView:
     def test_is_saved_as_it_was_given(self) -> None:
         command = CreateView(name="Mine", query=query(status=["todo", "done"], q="rep", trashed=True, label=None))
         kept = {"status": ("todo", "done"), "q": "rep", "trashed": True}
-        assert create(ANN, None, command) == [ViewSaved("Mine", kept, ANN)]
-        assert create(ANN, PROJECT, command) == [ViewSaved("Mine", kept, ANN, PROJECT.id)]
+        assert create(ANN, None, command, 99) == [ViewSaved("Mine", kept, ANN)]
+        assert create(ANN, PROJECT, command, 99) == [ViewSaved("Mine", kept, ANN, PROJECT.id)]
 
     def test_is_not_saved_in_an_archived_project(self) -> None:
         with pytest.raises(Rejected) as refused:
-            create(ANN, ARCHIVED, CreateView(name="Mine", query=query()))
+            create(ANN, ARCHIVED, CreateView(name="Mine", query=query()), 0)
         assert refused.value.code == "project-archived"
 
     @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ class TestNoView:
     )
     def test_is_not_saved_where_the_list_would_refuse_it(self, fields: Any, pointer: str, code: str) -> None:
         with pytest.raises(Malformed) as refused:
-            create(ANN, None, CreateView(name="Mine", query=query(**fields)))
+            create(ANN, None, CreateView(name="Mine", query=query(**fields)), 0)
         assert [(fault.pointer, fault.code) for fault in refused.value.faults] == [(pointer, code)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from tests.commands.task_story import (
 from taskflow.commands.undo import changes_of, pick, set_by, undone
 from taskflow.commands.unit import Past
 from taskflow.errors import Forbidden, NothingToUndo, Rejected
-from taskflow.streams import TASK, Happened
+from taskflow.streams import TASK, Event, Happened
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
     ProjectWorkflowSet,
@@ -42,18 +43,25 @@ from taskflow.streams.task import (
     CommentDeleted,
     CommentEdited,
     CommentRestored,
+    RelationAdded,
+    RelationRemoved,
     TaskAssigned,
     TaskCreated,
+    TaskDueSet,
     TaskLabelled,
     TaskMoved,
     TaskPrioritised,
     TaskPurged,
     TaskRanked,
+    TaskRecurred,
+    TaskRecurrenceSet,
     TaskRestored,
     TaskRetitled,
     TaskStatusChanged,
     TaskTrashed,
 )
+
+DAYS = [NOW + timedelta(days=n) for n in range(5)]
 
 
 def test_an_action_is_tried_for_every_event_of_a_task() -> None:
@@ -324,10 +332,133 @@ class TestTrash:
         assert refused.value.code == "trashed"
 
 
-def test_labels_are_not_more_than_a_task_may_have() -> None:
-    story = Story()
-    version = story.do(TaskLabelled(removed=("red",)))
-    story.do(TaskLabelled(added=tuple(f"l{n}" for n in range(50))))
-    with pytest.raises(Rejected) as refused:
-        story.undo(version)
-    assert refused.value.code == "too-many-labels"
+def _item(n: int) -> Event:
+    return ChecklistItemAdded(item_id=UUID(int=n), text="step", rank=f"{n:04}1")
+
+
+def _related(n: int) -> Event:
+    return RelationAdded(relation="relates_to", task_id=UUID(int=n))
+
+
+def _comment(n: int, body: str = "said") -> Event:
+    return CommentAdded(comment_id=UUID(int=n), body=body)
+
+
+class TestRoom:
+    """What came in the place of what is to come back counts too."""
+
+    @pytest.mark.parametrize(
+        ("before", "gone", "instead", "code"),
+        [
+            ([], TaskLabelled(removed=("red",)), [TaskLabelled(added=tuple(f"l{n}" for n in range(50)))], "labels"),
+            ([_item(n) for n in range(200)], ChecklistItemRemoved(item_id=UUID(int=7)), [_item(200)], "items"),
+            (
+                [_related(n) for n in range(100)],
+                RelationRemoved("relates_to", UUID(int=7)),
+                [_related(100)],
+                "relations",
+            ),
+            (
+                [_comment(n) for n in range(1_000)],
+                CommentDeleted(comment_id=UUID(int=7)),
+                [_comment(1_000)],
+                "comments",
+            ),
+            (
+                [_comment(n, "x" * 20_000) for n in range(50)],
+                CommentDeleted(comment_id=UUID(int=7)),
+                [_comment(50, "x")],
+                "comments",
+            ),
+            (
+                [_comment(n, "x" * 20_000) for n in range(50)],
+                CommentEdited(comment_id=UUID(int=7), body="x"),
+                [_comment(50, "xx")],
+                "comments",
+            ),
+        ],
+    )
+    def test_a_task_holds_no_more_than_it_may(
+        self, before: list[Event], gone: Event, instead: list[Event], code: str
+    ) -> None:
+        story = Story()
+        for event in before:
+            story.do(event)
+        version = story.do(gone)
+        for event in instead:
+            story.do(event)
+        there = story.state
+        with pytest.raises(Rejected) as refused:
+            story.undo(version)
+        assert refused.value.code == f"too-many-{code}"
+        assert story.state == there
+
+    def test_what_was_full_comes_back_full(self) -> None:
+        story = Story()
+        for n in range(200):
+            story.do(_item(n))
+        story.do(ChecklistItemRemoved(item_id=UUID(int=7)))
+        assert isinstance(story.undo()[0], ChecklistItemAdded)
+        assert len(story.state.checklist) == 200
+
+
+class TestRecurrence:
+    """A rule with a COUNT is counted from where it was counted from before."""
+
+    def recurring(self) -> Story:
+        """Due on the third day, the third of five times."""
+        story = Story()
+        story.do(TaskDueSet(due_at=NOW), TaskRecurrenceSet(recurrence="FREQ=DAILY;COUNT=5"))
+        for n in (1, 2):
+            story.do(TaskRecurred(occurrence_at=DAYS[n - 1], due_at=DAYS[n], status="todo", category="todo"))
+        return story
+
+    def counted(self, story: Story) -> tuple[Any, ...]:
+        return (story.state.due_at, story.state.recurrence, story.state.recurs_from, story.state.status)
+
+    def test_a_step_is_undone_and_redone(self) -> None:
+        story = self.recurring()
+        there = self.counted(story)
+        events = story.undo()
+        assert events == [TaskRecurred(occurrence_at=DAYS[2], due_at=DAYS[1], status="todo", category="todo")]
+        assert self.counted(story) == (DAYS[1], "FREQ=DAILY;COUNT=5", NOW, "todo")
+        story.undo()
+        assert self.counted(story) == (NOW, "FREQ=DAILY;COUNT=5", NOW, "todo")
+        story.undo(story.state.version)
+        story.undo(6)
+        assert self.counted(story) == there
+
+    def test_a_step_that_also_changed_the_status(self) -> None:
+        story = self.recurring()
+        story.do(TaskStatusChanged(from_status="todo", status="in_progress", category="in_progress"))
+        there = self.counted(story)
+        story.do(TaskRecurred(occurrence_at=DAYS[2], due_at=DAYS[3], status="todo", category="todo"))
+        story.undo()
+        assert self.counted(story) == there
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            [TaskDueSet(due_at=NOW + timedelta(days=30))],
+            [TaskRecurrenceSet(recurrence=None)],
+            [TaskRecurrenceSet(recurrence="FREQ=WEEKLY")],
+            [TaskDueSet(due_at=NOW + timedelta(days=30)), TaskRecurrenceSet(recurrence="FREQ=WEEKLY")],
+            [TaskDueSet(due_at=None), TaskRecurrenceSet(recurrence=None)],
+        ],
+    )
+    def test_any_change_of_it_is_undone_and_redone(self, change: list[Event]) -> None:
+        story = self.recurring()
+        there = self.counted(story)
+        story.do(*change)
+        gone = self.counted(story)
+        story.undo()
+        assert self.counted(story) == there
+        story.undo(story.state.version)
+        assert self.counted(story)[:2] == gone[:2]
+
+    def test_what_else_is_undone_does_not_touch_it(self) -> None:
+        story = self.recurring()
+        version = story.do(TaskRetitled(title="a"))
+        story.do(TaskDueSet(due_at=NOW))
+        story.do(TaskDueSet(due_at=DAYS[2]))
+        assert story.undo(version) == [TaskRetitled(title="T")]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.commands.user import SETTINGS_MAX, EditProfile, edit
+from taskflow.commands.fields import SETTINGS_MAX
+from taskflow.commands.user import EditProfile, edit
 from taskflow.errors import Invalid
 from taskflow.streams import USER, Event, Happened
 from taskflow.streams.user import (
@@ -71,6 +72,21 @@ class TestARegisteredPerson:
         with pytest.raises(Invalid) as refused:
             edit(self.STATE, patch(settings={f"s{n}": n for n in range(SETTINGS_MAX)}))
         assert refused.value.pointer == "/settings"
+
+    def test_has_room_for_one_where_another_goes(self) -> None:
+        full = given_events(REGISTERED, UserSettingsChanged(settings={f"s{n}": n for n in range(SETTINGS_MAX)}))
+        assert edit(full, patch(settings={"s0": None, "new": 1})) == [
+            UserSettingsChanged(settings={"s0": None, "new": 1})
+        ]
+
+    @pytest.mark.parametrize(
+        "settings", [{"": 1}, {"x" * 101: 1}, {"x": "x" * 1_001}, {"x": 2**63}, {"x": -(2**63) - 1}, {"x": 0.5}]
+    )
+    def test_has_bounded_settings(self, settings: Any) -> None:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"settings": settings}, EditProfile)
+        most = {"x" * 100: "x" * 1_000, "y": 2**63 - 1, "z": -(2**63), "none": None, "yes": True}
+        assert msgspec.convert({"settings": most}, EditProfile).settings == most
 
     def test_keeps_what_was_not_changed(self) -> None:
         after = given_events(REGISTERED, UserRenamed(name="Countess"), UserRolesSet(roles=("admin",)))

@@ -12,6 +12,6 @@ connection ─▶ conventions   request id, limits on bodies, headers, problems 
               events        the log as the caller may see it (`envelopes`): in pages, as `event_files`, as a `stream`
               sync          what changed since a token (`sync_tokens`)
               render        states as bodies; `parts`, `invited`: what is less than a stream
-`neighbours`, `usage` and `view_limits` ask the views on the write side's behalf; `trash` is emptied beside the requests.
+`neighbours` and `usage` ask the views on the write side's behalf; `trash` is emptied beside the requests.
 `problems` maps every error to its answer; `context` holds what a process has open; `process` serves.
 """

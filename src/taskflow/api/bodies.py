@@ -110,8 +110,9 @@ def _fault(error: ValidationError, below: str) -> Fault:
 
 
 def _pointer(path: str) -> str:
-    """msgspec's `$.labels[3]` as the JSON pointer `/labels/3`."""
-    return re.sub(r"[.\[]", "/", path.removeprefix("$")).replace("]", "")
+    """msgspec's `$.labels[3]` as the JSON pointer `/labels/3`. Of a value under any name it says `[...]`: the pointer
+    is then to what holds it."""
+    return re.sub(r"[.\[]", "/", path.removeprefix("$").partition("[...]")[0]).replace("]", "")
 
 
 def _escaped(name: str) -> str:

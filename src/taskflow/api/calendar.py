@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -30,11 +31,11 @@ TASKS_MAX: Final = 500
 """The first by due time."""
 LASTS: Final = timedelta(minutes=30)
 """A due time is a moment, and calendars show what has a length."""
-_LAST_END: Final = datetime.max.replace(tzinfo=UTC)
-_CONTROL: Final = {code: " " for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n"}
-"""Characters that no text of a calendar may hold."""
+LAST: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
+"""The end of the calendar, and of what is due then."""
 OPEN: Final = frozenset(("todo", "in_progress", "waiting"))
 _SUFFIX: Final = ".ics"
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 async def open_calendar(call: Call) -> Response[bytes]:
@@ -45,6 +46,7 @@ async def get_calendar(call: Call) -> Response[bytes]:
     """The secret is all that is asked for; one that was replaced is none. The feed is as fresh as the view."""
     Parameters(call.request.scope["query_string"]).done()
     context = call.context
+    await context.follower.ready()  # whose projects these are is judged here, as where somebody signs in
     user = await _owner(context, call.request.path_params["file"])
     position = context.freshness.position(["tasks"])
     body = _feed(user, await _due(context, user))
@@ -82,7 +84,7 @@ def _feed(user: UserState, tasks: list[TaskFacts]) -> bytes:
     calendar = Calendar()
     calendar.add("prodid", "-//taskflow//due tasks//EN")
     calendar.add("version", "2.0")
-    calendar.add("x-wr-calname", f"taskflow: {user.name}" if user.name else "taskflow")
+    calendar.add("x-wr-calname", _text(f"taskflow: {user.name}" if user.name else "taskflow"))
     for task in tasks:
         if task.due_at is None:
             continue
@@ -93,8 +95,7 @@ def _feed(user: UserState, tasks: list[TaskFacts]) -> bytes:
         event.add("last-modified", _time(task.updated_at))
         event.add("sequence", task.version)
         event.add("dtstart", due_at)
-        if due_at <= _LAST_END - LASTS:
-            event.add("dtend", due_at + LASTS)
+        event.add("dtend", due_at + min(LASTS, LAST - due_at))
         event.add("summary", _text(task.title))
         if task.description:
             event.add("description", _text(task.description))
@@ -105,7 +106,8 @@ def _feed(user: UserState, tasks: list[TaskFacts]) -> bytes:
 
 
 def _text(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROL)
+    """Without what no line of a calendar may hold: to some programs a bare carriage return begins another."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _time(text: str) -> datetime:

@@ -64,6 +64,8 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     tokens: Tokens
     passwords: Passwords
     limits: RateLimits
+    past_boards: asyncio.Semaphore
+    """One place for each board that may be folded now."""
     started_at: float
     """Seconds of the monotonic clock."""
     stopping: asyncio.Event
@@ -85,12 +87,12 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             open_freshness(database, follower.ring, generation.number, settings)
         )
         cache = await stack.enter_async_context(open_cache(settings))
-        views = Views(database, freshness.reach)
+        views, saved = Views(database, freshness.reach), SavedViews(database, freshness.reach)
         executor = Executor(
             store,
             settings,
             neighbours=ViewNeighbours(views, freshness, follower),
-            usage=ViewUsage(views, freshness, follower),
+            usage=ViewUsage(views, saved, freshness, follower),
         )
         await stack.enter_async_context(open_trash_collection(executor, views, settings))
         history = History(store.pool)
@@ -105,7 +107,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             views=views,
             changed=Changed(database, freshness.reach),
             pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
-            saved=SavedViews(database, freshness.reach),
+            saved=saved,
             exported=Exported(database, freshness.reach),
             freshness=freshness,
             cache=cache,
@@ -115,6 +117,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             tokens=Tokens(settings),
             passwords=Passwords(settings),
             limits=RateLimits(cache, settings),
+            past_boards=asyncio.Semaphore(settings.past_boards_max),
             started_at=time.monotonic(),
             stopping=asyncio.Event(),
         )

@@ -12,6 +12,7 @@ import random
 import re
 import time
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from litestar.enums import ScopeType
 
@@ -70,7 +71,7 @@ class _Exchange:
         self._scope: Any = dict(scope)
         self._send = send
         self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
-        self._path: str = scope["path"]
+        self._path = self._scope["path"] = path_of(scope)
         self._method: str = scope["method"]
         self._under_api = self._path.startswith("/api/")
         given = header(self._headers, b"x-request-id")
@@ -186,6 +187,15 @@ class _Exchange:
                     "user": None if principal is None else str(principal.user_id),
                 },
             )
+
+
+def path_of(scope: Mapping[str, Any]) -> str:
+    """The path for the router, who parts it at slashes: an encoded one is a part of a name, and stays encoded."""
+    path: str = scope["path"]
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2F" not in raw.upper():
+        return path
+    return unquote(re.sub("%2[fF]", "%252F", raw.decode("ascii")))
 
 
 def _hex(bits: int) -> str:

@@ -1,7 +1,8 @@
 """A project as a file, JSON or CSV: what `taskflow import --format taskflow` makes the same project of again.
 
 one look at the view ─▶ pages of tasks ─▶ names joined ─▶ pieces of the answer
-The first page is read before anything is answered; after that nothing is held but the page at hand.
+The first page is read before anything is answered; after that nothing is held but the page at hand. Whom access is
+withdrawn from in the middle gets no more.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from taskflow.api.projects import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.routes import BASE, Call, Route
 from taskflow.api.streamed import Streamed
+from taskflow.errors import Forbidden
 from taskflow.projections.tasks import shown
 from taskflow.projections.view import Timestamp, maybe, timestamp
 from taskflow.streams.project import Label, Role, Workflow
@@ -83,7 +85,7 @@ async def export_project(call: Call) -> Response[bytes]:
     await reading.draw("tasks", projects=[project_id])
     context = reading.context
     names = await reading.names(project.members)
-    pages = context.exported.tasks(project_id)
+    pages = _seen(context, call, project_id)
     first = await anext(pages)
     if form == CSV:
         pieces = _csv(context, project, first, pages)
@@ -95,6 +97,19 @@ async def export_project(call: Call) -> Response[bytes]:
         "Content-Disposition": f'attachment; filename="project-{project_id}.{suffix}"',
     }
     return Streamed(lambda _: pieces, media_type=form, headers=headers)
+
+
+async def _seen(context: Context, call: Call, project_id: UUID) -> AsyncGenerator[list[TaskState], None]:
+    """Pages of tasks, for as long as the caller may see them. Raises Forbidden."""
+    pages = context.exported.tasks(project_id)
+    try:
+        async for page in pages:
+            call.still_signed_in()
+            if context.follower.known_role(project_id, call.user) is None:
+                raise Forbidden("access was withdrawn while this was sent")
+            yield page
+    finally:
+        await pages.aclose()
 
 
 async def _all(

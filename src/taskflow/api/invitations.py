@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from taskflow.api.stored import committed
 from taskflow.api.writes import write
 from taskflow.commands.access import at_least
 from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.invitations import InvitationToken, InviteMember, ProjectInvitation
+from taskflow.commands.invitations import InvitationToken, InviteMember, ProjectInvitation, pending
 from taskflow.errors import NotFound
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT
@@ -38,8 +39,9 @@ async def list_invitations(call: Call) -> Response[bytes]:
     reading.paged()
     await reading.begin()
     project = await _managed(reading, project_id)
-    page, next_cursor = page_of(reading, "invitations", [one.id for one in project.invitations])
-    invitations = [one for one in project.invitations if one.id in set(page)]
+    found = pending(project, datetime.now(UTC))
+    page, next_cursor = page_of(reading, "invitations", [one.id for one in found])
+    invitations = [one for one in found if one.id in set(page)]
     addresses = await addresses_of(reading.context.store, project, invitations)
     shown = {one.id: invitation_body(project, one, addresses.get(one.id)) for one in invitations}
     return reading.page([shown[one] for one in page], next_cursor)
@@ -51,7 +53,7 @@ async def get_invitation(call: Call) -> Response[bytes]:
     await reading.begin()
     project = await _managed(reading, target.project_id)
     invitation = project.invitation(target.invitation_id)
-    if invitation is None:
+    if invitation not in pending(project, datetime.now(UTC)):
         raise NotFound("invitation", target.invitation_id)
     addresses = await addresses_of(reading.context.store, project, [invitation])
     return reading.resource(invitation_body(project, invitation, addresses.get(invitation.id)), project.version)
@@ -94,7 +96,7 @@ ALL: Final = f"{BASE}/projects/{{project_id:str}}/invitations"
 ONE: Final = f"{ALL}/{{invitation_id:str}}"
 ROUTES: Final = (
     Route("POST", ALL, invite, "Invite somebody by their address", InviteMember, WrittenInvitation, 201),
-    Route("GET", ALL, list_invitations, "Invitations that nobody accepted yet", answer=InvitationPage, query=PAGED),
+    Route("GET", ALL, list_invitations, "Invitations that can be accepted", answer=InvitationPage, query=PAGED),
     Route("GET", ONE, get_invitation, "An invitation", answer=InvitationBody, query=COMMON),
     Route("DELETE", ONE, revoke, "Revoke an invitation", COMMANDS["RevokeInvitation"].body, render.WrittenProject),
     Route(

@@ -1,5 +1,4 @@
-"""A project's labels over HTTP. A name is the rest of the path as it was sent: it may hold encoded slashes, but be
-of nothing else. That one is for `/commands`."""
+"""A project's labels over HTTP. A name is the rest of the path as it was sent, slashes included."""
 
 from __future__ import annotations
 

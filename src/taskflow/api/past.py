@@ -73,6 +73,9 @@ async def answer(reading: Reading, task_id: UUID, then: Moment | int) -> Respons
         body = await _at_version(reading, present, then)
         return reading.resource(body, then)
     task = await state_at(reading.context.store, TASK, task_id, then)
+    if task is not None and task.version > present.version:
+        # It went on while this was read, to another project perhaps: that was not judged.
+        task = await state_of(reading.context.store, TASK, task_id, present.version)
     if task is None:
         raise NotFound("task", task_id)
     return reading.resource(await _rendered(reading, task, then), task.version)

@@ -5,24 +5,27 @@ those that have left it since, where the caller sees their present project; not 
 
 The cost is that of reading the whole story of every task that was ever in the project by then, which an index
 names: 10,000 tasks with five events each took 1.0 to 1.4 s on two cores, in portions between which others have
-their turn. Boards of more than `past_board_events_max` are refused.
+their turn. Boards of more than `past_board_events_max` are refused, and no more than `past_boards_max` are folded at
+once.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from contextlib import asynccontextmanager
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from taskflow.api import render
-from taskflow.errors import Invalid, NotFound
+from taskflow.errors import Invalid, NotFound, Unavailable
 from taskflow.projections.queries import BOARD_TASKS_MAX
 from taskflow.projections.tasks import shown
 from taskflow.store.past import Moment, ever_placed, first_known_at, then_and_now
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import AsyncIterator, Collection
     from uuid import UUID
 
     from litestar import Response
@@ -36,6 +39,27 @@ async def answer(reading: Reading, project_id: UUID, moment: Moment) -> Response
     """The board, with an older project as it was first known. Raises Invalid where that is too much to fold."""
     await reading.begin_log()
     await reading.must_see(project_id, "project", project_id)
+    async with _turn(reading):
+        await reading.must_see(project_id, "project", project_id)  # it may have waited
+        return await _folded(reading, project_id, moment)
+
+
+@asynccontextmanager
+async def _turn(reading: Reading) -> AsyncIterator[None]:
+    """Waits until few enough others are folded here. Raises Unavailable where that takes too long."""
+    turns = reading.context.past_boards
+    try:
+        async with asyncio.timeout(reading.left_s):
+            await turns.acquire()
+    except TimeoutError:
+        raise Unavailable("boards as they were are being folded for others; try again shortly") from None
+    try:
+        yield
+    finally:
+        turns.release()
+
+
+async def _folded(reading: Reading, project_id: UUID, moment: Moment) -> Response[bytes]:
     project = await first_known_at(reading.context.store, PROJECT, project_id, moment)
     if project is None:
         raise NotFound("project", project_id)

@@ -64,7 +64,8 @@ async def list_projects(call: Call) -> Response[bytes]:
         ids = [one for one, project in mine.items() if (project.archived_at is not None) == (archived == "true")]
     page, next_cursor = page_of(reading, "projects", ids)
     projects = await load(reading, page)
-    items = [render.project(projects[one], roles[one]) for one in page if one in projects]
+    roles = reading.known_projects()
+    items = [render.project(projects[one], roles[one]) for one in page if one in projects and one in roles]
     return reading.page(items, next_cursor)
 
 

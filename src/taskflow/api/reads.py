@@ -10,6 +10,7 @@ answer(), page()      body, ETag, `Taskflow-Position`, `Link`
 from __future__ import annotations
 
 import asyncio
+import logging
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -24,14 +25,17 @@ from taskflow.api import render
 from taskflow.api.stored import committed
 from taskflow.errors import Behind, Invalid, NotFound
 from taskflow.parameters import Parameters
+from taskflow.projections.registry import VIEWS
 from taskflow.store.pool import AWAY
-from taskflow.streams import SAVED_VIEW, TASK
+from taskflow.streams import SAVED_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from taskflow.api.routes import Call
     from taskflow.streams.project import Role
+
+log = logging.getLogger(__name__)
 
 COMMON: Final = ("min_position", "wait_ms")
 PAGED: Final = ("limit", "cursor", *COMMON)
@@ -47,6 +51,7 @@ class Reading:
     """One read by one caller."""
 
     def __init__(self, call: Call, *, later: Mapping[str, str] | None = None) -> None:
+        self._call = call
         self._request = call.request
         call.confirm = self.confirm
         self.context = call.context
@@ -59,6 +64,8 @@ class Reading:
         self._deadline = asyncio.get_running_loop().time() + self._wait_s
         self._position: int | None = None
         self._drawn: list[tuple[str, set[int] | None]] = []
+        self._judged: dict[UUID, NotFound] = {}
+        """By project that was named and seen to be the caller's, what to say where it is not any more."""
         self._stale = False
         self.limit = LIMIT
         self.cursor: str | None = None
@@ -86,6 +93,7 @@ class Reading:
             raise Behind(self.min_position, follower.position) from error
         if self.min_position > follower.position:
             raise Invalid("min_position", "past-head", f"the log ends at position {follower.position}")
+        self._call.still_signed_in()
 
     @property
     def position(self) -> int:
@@ -103,16 +111,21 @@ class Reading:
 
     async def projects(self) -> Mapping[UUID, Role]:
         """The caller's projects and roles, with whatever was granted before this request, here or elsewhere."""
-        follower = self.context.follower
         with suppress(*AWAY):
-            await follower.poll()
-        return follower.projects_of(self.caller)
+            await self.context.follower.poll()
+        return self.known_projects()
+
+    def known_projects(self) -> Mapping[UUID, Role]:
+        """The same, as far as this process has heard: asked again by whoever has waited since."""
+        projects: Mapping[UUID, Role] = self.context.follower.projects_of(self.caller)
+        return projects
 
     async def must_see(self, project_id: UUID, what: str, key: object) -> Role:
         """The caller's role. Raises NotFound, naming what was asked for, where there is none."""
         role = await self.role(project_id)
         if role is None:
             raise NotFound(what, key)
+        self._judged[project_id] = NotFound(what, key)
         return role
 
     async def draw(
@@ -130,29 +143,52 @@ class Reading:
             await freshness.wait([view], self.min_position, timeout_s=self.left_s, partitions=partitions)
             self._drawn.append((view, partitions))
         self.drew(freshness.position([view], partitions))
-        for stream_id, position in freshness.parked.items():
-            if await self._may_include(view, stream_id, named, projects):
+        for stream_id in await self._included(view, freshness.parked, named, projects):
+            position = freshness.parked.get(stream_id)
+            if position is not None:
                 if position <= self.min_position:
                     raise Behind(self.min_position, position - 1)
                 self._stale = True
 
     async def confirm(self) -> None:
-        """Called when the documents were read: what they were drawn from is still as fresh as was asked for.
-        Raises Behind where it is not, as when somebody dropped a view meanwhile."""
+        """Called when the documents were read: what they were drawn from is still as fresh as was asked for, and
+        what was named is still the caller's. Raises Behind where it is not, as when somebody dropped a view
+        meanwhile, and NotFound where access was withdrawn."""
         if self._drawn:
             await self.context.freshness.confirm(self._drawn, self.min_position, timeout_s=max(self.left_s, ASK_S))
+        self._call.still_signed_in()
+        for project_id, refusal in self._judged.items():
+            if self.context.follower.known_role(project_id, self.caller) is None:
+                raise refusal
 
-    async def _may_include(
-        self, view: str, stream_id: UUID, named: Collection[UUID] | None, projects: Collection[UUID] | None
-    ) -> bool:
-        """What a view cannot fold, the write side can: it says whose task that is, or whose saved view."""
-        if named is not None:
-            return stream_id in named
-        if view == "views":
-            saved = await committed(self.context.store, SAVED_VIEW, stream_id)
-            return saved is not None and (saved.project_id in (projects or ()) or saved.owner_id == self.caller)
-        task = await committed(self.context.store, TASK, stream_id)
-        return task is not None and (projects is None or task.project_id in projects)
+    async def _included(
+        self, view: str, parked: Collection[UUID], named: Collection[UUID] | None, projects: Collection[UUID] | None
+    ) -> list[UUID]:
+        """Those of the parked streams that an answer could include. What cannot be folded belongs to a project all
+        the same: the store says to which, without looking into any event."""
+        if named is not None or not parked:
+            return [stream_id for stream_id in parked if named is not None and stream_id in named]
+        try:
+            found = await self.context.history.projects_of(parked, kind=VIEWS[view].kind.name)
+        except AWAY:
+            return list(parked)  # nobody can tell
+        return [
+            stream_id
+            for stream_id, project_id in found.items()
+            if (projects is None or project_id in projects)
+            or (view == "views" and project_id is None and await self._mine(stream_id))
+        ]
+
+    async def _mine(self, view_id: UUID) -> bool:
+        """Whether a personal saved view may be the caller's. One that nobody can read may be anybody's."""
+        try:
+            saved = await committed(self.context.store, SAVED_VIEW, view_id)
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("a parked saved view cannot be read", extra={"stream": str(view_id)})
+            return True
+        return saved is not None and saved.owner_id == self.caller
 
     def drew(self, position: int | None) -> None:
         """Notes how fresh something is that goes into the answer."""

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from taskflow.api.bodies import JSON, PATCH, read_json
-from taskflow.errors import NotFound, Unauthenticated
+from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
 from taskflow.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class Call:
     def user(self) -> UUID:
         return self.principal.user_id
 
+    def still_signed_in(self) -> None:
+        """Asked again once more of the log is known than the gate knew. Raises Unauthenticated."""
+        if self.context.follower.session_ended(self.principal.session_id):
+            raise Unauthenticated("the session has ended; sign in again")
+
     @property
     def address(self) -> str:
         """Where the request came from, as far as the proxies in front are believed."""
@@ -67,6 +72,9 @@ class Call:
         """The body of a write, which takes no parameters. Raises Malformed and UnsupportedMedia."""
         request = self.request
         Parameters(request.scope["query_string"]).done()
+        encoding = request.headers.get("content-encoding", "")
+        if encoding.lower() not in {"", "identity"}:
+            raise UnsupportedMedia(f"expected a body as it is, found one in the encoding {encoding}")
         accepted = PATCH if request.method == "PATCH" else JSON
         return read_json(await request.body(), request.headers.get("content-type"), accepted)
 
@@ -95,6 +103,7 @@ class Route(Struct, frozen=True):
             if self.signed_in:
                 call.principal  # noqa: B018 - raises where there is none
                 await context.follower.ready()
+                call.still_signed_in()
             answer: Response[bytes] | NotFound
             try:
                 answer = await self.run(call)

@@ -83,15 +83,15 @@ async def list_tasks(call: Call) -> Response[bytes]:
         trashed=asked.trashed,
     )
     await reading.begin()
-    projects = asked.projects
-    if projects is None:
-        projects = frozenset(reading.context.follower.projects_of(reading.caller))
-    for project_id in projects:
+    for project_id in asked.projects or ():
         await reading.must_see(project_id, "project", project_id)
+    projects = frozenset(reading.known_projects()) if asked.projects is None else asked.projects
     pairs = None
     if asked.statuses is not None or asked.categories is not None:
         pairs = await _pairs(reading, projects, asked.statuses, asked.categories)
     await reading.draw("tasks", projects=projects)
+    if asked.projects is None:
+        projects = projects.intersection(reading.known_projects())
     wanted = replace(wanted, projects=projects, pairs=pairs)
     kept = await reading.context.pages.get(Wanted(wanted, asked.sort, reading.limit, reading.cursor))
     known = await joins(reading, kept.projects, kept.assignees)

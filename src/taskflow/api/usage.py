@@ -1,10 +1,14 @@
-"""How many tasks are in a status, for rules that ask: from the view of tasks, once it has caught up with the log."""
+"""What rules ask that no single stream can answer: from the views, once they have caught up with the log."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from taskflow.commands.fields import SAVED_VIEWS_MAX
+from taskflow.commands.usage import Saved
 from taskflow.errors import Behind, Unavailable, Uncounted
+from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -13,17 +17,22 @@ if TYPE_CHECKING:
     from taskflow.follower.follower import Follower
     from taskflow.projections.freshness import Freshness
     from taskflow.projections.queries import Views
+    from taskflow.projections.saved import SavedViews
 
 CATCH_UP_S: Final = 5.0
 """The view is not waited for longer."""
+SAVED_S: Final = 2.0
+"""Saved views are then counted as the view has them: whoever counts goes on from the last one that it knows."""
 VIEW: Final = "tasks"
+SAVED_VIEW: Final = "views"
 
 
 class ViewUsage:
     """The Usage of an API process."""
 
-    def __init__(self, views: Views, freshness: Freshness, follower: Follower) -> None:
+    def __init__(self, views: Views, saved: SavedViews, freshness: Freshness, follower: Follower) -> None:
         self._views = views
+        self._saved = saved
         self._freshness = freshness
         self._follower = follower
 
@@ -40,3 +49,14 @@ class ViewUsage:
                 "answer, or not in time; try again shortly, or say in `mapping` which statuses take their place"
             ) from error
         return counts
+
+    async def views_of(self, owner: UUID, project_id: UUID | None) -> Saved:
+        try:
+            await self._follower.poll()
+            with suppress(Behind):
+                await self._freshness.wait([SAVED_VIEW], self._follower.position, timeout_s=SAVED_S)
+            return Saved(*await self._saved.count(owner=owner, project_id=project_id, most=SAVED_VIEWS_MAX))
+        except (Unavailable, *AWAY) as error:
+            raise Uncounted(
+                "how many views are saved cannot be counted now: the view of them does not answer"
+            ) from error

@@ -36,6 +36,8 @@ async def list_views(call: Call) -> Response[bytes]:
     for project_id in named or ():
         await reading.must_see(project_id, "project", project_id)
     await reading.draw(VIEW, projects=projects)
+    if named is None:
+        projects = projects.intersection(reading.known_projects())
     found = await reading.context.saved.page(
         owner=reading.caller if named is None else None,
         projects=projects,

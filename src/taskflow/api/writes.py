@@ -23,7 +23,6 @@ from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
 from taskflow.api.routes import Call
 from taskflow.api.stored import committed
-from taskflow.api.view_limits import within_limits
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Handler, Request, Step, Target
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
@@ -131,7 +130,6 @@ def step_of(call: Call, sent: Sent, handler: Handler | None = None, *, at: datet
     )
 
     async def decide(unit: Unit) -> Target:
-        await within_limits(call.context, call.user, sent.command)
         return await (entry.handler(unit, sent.target, sent.command) if handler is None else handler(unit))
 
     return Step(request, decide)
@@ -220,6 +218,8 @@ async def written(call: Call, sent: Sent, accepted: Accepted) -> Written:
 
 
 async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:
+    if conflict.expected >= conflict.current:
+        return ()  # a version that the stream has never had, however large
     events = await store.log.stream(conflict.stream_id, after=conflict.expected, limit=EVENTS_SINCE_MAX)
     return tuple(
         Since(event.stream_version, event.type, str(event.actor or "system"), timestamp(event.occurred_at))

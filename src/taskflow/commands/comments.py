@@ -74,6 +74,11 @@ def delete(task: TaskState, project: ProjectState, actor: UUID, comment_id: UUID
     return [CommentDeleted(comment_id=comment_id)]
 
 
+def size_of(task: TaskState) -> int:
+    """Bytes of all its comments together."""
+    return sum(len(comment.body.encode()) for comment in task.comments)
+
+
 def _comment(task: TaskState, comment_id: UUID) -> Comment:
     comment = task.comment(comment_id)
     if comment is None:
@@ -84,7 +89,7 @@ def _comment(task: TaskState, comment_id: UUID) -> Comment:
 def _room_for(task: TaskState, body: str, *, instead_of: str) -> None:
     """What gets no longer fits always."""
     grows = len(body.encode()) - len(instead_of.encode())
-    size = grows + sum(len(comment.body.encode()) for comment in task.comments)
+    size = grows + size_of(task)
     if grows > 0 and size > COMMENTS_BYTES_MAX:
         raise Rejected(
             "too-many-comments", f"a task has at most {COMMENTS_BYTES_MAX} bytes of comments; this makes {size}"

@@ -38,13 +38,18 @@ MEMBERS_MAX: Final = 1_000
 PROJECT_LABELS_MAX: Final = 500
 """That one project gives a colour to."""
 INVITATIONS_MAX: Final = 100
-"""Of one project that nobody has accepted yet, those that ran out included."""
+"""Of one project that can still be accepted."""
 INVITATION_DAYS: Final = 7
 """How long an invitation can be accepted."""
 SAVED_VALUE_MAX: Final = 200
 """Characters of one value of a saved view's query."""
 SAVED_VIEWS_MAX: Final = 100
 """Of a person, and of a project."""
+SETTINGS_MAX: Final = 100
+"""Of a person."""
+SETTING_NAME_MAX: Final = 100
+SETTING_MAX: Final = 1_000
+"""Characters of one setting's text: all of them are part of every state that is folded of a person."""
 
 # At least one character that can be seen.
 _VISIBLE: Final = r"\S"
@@ -63,6 +68,8 @@ Colour = Annotated[str, Meta(min_length=7, max_length=7, pattern=r"^#[0-9a-fA-F]
 Time = Annotated[datetime, Meta(tz=True)]
 Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]
 Password = Annotated[str, Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)]
+SettingName = Annotated[str, Meta(min_length=1, max_length=SETTING_NAME_MAX)]
+Setting = Annotated[str, Meta(max_length=SETTING_MAX)] | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | bool | None
 Url = Annotated[str, Meta(max_length=2000, pattern=r"^https?://[^\s]+$")]
 
 

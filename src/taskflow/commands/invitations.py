@@ -3,8 +3,8 @@
     invite ─▶ a token, which whoever accepts presents ─▶ accept: they are a member
                                                      └─▶ revoke, or seven days: nobody is
 
-The address is sealed with a key of the invitation's own, which is destroyed in the append that ends it. An
-invitation counts for as long as whoever sent it might still send it: who is removed from a project, or has lost
+The address is sealed with a key of the invitation's own, which is destroyed in the append that ends it; one that ran
+out ends with the next that is sent. An invitation counts for as long as whoever sent it might still send it: who is removed from a project, or has lost
 the role that it takes, does not come back by one that they kept.
 """
 
@@ -95,10 +95,10 @@ def invite(
     only_owners_touch(mine, command.role, None)
     if folded(command.email) in {folded(address) for address in addresses}:
         raise Rejected("already-invited", "an invitation of this address is pending; revoke it to send another")
-    if len(project.invitations) >= INVITATIONS_MAX:
+    if len(pending(project, at)) >= INVITATIONS_MAX:
         raise Rejected(
             "too-many-invitations",
-            f"a project has at most {INVITATIONS_MAX} invitations that nobody accepted; revoke some first",
+            f"a project has at most {INVITATIONS_MAX} invitations that can be accepted; revoke some first",
         )
     return [
         MemberInvited(
@@ -153,6 +153,10 @@ async def invite_member(unit: Unit, target: UUID, command: InviteMember) -> Targ
     events = invite(project, caller(unit), command, invitation_id=invitation_id, addresses=addresses, at=unit.at)
     unit.make_key(invitation_id)
     unit.append(PROJECT, target, *events)
+    left = unit.streams[target].state
+    for one in project.invitations:
+        if left.invitation(one.id) is None:
+            unit.destroy_key(one.id)
     return Target(PROJECT, target)
 
 

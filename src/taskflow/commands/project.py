@@ -157,6 +157,7 @@ async def create_project(unit: Unit, target: UUID | None, command: CreateProject
     owner = caller(unit)
     await unit.get(USER, owner)
     project_id = await unit.new(PROJECT, target)
+    unit.expect_version(project_id)
     unit.append(PROJECT, project_id, *create(owner, command))
     return Target(PROJECT, project_id)
 

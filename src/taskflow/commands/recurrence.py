@@ -26,9 +26,12 @@ INTERVAL_MAX: Final = 1_000
 COUNT_MAX: Final = 1_000
 TIMES_A_DAY_MAX: Final = 24
 """Nobody completes a task more often than hourly."""
+POSITIONS_MAX: Final = 5
+"""Of BYSETPOS, each of which is looked for in every period, also where none of them can be."""
 PERIODS_MAX: Final = {DAILY: 3_000, WEEKLY: 1_050, MONTHLY: 480, YEARLY: 100}
 """Days, weeks, months or years that are looked through for the next occurrence: the 29th of February comes within
-3,000 days. A rule with a COUNT is counted from its start and no farther than that, but for what it counts."""
+3,000 days. A rule with a COUNT is counted from its start and no farther than that, but for what it counts; of years no more than
+twice as far."""
 PERIODS_MIN: Final = 50
 """With whatever interval between them."""
 
@@ -179,6 +182,8 @@ def _fit_together(frequency: int, by: dict[str, Any]) -> None:
         if wrong and name in by:
             where = "beside another BY part" if name == "bysetpos" else "with another FREQ"
             raise _fault(f"expected {name.upper()} only {where}")
+    if len(by.get("bysetpos", ())) > POSITIONS_MAX:
+        raise _fault(f"expected at most {POSITIONS_MAX} positions in BYSETPOS, found {len(by['bysetpos'])}")
     times = 1
     for name in ("byhour", "byminute", "bysecond"):
         times *= len(by.get(name, (0,)))
@@ -234,11 +239,17 @@ def _periods(rule: Rule) -> int:
     return max(PERIODS_MIN, PERIODS_MAX[rule.frequency] // rule.interval)
 
 
+def _counted(rule: Rule) -> int:
+    """Periods more for what a COUNT counts. Of years, each of which is looked through day by day, not without end."""
+    count = rule.count or 0
+    return min(count, _periods(rule)) if rule.frequency == YEARLY else count
+
+
 def _occurrences(rule: Rule, start: datetime, after: datetime | None) -> Iterator[datetime]:
     by = dict(rule.by)
     if rule.count is None and after is not None:
         start = _nearer(rule, start, after, by)
-    interval = _Interval.bounded(rule.interval, _periods(rule) + (rule.count or 0))
+    interval = _Interval.bounded(rule.interval, _periods(rule) + (0 if after is None else _counted(rule)))
     return iter(rrule(rule.frequency, dtstart=start, interval=interval, count=rule.count, until=rule.until, **by))
 
 

@@ -1,8 +1,14 @@
-"""What may be done to a saved view. One of a project is its members' to change, a personal one its owner's."""
+"""What may be done to a saved view. One of a project is its members' to change, a personal one its owner's.
+
+How many there may be is counted by the view of them, which may lag, and no stream stands for all of them. So the id
+of each is made of the one before it: whoever counts goes on from the last that the view knows to the first that is
+not there, and of two who save at once, one finds that it is and counts again.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -11,9 +17,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from taskflow import asked
 from taskflow.commands.access import caller, project_for
 from taskflow.commands.execute import Target
-from taskflow.commands.fields import SAVED_VALUE_MAX, Command, Name
+from taskflow.commands.fields import SAVED_VALUE_MAX, SAVED_VIEWS_MAX, Command, Name
 from taskflow.commands.project import unarchived
-from taskflow.errors import Fault, Malformed, NotFound
+from taskflow.errors import Fault, Malformed, NotFound, Rejected, Uncounted
+from taskflow.ids import derived_id
 from taskflow.parameters import VALUES_MAX, Parameters
 from taskflow.streams import SAVED_VIEW, USER, Event
 from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
@@ -22,9 +29,16 @@ if TYPE_CHECKING:
     from taskflow.commands.unit import Unit
     from taskflow.streams.project import ProjectState, Role
     from taskflow.streams.saved_view import Query, SavedViewState
+    from taskflow.streams.user import UserState
 
 Value = Annotated[str, Meta(max_length=SAVED_VALUE_MAX)]
 Values = Value | Annotated[tuple[Value, ...], Meta(min_length=1, max_length=VALUES_MAX)]
+
+BEHIND_MAX: Final = 500
+"""Views that are looked at beyond the last one that is known."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RANDOM_BITS: Final = 80
+"""Of a UUIDv7, below its milliseconds."""
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -67,8 +81,12 @@ class DeleteView(Command, frozen=True):
 # --- decide --------------------------------------------------------------------------------------
 
 
-def create(owner: UUID, project: ProjectState | None, command: CreateView) -> list[Event]:
+def create(owner: UUID, project: ProjectState | None, command: CreateView, saved: int) -> list[Event]:
+    """`saved`: how many there are already, of the project or of the owner's own."""
     _open(project)
+    if saved >= SAVED_VIEWS_MAX:
+        whose = "a person" if project is None else "a project"
+        raise Rejected("too-many-views", f"{whose} has at most {SAVED_VIEWS_MAX} saved views; delete one first")
     project_id = None if project is None else project.id
     return [ViewSaved(name=command.name, query=read({}, command.query), owner_id=owner, project_id=project_id)]
 
@@ -128,11 +146,41 @@ def _open(project: ProjectState | None) -> None:
 
 async def create_view(unit: Unit, target: UUID | None, command: CreateView) -> Target:
     owner = caller(unit)
-    await unit.get(USER, owner)
+    user = await unit.get(USER, owner)
     project = None if command.project_id is None else await project_for(unit, command.project_id, "member")
+    saved = 0
+    if target is None:
+        saved, target = await _next(unit, user, project)
     view_id = await unit.new(SAVED_VIEW, target)
-    unit.append(SAVED_VIEW, view_id, *create(owner, project, command))
+    unit.expect_version(view_id)
+    unit.append(SAVED_VIEW, view_id, *create(owner, project, command, saved))
     return Target(SAVED_VIEW, view_id)
+
+
+async def _next(unit: Unit, owner: UserState, project: ProjectState | None) -> tuple[int, UUID | None]:
+    """How many views there are, and the id of the next. The limit alone is no reason to refuse while nobody can
+    count: any id will do."""
+    whose = owner if project is None else project
+    try:
+        known = await unit.views_of(owner.id, None if project is None else project.id)
+    except Uncounted:
+        return 0, None
+    saved, last = known.count, known.newest
+    for _ in range(BEHIND_MAX):
+        following = _after(last, whose, unit.token_secret)
+        view = await unit.read(SAVED_VIEW, following)
+        if view is None:
+            return saved, following
+        saved, last = saved + (view.deleted_at is None), following
+    return saved, None
+
+
+def _after(last: UUID | None, whose: UserState | ProjectState, secret: bytes) -> UUID:
+    """Of a later millisecond than the last one's, so that ids go on being in the order in which views were saved."""
+    before = whose.created_at if last is None else _EPOCH + timedelta(milliseconds=last.int >> _RANDOM_BITS)
+    # A time is a float where ids are made, and a whole millisecond just below itself.
+    at = before + timedelta(milliseconds=1.5)
+    return derived_id(secret, "saved-view", str(whose.id), str(last), at=at)
 
 
 async def edit_view(unit: Unit, target: UUID, command: EditView) -> Target:

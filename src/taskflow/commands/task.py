@@ -278,6 +278,7 @@ def _utc(at: datetime | None, pointer: str) -> datetime | None:
 async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> Target:
     project = await project_for(unit, command.project_id or await _inbox(unit), "member")
     task_id = await unit.new(TASK, target)
+    unit.expect_version(task_id)
     await check_parent(unit, project, task_id, command.parent_id)
     unit.append(TASK, task_id, *create(project, command, unit.at, len(unit.staged)))
     return Target(TASK, task_id)

@@ -15,13 +15,21 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct
 
 from taskflow.commands.access import at_least, caller, project_for, task_for
+from taskflow.commands.comments import size_of
 from taskflow.commands.execute import Target
-from taskflow.commands.fields import LABELS_MAX, Command
+from taskflow.commands.fields import (
+    COMMENTS_BYTES_MAX,
+    COMMENTS_MAX,
+    ITEMS_MAX,
+    LABELS_MAX,
+    RELATIONS_MAX,
+    Command,
+)
 from taskflow.commands.project import unarchived
 from taskflow.commands.relations import check_way_back
 from taskflow.commands.task import assignable, check_parent
 from taskflow.errors import Forbidden, NotFound, NothingToUndo, Rejected
-from taskflow.streams import TASK, Event
+from taskflow.streams import TASK, Event, Happened
 from taskflow.streams.project import ProjectState, Status
 from taskflow.streams.task import (
     ChecklistItem,
@@ -45,6 +53,7 @@ from taskflow.streams.task import (
     TaskParentSet,
     TaskPrioritised,
     TaskRanked,
+    TaskRecurred,
     TaskRecurrenceSet,
     TaskRestored,
     TaskRetitled,
@@ -225,11 +234,9 @@ def _reassign(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
     return [TaskAssigned(assignee_id=values[None])]
 
 
-def _relabel(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+def _relabel(_: Undoing, values: Mapping[Any, Any]) -> list[Event]:
     added = tuple(label for label, present in values.items() if present)
     removed = tuple(label for label, present in values.items() if not present)
-    if added and len(undoing.task.labels) + len(added) - len(removed) > LABELS_MAX:
-        raise Rejected("too-many-labels", f"a task has at most {LABELS_MAX} labels; remove some first")
     return [TaskLabelled(added=added, removed=removed)]
 
 
@@ -368,7 +375,53 @@ def undo(undoing: Undoing, back: Values) -> list[Event]:
     events = [event for name, facet in FACETS.items() if name in back for event in facet.set_back(undoing, back[name])]
     if not events:
         raise Rejected("changed-since", "nothing that the change set still has the value that it set")
-    return events
+    _check_room(undoing.task, _after(undoing, events))
+    return _counted_as_before(undoing, events)
+
+
+def _after(undoing: Undoing, events: Iterable[Event]) -> TaskState:
+    task = undoing.task
+    for event in events:
+        task = TASK.evolve(task, event, Happened(task.id, task.version + 1, task.updated_at, undoing.actor))
+    return task
+
+
+def _check_room(now: TaskState, then: TaskState) -> None:
+    """What was made in the place of something that is to come back counts too: walked to and fro, a task would
+    grow without end."""
+    for code, what, most, has, gets in (
+        ("too-many-labels", "labels", LABELS_MAX, len(now.labels), len(then.labels)),
+        ("too-many-items", "items in its checklist", ITEMS_MAX, len(now.checklist), len(then.checklist)),
+        ("too-many-relations", "relations", RELATIONS_MAX, len(now.relations), len(then.relations)),
+        ("too-many-comments", "comments", COMMENTS_MAX, len(now.comments), len(then.comments)),
+        ("too-many-comments", "bytes of comments", COMMENTS_BYTES_MAX, size_of(now), size_of(then)),
+    ):
+        if gets > max(most, has):
+            raise Rejected(code, f"a task has at most {most} {what}; this makes {gets}: remove some first")
+
+
+def _counted_as_before(undoing: Undoing, events: list[Event]) -> list[Event]:
+    """The events, with the rule of a recurring task counted from where it was before: setting the due time begins
+    to count anew, a step to another occurrence does not. So the due time goes to the first one, and steps from it."""
+    before, then = undoing.before, _after(undoing, events)
+    if (
+        not any(isinstance(event, (TaskDueSet, TaskRecurrenceSet)) for event in events)
+        or before.recurs_from is None
+        or before.due_at is None
+        or (then.due_at, then.recurrence) != (before.due_at, before.recurrence)
+        or then.recurs_from == before.recurs_from
+    ):
+        return events
+    kept = [event for event in events if not isinstance(event, TaskDueSet)]
+    if undoing.task.recurs_from != before.recurs_from or undoing.task.recurrence != before.recurrence:
+        # A rule is counted from the due time that stands as it is set.
+        at = next((at for at, event in enumerate(kept) if isinstance(event, TaskRecurrenceSet)), len(kept))
+        kept.insert(at, TaskDueSet(due_at=before.recurs_from))
+    stepped = _after(undoing, kept)
+    step = TaskRecurred(
+        occurrence_at=stepped.due_at, due_at=before.due_at, status=stepped.status, category=stepped.category
+    )
+    return [*kept, step]
 
 
 # --- handlers ------------------------------------------------------------------------------------

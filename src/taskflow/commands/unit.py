@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from taskflow.commands.neighbours import Neighbour, Neighbours, Side
-    from taskflow.commands.usage import Usage
+    from taskflow.commands.usage import Saved, Usage
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Kind
@@ -238,6 +238,12 @@ class Unit:
         if self._usage is None:
             raise Uncounted("nobody here can count tasks; send this to the API")
         return await self._usage.tasks_in(project_id, statuses)
+
+    async def views_of(self, owner: UUID, project_id: UUID | None) -> Saved:
+        """As `Usage.views_of`. Raises Uncounted where that cannot be had."""
+        if self._usage is None:
+            raise Uncounted("nobody here can count saved views; send this to the API")
+        return await self._usage.views_of(owner, project_id)
 
     @staticmethod
     def fresh_id() -> UUID:

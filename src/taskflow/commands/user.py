@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from taskflow.commands.access import caller
 from taskflow.commands.execute import Target
-from taskflow.commands.fields import Command, Email, Name, Password, Url
+from taskflow.commands.fields import SETTINGS_MAX, Command, Email, Name, Password, Setting, SettingName, Url
 from taskflow.commands.session import NewSession, start
 from taskflow.errors import Invalid, Rejected
 from taskflow.streams import CLAIM, PROJECT, SESSION, USER, Event
@@ -30,8 +30,6 @@ from taskflow.streams.user import (
 if TYPE_CHECKING:
     from taskflow.commands.unit import Unit
 
-SETTINGS_MAX = 100
-
 # --- commands ------------------------------------------------------------------------------------
 
 
@@ -46,7 +44,7 @@ class EditProfile(Command, frozen=True):
 
     name: Name | UnsetType = UNSET
     avatar_url: Url | UnsetType | None = UNSET
-    settings: dict[str, str | int | bool | None] | UnsetType = UNSET
+    settings: dict[SettingName, Setting] | UnsetType = UNSET
 
 
 class OpenCalendar(Command, frozen=True):
@@ -77,7 +75,8 @@ def edit(user: UserState, command: EditProfile) -> list[Event]:
         events.append(UserAvatarSet(avatar_url=command.avatar_url))
     if command.settings is not UNSET:
         changed: Settings = {key: value for key, value in command.settings.items() if value != user.settings.get(key)}
-        if len(user.settings | changed) > SETTINGS_MAX:
+        kept = [value for value in (user.settings | changed).values() if value is not None]
+        if len(kept) > SETTINGS_MAX:
             raise Invalid("/settings", "too-many", f"expected at most {SETTINGS_MAX} settings")
         if changed:
             events.append(UserSettingsChanged(settings=changed))

@@ -1,4 +1,4 @@
-"""Reading saved views: those of a person and of their projects, in the order they were saved."""
+"""Reading saved views: those of a person and of their projects, of each in the order they were saved."""
 
 from __future__ import annotations
 
@@ -51,10 +51,14 @@ class SavedViews:
         return [_saved.decode(document["state"]) async for document in found]
 
     @read_within(READ_S)
-    async def count(self, *, owner: UUID, project_id: UUID | None, most: int) -> int:
-        """Of the project, or of the owner's personal ones where there is none; counted up to `most`."""
+    async def count(self, *, owner: UUID, project_id: UUID | None, most: int) -> tuple[int, UUID | None]:
+        """Those of the project, or the owner's personal ones where there is none, counted up to `most`; and the last
+        one that was ever saved, deleted or not."""
         which = _of_person(owner) if project_id is None else _of_project(project_id)
-        return await self._views.count_documents(which, limit=most)
+        # The newest first: one that is saved meanwhile is counted twice rather than not at all.
+        ever = which | {"deleted": {"$in": [False, True]}}
+        newest = await self._views.find_one(ever, {"_id": 1}, sort=[("_id", -1)])
+        return await self._views.count_documents(which, limit=most), None if newest is None else newest["_id"]
 
 
 def _of_project(project_id: UUID) -> dict[str, Any]:

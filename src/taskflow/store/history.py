@@ -40,7 +40,9 @@ _COUNT: Final = """
 select count(*), coalesce(sum(version), 0)
 from (select version from streams where project = any($1::uuid[]) limit $2) s
 """
-_PROJECTS: Final = "select stream_id, project from streams where stream_id = any($1::uuid[])"
+_PROJECTS: Final = """
+select stream_id, project from streams where stream_id = any($1::uuid[]) and ($2::text is null or kind = $2)
+"""
 _LIVE: Final = f"""
 select {_COLUMNS}, s.project from events e join streams s on s.stream_id = e.stream_id
 where e.position > $1 and e.position <= $2 order by e.position limit $3
@@ -102,9 +104,9 @@ class History:
         rows = await self._pool.fetch(_LIVE, after, to, limit)
         return [(recorded(row), _uuid(row[15])) for row in rows]
 
-    async def projects_of(self, streams: Collection[UUID]) -> dict[UUID, UUID | None]:
-        """Those of these streams that there are, and the project that each belongs to, if it does to one."""
-        rows = await self._pool.fetch(_PROJECTS, list(streams))
+    async def projects_of(self, streams: Collection[UUID], *, kind: str | None = None) -> dict[UUID, UUID | None]:
+        """Those of these streams that there are (of a kind), and the project that each belongs to, if it does to one."""
+        rows = await self._pool.fetch(_PROJECTS, list(streams), kind)
         return {UUID(int=row[0].int): _uuid(row[1]) for row in rows}
 
     async def position_before(self, moment: datetime) -> int:

@@ -166,7 +166,7 @@ class Label(Struct, frozen=True, gc=False):
 
 
 class Invitation(Struct, frozen=True, gc=False):
-    """One that nobody has accepted yet. Its address is in the event of `version` alone."""
+    """One that nobody has accepted yet; it may have run out. Its address is in the event of `version` alone."""
 
     id: UUID
     role: Role
@@ -245,7 +245,8 @@ def evolve(state: ProjectState | None, event: Event, happened: Happened) -> Proj
             invitation = Invitation(
                 event.invitation_id, event.role, happened.actor, at, event.expires_at, happened.version
             )
-            changed = {"invitations": (*state.invitations, invitation)}
+            # Those that ran out end here: nobody can accept them any more.
+            changed = {"invitations": (*[one for one in state.invitations if at < one.expires_at], invitation)}
         case InvitationAccepted(invitation_id=ended) | InvitationRevoked(invitation_id=ended):
             changed = {"invitations": tuple(one for one in state.invitations if one.id != ended)}
         case MemberAdded(user_id=user_id, role=role) | MemberRoleChanged(user_id=user_id, role=role):
