@@ -114,11 +114,12 @@ class TestCells:
             "comments": [{"body": "-1"}],
             "assignee": {"id": "1", "name": "@ann"},
         }
-        text = (header() + line(Raw(msgspec.json.encode(task)))).decode()
+        text = (header() + line(Raw(msgspec.json.encode(task)), "+bob")).decode()
         assert text.count("\r\n") == 3
         names, cells = csv.reader(io.StringIO(text, newline=""), strict=True)
         row = dict(zip(names, cells, strict=True))
         assert tuple(names) == COLUMNS
         assert row["title"] == "'" + task["title"]
         assert (row["assignee_id"], row["assignee_name"]) == ("1", "'@ann")
+        assert (row["kind"], row["created_by_name"], row["project"]) == ("task", "'+bob", "")
         assert (row["labels"], row["comments"], row["due_at"]) == ('["a","b"]', '[{"body":"-1"}]', "")

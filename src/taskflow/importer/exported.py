@@ -7,16 +7,17 @@ who are known here are themselves; others come as people without a login, by the
 from __future__ import annotations
 
 import asyncio
+import codecs
 import hashlib
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from taskflow.commands.execute import Handler, Request
 from taskflow.commands.exported import (
@@ -27,31 +28,19 @@ from taskflow.commands.exported import (
     furnish_project,
     import_task,
 )
-from taskflow.commands.fields import (
-    DESCRIPTION_BYTES_MAX,
-    LABEL_MAX,
-    Description,
-    Label,
-    Labels,
-    Name,
-    StatusKey,
-    Title,
-)
 from taskflow.commands.imports import ImportPerson, ImportProject, import_person, import_project
 from taskflow.errors import KeyReused, Rejected
 from taskflow.ids import derived_id
 from taskflow.importer.account import importer
+from taskflow.importer.exported_csv import read_csv
+from taskflow.importer.exported_file import Export, Task, fault
 from taskflow.importer.file import BadFile
-from taskflow.importer.mapping import STATUSES_MAX
 from taskflow.importer.process import executing, first_answer
-from taskflow.importer.rows import EXTERNAL_ID_MAX
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.store.eventstore import open_event_store
 from taskflow.streams import USER
-from taskflow.streams.project import Category, Role, Workflow
-from taskflow.streams.project import Label as ProjectLabel
-from taskflow.streams.task import Comment, Priority, Relation, RelationType
+from taskflow.streams.task import Comment, Relation
 
 if TYPE_CHECKING:
     import argparse
@@ -62,85 +51,6 @@ if TYPE_CHECKING:
 
 FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
 """An export is read whole."""
-RULE_MAX: Final = 1_000
-_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-Time = Annotated[datetime, Meta(tz=True)]
-Text = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
-
-
-class Person(Struct, frozen=True):
-    id: UUID
-    name: Name | None = None
-
-
-class Member(Struct, frozen=True):
-    id: UUID
-    role: Role
-    name: Name | None = None
-
-
-class Project(Struct, frozen=True):
-    id: UUID
-    name: Name
-    description: Description
-    workflow: Workflow
-    labels: tuple[ProjectLabel, ...]
-    created_at: Time
-    archived_at: Time | None = None
-
-
-class Commented(Struct, frozen=True):
-    id: UUID
-    author: Person | None
-    body: Text
-    created_at: Time
-    edited_at: Time | None = None
-
-
-class Related(Struct, frozen=True):
-    type: RelationType
-    task_id: UUID
-
-
-class Item(Struct, frozen=True):
-    id: UUID
-    text: Text
-    done: bool
-
-
-class Task(Struct, frozen=True, kw_only=True):
-    """What is said beside these fields follows from them."""
-
-    id: UUID
-    external_id: Annotated[str, Meta(max_length=EXTERNAL_ID_MAX)] | None = None
-    title: Title
-    description: Description
-    status: StatusKey
-    status_category: Category
-    priority: Priority
-    due_at: Time | None
-    labels: Labels
-    assignee: Person | None
-    parent_id: UUID | None
-    rank: Label
-    recurrence: Annotated[str, Meta(max_length=RULE_MAX)] | None = None
-    created_by: UUID | None
-    created_at: Time
-    updated_at: Time
-    started_at: Time | None
-    completed_at: Time | None
-    checklist: tuple[Item, ...] = ()
-    relations: tuple[Related, ...] = ()
-    comments: tuple[Commented, ...] = ()
-
-
-class Export(Struct, frozen=True):
-    format: Literal["taskflow"]
-    version: Literal[1]
-    project: Project
-    members: tuple[Member, ...]
-    tasks: tuple[Task, ...]
-    people: tuple[Person, ...] = ()
 
 
 class Made(Struct):
@@ -176,45 +86,25 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def read_export(path: Path) -> Export:
-    """Raises BadFile where the file is no export, or one that cannot have been."""
+    """JSON by its first character, else CSV. Raises BadFile where the file is no export, or one that cannot have been."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise BadFile(f"{path}: expected at most {FILE_BYTES_MAX} bytes")
-        export = msgspec.json.decode(path.read_bytes(), type=Export)
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path}: expected an export of a project as JSON: {error}") from None
-    fault = _fault(export)
-    if fault is not None:
-        raise BadFile(f"{path}: {fault}")
+    lines: dict[UUID, int] = {}
+    if data.lstrip()[:1] in {b"{", b"["}:
+        try:
+            export = msgspec.json.decode(data, type=Export)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadFile(f"{path}: expected an export of a project as JSON: {error}") from None
+    else:
+        export, lines = read_csv(path, data)
+    wrong = fault(export, lines)
+    if wrong is not None:
+        raise BadFile(f"{path}: {wrong}")
     return export
-
-
-def _fault(export: Export) -> str | None:
-    above = {task.id: task.parent_id for task in export.tasks}
-    if len(above) < len(export.tasks):
-        return "two tasks have one id"
-    statuses = [status.key for status in export.project.workflow.statuses]
-    if not 1 <= len(statuses) <= STATUSES_MAX or len(set(statuses)) < len(statuses):
-        return f"expected a workflow of 1 to {STATUSES_MAX} statuses, each once"
-    if any(not 1 <= len(label.name) <= LABEL_MAX for label in export.project.labels):
-        return f"expected labels of 1 to {LABEL_MAX} characters"
-    if export.project.created_at < _FIRST or any(task.created_at < _FIRST for task in export.tasks):
-        return "expected times since 1970"
-    sound: set[UUID] = set()
-    for task in export.tasks:
-        if not task.created_at <= task.updated_at:
-            return f"task {task.id} was changed before it was created"
-        walked: list[UUID] = []
-        at: UUID | None = task.id
-        while at is not None and at in above and at not in sound:
-            if at in walked:
-                return f"task {task.id} stands below itself"
-            walked.append(at)
-            at = above[at]
-        sound.update(walked)
-    return None
 
 
 async def import_export(settings: Settings, file: Path, *, user: str, dry: bool = False) -> Made:
