@@ -212,6 +212,7 @@ class Import:
             labels=row.labels,
             prefixes=self._prefixes,
             assignee_id=None if row.person is None else self._people[row.person],
+            nobody=row.nobody,
             source=row.source,
         )
         if first:
