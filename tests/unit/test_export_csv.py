@@ -205,6 +205,7 @@ BAD: list[tuple[Change, str]] = [
     (cell(2, "priority", "huge"), "line 3, column 'priority': Invalid enum value 'huge'"),
     (cell(2, "id", "7"), "line 3, column 'id': Invalid UUID"),
     (cell(2, "assignee_id", "Ann"), "line 3, column 'assignee_id': Invalid UUID"),
+    (cell(2, "assignee_name", "Ann"), "line 3, column 'assignee_id': expected the id of 'Ann', found ''"),
     (cell(2, "labels", "a, b"), "line 3, column 'labels': JSON is malformed"),
     (cell(2, "checklist", '[{"id":"x"}]'), r"line 3, column 'checklist': Invalid UUID - at `\$\[0\].id`"),
     (cell(2, "comments", "[" * 5_000), "line 3, column 'comments': .*, found"),
@@ -260,6 +261,7 @@ def test_the_first_faults_are_told_together(tmp_path: Path) -> None:
         (b'"', "line 1: no CSV"),
         (b"[1]", "as JSON"),
         (b'{"a":', "as JSON"),
+        (b'{"a":' + b"[" * 5_000, "as JSON"),
     ],
 )
 def test_what_is_no_export_is_told(tmp_path: Path, data: bytes, reason: str) -> None:

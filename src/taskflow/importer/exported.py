@@ -88,7 +88,7 @@ def read_export(path: Path) -> Export:
     if data.lstrip()[:1] in {b"{", b"["}:
         try:
             export = msgspec.json.decode(data, type=Export)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadFile(f"{path}: expected an export of a project as JSON: {error}") from None
     else:
         export, lines = read_csv(path, data)

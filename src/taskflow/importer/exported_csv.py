@@ -187,6 +187,8 @@ def _project(row: Row) -> tuple[Project, About]:
 def _person(row: Row, id_column: str, name_column: str) -> Person | None:
     person_id = row.read(id_column, UUID | None)
     name = row.read(name_column, Name | None)
+    if person_id is None and name is not None:
+        raise row.fault(id_column, f"expected the id of {name[:SHOWN_MAX]!r}, found ''")
     return None if person_id is None else Person(person_id, name)
 
 

@@ -32,11 +32,11 @@ class Rehearsal:
             return await self._executor.execute(request, handler)
         unit = self._unit
         async with self._turn:
+            unit.staged.clear()
             unit.actor = request.actor
             unit.turn_to(at=request.at, expected_version=request.expected_version)
             target = await handler(unit)
             events = tuple(staged.event for staged in unit.staged)
-            unit.staged.clear()
         stream = unit.streams[target.stream_id]
         receipt = Receipt(
             fingerprint=request.fingerprint,
