@@ -80,8 +80,8 @@ class Reading:
         self.project: tuple[Project, About] | None = None
         self.tasks: list[Task] = []
         self.lines: dict[UUID, int] = {}
-        self.creators: dict[UUID, Person] = {}
-        """As people are named in an export who may be named nowhere else in it."""
+        self.named: dict[UUID, Person] = {}
+        """In tasks."""
 
     def row(self, row: Row) -> None:
         """Raises Fault."""
@@ -101,8 +101,8 @@ class Reading:
         if task.id in self.lines:
             raise row.fault("id", f"two tasks have one id: the other is in line {self.lines[task.id]}")
         creator = _person(row, "created_by", "created_by_name")
-        if creator is not None:
-            self.creators[creator.id] = creator
+        people = (creator, task.assignee, *[comment.author for comment in task.comments])
+        self.named |= {one.id: one for one in people if one is not None}
         self.lines[task.id] = row.line
         self.tasks.append(task)
 
@@ -132,13 +132,14 @@ def read_csv(path: Path, data: bytes) -> tuple[Export, dict[UUID, int]]:
     if reading.project is None or faults:
         raise BadFile(f"{path}: " + "\n  ".join(faults))
     project, about = reading.project
+    members = {one.id for one in about.members}
     export = Export(
         format=about.format,
         version=about.version,
         project=project,
         members=about.members,
         tasks=tuple(reading.tasks),
-        people=tuple(reading.creators.values()),
+        people=tuple(one for one in reading.named.values() if one.id not in members),
     )
     return export, reading.lines
 
