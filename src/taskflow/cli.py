@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         "--format",
         choices=["csv", "taskflow", "todoist"],
         default="csv",
-        help="taskflow: an exported project; todoist: a backup of one, as CSV or JSON",
+        help="taskflow: an exported project; todoist: a backup of one; either as CSV or JSON",
     )
     importing.add_argument("--mapping", type=Path, help="a TOML file that says what the columns of a CSV file are")
     importing.add_argument("--project", help="the id of an existing project (default: one of the mapping's own)")

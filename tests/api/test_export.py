@@ -98,7 +98,10 @@ async def test_the_csv_is_rfc_4180_and_computes_nothing(stack: Stack, ada: Calle
         response = await exported_as(ada, project, position, accept)
         assert response.headers["content-type"] == "text/csv; charset=utf-8", accept
     names, *rows = csv.reader(io.StringIO(response.content.decode(), newline=""), strict=True)
-    tasks = [dict(zip(names, row, strict=True)) for row in rows]
+    about, *tasks = [dict(zip(names, row, strict=True)) for row in rows]
+    assert (about["kind"], about["id"], about["title"]) == ("project", project, "Everything")
+    assert {task["kind"] for task in tasks} == {"task"}
+    assert {task["created_by_name"] for task in tasks} == {ada.name}
     assert [task["title"] for task in tasks] == ["parent", "'=1+1"]
     assert tasks[0]["description"] == UNICODE
     assert tasks[0]["labels"] == '["b","a"]'
@@ -111,7 +114,7 @@ async def test_an_empty_project_is_a_file_too(ada: Caller) -> None:
     project = await ada.project()
     path = f"/projects/{project['id']}/export"
     assert accepted(await ada.read(path, project["position"]))["tasks"] == []
-    assert (await ada.get(path, headers=CSV)).text.count("\r\n") == 1
+    assert (await ada.get(path, headers=CSV)).text.count("\r\n") == 2
     refused(await ada.get(path, params={"nonsense": 1}), 400, "validation")
 
 
@@ -166,6 +169,65 @@ async def test_what_was_exported_is_made_again_the_same_and_once(
     repeated = await import_export(stack.settings, file, user=email)
     assert (repeated.project_id, repeated.tasks, repeated.already_there) == (made.project_id, 0, 2)
     assert (await ada.read(f"/projects/{made.project_id}/export", repeated.position)).json() == again.json()
+
+
+async def everything(stack: Stack, ada: Caller, bob: Caller) -> tuple[str, int]:
+    """As `furnished`, with what else a project may have: a workflow and labels of its own, and somebody who left."""
+    project, _ = await furnished(stack, ada, bob)
+    statuses = [
+        {"key": key, "name": name, "category": category}
+        for key, name, category in [
+            ("todo", "=to do", "todo"), ("in_progress", "Doing, now", "in_progress"), ("held", '"Held"', "waiting"),
+            ("done", "Done", "done"), ("cancelled", "No", "cancelled"),
+        ]
+    ]  # fmt: skip
+    transitions = [{"from": "todo", "to": "held"}, {"from": "todo", "to": "done"}]
+    accepted(await ada.put(f"/projects/{project}/workflow", {"statuses": statuses, "transitions": transitions}))
+    accepted(await ada.put(f"/projects/{project}/labels/-a", {"colour": "#00ff7f"}))
+    accepted(await ada.patch(f"/projects/{project}", {"name": "=cmd|x", "description": "'quoted'\r\n\ttext"}))
+    accepted(await ada.put(f"/projects/{project}/members/{bob.id}", {"role": "member"}))
+    await bob.task("'=1", project_id=project, description='"\r\n,;\t' * 16_000, status="held")
+    await bob.task("@x", project_id=project, due_at="2031-01-01T00:00:00Z", recurrence="FREQ=WEEKLY;BYDAY=MO")
+    accepted(await ada.delete(f"/projects/{project}/members/{bob.id}"))
+    done = await ada.task("\ttab", project_id=project, status="done", labels=["-a", "'"])
+    await ada.task("'", project_id=project, parent_id=done["id"])
+    return project, accepted(await ada.delete(f"/projects/{project}"))["position"]
+
+
+async def test_the_csv_makes_the_same_of_it_as_the_json(stack: Stack, ada: Caller, bob: Caller, tmp_path: Path) -> None:
+    project, position = await everything(stack, ada, bob)
+    was = accepted(await exported_as(ada, project, position, "application/json"))
+    assert was["project"]["archived_at"] is not None
+    assert was["people"] == [{"id": bob.id, "name": bob.name}]
+    csv_file, json_file = tmp_path / "a", tmp_path / "b"
+    csv_file.write_bytes((await exported_as(ada, project, position, "text/csv")).content)
+    json_file.write_text((await exported_as(ada, project, position, "application/json")).text)
+    assert msgspec.to_builtins(read_export(csv_file)) == msgspec.to_builtins(read_export(json_file))
+    email = accepted(await ada.get("/users/me"))["email"]
+    dry = await import_export(stack.settings, csv_file, user=email, dry=True)
+    made = await import_export(stack.settings, csv_file, user=email)
+    assert (made.tasks, made.already_there, made.people, made.refused) == (6, 0, 0, [])
+    assert (dry.project_id, dry.tasks, dry.refused) == (made.project_id, 6, [])
+    again = await exported_as(ada, str(made.project_id), made.position, "application/json")
+    assert accepted(again)["project"]["archived_at"] is not None
+    then = {"archived_at": None}
+    assert _plain(again.json() | {"project": again.json()["project"] | then}) == _plain(
+        was | {"project": was["project"] | then}
+    )
+    for file in (csv_file, json_file):
+        repeated = await import_export(stack.settings, file, user=email)
+        assert (repeated.project_id, repeated.tasks, repeated.already_there) == (made.project_id, 0, 6)
+    latest = await exported_as(ada, str(made.project_id), repeated.position, "application/json")
+    assert latest.json() == again.json()
+
+
+async def test_an_empty_project_comes_back_from_its_csv(stack: Stack, ada: Caller, tmp_path: Path) -> None:
+    project = await ada.project("Nothing yet")
+    file = tmp_path / "export"
+    file.write_bytes((await exported_as(ada, project["id"], project["position"], "text/csv")).content)
+    made = await import_export(stack.settings, file, user=accepted(await ada.get("/users/me"))["email"])
+    body = accepted(await ada.read(f"/projects/{made.project_id}/export", made.position))
+    assert (body["project"]["name"], body["tasks"]) == ("Nothing yet", [])
 
 
 async def test_people_from_elsewhere_come_by_their_names(

@@ -17,6 +17,7 @@ from taskflow.errors import Forbidden, NotFound
 from taskflow.importer.process import Report
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
+from taskflow.streams import TASK
 from tests.importer.world import (
     INCIDENTS,
     MAPPING,
@@ -28,6 +29,7 @@ from tests.importer.world import (
     rows_of,
     run,
     stored,
+    streams,
     told_by,
     write,
 )
@@ -49,6 +51,24 @@ async def test_a_second_run_changes_nothing(settings: Settings, store: EventStor
     assert await head(store) == before
     assert second.counts.already_there == len(ROWS) - 1 == second.counts.rows
     assert (second.project_id, second.who.password) == (first.project_id, None)
+
+
+async def test_a_row_that_says_nobody_unassigns_and_once(settings: Settings, store: EventStore, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(MAPPING.read_text() + 'nobody = ["", "-"]\n')
+    away, back = [*ROWS[1]], [*ROWS[1]]
+    away[1], away[10:] = "2013-01-01T00:00:00+01:00", ["", "-"]
+    back[1] = "2013-01-02T00:00:00+01:00"
+    for rows, assigned in (([*ROWS[:2], away], False), ([*ROWS[:2], away, back], True)):
+        file = write(tmp_path / "a.csv", rows)
+        report = await run(settings, file, tmp_path, mapping=mapping)
+        assert (report.counts.rejected, report.counts.people) == (0, 0 if assigned else 1)
+        (task_id,) = await streams(store, "task")
+        assert ((await store.folds.load(TASK, task_id)).state.assignee_id is not None) == assigned
+        store.folds.doubt(task_id, 1_000)
+        before = await head(store)
+        assert (await run(settings, file, tmp_path, mapping=mapping)).counts.applied == 0
+        assert await head(store) == before
 
 
 async def test_another_admin_meets_the_same_receipts(settings: Settings, store: EventStore, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from taskflow.importer.exported_file import Export
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import PROJECT, TASK
 from tests.importer.test_process import taskflow
 from tests.importer.world import MAPPING, head, register, streams
+from tests.unit.test_export_csv import as_csv
 
 AT, LATER = "2026-01-01T00:00:00.000000Z", "2026-01-02T00:00:00.000000Z"
 ANN = "ann@example.com"
@@ -91,6 +93,54 @@ async def test_what_cannot_have_been_exported_is_refused_whole(
     done = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN)
     assert done.returncode == 1
     assert reason in done.stderr
+    assert await head(store) == before
+
+
+async def test_a_csv_is_the_same_project_as_its_json(
+    subprocess_env: dict[str, str], settings: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    """Whatever the file is called. The two forms of an export are one import."""
+    await register(store, settings, ANN)
+    whole = msgspec.json.decode(msgspec.json.encode(export(people=[{"id": UUID(int=8), "name": "Bob"}])), type=Export)
+    file = tmp_path / "project.json"
+    file.write_bytes(b"\xef\xbb\xbf" + as_csv(whole))
+    arguments = ("--format", "taskflow", "--as", ANN)
+    before = await head(store)
+    dry = taskflow(subprocess_env, "import", file, *arguments, "--dry-run")
+    assert (dry.returncode, await head(store)) == (0, before)
+    first = taskflow(subprocess_env, "import", file, *arguments)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "1 tasks made, 0 already there, 0 refused" in first.stdout
+    assert first.stdout in dry.stdout
+    (task_id,) = await streams(store, "task")
+    task = (await store.folds.load(TASK, task_id)).state
+    assert (task.title, task.labels, task.priority) == ("T", ("a",), "low")
+    assert task.created_by == task.assignee_id != UUID(int=8)
+    position = await head(store)
+    for again in (file, write(tmp_path / "export.csv", export())):
+        second = taskflow(subprocess_env, "import", again, *arguments)
+        assert "0 tasks made, 1 already there, 0 refused" in second.stdout, second.stderr
+        assert await head(store) == position
+
+
+async def test_a_csv_with_a_fault_is_refused_whole(
+    subprocess_env: dict[str, str], settings: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    await register(store, settings, ANN)
+    whole = msgspec.json.decode(msgspec.json.encode(export()), type=Export)
+    file = tmp_path / "export.csv"
+    before = await head(store)
+    for was, faulty, reason in (
+        (b",low,", b",lowest,", "line 3, column 'priority': Invalid enum value 'lowest', found 'lowest'"),
+        (b"2026-01-02T00:00:00Z,", b"2026-31-02T00:00:00Z,", "line 3, column 'updated_at'"),
+        (b"project,", b"project,,", "line 2: expected 25 cells, found 26"),
+        (b"kind,", b"", "line 1: expected an export of a project"),
+    ):
+        file.write_bytes(as_csv(whole).replace(was, faulty, 1))
+        for more in ((), ("--dry-run",)):
+            done = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN, *more)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert reason in done.stderr
     assert await head(store) == before
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from taskflow.commands.brought import BroughtNote, BroughtTask, create, note
+from taskflow.commands import brought
+from taskflow.commands.brought import BroughtNote, BroughtTask, note
 from taskflow.errors import Rejected
 from taskflow.streams import PROJECT, TASK, Event, Happened
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectArchived, ProjectCreated, ProjectState, Status, Workflow
@@ -18,22 +19,23 @@ from taskflow.streams.task import CommentRestored, TaskCreated, TaskState, TaskS
 OWNER, ADA = UUID(int=1), UUID(int=2)
 PROJECT_ID, TASK_ID, NOTE_ID = UUID(int=10), UUID(int=11), UUID(int=12)
 AT = datetime(2026, 5, 1, tzinfo=UTC)
+NOW = AT + timedelta(days=9)
 BROUGHT = BroughtTask(
     project_id=PROJECT_ID,
     external_id="7",
     title="T",
     description="D",
+    category="todo",
     priority="high",
     due_at=AT,
     recurrence="FREQ=DAILY",
     labels=("a",),
     assignee_id=ADA,
-    author_id=None,
+    created_by=None,
     parent_id=UUID(int=13),
     rank="m",
     created_at=AT,
-    done=False,
-    done_at=None,
+    updated_at=AT,
     source={"DURATION": "30"},
 )
 SAID = BroughtNote(project_id=PROJECT_ID, comment_id=NOTE_ID, author_id=ADA, body="said", at=AT - timedelta(days=1))
@@ -49,6 +51,10 @@ def fold(kind: Any, stream_id: UUID, *events: Event) -> Any:
 def project(*events: Event, workflow: Workflow = DEFAULT_WORKFLOW) -> ProjectState:
     state: ProjectState = fold(PROJECT, PROJECT_ID, ProjectCreated("P", OWNER, workflow), *events)
     return state
+
+
+def create(project: ProjectState, task: BroughtTask) -> list[tuple[datetime, Event]]:
+    return brought.create(project, TASK_ID, task, NOW)
 
 
 def a_task(*events: Event) -> TaskState:
@@ -67,13 +73,15 @@ class TestATask:
         )  # fmt: skip
 
     def test_that_is_done_is_made_in_the_first_status_for_that(self) -> None:
-        [(_, event)] = create(project(), replace(BROUGHT, done=True))
+        [(_, event)] = create(project(), replace(BROUGHT, category="done"))
         assert isinstance(event, TaskCreated)
         assert (event.status, event.category) == ("done", "done")
 
     def test_that_was_done_at_a_known_time_became_so_then(self) -> None:
         later = AT + timedelta(days=2)
-        [(_, made), (at, event)] = create(project(), replace(BROUGHT, done=True, done_at=later))
+        [(_, made), (at, event)] = create(
+            project(), replace(BROUGHT, category="done", completed_at=later, updated_at=later)
+        )
         assert isinstance(made, TaskCreated)
         assert (made.status, at) == ("todo", later)
         assert event == TaskStatusChanged("todo", "done", "done")
@@ -82,7 +90,7 @@ class TestATask:
         only = Workflow((Status("open", "Open", "todo"),))
         assert len(create(project(workflow=only), BROUGHT)) == 1
         with pytest.raises(Rejected, match="no status of the category done"):
-            create(project(workflow=only), replace(BROUGHT, done=True))
+            create(project(workflow=only), replace(BROUGHT, category="done"))
 
     def test_is_refused_in_an_archived_project(self) -> None:
         with pytest.raises(Rejected, match="archived"):

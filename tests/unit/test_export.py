@@ -20,7 +20,8 @@ from tests.unit.test_batch import log_of
 
 from taskflow.api.export_csv import COLUMNS, header, line
 from taskflow.cells import guarded, unguarded
-from taskflow.commands.exported import FurnishProject, ImportedItem, ImportTask, create, furnish
+from taskflow.commands.brought import BroughtItem, BroughtTask, create
+from taskflow.commands.exported import FurnishProject, furnish
 from taskflow.errors import Rejected
 from taskflow.projections.tasks import TASKS
 from taskflow.streams import PROJECT, TASK, Event, Happened
@@ -35,20 +36,20 @@ PROJECT_HERE: ProjectState = PROJECT.evolve(
 )
 
 
-def exported(task: TaskState) -> ImportTask:
-    return ImportTask(
+def exported(task: TaskState) -> BroughtTask:
+    return BroughtTask(
         project_id=PROJECT_HERE.id,
         category=task.category,
-        checklist=tuple(ImportedItem(item.id, item.text, item.done) for item in task.checklist),
+        checklist=tuple(BroughtItem(item.id, item.text, item.done) for item in task.checklist),
         **{
             name: getattr(task, name)
-            for name in ImportTask.__struct_fields__
-            if name not in {"project_id", "category", "checklist"}
+            for name in BroughtTask.__struct_fields__
+            if name not in {"project_id", "category", "checklist", "source"}
         },
     )
 
 
-def restored(task: ImportTask) -> TaskState:
+def restored(task: BroughtTask) -> TaskState:
     state: Any = None
     at = AT
     for number, (then, event) in enumerate(create(PROJECT_HERE, ID, task, NOW), 1):
@@ -72,8 +73,8 @@ def test_any_task_comes_back_as_it_was(seed: int) -> None:
             relations=tuple(Relation("blocks", UUID(int=20 + n)) for n in range(dice.randint(0, 3))),
         )
         again = restored(exported(one))
-        for name in ImportTask.__struct_fields__:
-            if name not in {"project_id", "updated_at", "checklist"}:
+        for name in BroughtTask.__struct_fields__:
+            if name not in {"project_id", "updated_at", "checklist", "source"}:
                 assert getattr(again, name) == getattr(one, name), name
         assert [(i.id, i.text, i.done) for i in again.checklist] == [(i.id, i.text, i.done) for i in one.checklist]
         assert one.created_at <= again.updated_at <= one.updated_at
@@ -114,11 +115,12 @@ class TestCells:
             "comments": [{"body": "-1"}],
             "assignee": {"id": "1", "name": "@ann"},
         }
-        text = (header() + line(Raw(msgspec.json.encode(task)))).decode()
+        text = (header() + line(Raw(msgspec.json.encode(task)), "+bob")).decode()
         assert text.count("\r\n") == 3
         names, cells = csv.reader(io.StringIO(text, newline=""), strict=True)
         row = dict(zip(names, cells, strict=True))
         assert tuple(names) == COLUMNS
         assert row["title"] == "'" + task["title"]
         assert (row["assignee_id"], row["assignee_name"]) == ("1", "'@ann")
+        assert (row["kind"], row["created_by_name"], row["project"]) == ("task", "'+bob", "")
         assert (row["labels"], row["comments"], row["due_at"]) == ('["a","b"]', '[{"body":"-1"}]', "")

@@ -15,7 +15,7 @@ from taskflow.commands.imports import ImportProject, ImportRow, change, create, 
 from taskflow.errors import Rejected
 from taskflow.streams import PROJECT, TASK, Event, Happened
 from taskflow.streams.project import ProjectArchived, ProjectState, Status, Transition, Workflow
-from taskflow.streams.task import TaskChangeImported, TaskCreated, TaskLabelled, TaskState, TaskTrashed
+from taskflow.streams.task import TaskAssigned, TaskChangeImported, TaskCreated, TaskLabelled, TaskState, TaskTrashed
 
 OWNER, ANNE, BOB = UUID(int=1), UUID(int=2), UUID(int=3)
 PROJECT_ID, TASK_ID = UUID(int=10), UUID(int=11)
@@ -107,6 +107,19 @@ class TestALaterRow:
     def test_that_says_nothing_new_changes_nothing(self, changes: Any) -> None:
         assert change(a_task(), project(), row(**changes), NOW) == []
 
+    def test_that_says_nobody_takes_the_assignee_away(self) -> None:
+        alone = {"assignee_id": None, "nobody": True, "source": None}
+        assert change(a_task(), project(), row(**alone), NOW) == [TaskAssigned(None)]
+        assert change(a_task(), project(), row(**alone | {"status": "shut"}), NOW) == [
+            TaskChangeImported(status="shut", category="done"),
+            TaskAssigned(None),
+        ]
+        assert change(a_task(), project(), row(assignee_id=None, nobody=True), NOW) == [
+            TaskChangeImported(source={"Country": "fr"}),
+            TaskAssigned(None),
+        ]
+        assert change(a_task(TaskAssigned(None)), project(), row(assignee_id=None, nobody=True), NOW) == []
+
     def test_leaves_labels_that_no_column_owns(self) -> None:
         task = a_task(TaskLabelled(added=("mine",)))
         (event,) = change(task, project(), row(labels=("team:b",)), NOW)
@@ -148,7 +161,8 @@ rows = st.builds(
     priority=st.sampled_from([None, "low", "urgent"]),
     labels=st.lists(st.sampled_from(["team:a", "team:b", "product:x"]), unique=True).map(tuple),
     assignee_id=st.sampled_from([None, ANNE, BOB]),
-)
+    source=st.sampled_from([None, {"Country": "fr"}]),
+) | st.builds(row, assignee_id=st.none(), nobody=st.just(value=True))
 
 
 @given(st.lists(rows, max_size=8))
@@ -156,9 +170,10 @@ def test_a_row_once_applied_says_nothing_new(sequence: list[ImportRow]) -> None:
     task = a_task()
     for one in sequence:
         events = change(task, project(), one, NOW)
-        assert len(events) <= 1
+        assert len(events) <= 1 + one.nobody
         task = fold(TASK, TASK_ID, *events, state=task)
         assert task.status == one.status
         assert set(task.labels) == set(one.labels)
         assert one.assignee_id in {None, task.assignee_id}
+        assert task.assignee_id is None or not one.nobody
         assert change(task, project(), one, NOW) == []

@@ -74,6 +74,17 @@ def test_empty_columns_say_nothing() -> None:
     assert (row.priority, row.labels, row.person, row.source) == (None, (), None, None)
 
 
+def test_whoever_is_called_nobody_is() -> None:
+    assert MAPPING.assignee is not None
+    read = reader(replace(MAPPING, assignee=replace(MAPPING.assignee, nobody=("", "-", "No/One"))), HEADER)
+    for first, country, nobody in (
+        ("", "", True), (" - ", "", True), ("", "-", True), ("No", "One", True), ("No", "", False), ("-", "fr", False),
+    ):  # fmt: skip
+        row = read(2, [*FIELDS[:10], country, first])
+        assert (row.nobody, row.person is None, row.person_name == "") == (nobody, nobody, nobody), (first, country)
+    assert not reader(MAPPING, HEADER)(2, [*FIELDS[:10], "", ""]).nobody
+
+
 @pytest.mark.parametrize("data", [lines(HEADER, FIELDS), lines(HEADER, FIELDS, end="\r\n"), lines(HEADER, FIELDS)[:-1]])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("packed", [False, True])

@@ -1,6 +1,6 @@
 """A project as a file, JSON or CSV: what `taskflow import --format taskflow` makes the same project of again.
 
-one look at the view ─▶ pages of tasks ─▶ names joined ─▶ pieces of the answer
+one look at the view ─▶ pages of tasks ─▶ names joined ─▶ pieces of the answer; `export_csv` makes rows of them
 The first page is read before anything is answered; after that nothing is held but the page at hand. Whom access is
 withdrawn from in the middle gets no more.
 """
@@ -15,7 +15,7 @@ from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api import render
-from taskflow.api.export_csv import CSV, header, line
+from taskflow.api.export_csv import CSV, header, line, project_line
 from taskflow.api.projects import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.routes import BASE, Call, Route
@@ -87,10 +87,8 @@ async def export_project(call: Call) -> Response[bytes]:
     names = await reading.names(project.members)
     pages = _seen(context, call, project_id)
     first = await anext(pages)
-    if form == CSV:
-        pieces = _csv(context, project, first, pages)
-    else:
-        pieces = _json(context, project, names, reading.position, first, pages)
+    head = _head(project, names, reading.position)
+    pieces = (_csv if form == CSV else _json)(context, project, head, first, pages)
     suffix = "csv" if form == CSV else "json"
     headers = {
         "Taskflow-Position": str(reading.position),
@@ -134,19 +132,11 @@ async def _names(context: Context, tasks: list[TaskState]) -> dict[UUID, str | N
 async def _json(
     context: Context,
     project: ProjectState,
-    members: dict[UUID, str | None],
-    position: int,
+    head: bytes,
     first: list[TaskState],
     pages: AsyncGenerator[list[TaskState], None],
 ) -> AsyncGenerator[bytes, None]:
-    encode = render.ENCODER.encode
-    roles = [ExportedMember(user_id, members.get(user_id), role) for user_id, role in project.members.items()]
-    yield b'{"format":"taskflow","version":%d,"position":%d,"project":%b,"members":%b,"tasks":[' % (
-        FORMAT_VERSION,
-        position,
-        encode(_project(project)),
-        encode(roles),
-    )
+    yield head[:-1] + b',"tasks":['
     met: dict[UUID, str | None] = {}
     between = b"\n"
     async for page in _all(first, pages):
@@ -155,17 +145,37 @@ async def _json(
         for task in page:
             yield between + bytes(_task(project, task, names))
             between = b",\n"
-    yield b'\n],"people":%b}\n' % encode([render.Person(one, name) for one, name in met.items()])
+    yield b'\n],"people":%b}\n' % render.ENCODER.encode([render.Person(one, name) for one, name in met.items()])
 
 
 async def _csv(
-    context: Context, project: ProjectState, first: list[TaskState], pages: AsyncGenerator[list[TaskState], None]
+    context: Context,
+    project: ProjectState,
+    head: bytes,
+    first: list[TaskState],
+    pages: AsyncGenerator[list[TaskState], None],
 ) -> AsyncGenerator[bytes, None]:
-    yield header()
+    yield header() + project_line(head)
     async for page in _all(first, pages):
         names = await _names(context, page)
         if page:
-            yield b"".join([line(_task(project, task, names)) for task in page])
+            yield b"".join([line(_task(project, task, names), _author(task, names)) for task in page])
+
+
+def _author(task: TaskState, names: dict[UUID, str | None]) -> str | None:
+    return None if task.created_by is None else names.get(task.created_by)
+
+
+def _head(project: ProjectState, members: dict[UUID, str | None], position: int) -> bytes:
+    """The JSON of an Export without its tasks and people."""
+    encode = render.ENCODER.encode
+    roles = [ExportedMember(user_id, members.get(user_id), role) for user_id, role in project.members.items()]
+    return b'{"format":"taskflow","version":%d,"position":%d,"project":%b,"members":%b}' % (
+        FORMAT_VERSION,
+        position,
+        encode(_project(project)),
+        encode(roles),
+    )
 
 
 def _project(project: ProjectState) -> ExportedProject:

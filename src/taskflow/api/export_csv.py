@@ -1,4 +1,7 @@
-"""Exported tasks as CSV: RFC 4180, a column a field, what is no plain value as JSON in its cell. Pure."""
+"""A project as CSV, RFC 4180: a row of itself, then a row a task; what is no plain value is JSON in its cell. Pure.
+
+What is said of both has one column. The last one holds what is said of the project alone, empty in the tasks' rows.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from taskflow.cells import guarded
 
 CSV: Final = "text/csv"
 COLUMNS: Final = (
-    *("id", "external_id", "title", "description", "status", "status_category", "priority", "due_at", "labels"),
-    *("assignee_id", "assignee_name", "parent_id", "rank", "recurrence", "created_by", "created_at", "updated_at"),
-    *("started_at", "completed_at", "checklist", "relations", "comments"),
+    *("kind", "id", "external_id", "title", "description", "status", "status_category", "priority", "due_at", "labels"),
+    *("assignee_id", "assignee_name", "parent_id", "rank", "recurrence", "created_by", "created_by_name"),
+    *("created_at", "updated_at", "started_at", "completed_at", "checklist", "relations", "comments", "project"),
 )
 
 
@@ -23,11 +26,25 @@ def header() -> bytes:
     return _row(COLUMNS)
 
 
-def line(task: Raw) -> bytes:
-    """The row of a task that is given as its JSON."""
+def project_line(head: bytes) -> bytes:
+    """The row of a project, given the JSON of an Export without its tasks and people."""
+    about: dict[str, Any] = msgspec.json.decode(head)
+    own: dict[str, Any] = about.pop("project")
+    fields = {"kind": "project", "title": own.pop("name")}
+    fields |= {column: own.pop(column) for column in ("id", "description", "labels", "created_at")}
+    return _line(dict.fromkeys(COLUMNS) | fields | {"project": about | own})
+
+
+def line(task: Raw, author: str | None) -> bytes:
+    """The row of a task that is given as its JSON, with the name of whoever created it."""
     fields: dict[str, Any] = msgspec.json.decode(task)
     assignee = fields["assignee"] or {"id": None, "name": None}
+    fields |= {"kind": "task", "created_by_name": author, "project": None}
     fields |= {"assignee_id": assignee["id"], "assignee_name": assignee["name"]}
+    return _line(fields)
+
+
+def _line(fields: dict[str, Any]) -> bytes:
     return _row([guarded(_text(fields[column])) for column in COLUMNS])
 
 

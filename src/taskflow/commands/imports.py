@@ -19,7 +19,7 @@ from taskflow.commands.ranks import rank_at
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import PROJECT, TASK, USER, Event
 from taskflow.streams.project import ProjectCreated, ProjectState, Status, Workflow
-from taskflow.streams.task import Priority, TaskChangeImported, TaskCreated, TaskState
+from taskflow.streams.task import Priority, TaskAssigned, TaskChangeImported, TaskCreated, TaskState
 from taskflow.streams.user import UserImported
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class ImportPerson(Struct, frozen=True, kw_only=True):
 class ImportRow(Struct, frozen=True, kw_only=True):
     """One row of a ticket's history: what the ticket was from `at` on.
 
-    None says nothing about that field. A label column owns the labels that begin with its prefix:
+    None says nothing about that field; `nobody`: that the ticket has no assignee. A label column owns the labels that begin with its prefix:
     those in `labels` come, others with one of the `prefixes` go, and labels beside them stay.
     """
 
@@ -61,6 +61,7 @@ class ImportRow(Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...]
     prefixes: tuple[str, ...]
     assignee_id: UUID | None
+    nobody: bool = False
     source: dict[str, str] | None
 
 
@@ -94,7 +95,10 @@ def create(project: ProjectState, row: ImportRow, now: datetime) -> list[Event]:
 
 
 def change(task: TaskState, project: ProjectState, row: ImportRow, now: datetime) -> list[Event]:
-    """A later row is one event with all that it changed, and none where it changed nothing."""
+    """A later row is one event with all that it changed, and none where it changed nothing.
+
+    That nobody has the task any more is an event of its own, after it: it cannot say so.
+    """
     status = _status(project, row.status)
     _in_the_past(row, now)
     if task.project_id != project.id:
@@ -111,8 +115,9 @@ def change(task: TaskState, project: ProjectState, row: ImportRow, now: datetime
     added = tuple(label for label in row.labels if label not in task.labels)
     removed = tuple(label for label in task.labels if label.startswith(row.prefixes) and label not in row.labels)
     assignee_id = row.assignee_id if row.assignee_id != task.assignee_id else None
-    if not (moves or priority or added or removed or assignee_id):
-        return []
+    left: list[Event] = [TaskAssigned(None)] if row.nobody and task.assignee_id is not None else []
+    if not (moves or priority or added or removed or assignee_id or (left and row.source)):
+        return left
     return [
         TaskChangeImported(
             status=status.key if moves else None,
@@ -122,7 +127,8 @@ def change(task: TaskState, project: ProjectState, row: ImportRow, now: datetime
             removed=removed,
             assignee_id=assignee_id,
             source=row.source,
-        )
+        ),
+        *left,
     ]
 
 

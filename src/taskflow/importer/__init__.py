@@ -2,8 +2,9 @@
 
 file ─▶ rows ─▶ run: receipts, people, then the rows of each ticket in order ─▶ commands/imports
 mapping  what the columns become          account  who imports, and project: into what
-exported a project that was exported, made again         todoist  a Todoist backup
-rehearsal what a dry run executes its commands with      sending  commands on their way, also while the store is away
+exported a project that was exported, made again: exported_file is what such a file holds, exported_csv how as CSV
+todoist  a Todoist backup
+rehearsal what a dry run executes its commands with      sending  commands on their way, what became of them
 process  `taskflow import`                rejects  what was refused, with reasons
 demo     `taskflow demo`, on examples/
 """

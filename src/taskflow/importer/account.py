@@ -19,8 +19,9 @@ from taskflow.streams import CLAIM
 from taskflow.streams.claim import claim_id
 
 if TYPE_CHECKING:
-    from taskflow.commands.execute import Executor, Target
+    from taskflow.commands.execute import Target
     from taskflow.commands.unit import Unit
+    from taskflow.importer.sending import Executes
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 
@@ -36,7 +37,7 @@ class Importer(Struct, frozen=True):
 
 
 async def importer(
-    store: EventStore, executor: Executor, settings: Settings, *, owner: str, user: str | None, register: bool
+    store: EventStore, executor: Executes, settings: Settings, *, owner: str, user: str | None, register: bool
 ) -> Importer:
     """The person registered as `user`, else as `owner`, else, to `register`, a new account for the owner.
 

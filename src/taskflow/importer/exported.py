@@ -6,141 +6,42 @@ who are known here are themselves; others come as people without a login, by the
 
 from __future__ import annotations
 
-import asyncio
+import codecs
 import hashlib
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from taskflow.commands.execute import Handler, Request
-from taskflow.commands.exported import (
-    FurnishProject,
-    ImportedItem,
-    ImportTask,
-    close_project,
-    furnish_project,
-    import_task,
-)
-from taskflow.commands.fields import (
-    DESCRIPTION_BYTES_MAX,
-    LABEL_MAX,
-    Description,
-    Label,
-    Labels,
-    Name,
-    StatusKey,
-    Title,
-)
-from taskflow.commands.imports import ImportPerson, ImportProject, import_person, import_project
+from taskflow.commands.brought import BroughtItem, BroughtTask, bring_task
+from taskflow.commands.exported import FurnishProject, close_project, furnish_project
+from taskflow.commands.imports import ImportProject, import_project
 from taskflow.errors import KeyReused, Rejected
 from taskflow.ids import derived_id
 from taskflow.importer.account import importer
+from taskflow.importer.exported_csv import read_csv
+from taskflow.importer.exported_file import Export, Task, fault
 from taskflow.importer.file import BadFile
-from taskflow.importer.mapping import STATUSES_MAX
-from taskflow.importer.process import executing, first_answer
-from taskflow.importer.rows import EXTERNAL_ID_MAX
+from taskflow.importer.process import first_answer, opened
+from taskflow.importer.sending import Into, Sender, each
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
-from taskflow.store.eventstore import open_event_store
 from taskflow.streams import USER
-from taskflow.streams.project import Category, Role, Workflow
-from taskflow.streams.project import Label as ProjectLabel
-from taskflow.streams.task import Comment, Priority, Relation, RelationType
+from taskflow.streams.task import Comment, Relation
 
 if TYPE_CHECKING:
     import argparse
 
-    from taskflow.commands.execute import Executor
+    from taskflow.commands.execute import Handler
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 
 FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
 """An export is read whole."""
-RULE_MAX: Final = 1_000
-_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-Time = Annotated[datetime, Meta(tz=True)]
-Text = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
-
-
-class Person(Struct, frozen=True):
-    id: UUID
-    name: Name | None = None
-
-
-class Member(Struct, frozen=True):
-    id: UUID
-    role: Role
-    name: Name | None = None
-
-
-class Project(Struct, frozen=True):
-    id: UUID
-    name: Name
-    description: Description
-    workflow: Workflow
-    labels: tuple[ProjectLabel, ...]
-    created_at: Time
-    archived_at: Time | None = None
-
-
-class Commented(Struct, frozen=True):
-    id: UUID
-    author: Person | None
-    body: Text
-    created_at: Time
-    edited_at: Time | None = None
-
-
-class Related(Struct, frozen=True):
-    type: RelationType
-    task_id: UUID
-
-
-class Item(Struct, frozen=True):
-    id: UUID
-    text: Text
-    done: bool
-
-
-class Task(Struct, frozen=True, kw_only=True):
-    """What is said beside these fields follows from them."""
-
-    id: UUID
-    external_id: Annotated[str, Meta(max_length=EXTERNAL_ID_MAX)] | None = None
-    title: Title
-    description: Description
-    status: StatusKey
-    status_category: Category
-    priority: Priority
-    due_at: Time | None
-    labels: Labels
-    assignee: Person | None
-    parent_id: UUID | None
-    rank: Label
-    recurrence: Annotated[str, Meta(max_length=RULE_MAX)] | None = None
-    created_by: UUID | None
-    created_at: Time
-    updated_at: Time
-    started_at: Time | None
-    completed_at: Time | None
-    checklist: tuple[Item, ...] = ()
-    relations: tuple[Related, ...] = ()
-    comments: tuple[Commented, ...] = ()
-
-
-class Export(Struct, frozen=True):
-    format: Literal["taskflow"]
-    version: Literal[1]
-    project: Project
-    members: tuple[Member, ...]
-    tasks: tuple[Task, ...]
-    people: tuple[Person, ...] = ()
 
 
 class Made(Struct):
@@ -176,74 +77,52 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def read_export(path: Path) -> Export:
-    """Raises BadFile where the file is no export, or one that cannot have been."""
+    """JSON by its first character, else CSV. Raises BadFile where the file is no export, or one that cannot have been."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise BadFile(f"{path}: expected at most {FILE_BYTES_MAX} bytes")
-        export = msgspec.json.decode(path.read_bytes(), type=Export)
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path}: expected an export of a project as JSON: {error}") from None
-    fault = _fault(export)
-    if fault is not None:
-        raise BadFile(f"{path}: {fault}")
+    lines: dict[UUID, int] = {}
+    if data.lstrip()[:1] in {b"{", b"["}:
+        try:
+            export = msgspec.json.decode(data, type=Export)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadFile(f"{path}: expected an export of a project as JSON: {error}") from None
+    else:
+        export, lines = read_csv(path, data)
+    wrong = fault(export, lines)
+    if wrong is not None:
+        raise BadFile(f"{path}: {wrong}")
     return export
-
-
-def _fault(export: Export) -> str | None:
-    above = {task.id: task.parent_id for task in export.tasks}
-    if len(above) < len(export.tasks):
-        return "two tasks have one id"
-    statuses = [status.key for status in export.project.workflow.statuses]
-    if not 1 <= len(statuses) <= STATUSES_MAX or len(set(statuses)) < len(statuses):
-        return f"expected a workflow of 1 to {STATUSES_MAX} statuses, each once"
-    if any(not 1 <= len(label.name) <= LABEL_MAX for label in export.project.labels):
-        return f"expected labels of 1 to {LABEL_MAX} characters"
-    if export.project.created_at < _FIRST or any(task.created_at < _FIRST for task in export.tasks):
-        return "expected times since 1970"
-    sound: set[UUID] = set()
-    for task in export.tasks:
-        if not task.created_at <= task.updated_at:
-            return f"task {task.id} was changed before it was created"
-        walked: list[UUID] = []
-        at: UUID | None = task.id
-        while at is not None and at in above and at not in sound:
-            if at in walked:
-                return f"task {task.id} stands below itself"
-            walked.append(at)
-            at = above[at]
-        sound.update(walked)
-    return None
 
 
 async def import_export(settings: Settings, file: Path, *, user: str, dry: bool = False) -> Made:
     export = read_export(file)
-    async with AsyncExitStack() as opened:
-        store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
-        executor, store = executing(store, settings, dry=dry)
+    async with opened(settings, dry=dry) as (store, executor):
         who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
-        return await _Restoring(store, executor, settings, export, who.user_id).run()
+        sender = Sender(store, executor, settings, who.user_id)
+        return await _Restoring(store, sender, settings, export, who.user_id).run()
 
 
 class _Restoring:
     """One run over one export."""
 
-    def __init__(
-        self, store: EventStore, executor: Executor, settings: Settings, export: Export, user_id: UUID
-    ) -> None:
+    def __init__(self, store: EventStore, sender: Sender, settings: Settings, export: Export, user_id: UUID) -> None:
         self._store = store
-        self._executor = executor
-        self._secret = settings.claim_secret_bytes
+        self._sender = sender
         self._export = export
         self._user_id = user_id
         # Whoever owns it: the same export in other hands is another project.
-        self._parts = ("import", "taskflow", str(export.project.id), str(user_id))
-        self._caller = derived_id(self._secret, *self._parts)
-        self._under_way = asyncio.Semaphore(settings.import_inflight_max)
+        parts = ("import", "taskflow", str(export.project.id), str(user_id))
+        at = export.project.created_at
+        project_id = derived_id(settings.claim_secret_bytes, *parts, "project", at=at)
+        self._into = Into(settings.claim_secret_bytes, *parts, project_id=project_id)
+        self._at_once = settings.import_inflight_max
         self._people: dict[UUID, UUID] = {}
         self._created = {task.id: task.created_at for task in export.tasks}
-        self.made = Made(derived_id(self._secret, *self._parts, "project", at=export.project.created_at))
+        self.made = Made(project_id)
 
     async def run(self) -> Made:
         project = self._export.project
@@ -263,15 +142,11 @@ class _Restoring:
             _digest(furnishing),
             partial(furnish_project, project_id=self.made.project_id, command=furnishing),
         )
-        try:
-            async with asyncio.TaskGroup() as group:
-                for task in self._export.tasks:
-                    await self._under_way.acquire()
-                    group.create_task(self._restore(task))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+        await each(self._export.tasks, self._restore, at_once=self._at_once)
         if project.archived_at is not None:
             await self._send("archive", b"", partial(close_project, project_id=self.made.project_id))
+        self.made.people = self._sender.counts.people
+        self.made.position = self._sender.position
         return self.made
 
     async def _meet_people(self) -> None:
@@ -289,15 +164,12 @@ class _Restoring:
                 self._people[person] = person
             elif name is not None:
                 at = self._export.project.created_at
-                command = ImportPerson(project_id=self.made.project_id, name=name, at=at)
-                user_id = derived_id(self._secret, *self._parts, "user", str(person), at=at)
-                handler = partial(import_person, user_id=user_id, command=command)
-                self.made.people += await self._send(f"person {person}", b"", handler)
-                self._people[person] = user_id
+                command_id, user_id = self._into.id(f"person {person}"), self._into.id("user", str(person), at=at)
+                self._people[person] = await self._sender.meet(self._into, command_id, user_id, name, at)
 
     async def _restore(self, task: Task) -> None:
         try:
-            handler = partial(import_task, task_id=self._id_of(task.id), task=self._here(task))
+            handler = partial(bring_task, task_id=self._id_of(task.id), task=self._here(task), after_parent=False)
             new = await self._send(f"task {task.id}", _digest(task), handler)
             self.made.tasks += new
             self.made.already_there += not new
@@ -305,13 +177,11 @@ class _Restoring:
             self.made.refused.append(f"task {task.id}: {refusal}")
         except KeyReused:
             self.made.refused.append(f"task {task.id}: another export of it was imported before")
-        finally:
-            self._under_way.release()
 
     def _id_of(self, task_id: UUID) -> UUID:
-        return derived_id(self._secret, *self._parts, "stream", str(task_id), at=self._created[task_id])
+        return self._into.id("stream", str(task_id), at=self._created[task_id])
 
-    def _here(self, task: Task) -> ImportTask:
+    def _here(self, task: Task) -> BroughtTask:
         """The task with the ids of this place."""
 
         def person(one: UUID | None) -> UUID | None:
@@ -319,7 +189,7 @@ class _Restoring:
 
         relations = [one for one in task.relations if one.task_id in self._created]
         self.made.relations_left_out += len(task.relations) - len(relations)
-        return ImportTask(
+        return BroughtTask(
             project_id=self.made.project_id,
             external_id=task.external_id,
             title=task.title,
@@ -338,7 +208,7 @@ class _Restoring:
             updated_at=task.updated_at.astimezone(UTC),
             started_at=_utc(task.started_at),
             completed_at=_utc(task.completed_at),
-            checklist=tuple(ImportedItem(one.id, one.text, one.done) for one in task.checklist),
+            checklist=tuple(BroughtItem(one.id, one.text, one.done) for one in task.checklist),
             relations=tuple(Relation(one.type, self._id_of(one.task_id)) for one in relations),
             comments=tuple(
                 Comment(
@@ -354,17 +224,9 @@ class _Restoring:
 
     async def _send(self, what: str, content: bytes, handler: Handler) -> bool:
         """Whether this run is the one that did it. Raises what the executor raises."""
-        command_id = derived_id(self._secret, *self._parts, what)
-        request = Request(
-            caller=self._caller,
-            command_id=command_id,
-            fingerprint=command_id.bytes + content,
-            at=datetime.now(UTC),
-            actor=self._user_id,
-        )
-        accepted = await self._executor.execute(request, handler)
-        self.made.position = max(self.made.position, accepted.receipt.position)
-        return not accepted.receipt.replayed
+        command_id = self._into.id(what)
+        _, ours = await self._sender.execute(self._into.caller, command_id, command_id.bytes + content, handler)
+        return ours
 
 
 def _digest(said: Struct) -> bytes:

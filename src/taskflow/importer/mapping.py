@@ -80,10 +80,15 @@ class MappedLabel(Part, frozen=True, kw_only=True):
 
 
 class Person(Part, frozen=True, kw_only=True):
-    """`columns` together tell one person from another; `name` is a template of what they are called."""
+    """`columns` together tell one person from another; `name` is a template of what they are called.
+
+    `nobody`: what the columns say, those that say something joined with `/`, of a ticket that nobody has. Where the
+    empty text is not among it, a row without a person says nothing about that.
+    """
 
     columns: Columns
     name: Template
+    nobody: Annotated[tuple[str, ...], Meta(max_length=20)] = ()
 
 
 class Mapping(Part, frozen=True, kw_only=True):

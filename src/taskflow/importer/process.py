@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -20,19 +20,21 @@ from taskflow.errors import Rejected, Unavailable
 from taskflow.importer.account import Importer, importer
 from taskflow.importer.file import BadFile, Source
 from taskflow.importer.mapping import BadMapping, read_mapping
-from taskflow.importer.project import Own, usable
-from taskflow.importer.rehearsal import SHOWN_MAX, Rehearsal
-from taskflow.importer.rejects import Rejects, Shown
-from taskflow.importer.run import Counts, Import
+from taskflow.importer.project import Own, open_to, usable
+from taskflow.importer.rehearsal import Rehearsal
+from taskflow.importer.rejects import SHOWN_MAX, Rejects, Shown
+from taskflow.importer.run import Import
+from taskflow.importer.sending import Counts, Sender
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.store.eventstore import open_event_store
 from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Coroutine
 
     from taskflow.importer.mapping import Mapping
+    from taskflow.importer.sending import Executes
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 
@@ -109,56 +111,60 @@ async def import_file(
     apart(rejects, file, mapping_file)
     with Source(file, mapping) as source, progress() as bar:
         shown = bar.add_task(file.name, total=source.size)
-        async with AsyncExitStack() as opened:
-            store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
-            executor, store = executing(store, settings, dry=dry)
+        async with opened(settings, dry=dry) as (store, executor):
             project_id, who = await first_answer(_where_and_who(store, executor, settings, mapping, project_id, user))
             with Shown() if dry else Rejects(rejects, source.header) as rejected:
+                sender = Sender(store, executor, settings, who.user_id, rejected.write)
                 work = Import(
                     store,
-                    executor,
+                    sender,
                     settings,
                     mapping,
-                    user_id=who.user_id,
                     project_id=project_id,
-                    reject=rejected.write,
                     step=lambda: bar.update(shown, completed=source.bytes_read),
                 )
-                began = time.monotonic()
-                whole = True
                 try:
-                    await work.run(source.rows())
-                except asyncio.CancelledError:
-                    whole = False
+                    seconds, whole = await carried_out(work.run(source.rows()))
                 except BaseException:
                     if not dry:
                         tell_password(who)
                     raise
     return Report(
-        counts=work.counts,
+        counts=sender.counts,
         who=who,
-        project_id=None if work.scope is None else work.scope.project_id,
-        position=work.position,
-        seconds=time.monotonic() - began,
+        project_id=None if work.into is None else work.into.project_id,
+        position=sender.position,
+        seconds=seconds,
         rejects=rejects,
         whole=whole,
         dry=dry,
-        founds=project_id is None and work.scope is not None,
-        refused=tuple(rejected.lines) if isinstance(rejected, Shown) else (),
+        founds=project_id is None and work.into is not None,
+        refused=rejected.told,
     )
 
 
-def executing(store: EventStore, settings: Settings, *, dry: bool) -> tuple[Executor, EventStore]:
-    """Who executes an import's commands, and the store that shows what came of them."""
-    if not dry:
-        return Executor(store, settings), store
-    rehearsal = Rehearsal(store, settings)
-    return rehearsal, rehearsal.store
+@asynccontextmanager
+async def opened(settings: Settings, *, dry: bool) -> AsyncIterator[tuple[EventStore, Executes]]:
+    """The store, and what executes an import's commands."""
+    async with AsyncExitStack() as stack:
+        store = await first_answer(stack.enter_async_context(open_event_store(settings, "taskflow import")))
+        yield store, Rehearsal(store, settings) if dry else Executor(store, settings)
+
+
+async def carried_out(work: Coroutine[Any, Any, None]) -> tuple[float, bool]:
+    """How long it took, and whether it came to its end or was interrupted."""
+    began = time.monotonic()
+    whole = True
+    try:
+        await work
+    except asyncio.CancelledError:
+        whole = False
+    return time.monotonic() - began, whole
 
 
 async def _where_and_who(
     store: EventStore,
-    executor: Executor,
+    executor: Executes,
     settings: Settings,
     mapping: Mapping,
     project_id: UUID | None,
@@ -166,10 +172,10 @@ async def _where_and_who(
 ) -> tuple[UUID | None, Importer]:
     """The project, None where its founding comes with the first row; and who may import into it."""
     if project_id is None:
-        project_id = await Own(settings.claim_secret_bytes, mapping.project.key).found(store)
+        project_id = await Own(settings.claim_secret_bytes, mapping.project.key).find(store)
     who = await importer(store, executor, settings, owner=mapping.project.owner, user=user, register=project_id is None)
     if project_id is not None:
-        await usable(store, mapping, project_id, who.user_id)
+        usable(mapping, await open_to(store, project_id, who.user_id))
     return project_id, who
 
 

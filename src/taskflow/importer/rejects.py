@@ -8,17 +8,23 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Final, Self, TextIO
 
 from taskflow.importer.file import BadFile
-from taskflow.importer.rehearsal import SHOWN_MAX
+
+SHOWN_MAX: Final = 50
+"""Refused rows that a dry run tells of: it writes no file of them."""
 
 
 class Shown:
     """The first rows that were refused, as lines to show, where no file is to be written."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self._lines: list[str] = []
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        return tuple(self._lines)
 
     def __enter__(self) -> Self:
         return self
@@ -27,12 +33,14 @@ class Shown:
         pass
 
     def write(self, line: int, reason: str, _: Sequence[str]) -> None:
-        if len(self.lines) < SHOWN_MAX:
-            self.lines.append(f"line {line}: {reason}")
+        if len(self._lines) < SHOWN_MAX:
+            self._lines.append(f"line {line}: {reason}")
 
 
 class Rejects:
     """Made with the first row; that of an earlier run goes. Use as a context manager."""
+
+    told = ()
 
     def __init__(self, path: Path, header: Sequence[str]) -> None:
         self.path = path

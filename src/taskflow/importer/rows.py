@@ -35,6 +35,8 @@ class Row(Struct, frozen=True, kw_only=True):
     priority: Priority | None
     labels: tuple[str, ...]
     person: tuple[str, ...] | None
+    nobody: bool
+    """Whether it says that nobody has the ticket, rather than nothing."""
     person_name: str
     source: dict[str, str] | None
 
@@ -72,6 +74,7 @@ def reader(mapping: Mapping, header: Sequence[str]) -> Callable[[int, Sequence[s
     priorities = {} if mapping.priority is None else mapping.priority.values
     labels_at = [(index[label.column], label.prefix) for label in mapping.labels]
     person_at = [] if mapping.assignee is None else [index[name] for name in mapping.assignee.columns]
+    nobody = frozenset(() if mapping.assignee is None else mapping.assignee.nobody)
     person_name = _template("" if mapping.assignee is None else mapping.assignee.name, index)
     source_at = [(index[name], name) for name in mapping.source]
     encode = msgspec.json.Encoder().encode
@@ -91,7 +94,8 @@ def reader(mapping: Mapping, header: Sequence[str]) -> Callable[[int, Sequence[s
             raise RowFault(f"the mapping has no status for {_shown(joined)}")
         labels = tuple(dict.fromkeys([prefix + value for at, prefix in labels_at if (value := fields[at].strip())]))
         person = tuple([fields[at].strip() for at in person_at])
-        name = person_name(fields) if any(person) else ""
+        is_nobody = "/".join(filter(None, person)) in nobody
+        somebody = any(person) and not is_nobody
         row = Row(
             line=line,
             fields=tuple(fields),
@@ -102,8 +106,9 @@ def reader(mapping: Mapping, header: Sequence[str]) -> Callable[[int, Sequence[s
             status=status,
             priority=None if priority_at is None else _priority(priorities, fields[priority_at].strip()),
             labels=labels,
-            person=person if any(person) else None,
-            person_name=name,
+            person=person if somebody else None,
+            nobody=is_nobody,
+            person_name=person_name(fields) if somebody else "",
             source={column: value for at, column in source_at if (value := fields[at].strip())} or None,
         )
         _bounded(row)

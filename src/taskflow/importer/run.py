@@ -23,54 +23,20 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, field
 
-from taskflow.commands.imports import (
-    ImportPerson,
-    ImportProject,
-    ImportRow,
-    import_person,
-    import_project,
-    import_row,
-)
-from taskflow.errors import KeyReused, Rejected
-from taskflow.ids import derived_id
+from taskflow.commands.imports import ImportProject, ImportRow, import_row
 from taskflow.importer.file import BadFile
 from taskflow.importer.project import Own, usable
 from taskflow.importer.rows import Bad, Row
-from taskflow.importer.sending import Sender
-from taskflow.store.append import Outcome
+from taskflow.importer.sending import Into, first_of
 
 if TYPE_CHECKING:
-    from taskflow.commands.execute import Executor
     from taskflow.importer.mapping import Mapping
+    from taskflow.importer.sending import Sender
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 
 CHUNK_ROWS: Final = 512
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class Counts(Struct):
-    """What became of the rows; and, of what was made, the tasks and the people."""
-
-    applied: int = 0
-    already_there: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    tasks: int = 0
-    people: int = 0
-
-    @property
-    def rows(self) -> int:
-        return self.applied + self.already_there + self.unchanged + self.rejected
-
-
-class Scope(Struct, frozen=True):
-    """What the ids within a project are derived from, and the caller of its receipts: not who imports, so
-    that whoever imports the same file into it again meets the same ones."""
-
-    project_id: UUID
-    parts: tuple[str, str]
-    caller: UUID
 
 
 class Ticket(Struct):
@@ -102,44 +68,35 @@ class Work(Struct):
 
     row: Row
     ticket: Ticket
+    into: Into
     row_id: UUID
 
 
 class Import:
-    """One run over a file. `reject(line, reason, fields)` is told of each refused row, `step()` of each chunk."""
+    """One run over a file. `step()` is told of each chunk."""
 
     def __init__(
         self,
         store: EventStore,
-        executor: Executor,
+        sender: Sender,
         settings: Settings,
         mapping: Mapping,
         *,
-        user_id: UUID,
         project_id: UUID | None,
-        reject: Callable[[int, str, tuple[str, ...]], None],
         step: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
-        self._sender = Sender(executor, settings, user_id)
+        self._sender = sender
         self._secret = settings.claim_secret_bytes
         self._mapping = mapping
         self._prefixes = tuple(label.prefix for label in mapping.labels)
-        self._user_id = user_id
-        self.scope = None if project_id is None else self._scope_of(project_id)
+        self.into = None if project_id is None else self._into(project_id)
         """None until the first row that can be read has founded the mapping's own project."""
-        self._reject_row = reject
         self._step = step
         self._tickets: dict[str, Ticket] = {}
         self._people: dict[tuple[str, ...], UUID] = {}
         self._room = asyncio.Semaphore(settings.import_rows_max)
         self._under_way = asyncio.Semaphore(settings.import_inflight_max)
-        self.counts = Counts()
-
-    @property
-    def position(self) -> int:
-        """Of the last event that this run appended, or met again."""
-        return self._sender.position
 
     async def run(self, rows: Iterator[Row | Bad]) -> None:
         """Takes every row to its end. Raises what ends an import: a lost role, a store that stays away."""
@@ -166,77 +123,65 @@ class Import:
         """The rows of a chunk that are not in the store yet, in order; the people in them are."""
         for bad in chunk:
             if isinstance(bad, Bad):
-                self._reject(bad, bad.reason)
+                self._sender.refuse(bad, bad.reason)
         rows = [row for row in chunk if isinstance(row, Row)]
         if not rows:
             return []
-        scope = self.scope or await self._found(rows[0])
-        await self._look_up_tickets(rows, scope)
+        into = self.into = self.into or await self._found(rows[0])
+        await self._look_up_tickets(rows, into)
         works = []
         for row in rows:
             ticket = self._tickets[row.external_id]
             count = ticket.occurrence(row)
-            row_id = derived_id(self._secret, *scope.parts, "row", row.content.decode(), str(count))
-            works.append(Work(row, ticket, row_id))
-        known = await self._sender.answered(lambda: self._store.accepted(scope.caller, [work.row_id for work in works]))
+            works.append(Work(row, ticket, into, into.id("row", row.content.decode(), str(count))))
+        known = await self._sender.accepted(into.caller, [work.row_id for work in works])
         new = [work for work in works if work.row_id not in known and work.row_id.bytes != work.ticket.created_by]
-        self.counts.already_there += len(works) - len(new)
-        await self._meet_people([work.row for work in new], scope)
+        self._sender.counts.already_there += len(works) - len(new)
+        await self._meet_people([work.row for work in new], into)
         return new
 
-    async def _look_up_tickets(self, rows: list[Row], scope: Scope) -> None:
+    async def _look_up_tickets(self, rows: list[Row], into: Into) -> None:
         """Tasks that earlier runs made, under whichever row came first then."""
         met = {row.external_id: row for row in reversed(rows) if row.external_id not in self._tickets}
-        ids = {external_id: derived_id(self._secret, *scope.parts, "task", external_id) for external_id in met}
-        known = await self._sender.answered(lambda: self._store.accepted(scope.caller, ids.values())) if ids else {}
+        ids = {external_id: into.id("task", external_id) for external_id in met}
+        known = await self._sender.accepted(into.caller, ids.values())
         for external_id, command_id in ids.items():
             fingerprint, task_id = known.get(command_id, (b"", None))
             self._tickets[external_id] = Ticket(command_id, task_id, fingerprint, met[external_id].at)
 
-    async def _meet_people(self, rows: list[Row], scope: Scope) -> None:
+    async def _meet_people(self, rows: list[Row], into: Into) -> None:
         met: dict[tuple[str, ...], Row] = {}
         for row in rows:
             if row.person is not None and row.person not in self._people:
                 met.setdefault(row.person, row)
-        if not met:
-            return
-        ids = {key: derived_id(self._secret, *scope.parts, "person", _encode(key).decode()) for key in met}
-        known = await self._sender.answered(lambda: self._store.accepted(scope.caller, ids.values()))
+        ids = {key: into.id("person", _encode(key).decode()) for key in met}
+        known = await self._sender.accepted(into.caller, ids.values())
         self._people |= {key: known[command_id][1] for key, command_id in ids.items() if command_id in known}
         async with asyncio.TaskGroup() as meetings:
             for key, row in met.items():
                 if key not in self._people:
-                    meetings.create_task(self._meet(key, row, ids[key], scope))
+                    meetings.create_task(self._meet(key, row, ids[key], into))
 
-    async def _meet(self, key: tuple[str, ...], row: Row, command_id: UUID, scope: Scope) -> None:
+    async def _meet(self, key: tuple[str, ...], row: Row, command_id: UUID, into: Into) -> None:
         at = min(row.at, datetime.now(UTC))  # the row may be one that is refused for lying ahead
-        user_id = derived_id(self._secret, *scope.parts, "user", _encode(key).decode(), at=at)
-        command = ImportPerson(project_id=scope.project_id, name=row.person_name, at=at)
+        user_id = into.id("user", _encode(key).decode(), at=at)
         self._store.folds.presume_absent(user_id)
-        handler = partial(import_person, user_id=user_id, command=command)
-        accepted, ours = await self._sender.execute(scope.caller, command_id, command_id.bytes, handler)
-        self._people[key] = accepted.receipt.stream_id
-        self.counts.people += ours
+        self._people[key] = await self._sender.meet(into, command_id, user_id, row.person_name, at)
 
-    async def _found(self, first: Row) -> Scope:
-        """Founds the mapping's own project, as old as the first row; or finds it, founded a moment ago."""
-        own = Own(self._secret, self._mapping.project.key)
+    async def _found(self, first: Row) -> Into:
+        """Founds the mapping's own project, as old as the first row."""
         command = ImportProject(
             name=self._mapping.project.name,
             description=self._mapping.project.description,
             workflow=self._mapping.workflow,
             at=min(first.at, datetime.now(UTC)),
         )
-        handler = partial(import_project, project_id=own.project_id(command.at), command=command)
-        accepted, _ = await self._sender.execute(own.caller, own.command_id, own.command_id.bytes, handler)
-        project_id = accepted.receipt.stream_id
-        await usable(self._store, self._mapping, project_id, self._user_id)
-        self.scope = self._scope_of(project_id)
-        return self.scope
+        project = await Own(self._secret, self._mapping.project.key).found(self._sender, command)
+        usable(self._mapping, project)
+        return self._into(project.id)
 
-    def _scope_of(self, project_id: UUID) -> Scope:
-        parts = ("import", str(project_id))
-        return Scope(project_id, parts, derived_id(self._secret, *parts))
+    def _into(self, project_id: UUID) -> Into:
+        return Into(self._secret, "import", str(project_id), project_id=project_id)
 
     # --- a ticket
 
@@ -254,13 +199,11 @@ class Import:
                 self._room.release()
 
     async def _store_row(self, ticket: Ticket, work: Work) -> None:
-        row, scope = work.row, self.scope
-        if scope is None:
-            raise AssertionError("rows are dispatched once their project is known")
+        row, into = work.row, work.into
         first = ticket.task_id is None
-        task_id = ticket.task_id or derived_id(self._secret, *scope.parts, "stream", row.external_id, at=row.at)
+        task_id = ticket.task_id or into.id("stream", row.external_id, at=row.at)
         command = ImportRow(
-            project_id=scope.project_id,
+            project_id=into.project_id,
             external_id=row.external_id,
             at=row.at,
             title=row.title,
@@ -269,40 +212,20 @@ class Import:
             labels=row.labels,
             prefixes=self._prefixes,
             assignee_id=None if row.person is None else self._people[row.person],
+            nobody=row.nobody,
             source=row.source,
         )
-        handler = partial(import_row, task_id=task_id, row=command)
-        command_id = ticket.command_id if first else work.row_id
         if first:
             self._store.folds.presume_absent(task_id)
-        try:
-            accepted, ours = await self._sender.execute(scope.caller, command_id, work.row_id.bytes, handler)
-        except Rejected as refusal:
-            if refusal.code == "project-archived":
-                raise
-            self._reject(row, str(refusal))
-            return
-        except KeyReused:
-            self._reject(row, "another import made this ticket's task just now, from another first row")
-            return
-        ticket.task_id = accepted.receipt.stream_id
-        if not ours:
-            self.counts.already_there += 1
-        elif accepted.receipt.outcome is Outcome.APPLIED:
-            self.counts.applied += 1
-            self.counts.tasks += first
-        else:
-            self.counts.unchanged += 1
-
-    def _reject(self, row: Row | Bad, reason: str) -> None:
-        self.counts.rejected += 1
-        self._reject_row(row.line, reason, row.fields)
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What ended the work; the rest of a group was cancelled, or failed of the same."""
-    error = group.exceptions[0]
-    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+        taken = await self._sender.take(
+            row,
+            into,
+            ticket.command_id if first else work.row_id,
+            work.row_id.bytes,
+            partial(import_row, task_id=task_id, row=command),
+            makes=first,
+        )
+        ticket.task_id = taken or ticket.task_id
 
 
 def _chunks(rows: Iterator[Row | Bad]) -> Iterator[list[Row | Bad]]:

@@ -6,27 +6,27 @@ file ─▶ todoist_csv  ─▶ todoist_rows: tasks with their notes ─▶ todo
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import re
-import time
 import zlib
-from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from taskflow.commands.fields import NAME_MAX
+from taskflow.commands.imports import ImportProject
 from taskflow.importer.account import importer
 from taskflow.importer.file import BadFile
-from taskflow.importer.process import Report, apart, executing, first_answer, progress, project_id_of, shown
+from taskflow.importer.process import Report, apart, carried_out, first_answer, opened, progress, project_id_of, shown
 from taskflow.importer.project import Own, open_to
 from taskflow.importer.rejects import Rejects, Shown
+from taskflow.importer.sending import Sender
 from taskflow.importer.todoist_csv import read_csv
 from taskflow.importer.todoist_json import read_json
 from taskflow.importer.todoist_run import Bringing
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
-from taskflow.store.eventstore import open_event_store
+from taskflow.streams.project import DEFAULT_WORKFLOW
 
 if TYPE_CHECKING:
     import argparse
@@ -98,45 +98,41 @@ async def import_backup(
     backup = read_backup(file, name)
     with progress() as bar:
         bar_id = bar.add_task(file.name, total=max(1, len(backup.entries)))
-        async with AsyncExitStack() as opened:
-            store = await first_answer(opened.enter_async_context(open_event_store(settings, "taskflow import")))
-            executor, store = executing(store, settings, dry=dry)
+        async with opened(settings, dry=dry) as (store, executor):
             who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
             # The list's name in these hands: the same file again is the same project, and in others another one.
             own = Own(settings.claim_secret_bytes, f"todoist/{who.user_id}/{backup.name}")
-            source = own if project_id is None else Own(settings.claim_secret_bytes, f"todoist/{backup.name}")
+            key = own.key if project_id is None else f"todoist/{backup.name}"
             if project_id is None:
-                project_id = await first_answer(own.found(store))
-            if project_id is not None:
-                await first_answer(open_to(store, project_id, who.user_id))
+                project_id = await first_answer(own.find(store))
+            there = None if project_id is None else await first_answer(open_to(store, project_id, who.user_id))
+            into = there
             with Shown() if dry else Rejects(rejects, backup.header) as rejected:
-                work = Bringing(
-                    store,
-                    executor,
-                    settings,
-                    backup,
-                    own=source,
-                    user_id=who.user_id,
-                    project_id=project_id,
-                    reject=rejected.write,
-                    step=lambda: bar.advance(bar_id),
-                )
-                began = time.monotonic()
-                whole = True
-                try:
-                    await work.run()
-                except asyncio.CancelledError:
-                    whole = False
+                sender = Sender(store, executor, settings, who.user_id, rejected.write)
+
+                async def bring() -> None:
+                    nonlocal into
+                    for bad in backup.bad:
+                        sender.refuse(bad, bad.reason)
+                    if backup.entries:
+                        into = into or await own.found(sender, _project(backup))
+                        await Bringing(sender, settings, backup, into, key, lambda: bar.advance(bar_id)).run()
+
+                seconds, whole = await carried_out(bring())
     return Report(
-        counts=work.counts,
+        counts=sender.counts,
         who=who,
-        project_id=work.project_id,
-        position=work.position,
-        seconds=time.monotonic() - began,
+        project_id=None if into is None else into.id,
+        position=sender.position,
+        seconds=seconds,
         rejects=rejects,
         whole=whole,
         dry=dry,
-        founds=project_id is None and work.project_id is not None,
-        refused=tuple(rejected.lines) if isinstance(rejected, Shown) else (),
+        founds=there is None and into is not None,
+        refused=rejected.told,
         notices=tuple(backup.notices),
     )
+
+
+def _project(backup: Backup) -> ImportProject:
+    return ImportProject(name=backup.name, description="", workflow=DEFAULT_WORKFLOW, at=datetime.now(UTC))
