@@ -16,9 +16,8 @@ import pytest
 from msgspec.structs import replace
 
 from taskflow.local.program import unused_port
-from tests.api.beside import open_beside
 from tests.api.listening import Heard, bare, listening
-from tests.api.stack import Caller, Process, Stack, accepted, refused, register, until
+from tests.api.stack import Caller, Process, Stack, accepted, client, refused, register, until
 
 SECONDS_MAX = 2.0
 """A process that is told to stop is gone by then."""
@@ -49,8 +48,8 @@ def started(stack: Stack, folder: Path, **changes: Any) -> tuple[Process, str]:
 async def answers(url: str) -> None:
     async def ready() -> bool:
         try:
-            async with httpx.AsyncClient() as http:
-                return (await http.get(f"{url}/livez")).status_code == 200
+            async with client(url) as http:
+                return (await http.get("/livez")).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -71,8 +70,8 @@ def small_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 async def small(small_process: str) -> AsyncIterator[httpx.AsyncClient]:
     await answers(small_process)
-    async with httpx.AsyncClient(base_url=small_process, timeout=30) as client:
-        yield client
+    async with client(small_process) as http:
+        yield http
 
 
 # --- what is heard
@@ -127,15 +126,14 @@ async def test_a_stream_resumes_anywhere_without_a_gap_or_a_repeat(
         assert positions(await stream.next(count)) == heard
 
 
-async def test_what_was_missed_is_judged_by_todays_roles(ada: Caller, bob: Caller, stack: Stack) -> None:
+async def test_what_was_missed_is_judged_by_todays_roles(ada: Caller, bob: Caller) -> None:
     project, secret = (await ada.project())["id"], (await ada.project())["id"]
     shown, moved, _ = [
         await ada.task(title, project_id=where)
         for title, where in (("shown", project), ("moved", project), ("hidden", secret))
     ]
     began = shown["position"] - 1
-    async with open_beside(stack.settings) as beside:
-        await beside.move(ada.id, moved["id"], secret)
+    accepted(await ada.post(f"/tasks/{moved['id']}/move", {"project_id": secret}))
     await ada.add(project, bob, "viewer")
     last = await ada.task("last", project_id=project)
     async with listening(bob, last=began) as stream:
@@ -205,7 +203,7 @@ async def test_a_process_that_stops_ends_its_streams_and_is_gone(stack: Stack, a
     process, url = started(stack, tmp_path)
     try:
         await answers(url)
-        async with httpx.AsyncClient(base_url=url, timeout=30) as http, AsyncExitStack() as open_streams:
+        async with client(url) as http, AsyncExitStack() as open_streams:
             there = replace(ada, http=http)
             streams = [await open_streams.enter_async_context(listening(there)) for _ in range(20)]
             _, silent = await bare(url, ada.token)
