@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -13,11 +12,11 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from taskflow.local.program import unused_port
-from tests.api.stack import Caller, Process, Stack, accepted, refused, register, until
+from tests.api.stack import Caller, Process, Stack, accepted, client, refused, register, until
 
 
-@pytest.fixture
-async def limited(stack: Stack, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="module")
+def limited_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, str]]:
     """An API process with small limits, behind one proxy that tells whom it speaks for."""
     settings = replace(
         stack.settings,
@@ -30,19 +29,26 @@ async def limited(stack: Stack, tmp_path: Path) -> AsyncIterator[httpx.AsyncClie
         login_attempts_max=4,
         login_failures_max=2,
     )
-    process = Process(settings, tmp_path / "api.log", "api")
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.api_port}", timeout=10) as client:
+    process = Process(settings, tmp_path_factory.mktemp("limited") / "api.log", "api")
+    yield process, f"http://127.0.0.1:{settings.api_port}"
+    process.end()
+
+
+@pytest.fixture
+async def limited(limited_process: tuple[Process, str]) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of that process: from another address, or as another user, it has met no limit yet."""
+    process, url = limited_process
+    async with client(url) as http:
 
         async def ready() -> bool:
             assert process.alive, process.log.read_text()
             try:
-                return (await client.get("/readyz")).status_code == 200
+                return (await http.get("/readyz")).status_code == 200
             except httpx.TransportError:
                 return False
 
         await until(ready, "the process is ready")
-        yield client
-    process.end()
+        yield http
 
 
 def whom() -> dict[str, str]:
