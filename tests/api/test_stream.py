@@ -10,17 +10,20 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
+from taskflow.api.tokens import Tokens
 from taskflow.local.program import unused_port
 from tests.api.listening import Heard, bare, listening
 from tests.api.stack import Caller, Process, Stack, accepted, client, refused, register, until
 
-SECONDS_MAX = 2.0
-"""A process that is told to stop is gone by then."""
+SECONDS_MAX = 5.0
+"""A process that is told to stop is gone in two; on a machine that does more beside, this bound tells a fault from a
+wait."""
 
 
 def positions(heard: list[Heard]) -> list[int]:
@@ -224,8 +227,8 @@ async def test_a_process_that_stops_ends_its_streams_and_is_gone(stack: Stack, a
 # --- bounds
 
 
-async def test_a_user_and_a_process_have_only_so_many(small: httpx.AsyncClient, small_process: str) -> None:
-    people = [await register(small, name) for name in ("One", "Two", "Three")]
+async def test_a_user_and_a_process_have_only_so_many(small: httpx.AsyncClient, stack: Stack) -> None:
+    people = [await lasting(small, name, stack) for name in ("One", "Two", "Three")]
     async with AsyncExitStack() as open_streams:
         for who in (people[0], people[0], people[1], people[1]):
             await open_streams.enter_async_context(listening(who))
@@ -238,9 +241,9 @@ async def test_a_user_and_a_process_have_only_so_many(small: httpx.AsyncClient, 
         return await gauge(small, "taskflow_streams") == 0
 
     await until(free, "the places are given back")
-    people = [await register(small, "Four")]
-    async with listening(people[0]), listening(people[0]):
-        response = await people[0].get("/stream")
+    four = await lasting(small, "Four", stack)
+    async with listening(four), listening(four):
+        response = await four.get("/stream")
         refused(response, 429, "rate-limited")
         assert int(response.headers["retry-after"]) >= 1
     await until(free, "the places are given back")
@@ -249,10 +252,8 @@ async def test_a_user_and_a_process_have_only_so_many(small: httpx.AsyncClient, 
 async def test_a_slow_client_is_cut_off_and_nobody_waits_for_it(
     small: httpx.AsyncClient, small_process: str, ada: Caller, stack: Stack
 ) -> None:
-    slow = await register(small, "Slow")
+    slow = await lasting(small, "Slow", stack)
     project = (await ada.project())["id"]
-    # Its token is short: the one that cuts it off must be quicker.
-    slow = replace(slow, token=await _token(ada, slow, stack))
     await ada.add(project, slow, "viewer")
     task = await ada.task(project_id=project)
     before = await gauge(small, "taskflow_streams_dropped_total")
@@ -273,13 +274,10 @@ async def test_a_slow_client_is_cut_off_and_nobody_waits_for_it(
     writer.close()
 
 
-async def _token(ada: Caller, who: Caller, stack: Stack) -> str:
-    """A token of somebody that lasts, as a process with other settings would give."""
-    from uuid import UUID
-
-    from taskflow.api.tokens import Tokens
-
-    return Tokens(replace(stack.settings, access_token_ttl_s=900)).access(UUID(who.id), UUID(int=1))
+async def lasting(small: httpx.AsyncClient, name: str, stack: Stack) -> Caller:
+    """Somebody new at the small process, with a token as one of more patience would give: it does not end first."""
+    who = await register(small, name)
+    return replace(who, token=Tokens(stack.settings).access(UUID(who.id), UUID(int=1)))
 
 
 async def test_a_thousand_streams_that_are_dropped_leave_nothing_behind(ada: Caller, stack: Stack) -> None:
