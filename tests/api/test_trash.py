@@ -74,9 +74,11 @@ async def test_what_is_restored_in_time_stays(
     stack: Stack, ada: Caller, tmp_path: Path, collector: list[Process], other_http: httpx.AsyncClient
 ) -> None:
     task, marker = await ada.task("wanted"), await ada.task("marker")
-    await ada.delete(f"/tasks/{task['id']}")
-    accepted(await ada.post(f"/tasks/{task['id']}/restore"))
-    accepted(await ada.delete(f"/tasks/{marker['id']}"))
+    accepted(await ada.delete(f"/tasks/{task['id']}"))
+    restored = accepted(await ada.post(f"/tasks/{task['id']}/restore"))
+    trashed = accepted(await ada.delete(f"/tasks/{marker['id']}"))
+    # What the view has not heard of is not found either.
+    accepted(await ada.read(f"/tasks/{marker['id']}", trashed["position"]))
     collector += start(stack, tmp_path, count=1)
 
     async def purged() -> bool:
@@ -84,7 +86,7 @@ async def test_what_is_restored_in_time_stays(
 
     await until(purged, "the marker, trashed later, is purged")
     elsewhere = Caller(other_http, ada.id, ada.name, ada.token)
-    assert accepted(await elsewhere.get(f"/tasks/{task['id']}"))["trashed_at"] is None
+    assert accepted(await elsewhere.read(f"/tasks/{task['id']}", restored["position"]))["trashed_at"] is None
     assert accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "still here"}))["version"] == 4
 
 
