@@ -12,8 +12,9 @@ EXTRAS := local,dev$(if $(shell command -v java),,$(shell echo ,fallback-broker)
 up: $(INSTALLED)
 	@exec $(BIN)/taskflow up
 
+# ARGS are pytest's: `make test ARGS="tests/api -x"`.
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest $(ARGS)
 
 # The fast loop: under a minute, no servers.
 check: $(INSTALLED)

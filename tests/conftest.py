@@ -54,6 +54,9 @@ class Fleet:
             given,
             data_dir=str(folder),
             rate_limits="off",
+            # People register by the thousand, and none of their passwords is worth guessing.
+            argon2_memory_kib=64,
+            argon2_time_cost=1,
             api_port=0,
             postgres_port=unused_port(),
             kafka_port=unused_port(),
@@ -180,7 +183,7 @@ async def settings(fleet: Fleet, template: str) -> AsyncIterator[Settings]:
     """A migrated event store, a topic, a MongoDB database and a Redis database of the test's own."""
     name = f"test_{uuid4().hex[:12]}"
     base = fleet.settings
-    await _execute(base.postgres_url, f"create database {name} template {template}")
+    await copy_database(base.postgres_url, name, template)
     own = replace(
         base,
         postgres_url=_database(base.postgres_url, name),
@@ -235,6 +238,11 @@ async def _flush_redis(url: str) -> None:
     client = Redis.from_url(url)
     await client.flushdb()
     await client.aclose()
+
+
+async def copy_database(url: str, name: str, template: str) -> None:
+    """File by file: on a server that syncs nothing that takes a seventh of what copying through its log does."""
+    await _execute(url, f"create database {name} template {template} strategy file_copy")
 
 
 def _database(url: str, name: str) -> str:

@@ -4,62 +4,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from taskflow.commands import user
-from taskflow.commands.execute import Executor, Target
-from taskflow.commands.unit import Unit
+from taskflow.commands.execute import Accepted, Executor
+from taskflow.commands.purging import purge_task
 from taskflow.settings import Settings
+from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import open_event_store
-from taskflow.streams import PROJECT, TASK, Event
-from taskflow.streams.project import ProjectWorkflowSet, Workflow
-from taskflow.streams.task import TaskMoved, TaskPurged
 from tests.commands.world import send
 
 
 class Beside:
-    """Another process at the same log. Every method answers the position of what it wrote."""
+    """Another process at the same log."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
     async def grant(self, user_id: str, *roles: str) -> int:
-        return await self._send(user_id, user.set_roles, UUID(user_id), roles)
+        """These are all of somebody's system roles; the position."""
+        return (await send(self._executor, UUID(user_id), user.set_roles, UUID(user_id), roles)).receipt.position
 
-    async def move(self, by: str, task_id: str, project_id: str) -> int:
-        async def handler(unit: Unit) -> Target:
-            task = await unit.get(TASK, UUID(task_id))
-            moved = TaskMoved(
-                from_project_id=task.project_id, project_id=UUID(project_id), status=task.status,
-                category=task.category, rank=task.rank,
-            )  # fmt: skip
-            return _appended(unit, UUID(task_id), moved)
+    async def purge(self, task_id: str) -> int:
+        """The end of a task that is in the trash, however short its stay; the position."""
+        return (await send(self._executor, NOBODY, purge_task, UUID(task_id), datetime.now(UTC))).receipt.position
 
-        return await self._send(by, handler)
-
-    async def purge(self, by: str, task_id: str) -> int:
-        async def handler(unit: Unit) -> Target:
-            await unit.get(TASK, UUID(task_id))
-            return _appended(unit, UUID(task_id), TaskPurged())
-
-        return await self._send(by, handler)
-
-    async def set_workflow(self, by: str, project_id: str, workflow: Workflow) -> int:
-        async def handler(unit: Unit) -> Target:
-            await unit.get(PROJECT, UUID(project_id))
-            unit.append(PROJECT, UUID(project_id), ProjectWorkflowSet(workflow=workflow))
-            return Target(PROJECT, UUID(project_id))
-
-        return await self._send(by, handler)
-
-    async def _send(self, by: str, handler: Any, *arguments: Any) -> int:
-        return (await send(self._executor, UUID(by), handler, *arguments)).receipt.position
-
-
-def _appended(unit: Unit, task_id: UUID, event: Event) -> Target:
-    unit.append(TASK, task_id, event)
-    return Target(TASK, task_id)
+    async def command(self, by: str, at: datetime, handler: Any, *arguments: Any) -> Accepted:
+        """A command of somebody's at whatever time."""
+        return await send(self._executor, UUID(by), handler, *arguments, at=at)
 
 
 @asynccontextmanager

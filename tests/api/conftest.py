@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import httpx
 import pytest
 
-from tests.api.stack import Caller, Stack, open_stack, register
+from tests.api.beside import Beside, open_beside
+from tests.api.stack import Caller, Stack, client, open_stack, register
 from tests.conftest import Fleet
 
-TIMEOUT_S = 30.0
 
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(fleet: Fleet, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with open_stack(fleet, template, tmp_path_factory.mktemp("stack"), name="api", redis=15) as stack:
         yield stack
@@ -22,15 +21,15 @@ def stack(fleet: Fleet, template: str, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the first API process."""
-    async with httpx.AsyncClient(base_url=stack.urls[0], timeout=TIMEOUT_S) as client:
-        yield client
+    async with client(stack.urls[0]) as http:
+        yield http
 
 
 @pytest.fixture
 async def other_http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the second API process."""
-    async with httpx.AsyncClient(base_url=stack.urls[1], timeout=TIMEOUT_S) as client:
-        yield client
+    async with client(stack.urls[1]) as http:
+        yield http
 
 
 @pytest.fixture
@@ -46,6 +45,12 @@ def person(http: httpx.AsyncClient) -> Callable[[str], Awaitable[Caller]]:
 @pytest.fixture
 async def ada(http: httpx.AsyncClient) -> Caller:
     return await register(http, "Ada Lovelace")
+
+
+@pytest.fixture
+async def beside(stack: Stack) -> AsyncIterator[Beside]:
+    async with open_beside(stack.settings) as beside:
+        yield beside
 
 
 @pytest.fixture

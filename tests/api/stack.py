@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import httpx
 from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.local.program import unused_port
 from taskflow.settings import Settings
-from tests.conftest import Fleet
+from tests.conftest import Fleet, copy_database
 
 BOUND_S = 60.0
 """No wait is longer; each ends as soon as what it waits for is there."""
+TIMEOUT_S = 30.0
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -102,7 +102,7 @@ def open_stack(fleet: Fleet, template: str, folder: Path, *, name: str, redis: i
     """A stack on databases and a topic of its own, ready."""
     base = fleet.settings
     name = f"test_{name}_{uuid4().hex[:12]}"
-    fleet.call(_copy(base.postgres_url, name, template))
+    fleet.call(copy_database(base.postgres_url, name, template))
     settings = replace(
         base,
         postgres_url=f"{base.postgres_url.rpartition('/')[0]}/{name}",
@@ -122,19 +122,16 @@ def open_stack(fleet: Fleet, template: str, folder: Path, *, name: str, redis: i
         stack.end()
 
 
-async def _copy(url: str, name: str, template: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(f"create database {name} template {template}")
-    finally:
-        await connection.close()
-
-
 def _ready(url: str) -> bool:
     try:
         return httpx.get(f"{url}/readyz", timeout=2).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def client(url: str, timeout_s: float = TIMEOUT_S) -> httpx.AsyncClient:
+    """Reads no certificates: no address here wants any, and reading them takes longer than many a test."""
+    return httpx.AsyncClient(base_url=url, timeout=timeout_s, verify=False)
 
 
 class Caller(Struct):

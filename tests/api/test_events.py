@@ -9,7 +9,6 @@ import json
 import re
 import signal
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.api.beside import Beside, open_beside
+from tests.api.beside import Beside
 from tests.api.stack import Caller, Stack, accepted, refused
 from tests.api.test_stream import SECONDS_MAX, answers, gauge, started
 
 NDJSON, CSV = "application/x-ndjson", "text/csv"
-
-
-@pytest.fixture
-async def beside(stack: Stack) -> AsyncIterator[Beside]:
-    async with open_beside(stack.settings) as beside:
-        yield beside
 
 
 async def every(caller: Caller, **parameters: Any) -> list[dict[str, Any]]:
@@ -94,7 +87,7 @@ async def test_everything_of_ones_projects_in_pages_of_any_size(ada: Caller, bob
     assert beyond == {"items": [], "next_cursor": None, "position": 2**61}
 
 
-async def test_every_filter_narrows(ada: Caller, beside: Beside) -> None:
+async def test_every_filter_narrows(ada: Caller) -> None:
     project = await worked(ada)
     whole = await every(ada)
     task = project["tasks"][1]
@@ -170,15 +163,13 @@ async def test_every_write_that_was_acknowledged_is_there_in_every_process(
 # --- whose it is
 
 
-async def test_a_moved_tasks_whole_history_belongs_to_its_present_project(
-    ada: Caller, bob: Caller, beside: Beside
-) -> None:
+async def test_a_moved_tasks_whole_history_belongs_to_its_present_project(ada: Caller, bob: Caller) -> None:
     old, new = await ada.project("old"), await ada.project("new")
     await ada.add(old["id"], bob, "viewer")
     task = await ada.task(project_id=old["id"])
     accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "renamed"}))
     assert len(await every(bob, stream=task["id"])) == 2
-    await beside.move(ada.id, task["id"], new["id"])
+    accepted(await ada.post(f"/tasks/{task['id']}/move", {"project_id": new["id"]}))
     refused(await bob.get("/events", params={"stream": task["id"]}), 404, "not-found")
     assert task["id"] not in {one["stream_id"] for one in await every(bob)}
     assert task["id"] not in {one["stream_id"] for one in lines(await file(bob, NDJSON))}

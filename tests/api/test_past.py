@@ -13,11 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from taskflow.commands import task as task_commands
-from taskflow.streams import PROJECT, TASK
-from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectWorkflowSet, Status, Workflow
-from taskflow.streams.task import TaskMoved, TaskPurged
-from tests.api.stack import Caller, Stack, accepted, refused
-from tests.api.told import command, tell
+from tests.api.beside import Beside
+from tests.api.stack import Caller, accepted, refused
 
 PATCHES: list[tuple[str, str, Any]] = [
     ("PATCH", "", {"title": "Ünï 👩‍👩‍👧‍👦", "priority": "urgent"}),
@@ -81,12 +78,12 @@ class TestByTime:
         assert accepted(await ada.get(path, params={"at": "9999-12-31T23:59:59Z"}))["version"] == 1
         refused(await ada.get(path, params={"at": "0001-01-01T00:00:00Z"}), 404, "not-found")
 
-    async def test_each_clock_tells_its_own_time(self, stack: Stack, ada: Caller) -> None:
+    async def test_each_clock_tells_its_own_time(self, beside: Beside, ada: Caller) -> None:
         """A task that happened long ago, and was recorded today, in a project that was not there then."""
         project = (await ada.project())["id"]
         ago = datetime(2020, 5, 1, 12, tzinfo=UTC)
         create = task_commands.CreateTask(project_id=UUID(project), title="old")
-        made = await command(stack, ada, task_commands.create_task, None, create, at=ago)
+        made = await beside.command(ada.id, ago, task_commands.create_task, None, create)
         path = f"/tasks/{made.receipt.stream_id}"
         old = accepted(await ada.get(path, params={"at": "2020-05-01T12:00:00Z"}))
         assert (old["title"], old["status_category"]) == ("old", "todo"), "the project as it was first known"
@@ -155,7 +152,7 @@ class TestFresh:
             assert [change["to"] for change in changes] == [str(version)]
 
     async def test_and_so_is_where_the_task_is_now(
-        self, stack: Stack, ada: Caller, bob: Caller, other_http: httpx.AsyncClient
+        self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient
     ) -> None:
         """Whoever sees its present project sees all of its past, and nobody else any of it."""
         there = Caller(other_http, bob.id, bob.name, bob.token)
@@ -165,31 +162,33 @@ class TestFresh:
         path = f"/tasks/{task['id']}"
         for _ in range(5):
             accepted(await there.get(f"{path}?version=1"))
-            await tell(stack, ada, TASK, task["id"], move(ours, mine))
+            accepted(await ada.post(f"{path}/move", {"project_id": mine}))
             for query in ("?version=1", "?at=9999-01-01T00:00:00Z", "/diff"):
                 refused(await there.get(path + query), 404, "not-found")
-            await tell(stack, ada, TASK, task["id"], move(mine, ours))
+            accepted(await ada.post(f"{path}/move", {"project_id": ours}))
 
-    async def test_a_purged_task_has_no_past(self, stack: Stack, ada: Caller) -> None:
+    async def test_a_purged_task_has_no_past(self, beside: Beside, ada: Caller) -> None:
         task = await ada.task()
-        await tell(stack, ada, TASK, task["id"], TaskPurged())
+        accepted(await ada.delete(f"/tasks/{task['id']}"))
+        await beside.purge(task["id"])
         for query in ("?version=1", f"?at={task['created_at']}", "/diff?from=1&to=1"):
             refused(await ada.get(f"/tasks/{task['id']}{query}"), 404, "not-found")
 
 
-def move(from_project_id: str, to: str) -> TaskMoved:
-    return TaskMoved(
-        from_project_id=UUID(from_project_id), project_id=UUID(to), status="todo", category="todo", rank="m"
-    )
+async def review_first(owner: Caller, project: str) -> dict[str, Any]:
+    """`todo` leaves the workflow, and what was in it is in review."""
+    statuses = accepted(await owner.get(f"/projects/{project}"))["workflow"]["statuses"]
+    review = {"key": "review", "name": "Review", "category": "waiting"}
+    body = {"statuses": [review, *statuses[1:]], "mapping": {"todo": "review"}}
+    return accepted(await owner.put(f"/projects/{project}/workflow", body))
 
 
 class TestRendered:
-    async def test_with_the_workflow_of_then_and_the_names_of_today(self, stack: Stack, ada: Caller) -> None:
+    async def test_with_the_workflow_of_then_and_the_names_of_today(self, ada: Caller) -> None:
         project = (await ada.project())["id"]
         task = await ada.task(project_id=project, assignee_id=ada.id)
         path = f"/tasks/{task['id']}"
-        review = Workflow((*DEFAULT_WORKFLOW.statuses[1:], Status("review", "Review", "waiting")))
-        set_ = await tell(stack, ada, PROJECT, project, ProjectWorkflowSet(workflow=review, mapped={"todo": "review"}))
+        set_ = await review_first(ada, project)
         accepted(await ada.patch("/users/me", {"name": "Ada King"}))
         later = accepted(await ada.patch(path, {"title": "later"}))
         assert (later["status"], later["status_category"]) == ("review", "waiting")
@@ -201,7 +200,7 @@ class TestRendered:
         assert accepted(await ada.get(path, params=between))["status"] == "review", "it was mapped by then"
         before = {"at": task["updated_at"]}
         assert accepted(await ada.get(path, params=before))["status"] == "todo"
-        assert set_.receipt.position < later["position"]
+        assert set_["position"] < later["position"]
 
 
 class TestDiff:

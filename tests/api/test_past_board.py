@@ -13,12 +13,10 @@ import pytest
 from msgspec.structs import replace
 
 from taskflow.local.program import unused_port
-from taskflow.streams import PROJECT, TASK
-from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectWorkflowSet, Status, Workflow
-from taskflow.streams.task import TaskPurged
+from taskflow.streams.project import DEFAULT_WORKFLOW
+from tests.api.beside import Beside
 from tests.api.stack import Caller, Process, Stack, accepted, refused, until
-from tests.api.test_past import move, plus
-from tests.api.told import tell
+from tests.api.test_past import plus, review_first
 
 WAITS_FOR_STREAMS = """
 select exists (select 1 from pg_locks where relation = 'streams'::regclass and not granted
@@ -67,11 +65,10 @@ async def test_before_the_project_there_is_its_first_workflow_and_nothing_in_it(
     assert board == {status.key: (0, []) for status in DEFAULT_WORKFLOW.statuses}
 
 
-async def test_its_columns_are_those_of_then(stack: Stack, ada: Caller) -> None:
+async def test_its_columns_are_those_of_then(ada: Caller) -> None:
     project = (await ada.project())["id"]
     task = await ada.task("T", project_id=project)
-    statuses = (Status("review", "Review", "waiting"), *DEFAULT_WORKFLOW.statuses[1:])
-    await tell(stack, ada, PROJECT, project, ProjectWorkflowSet(workflow=Workflow(statuses), mapped={"todo": "review"}))
+    await review_first(ada, project)
     now = await board_at(ada, project, "9999-01-01T00:00:00Z")
     assert shown(now)["review"] == (1, ["T"])
     assert now["columns"][0]["tasks"][0]["status_category"] == "waiting"
@@ -80,14 +77,15 @@ async def test_its_columns_are_those_of_then(stack: Stack, ada: Caller) -> None:
     assert [column["status"] for column in then["columns"]] == [status.key for status in DEFAULT_WORKFLOW.statuses]
 
 
-async def test_what_has_left_is_on_it_for_who_sees_where_it_is_now(stack: Stack, ada: Caller, bob: Caller) -> None:
+async def test_what_has_left_is_on_it_for_who_sees_where_it_is_now(beside: Beside, ada: Caller, bob: Caller) -> None:
     here, there = (await ada.project())["id"], (await ada.project())["id"]
     await ada.add(here, bob)
     leaves, purged = await ada.task("leaves", project_id=here), await ada.task("purged", project_id=here)
     at = purged["updated_at"]
     assert shown(await board_at(bob, here, at))["todo"] == (2, ["leaves", "purged"])
-    await tell(stack, ada, TASK, leaves["id"], move(here, there))
-    await tell(stack, ada, TASK, purged["id"], TaskPurged())
+    accepted(await ada.post(f"/tasks/{leaves['id']}/move", {"project_id": there}))
+    accepted(await ada.delete(f"/tasks/{purged['id']}"))
+    await beside.purge(purged["id"])
     assert shown(await board_at(ada, here, at))["todo"] == (1, ["leaves"])
     assert shown(await board_at(bob, here, at))["todo"] == (0, [])
     assert shown(await board_at(ada, here, "9999-01-01T00:00:00Z"))["todo"] == (0, [])

@@ -91,13 +91,13 @@ class TestOneAfterTheOther:
         assert (again.status_code, again.content) == (200, first.content)
         assert again.headers["idempotency-replayed"] == "true"
 
-    async def test_three_hundred_at_one_place_keep_their_ranks_short(self, ada: Caller) -> None:
+    async def test_many_at_one_place_keep_their_ranks_short(self, ada: Caller) -> None:
         project, (head, *cards) = await a_board(ada, 11)
         longest = 0
-        for n in range(300):
+        for n in range(60):
             moved = await put(ada, cards[n % 10], after=head)
             longest = max(longest, len(moved["rank"]))
-        assert longest < 500
+        assert longest < 100
         assert await order(ada, project, moved["position"]) == [head, *reversed(cards)]
 
 

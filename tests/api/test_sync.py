@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -15,18 +14,14 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from taskflow.api.sync_tokens import Build, SyncToken, write_token
-from taskflow.streams.project import DEFAULT_WORKFLOW, Status, Workflow
-from tests.api.beside import Beside, open_beside
+from tests.api.beside import Beside
 from tests.api.stack import Caller, Stack, accepted, refused
 
 Items = dict[str, dict[str, Any]]
-REVIEWED = Workflow((*DEFAULT_WORKFLOW.statuses[:1], Status("doing", "Doing", "waiting")), None)
-
-
-@pytest.fixture
-async def beside(stack: Stack) -> AsyncIterator[Beside]:
-    async with open_beside(stack.settings) as beside:
-        yield beside
+WORKFLOWS = {
+    "todo": "todo", "in_progress": "in_progress", "done": "done", "cancelled": "cancelled",
+}, {"todo": "todo", "doing": "waiting"}, {"todo": "todo", "shut": "done"}  # fmt: skip
+"""Status by status the category; `todo` is in all."""
 
 
 class Copy(Struct):
@@ -93,6 +88,7 @@ class Story:
         self.beside = beside
         self.dice = random.Random(seed)
         self.projects: list[str] = []
+        self.workflows: dict[str, dict[str, str]] = {}
         self.members: set[str] = set()
         self.tasks: dict[str, str] = {}
         self.trashed: set[str] = set()
@@ -125,6 +121,7 @@ class Story:
             return None
         made = await self.ada.project(f"P{len(self.projects)}")
         self.projects.append(made["id"])
+        self.workflows[made["id"]] = WORKFLOWS[0]
         return made["position"]  # type: ignore[no-any-return]  # JSON
 
     async def _task(self) -> int | None:
@@ -148,8 +145,10 @@ class Story:
         task, project = self._pick(self.tasks), self._pick(self.projects)
         if task is None or project == self.tasks[task]:
             return None
-        self.tasks[task] = project
-        return await self.beside.move(self.ada.id, task, project)
+        position = await self._done(await self.ada.post(f"/tasks/{task}/move", {"project_id": project}))
+        if position is not None:
+            self.tasks[task] = project
+        return position
 
     async def _trash(self) -> int | None:
         task = self._pick(self.tasks.keys() - self.trashed)
@@ -175,7 +174,7 @@ class Story:
             return None
         self.trashed.discard(task)
         del self.tasks[task]
-        return await self.beside.purge(self.ada.id, task)
+        return await self.beside.purge(task)
 
     async def _join(self) -> int | None:
         project = self._pick(set(self.projects) - self.members)
@@ -219,8 +218,15 @@ class Story:
         project = self._pick(self.projects)
         if project is None:
             return None
-        workflow = self.dice.choice([DEFAULT_WORKFLOW, REVIEWED])
-        return await self.beside.set_workflow(self.ada.id, project, workflow)
+        workflow = self.dice.choice(WORKFLOWS)
+        body = {
+            "statuses": [{"key": key, "name": key, "category": category} for key, category in workflow.items()],
+            "mapping": dict.fromkeys(self.workflows[project].keys() - workflow.keys(), "todo"),
+        }
+        position = await self._done(await self.ada.put(f"/projects/{project}/workflow", body))
+        if position is not None:
+            self.workflows[project] = workflow
+        return position
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -308,17 +314,19 @@ async def test_tasks_come_anew_with_the_new_name_of_whoever_they_are_assigned_to
     await assert_same(copy, settled["position"])
 
 
-async def test_what_moved_out_of_sight_is_removed(ada: Caller, bob: Caller, beside: Beside) -> None:
+async def test_what_moved_out_of_sight_is_removed(ada: Caller, bob: Caller) -> None:
     shared, secret = (await ada.project())["id"], (await ada.project())["id"]
     added = await ada.add(shared, bob, "viewer")
     task = await ada.task(project_id=shared)
     copy = Copy(bob)
     await copy.sync(max(task["position"], added["position"]))
     assert task["id"] in copy.tasks
-    answer = (await copy.sync(await beside.move(ada.id, task["id"], secret)))[0]
+    away = accepted(await ada.post(f"/tasks/{task['id']}/move", {"project_id": secret}))
+    answer = (await copy.sync(away["position"]))[0]
     assert answer["removed"] == [{"kind": "task", "id": task["id"]}]
     assert answer["tasks"] == []
-    await copy.sync(await beside.move(ada.id, task["id"], shared))
+    back = accepted(await ada.post(f"/tasks/{task['id']}/move", {"project_id": shared}))
+    await copy.sync(back["position"])
     assert copy.tasks[task["id"]]["project_id"] == shared
 
 

@@ -14,7 +14,7 @@ from taskflow.ids import new_id
 from .world import TTL_S, Views, get
 
 
-async def test_ten_thousand_aborted_requests_never_see_a_foreign_answer(cache: Cache, views: Views) -> None:
+async def test_thousands_of_aborted_requests_never_see_a_foreign_answer(cache: Cache, views: Views) -> None:
     """A cancelled command must not leave its answer to whoever has the connection next."""
     dice = random.Random(5)
     keys = [f"user:{new_id()}" for _ in range(200)]
@@ -37,7 +37,7 @@ async def test_ten_thousand_aborted_requests_never_see_a_foreign_answer(cache: C
         if not reading.cancelled():
             reading.result()
 
-    while aborted < 10_000:
+    while aborted < 3_000:
         await asyncio.gather(*[read_and_leave() for _ in range(20)], *[read() for _ in range(4)])
         if dice.random() < 0.05:
             await cache.invalidate(dice.sample(keys, 20))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +19,8 @@ from tests.api.stack import Process, Stack, open_stack
 from tests.conftest import Fleet
 
 READY_S = 60.0
+POLL_S = 0.05
+"""Without a pause the asking takes the processor that the starting needs."""
 
 
 class Account(Struct, frozen=True):
@@ -55,7 +58,7 @@ class OwnApi:
                     if http.get(f"{self.url}/readyz", timeout=READY_S).status_code == 200:
                         return
                 except httpx.TransportError:
-                    continue
+                    time.sleep(POLL_S)
 
     def end(self) -> None:
         if self.process is not None:

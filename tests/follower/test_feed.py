@@ -230,11 +230,11 @@ async def test_places_are_bounded_and_given_back(
         pass
 
 
-async def test_a_thousand_that_come_and_go_leave_nothing(
+async def test_hundreds_that_come_and_go_leave_nothing(
     feed: Feed, follower: Follower, executor: Executor, owner: UUID, project_id: UUID
 ) -> None:
     before = len(asyncio.all_tasks())
-    for _ in range(10):
+    for _ in range(4):
         listeners = [await joined(feed, follower, listener(owner)) for _ in range(100)]
         await make_task(executor, owner, project_id)
         await heard(listeners[0], 1)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from taskflow.store.migrate import migrate
-from tests.api.stack import Caller, register, until
+from tests.api.stack import Caller, client, register, until
 from tests.conftest import Fleet
 from tests.outages.deployment import PATIENCE_S, Deployment, Observer
 
@@ -49,9 +49,9 @@ def deployment() -> Iterator[Deployment]:
 @pytest.fixture
 async def http(deployment: Deployment) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the first API process, where all is well before and after the test."""
-    async with httpx.AsyncClient(base_url=deployment.urls[0], timeout=PATIENCE_S) as client:
+    async with client(deployment.urls[0], PATIENCE_S) as http:
         await _all_well(deployment)
-        yield client
+        yield http
     deployment.start()
     await _all_well(deployment)
 
@@ -59,8 +59,8 @@ async def http(deployment: Deployment) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def other_http(deployment: Deployment, http: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the second API process."""
-    async with httpx.AsyncClient(base_url=deployment.urls[1], timeout=PATIENCE_S) as client:
-        yield client
+    async with client(deployment.urls[1], PATIENCE_S) as other:
+        yield other
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def ada(http: httpx.AsyncClient) -> Caller:
 
 async def _all_well(deployment: Deployment) -> None:
     for url in deployment.urls:
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
-            observer = Observer(client)
+        async with client(url, PATIENCE_S) as http:
+            observer = Observer(http)
             await until(observer.ready, f"{url} is ready")
             await observer.until_healthy()

@@ -13,6 +13,7 @@ import pytest
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
@@ -50,6 +51,7 @@ PARTITIONS = 3
 _STANDARD: Any = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 seeds = st.integers(0, 2**32)
+few = hypothesis_settings(max_examples=50)  # each is a whole story
 views = st.sampled_from(list(VIEWS.values()))
 
 
@@ -128,6 +130,7 @@ def of_partition(log: Log, partition: int) -> Log:
     return [(event, data) for event, data in log if event.shard % PARTITIONS == partition]
 
 
+@few
 @given(seed=seeds, view=views, data=st.data())
 def test_any_loss_repetition_and_reordering_ends_at_the_fold_of_the_log(
     seed: int, view: View, data: st.DataObject
@@ -162,6 +165,7 @@ def test_any_loss_repetition_and_reordering_ends_at_the_fold_of_the_log(
     model.assert_is_fold_of(log)
 
 
+@few
 @given(seed=seeds, view=views, shuffle=st.randoms(use_true_random=False))
 def test_for_any_interleaving_that_keeps_each_streams_order_the_view_is_the_same(
     seed: int, view: View, shuffle: random.Random
@@ -177,6 +181,7 @@ def test_for_any_interleaving_that_keeps_each_streams_order_the_view_is_the_same
     model.assert_is_fold_of(log)
 
 
+@few
 @given(seed=seeds, view=views, sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8))
 def test_batches_of_any_size_give_the_same(seed: int, view: View, sizes: list[int]) -> None:
     log = log_of(Story(seed).tell(60))
@@ -195,6 +200,7 @@ def test_batches_of_any_size_give_the_same(seed: int, view: View, sizes: list[in
     assert {k: v for k, v in at_once.sums.items() if v} == {k: v for k, v in by_size.sums.items() if v}
 
 
+@few
 @given(seed=seeds, view=views, cut=st.integers(0, 59), again=st.integers(0, 59))
 def test_what_was_applied_before_changes_nothing(seed: int, view: View, cut: int, again: int) -> None:
     """As when documents are ahead of a checkpoint that is read again."""
@@ -246,6 +252,7 @@ def _poisoned(view: View, bad: frozenset[tuple[UUID, int]], place: str) -> View:
             return replace(view, invalidates=invalidates)
 
 
+@few
 @given(
     seed=seeds,
     view=views,

@@ -173,8 +173,14 @@ class TestWorkflow:
         return steps
 
     def test_it_runs_what_guards_main(self) -> None:
-        assert [step["run"] for step in self.steps() if "run" in step] == [".ci/run"]
-        assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+        [job] = read(WORKFLOW)["jobs"].values()
+        script = ROOT / ".ci" / "run"
+        assert script.stat().st_mode & 0o111
+        # Without a name the script runs every part, and so does the workflow.
+        parts = re.search(r"\$\{@:-([\w ]+)\}", script.read_text())
+        assert parts is not None
+        assert job["strategy"]["matrix"] == {"part": parts[1].split()}
+        assert [step["run"] for step in self.steps() if "run" in step] == [".ci/run ${{ matrix.part }}"]
 
     def test_it_may_only_read(self) -> None:
         workflow = read(WORKFLOW)

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import replace
@@ -59,6 +60,7 @@ def restored(task: BroughtTask) -> TaskState:
     return state
 
 
+@hypothesis_settings(max_examples=25)  # each is the tasks of a whole story
 @given(st.integers(0, 2**32))
 def test_any_task_comes_back_as_it_was(seed: int) -> None:
     dice = random.Random(seed)

@@ -90,7 +90,7 @@ def test_an_array_is_another_kind_of_file(tmp_path: Path) -> None:
 
 
 def test_a_truncated_gzip_is_said_after_what_could_be_read(tmp_path: Path) -> None:
-    data = gzip.compress("\n".join([json.dumps(OBJECT | {"SR Number": str(n)}) for n in range(50_000)]).encode())
+    data = gzip.compress("\n".join([json.dumps(OBJECT | {"SR Number": str(n)}) for n in range(10_000)]).encode())
     path = tmp_path / "f.jsonl.gz"
     path.write_bytes(data[:-1_000])
     with Source(path, MAPPING) as source:

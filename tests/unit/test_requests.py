@@ -16,7 +16,11 @@ from taskflow.errors import Malformed, UnsupportedMedia
 from taskflow.parameters import Parameters
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
 bodies = st.dictionaries(st.sampled_from(EditTask.__struct_fields__) | st.text(max_size=5), values)
 
 
