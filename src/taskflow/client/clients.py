@@ -18,6 +18,7 @@ from taskflow.client.retries import Retries
 from taskflow.client.session import InMemory, Keeper, Session, Timeouts, Tokens
 from taskflow.client.tasks import Tasks
 from taskflow.client.users import Users
+from taskflow.client.views import Views
 
 
 class Resources(Generic[F]):
@@ -30,6 +31,7 @@ class Resources(Generic[F]):
         self.users = Users(session, face)
         self.projects = Projects(session, face)
         self.tasks = Tasks(session, face)
+        self.views = Views(session, face)
         self.commands = Commands(session, face)
         self.events = Events(session, face)
         self.sync = events.Sync(session, face)

@@ -137,6 +137,8 @@ class Session:
         response = yield from self.answered(call)
         if call.answer is NOTHING:
             return None  # type: ignore[return-value]  # A is None here
+        if call.answer is bytes:
+            return response.content  # type: ignore[return-value]  # A is bytes here
         try:
             return msgspec.json.decode(response.content, type=call.answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
