@@ -118,7 +118,7 @@ def fits(route: str, asked: str) -> bool:
 
 def lacking(served: Any, served_parts: Any, known: Any, known_parts: Any, at: str = "") -> Iterator[str]:
     """The fields that a JSON Schema has and another does not, however deep."""
-    served, known = _plain(served, served_parts), _plain(known, known_parts)
+    served, known = plain(served, served_parts), plain(known, known_parts)
     if "items" in served and "items" in known and isinstance(served["items"], dict):
         yield from lacking(served["items"], served_parts, known["items"], known_parts, f"{at}[]")
     if "properties" in known:
@@ -129,7 +129,7 @@ def lacking(served: Any, served_parts: Any, known: Any, known_parts: Any, at: st
                 yield from lacking(below, served_parts, known["properties"][name], known_parts, f"{at}.{name}")
 
 
-def _plain(schema: Any, parts: Any) -> dict[str, Any]:
+def plain(schema: Any, parts: Any) -> dict[str, Any]:
     """Without references, and of what may be null what it is where it is not."""
     while True:
         if "$ref" in schema:

@@ -155,7 +155,7 @@ class TestText:
 
     def test_empty_columns_are_left_out_and_no_line_ends_with_blanks(self, capsys: pytest.CaptureFixture[str]) -> None:
         Screen(json=False).table(
-            ("ID", "DUE", "TITLE"), [["1", "", "one"], ["22", "", "[b]日本[/b]"]], flexible="TITLE"
+            ("ID", "DUE", "TITLE"), [["1", "", "one"], ["22", "", "[b]日本[/b]"]], flexible=("TITLE",)
         )
         assert capsys.readouterr().out == "ID  TITLE\n1   one\n22  [b]日本[/b]\n"
 
@@ -234,9 +234,10 @@ class TestTyping:
             assert shown or isinstance(action, argparse._SubParsersAction), f"{path}: {action.dest}"
 
     def test_every_command_of_people_is_done_somewhere(self) -> None:
-        leaves = {path for path in EVERY if path and path[0] in {"tasks", "projects"} and len(path) == 2}
-        assert leaves == {("tasks", name) for name in run._TASKS} | {("projects", name) for name in run._PROJECTS}
+        leaves = {path for path in EVERY if path and path[0] in run.GROUPS and len(path) == 2}
+        assert leaves == {(group, name) for group, actions in run.GROUPS.items() for name in actions}
         assert {path[0] for path in EVERY if path} >= PEOPLES
+        assert run.GROUPS.keys() | run.ALONE.keys() == PEOPLES
 
     def test_a_time_without_a_zone_is_local(self, monkeypatch: pytest.MonkeyPatch) -> None:
         typed = parser().parse_args(["tasks", "add", "x", "--due", "2026-12-01T17:00+02:00"])

@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from taskflow.client import Client
 from taskflow.terminal.accounts import Accounts
+from taskflow.terminal.short_ids import Unclear
 from taskflow.terminal.shown import Screen
 
 STDIN = "-"
@@ -30,7 +31,16 @@ def text_of(typed: str | None) -> str | UnsetType:
     """A text as it was typed, or from the standard input where that was a dash."""
     if typed is None:
         return UNSET
-    return sys.stdin.read().removesuffix("\n") if typed == STDIN else typed
+    if typed != STDIN:
+        return typed
+    if sys.stdin is None:
+        raise Unclear("the standard input is closed; type the text instead of -")
+    return sys.stdin.read().removesuffix("\n")
+
+
+def at_a_terminal() -> bool:
+    """Whether somebody can be asked. A standard input that was closed is none at all."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def given(typed: str | None) -> str | UnsetType:

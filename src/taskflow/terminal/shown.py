@@ -5,7 +5,9 @@ Whatever other people wrote is made harmless first: a title may not move the cur
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,10 +24,11 @@ from rich.text import Text
 WIDTH_MAX: Final = 100_000
 """Columns of a line: it is the terminal that folds a longer one, and in a pipe nobody does."""
 CUT_MIN: Final = 8
-"""Columns that are left of the flexible one, however narrow the terminal is."""
+"""Columns that are left of a flexible one, however narrow the terminal is."""
 GAP: Final = 2
 SHORT: Final = 8
 """Characters at the end of an id that are shown: its end is random, its beginning is a time."""
+_ENDS: Final = ("\n", "\r\n")
 _KEPT: Final = frozenset("\u200d")
 """The joiner of emoji, which is no printable character and does no harm."""
 
@@ -45,7 +48,10 @@ class Screen:
     """The standard output of one command."""
 
     def __init__(self, *, json: bool) -> None:
+        if sys.stdout is None:
+            raise OSError("the standard output is closed")
         self.json = json
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_MAX
         self._console = Console(
@@ -67,20 +73,30 @@ class Screen:
         line = Text("  ").join(part if isinstance(part, Text) else Text(clean(part)) for part in parts if part)
         self._print(line)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, flexible: str = "") -> None:
-        """Columns that are empty in every row are left out; the flexible one is cut where there is no room."""
+    def raw(self, piece: bytes) -> None:
+        """A piece of a file as it is; at a terminal, what it would obey is left out."""
+        if sys.stdout.isatty():
+            text = self._decoder.decode(piece)
+            write("".join(line if line in _ENDS else clean(line) for line in re.split(r"(\r\n|\n)", text)))
+        else:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.flush()
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, flexible: Sequence[str] = ()
+    ) -> None:
+        """Columns that are empty in every row are left out; where there is no room the flexible ones are cut, the
+        widest first."""
         kept = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
         shown = [at for at in range(len(columns)) if any(row[at].plain for row in kept)]
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-        taken = 0
+        widths = {at: max([cell_len(columns[at]), *[row[at].cell_len for row in kept]]) for at in shown}
         for at in shown:
             table.add_column(columns[at], no_wrap=True)
-            if columns[at] != flexible:
-                taken += max(cell_len(columns[at]), *[row[at].cell_len for row in kept]) + GAP
+        cut = _cut(widths, [at for at in shown if columns[at] in flexible], self._width - GAP * len(shown))
         for row in kept:
             for at in shown:
-                if columns[at] == flexible:
-                    row[at].truncate(max(CUT_MIN, self._width - taken - GAP), overflow="ellipsis")
+                row[at].truncate(cut[at], overflow="ellipsis")
             table.add_row(*[row[at] for at in shown])
         self._print(table)
 
@@ -89,6 +105,17 @@ class Screen:
             self._console.print(what)
         text = captured.get()
         write(text if self.coloured else "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
+
+
+def _cut(widths: dict[int, int], flexible: Sequence[int], room: int) -> dict[int, int]:
+    """The widths of columns, those of the flexible ones made less until they fit, or can be no less."""
+    cut = dict(widths)
+    while flexible and sum(cut.values()) > room:
+        widest = max(flexible, key=lambda at: cut[at])
+        if cut[widest] <= CUT_MIN:
+            break
+        cut[widest] -= 1
+    return cut
 
 
 def write(text: str) -> None:
