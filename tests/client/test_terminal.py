@@ -124,7 +124,11 @@ class TestExitCodes:
             assert "usage: " in said.err
         assert "expected a time like" in grace.types("tasks", "add", "x", "--due", "tomorrow").err
         assert "4 or more characters" in grace.fails(2, "tasks", "done", "abc")
-        assert "expected a URL" in grace.fails(2, "tasks", "list", "--url", "nowhere")
+        for url in ("nowhere", "ftp://x", "http://[::1"):
+            assert "expected a URL" in grace.fails(2, "tasks", "list", "--url", url)
+        for token in ("two words", "tökén", "a\nb"):
+            assert "visible ASCII" in grace.fails(2, "tasks", "list", TASKFLOW_TOKEN=token)
+        assert "expected text in UTF-8" in grace.fails(2, "tasks", "add", os.fsdecode(b"caf\xe9"))
         assert "nothing to change" in grace.fails(2, "tasks", "edit", str(uuid4()))
         assert "--password-stdin" in grace.fails(2, "login", "a@example.com")
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
+from rich.cells import cell_len
 
 from taskflow.cli import parser
 from taskflow.client import Tokens, Unreachable, errors
@@ -158,6 +159,20 @@ class TestText:
             ("ID", "DUE", "TITLE"), [["1", "", "one"], ["22", "", "[b]日本[/b]"]], flexible=("TITLE",)
         )
         assert capsys.readouterr().out == "ID  TITLE\n1   one\n22  [b]日本[/b]\n"
+
+    def test_the_widest_of_the_flexible_columns_is_cut_first(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        screen = Screen(json=False)
+        monkeypatch.setattr(screen, "_width", 44)
+        screen.table(
+            ("ID", "TITLE", "LABELS"), [["12345678", "日本" * 20, "q4, reports, more"]], flexible=("TITLE", "LABELS")
+        )
+        _, row = capsys.readouterr().out.splitlines()
+        assert cell_len(row) <= 44
+        assert row == "12345678  日本日本日本日…  q4, reports, m…"
+        screen.table(("ID", "TITLE"), [["x" * 60, "a long title"]], flexible=("TITLE",))
+        assert capsys.readouterr().out.splitlines()[1].endswith("  a long …")
 
     def test_a_document_is_json_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
         Screen(json=True).document([Account("a", None, 3)])

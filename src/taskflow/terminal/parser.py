@@ -84,11 +84,11 @@ def _views(views: Commands) -> None:
         "save filters under a name; a view that has it already is changed",
         "Without a filter that says otherwise it shows the open tasks, as `taskflow tasks list` does.",
     )
-    save.add_argument("name", metavar="NAME")
+    save.add_argument("name", metavar="NAME", help="what it is called")
     save.add_argument("--in", dest="shared", metavar="PROJECT", help="for all the members of a project, not only you")
     filters(save)
     rename = _view(views, "rename", "give a view another name")
-    rename.add_argument("name", metavar="NAME")
+    rename.add_argument("name", metavar="NAME", help="what it is called from now on")
     _view(views, "delete", "delete a view")
 
 

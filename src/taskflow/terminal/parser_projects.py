@@ -15,7 +15,7 @@ examples:
   taskflow projects board Website
   taskflow projects invite Website bob@example.com --role member
   taskflow projects export Website > website.json
-  taskflow projects export Website --csv | column -s, -t | less -S
+  taskflow projects export Website --csv > website.csv
 
 """
 
@@ -25,7 +25,7 @@ def add_projects(commands: Commands) -> None:
     listing = limited(leaf(projects, "list", "list your projects"))
     listing.add_argument("--archived", action="store_true", help="only those that are archived")
     add = leaf(projects, "add", "make a project")
-    add.add_argument("name", metavar="NAME")
+    add.add_argument("name", metavar="NAME", help="what it is called")
     edit = _project(projects, "edit", "change a project's name or description")
     edit.add_argument("--name", metavar="TEXT")
     edit.add_argument("--expect", type=int, metavar="VERSION", help="only if it is still at this version")
@@ -48,7 +48,7 @@ def add_projects(commands: Commands) -> None:
     export.add_argument("--csv", action="store_true", help="its tasks as a table, instead of all of it as JSON")
     _people(projects)
     label = _project(projects, "label", "give a label a colour")
-    label.add_argument("name", metavar="NAME")
+    label.add_argument("name", metavar="NAME", help="the label's")
     label.add_argument("colour", metavar="COLOUR", help="like #ff8800")
     _project(projects, "unlabel", "take a label's colour away; tasks keep the label").add_argument(
         "name", metavar="NAME"

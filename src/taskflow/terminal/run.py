@@ -114,6 +114,9 @@ def run(typed: argparse.Namespace) -> int:
     except EOFError:  # Ctrl-D where something was asked
         print("\ntaskflow: nothing was typed; try again", file=sys.stderr)
         return USAGE
+    except UnicodeError:
+        print("taskflow: expected text in UTF-8, found something else", file=sys.stderr)
+        return USAGE
     except (ClientError, Unclear, NoSuch, NobodyHere, BadFile, OSError) as error:
         print(f"taskflow: {one_line(error)}", file=sys.stderr)
         return exit_code(error)

@@ -85,7 +85,9 @@ def task_id(client: Client, text: str) -> str:
         return known
     piece = piece_of(text)
     if piece is None:
-        raise Unclear(f"expected a task's id, or {PIECE_MIN} or more characters of its beginning or end, found {text}")
+        raise Unclear(
+            f"expected a task's id, or {PIECE_MIN} or more characters of its beginning or end, found {text or 'none'}"
+        )
     for trashed in (False, True):
         found = []
         for count, task in enumerate(client.tasks.list(trashed=trashed, limit=PAGE)):
