@@ -118,6 +118,8 @@ def test_grace_saves_what_she_looks_for(url: str, tmp_path: Path) -> None:
     does = grace.does
     urgent = added(does("tasks", "add", "Put out the fire", "--priority", "urgent", "--label", "q4"))
     later = added(does("tasks", "add", "Tidy up", "--priority", "low"))
+    assert does("tasks", "list", "--limit", "1").endswith("\nthese are the first 1; --limit shows more\n")
+    assert "--limit" not in does("tasks", "list", "--limit", "2")
     assert does("views", "list") == "no views\n"
     saved = does("views", "save", "Now", "--priority", "high", "--priority", "urgent", "--sort", "due_at")
     assert re.fullmatch(

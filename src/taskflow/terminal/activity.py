@@ -10,19 +10,18 @@ from uuid import UUID
 
 from taskflow.client.answers import Event, Project
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import Desk
+from taskflow.terminal.desk import PAGE_MAX, Desk
 from taskflow.terminal.happened import people, said
 from taskflow.terminal.shown import short, when
-from taskflow.terminal.tasks import PAGE_MAX
 
 PROJECTS_MAX: Final = 100
 """Projects that are asked about at once; each is a request."""
 
 
 def activity(desk: Desk) -> None:
-    limit, projects = desk.typed.limit, _projects(desk)
-    each = [_of(desk, project, min(limit, PAGE_MAX)) for project in projects]
-    found = list(islice(merge(*each, key=lambda one: -one[0].position), limit))
+    projects = _projects(desk)
+    each = [_of(desk, project) for project in projects]
+    found, more = desk.first(merge(*each, key=lambda one: -one[0].position))
     if desk.json:
         desk.screen.document([event for event, _ in found])
         return
@@ -45,6 +44,7 @@ def activity(desk: Desk) -> None:
     ]
     columns = ("WHEN", "WHO", "WHAT", "ID", "OF", "PROJECT", "HOW")
     desk.screen.table(columns, rows, flexible=("WHO", "OF", "PROJECT", "HOW"))
+    desk.hint(more=more)
 
 
 def _projects(desk: Desk) -> list[Project]:
@@ -56,8 +56,8 @@ def _projects(desk: Desk) -> list[Project]:
     return projects
 
 
-def _of(desk: Desk, project: Project, page: int) -> Iterator[tuple[Event, Project]]:
-    for event in desk.client.projects.activity(project.id, limit=page):
+def _of(desk: Desk, project: Project) -> Iterator[tuple[Event, Project]]:
+    for event in desk.client.projects.activity(project.id, limit=desk.page):
         yield event, project
 
 

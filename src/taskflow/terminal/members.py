@@ -5,10 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import Desk
+from taskflow.terminal.desk import PAGE_MAX, Desk
 from taskflow.terminal.projects import named, told
 from taskflow.terminal.shown import clean, short, when
-from taskflow.terminal.tasks import PAGE_MAX
 
 
 def members(desk: Desk) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from msgspec import UNSET
 from rich.text import Text
 
@@ -11,13 +9,12 @@ from taskflow.client.answers import Project
 from taskflow.terminal import short_ids
 from taskflow.terminal.desk import Desk, given, text_of
 from taskflow.terminal.shown import clean, lines, short, styled, when
-from taskflow.terminal.tasks import FLEXIBLE, PAGE_MAX, row
+from taskflow.terminal.tasks import FLEXIBLE, row
 
 
 def list_projects(desk: Desk) -> None:
-    limit = desk.typed.limit
     archived = True if desk.typed.archived else None
-    found = list(islice(desk.client.projects.list(archived=archived, limit=min(limit, PAGE_MAX)), limit))
+    found, more = desk.first(desk.client.projects.list(archived=archived, limit=desk.page))
     if desk.json:
         desk.screen.document(found)
         return
@@ -26,6 +23,7 @@ def list_projects(desk: Desk) -> None:
         for one in found
     ]
     desk.screen.table(("ID", "NAME", "ROLE", "UPDATED", ""), rows, flexible=("NAME",))
+    desk.hint(more=more)
 
 
 def add(desk: Desk) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -12,27 +11,22 @@ from rich.text import Text
 
 from taskflow.client.answers import Task
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import Desk, given, text_of
+from taskflow.terminal.desk import PAGE_MAX, Desk, given, text_of
 from taskflow.terminal.happened import in_words, people, said
 from taskflow.terminal.parser_parts import NONE
 from taskflow.terminal.shown import clean, lines, short, styled, when
 
 OPEN: Final = ("todo", "in_progress", "waiting")
-PAGE_MAX: Final = 200
 
 T = TypeVar("T")
 
 
 def list_tasks(desk: Desk) -> None:
-    typed = desk.typed
-    found = desk.client.tasks.list(**asked(desk), limit=min(typed.limit, PAGE_MAX))
-    listed(desk, list(islice(found, typed.limit)))
+    listed(desk, desk.client.tasks.list(**asked(desk), limit=desk.page))
 
 
 def search(desk: Desk) -> None:
-    typed = desk.typed
-    found = desk.client.tasks.list(q=typed.text, project=_projects(desk), limit=min(typed.limit, PAGE_MAX))
-    listed(desk, list(islice(found, typed.limit)))
+    listed(desk, desk.client.tasks.list(q=desk.typed.text, project=_projects(desk), limit=desk.page))
 
 
 def asked(desk: Desk) -> dict[str, Any]:
@@ -58,11 +52,13 @@ def _projects(desk: Desk) -> list[UUID]:
     return [short_ids.project(desk.client, text).id for text in desk.typed.project]
 
 
-def listed(desk: Desk, tasks: Sequence[Task]) -> None:
+def listed(desk: Desk, found: Iterator[Task]) -> None:
+    tasks, more = desk.first(found)
     if desk.json:
         desk.screen.document(tasks)
     elif tasks:
         desk.screen.table(COLUMNS, [row(task) for task in tasks], flexible=FLEXIBLE)
+        desk.hint(more=more)
     else:
         desk.screen.say("no tasks")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -10,17 +9,15 @@ from rich.text import Text
 
 from taskflow.client.answers import SavedView
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import Desk
+from taskflow.terminal.desk import PAGE_MAX, Desk
 from taskflow.terminal.happened import in_words
 from taskflow.terminal.shown import clean, short, when
-from taskflow.terminal.tasks import PAGE_MAX, asked, listed
+from taskflow.terminal.tasks import asked, listed
 
 
 def list_views(desk: Desk) -> None:
-    limit = desk.typed.limit
     shared = _shared(desk)
-    found = desk.client.views.list(project=[] if shared is None else [shared], limit=min(limit, PAGE_MAX))
-    views = list(islice(found, limit))
+    views, more = desk.first(desk.client.views.list(project=[] if shared is None else [shared], limit=desk.page))
     if desk.json:
         desk.screen.document(views)
         return
@@ -30,6 +27,7 @@ def list_views(desk: Desk) -> None:
     names = {one.id: one.name for one in desk.client.projects.list(limit=PAGE_MAX)}
     rows = [[short(view.id), view.name, _whose(view, names), _words(view)] for view in views]
     desk.screen.table(("ID", "NAME", "OF", "FILTERS"), rows, flexible=("NAME", "OF", "FILTERS"))
+    desk.hint(more=more)
 
 
 def _whose(view: SavedView, names: dict[UUID, str]) -> str:
@@ -65,9 +63,8 @@ def show(desk: Desk) -> None:
 
 
 def run(desk: Desk) -> None:
-    limit = desk.typed.limit
     view = short_ids.view(desk.client, desk.typed.view)
-    listed(desk, list(islice(desk.client.views.tasks(view, limit=min(limit, PAGE_MAX)), limit)))
+    listed(desk, desk.client.views.tasks(view, limit=desk.page))
 
 
 def save(desk: Desk) -> None:
