@@ -160,7 +160,7 @@ class TestText:
         )
         assert capsys.readouterr().out == "ID  TITLE\n1   one\n22  [b]日本[/b]\n"
 
-    def test_the_widest_of_the_flexible_columns_is_cut_first(
+    def test_a_narrow_terminal_is_shared_between_columns(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         screen = Screen(json=False)
@@ -170,7 +170,17 @@ class TestText:
         )
         _, row = capsys.readouterr().out.splitlines()
         assert cell_len(row) <= 44
-        assert row == "12345678  日本日本日本日…  q4, reports, m…"
+        assert row == "12345678  日本日本日本日 …  q4, reports, mo…"
+        screen.table(
+            ("ID", "TITLE", "LABELS"), [["1234", "a title of thirty characters..", "q4, reports, more"]],
+            flexible=("TITLE",), spare=("LABELS",),
+        )  # fmt: skip
+        assert capsys.readouterr().out.splitlines()[1] == "1234  a title of thirty character…  q4, rep…"
+        screen.table(
+            ("ID", "TITLE", "LABELS"), [["12345678901234", "a title of thirty characters..", "q4, reports"]],
+            flexible=("TITLE",), spare=("LABELS",),
+        )  # fmt: skip
+        assert capsys.readouterr().out.splitlines()[0].split() == ["ID", "TITLE"]
         screen.table(("ID", "TITLE"), [["x" * 60, "a long title"]], flexible=("TITLE",))
         assert capsys.readouterr().out.splitlines()[1].endswith("  a long …")
 

@@ -43,7 +43,7 @@ def activity(desk: Desk) -> None:
         for event, project in found
     ]
     columns = ("WHEN", "WHO", "WHAT", "ID", "OF", "PROJECT", "HOW")
-    desk.screen.table(columns, rows, flexible=("WHO", "OF", "PROJECT", "HOW"))
+    desk.screen.table(columns, rows, flexible=("OF",), spare=("WHO", "PROJECT", "HOW"))
     desk.hint(more=more)
 
 

@@ -29,7 +29,10 @@ def people(client: Client, events: Iterable[Event]) -> dict[str, str]:
 
 
 def said(event: Event) -> str:
-    data = ", ".join(f"{name}: {in_words(value)}" for name, value in event.data.items() if value not in (None, [], ""))
+    """Its fields; without ids where there is anything else."""
+    fields = {name: value for name, value in event.data.items() if value not in (None, [], "")}
+    fields = {name: value for name, value in fields.items() if not name.endswith("_id")} or fields
+    data = ", ".join(f"{name}: {in_words(value)}" for name, value in fields.items())
     data = " ".join(data.split())
     return data if len(data) <= DATA_MAX else f"{data[: DATA_MAX - 1]}…"
 

@@ -9,7 +9,7 @@ from taskflow.client.answers import Project
 from taskflow.terminal import short_ids
 from taskflow.terminal.desk import Desk, given, text_of
 from taskflow.terminal.shown import clean, lines, short, styled, when
-from taskflow.terminal.tasks import FLEXIBLE, row
+from taskflow.terminal.tasks import SPARE, row
 
 
 def list_projects(desk: Desk) -> None:
@@ -110,7 +110,9 @@ def board(desk: Desk) -> None:
         if column.tasks:
             # The heading says the status; the others as in a list of tasks.
             rows = [[cell for place, cell in enumerate(row(task)) if place != 1] for task in column.tasks]
-            desk.screen.table(("ID", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS"), rows, flexible=FLEXIBLE)
+            desk.screen.table(
+                ("ID", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS"), rows, flexible=("TITLE",), spare=SPARE
+            )
         if column.count > len(column.tasks):
             desk.screen.say(f"and {column.count - len(column.tasks)} more")
 

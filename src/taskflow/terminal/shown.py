@@ -24,7 +24,9 @@ from rich.text import Text
 WIDTH_MAX: Final = 100_000
 """Columns of a line: it is the terminal that folds a longer one, and in a pipe nobody does."""
 CUT_MIN: Final = 8
-"""Columns that are left of a flexible one, however narrow the terminal is."""
+"""What is left of a column that is cut, however narrow the terminal is."""
+ROOM_MIN: Final = 20
+"""What is left of a flexible column for as long as a spare one can go instead."""
 GAP: Final = 2
 SHORT: Final = 8
 """Characters at the end of an id that are shown: its end is random, its beginning is a time."""
@@ -83,17 +85,31 @@ class Screen:
             sys.stdout.flush()
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, flexible: Sequence[str] = ()
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str | Text]],
+        *,
+        flexible: Sequence[str] = (),
+        spare: Sequence[str] = (),
     ) -> None:
-        """Columns that are empty in every row are left out; where there is no room the flexible ones are cut, the
-        widest first."""
+        """Columns that are empty in every row are left out. Where there is no room the spare ones are cut, then
+        the flexible ones; where that is still too little for the flexible ones, the spare ones go, the last first."""
         kept = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
         shown = [at for at in range(len(columns)) if any(row[at].plain for row in kept)]
-        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         widths = {at: max([cell_len(columns[at]), *[row[at].cell_len for row in kept]]) for at in shown}
+        first = [at for at in shown if columns[at] in flexible]
+        second = sorted((at for at in shown if columns[at] in spare), key=lambda at: spare.index(columns[at]))
+        while True:
+            room = self._width - GAP * (len(shown) - 1)
+            cut = _cut(_cut(widths, second, room), first, room)
+            if not second or all(cut[at] >= min(widths[at], ROOM_MIN) for at in first):
+                break
+            gone = second.pop()
+            shown.remove(gone)
+            del widths[gone]
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         for at in shown:
             table.add_column(columns[at], no_wrap=True)
-        cut = _cut(widths, [at for at in shown if columns[at] in flexible], self._width - GAP * len(shown))
         for row in kept:
             for at in shown:
                 row[at].truncate(cut[at], overflow="ellipsis")
@@ -107,11 +123,11 @@ class Screen:
         write(text if self.coloured else "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
 
 
-def _cut(widths: dict[int, int], flexible: Sequence[int], room: int) -> dict[int, int]:
-    """The widths of columns, those of the flexible ones made less until they fit, or can be no less."""
+def _cut(widths: dict[int, int], among: Sequence[int], room: int) -> dict[int, int]:
+    """The widths of columns, the widest of these made less until all fit, or none of these can be less."""
     cut = dict(widths)
-    while flexible and sum(cut.values()) > room:
-        widest = max(flexible, key=lambda at: cut[at])
+    while among and sum(cut.values()) > room:
+        widest = max(among, key=lambda at: cut[at])
         if cut[widest] <= CUT_MIN:
             break
         cut[widest] -= 1

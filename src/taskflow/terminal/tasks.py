@@ -57,14 +57,14 @@ def listed(desk: Desk, found: Iterator[Task]) -> None:
     if desk.json:
         desk.screen.document(tasks)
     elif tasks:
-        desk.screen.table(COLUMNS, [row(task) for task in tasks], flexible=FLEXIBLE)
+        desk.screen.table(COLUMNS, [row(task) for task in tasks], flexible=("TITLE",), spare=SPARE)
         desk.hint(more=more)
     else:
         desk.screen.say("no tasks")
 
 
 COLUMNS: Final = ("ID", "STATUS", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS")
-FLEXIBLE: Final = ("ASSIGNEE", "TITLE", "LABELS")
+SPARE: Final = ("ASSIGNEE", "LABELS")
 
 
 def row(task: Task) -> list[str | Text]:
@@ -142,7 +142,7 @@ def history(desk: Desk) -> None:
         [str(event.stream_version), when(event.occurred_at), names[event.actor], event.type, said(event)]
         for event in events
     ]
-    desk.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible=("WHO", "HOW"))
+    desk.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible=("HOW",), spare=("WHO",))
 
 
 def diff(desk: Desk) -> None:

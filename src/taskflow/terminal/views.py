@@ -26,7 +26,7 @@ def list_views(desk: Desk) -> None:
         return
     names = {one.id: one.name for one in desk.client.projects.list(limit=PAGE_MAX)}
     rows = [[short(view.id), view.name, _whose(view, names), _words(view)] for view in views]
-    desk.screen.table(("ID", "NAME", "OF", "FILTERS"), rows, flexible=("NAME", "OF", "FILTERS"))
+    desk.screen.table(("ID", "NAME", "OF", "FILTERS"), rows, flexible=("NAME", "FILTERS"), spare=("OF",))
     desk.hint(more=more)
 
 
@@ -40,7 +40,7 @@ def _words(view: SavedView) -> str:
 
 def _value(value: str | bool | tuple[str, ...]) -> str:
     several = value if isinstance(value, tuple) else (value,)
-    return ", ".join(short(one) if short_ids.whole(str(one)) else in_words(one) for one in map(str, several))
+    return ", ".join(short(one) if isinstance(one, str) and short_ids.whole(one) else in_words(one) for one in several)
 
 
 def show(desk: Desk) -> None:
@@ -51,7 +51,7 @@ def show(desk: Desk) -> None:
     desk.screen.say(Text(clean(view.name), style="bold"))
     facts = [
         ("id", str(view.id)),
-        ("project", str(view.project_id or "")),
+        ("of", "you" if view.project_id is None else desk.client.projects.get(view.project_id).name),
         ("changed", when(view.updated_at)),
         ("version", str(view.version)),
         *[(name.replace("_", " "), in_words(list(value) if isinstance(value, tuple) else value))
