@@ -7,8 +7,9 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,17 +18,20 @@ from rich.cells import cell_len
 
 from taskflow.cli import parser
 from taskflow.client import Tokens, Unreachable, errors
+from taskflow.client.answers import Event
 from taskflow.client.errors import Problem, ProblemBody
 from taskflow.settings import Settings
 from taskflow.terminal import run, short_ids
 from taskflow.terminal.accounts import Account, Accounts, BadFile, Kept, Known, reached, url_of
 from taskflow.terminal.completion import script
+from taskflow.terminal.happened import said
 from taskflow.terminal.parser import PEOPLES, SHELLS
 from taskflow.terminal.shown import Screen, clean, lines, short
 
 URL, OTHER = "http://one.test", "http://other.test"
 ONE = UUID("01a20e8c-46be-743b-ace1-62ad7a0754dd")
 TWO = UUID("01a20e8c-46be-743b-ace1-62ad7a0754de")
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -187,6 +191,26 @@ class TestText:
     def test_a_document_is_json_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
         Screen(json=True).document([Account("a", None, 3)])
         assert capsys.readouterr().out == '[\n  {\n    "access": "a",\n    "position": 3\n  }\n]\n'
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            ({"status": "done", "category": "done"}, "status: done, category: done"),
+            ({"comment_id": "1", "body": "a\n\n b"}, "body: a b"),
+            ({"assignee_id": "1"}, "assignee_id: 1"),
+            ({"labels": ["a", "b"], "due_at": None, "parts": [], "archived": True}, "labels: a, b, archived: yes"),
+            ({"mapped": {"todo": "new"}}, "mapped: todo: new"),
+            ({"title": "x" * 200}, f"title: {'x' * 92}…"),
+        ],
+    )
+    def test_an_event_says_what_it_holds(self, data: dict[str, Any], words: str) -> None:
+        event = Event(
+            position=1, event_id=ONE, stream_id=ONE, stream_version=1, type="X", occurred_at=NOW, recorded_at=NOW,
+            actor="system", command_id=ONE, data=data,
+        )  # fmt: skip
+        assert said(event) == words
 
 
 def problem(kind: type[Problem], status: int, detail: str = "said", **more: float | None) -> Problem:
