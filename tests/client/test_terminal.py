@@ -406,7 +406,7 @@ def test_completion_works_in_the_shell(tmp_path: Path) -> None:
         return done.stdout.split()
 
     assert completes("taskflow", "ta") == ["tasks"]
-    assert completes("taskflow", "tasks", "un") == ["undo"]
+    assert completes("taskflow", "tasks", "un") == ["undo", "uncheck", "unlink"]
     assert completes("taskflow", "tasks", "list", "--due") == ["--due-before", "--due-after"]
     assert completes("taskflow", "tasks", "list", "--priority", "") == ["low", "medium", "high", "urgent"]
     assert completes("taskflow", "views", "") == ["list", "show", "run", "save", "rename", "delete"]

@@ -65,7 +65,7 @@ def told(desk: Desk, what: str, project: Project) -> None:
     if desk.json:
         desk.screen.document(project)
     else:
-        desk.screen.say(what, short(project.id), project.name, Text(f"(version {project.version})", style="dim"))
+        desk.screen.say(what, short(project.id), project.name)
 
 
 def named(desk: Desk) -> Project:
