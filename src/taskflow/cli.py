@@ -21,7 +21,8 @@ from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.settings import SECRETS, Settings, variable
-from taskflow.terminal.parser import EXIT_CODES, PEOPLES, add_people
+from taskflow.terminal.parser import PEOPLES, add_people
+from taskflow.terminal.parser_parts import EXIT_CODES
 
 log = logging.getLogger(__name__)
 

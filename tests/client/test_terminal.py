@@ -124,7 +124,11 @@ class TestExitCodes:
             assert "usage: " in said.err
         assert "expected a time like" in grace.types("tasks", "add", "x", "--due", "tomorrow").err
         assert "4 or more characters" in grace.fails(2, "tasks", "done", "abc")
-        assert "expected a URL" in grace.fails(2, "tasks", "list", "--url", "nowhere")
+        for url in ("nowhere", "ftp://x", "http://[::1"):
+            assert "expected a URL" in grace.fails(2, "tasks", "list", "--url", url)
+        for token in ("two words", "tökén", "a\nb"):
+            assert "visible ASCII" in grace.fails(2, "tasks", "list", TASKFLOW_TOKEN=token)
+        assert "expected text in UTF-8" in grace.fails(2, "tasks", "add", os.fsdecode(b"caf\xe9"))
         assert "nothing to change" in grace.fails(2, "tasks", "edit", str(uuid4()))
         assert "--password-stdin" in grace.fails(2, "login", "a@example.com")
 
@@ -262,6 +266,46 @@ class TestOutput:
             )  # fmt: skip
             assert (done.stdout[10:].strip(), done.stderr) == ("0", ""), done
 
+    def test_an_export_into_a_reader_that_has_enough_is_no_fault(self, grace: Person) -> None:
+        grace.does("tasks", "add", "x", "--description", "-", stdin="x" * 90_000)
+        for words in (["--csv"], []):
+            command = shlex.join(grace.argv("projects", "export", "Inbox", *words))
+            done = subprocess.run(
+                ["bash", "-c", f"{command} | head -c 10; echo ${{PIPESTATUS[0]}}"],
+                env=grace.environment, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
+            )  # fmt: skip
+            assert (done.stdout[10:].strip(), done.stderr) == ("0", ""), done
+
+    def test_a_file_is_as_it_is_in_a_pipe_and_harmless_at_a_terminal(self, grace: Person) -> None:
+        evil = f"日本 {ESCAPE}[2J\u202e"
+        grace.does("tasks", "add", evil)
+        assert evil in grace.does("projects", "export", "Inbox", "--csv")
+        shown = at_a_terminal(grace, "projects", "export", "Inbox", "--csv")
+        assert "日本" in shown
+        assert not {ESCAPE, "\u202e"} & set(shown)
+
+    @pytest.mark.parametrize(
+        ("closed", "words", "code", "line"),
+        [
+            ("<&-", "tasks list", 0, ""),
+            ("<&-", "login a@example.com", 2, "there is no terminal to ask for the password at"),
+            ("<&-", "login a@example.com --password-stdin", 2, "the standard input is closed"),
+            ("<&-", "tasks add x --description -", 2, "the standard input is closed"),
+            (">&-", "tasks list", 1, "the standard output is closed"),
+            (">/dev/full", "tasks list --json", 1, "No space left on device"),
+        ],
+    )
+    def test_what_is_closed_or_full_is_told_in_one_line(
+        self, grace: Person, closed: str, words: str, code: int, line: str
+    ) -> None:
+        done = subprocess.run(
+            ["bash", "-c", f"{shlex.join(grace.argv(*words.split()))} {closed}"],
+            env=grace.environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done
+        assert line in done.stderr
+        assert done.stderr.count("\n") == (1 if line else 0), done.stderr
+
 
 def width(line: str) -> int:
     from rich.cells import cell_len
@@ -362,7 +406,9 @@ def test_completion_works_in_the_shell(tmp_path: Path) -> None:
         return done.stdout.split()
 
     assert completes("taskflow", "ta") == ["tasks"]
-    assert completes("taskflow", "tasks", "un") == ["undo"]
+    assert completes("taskflow", "tasks", "un") == ["undo", "uncheck", "unlink"]
     assert completes("taskflow", "tasks", "list", "--due") == ["--due-before", "--due-after"]
     assert completes("taskflow", "tasks", "list", "--priority", "") == ["low", "medium", "high", "urgent"]
+    assert completes("taskflow", "views", "") == ["list", "show", "run", "save", "rename", "delete"]
+    assert completes("taskflow", "projects", "role", "x", "y", "") == ["viewer", "member", "admin", "owner"]
     assert completes("taskflow", "completion", "") == ["bash", "zsh", "fish"]

@@ -1,13 +1,19 @@
-"""The client against everything that API.md promises: undo, moves, parts of tasks, batches, events, sync, the stream."""
+"""The client against everything that is served: every route with all that it takes and answers, and then what
+they do: undo, moves, parts of tasks, saved views, batches, events, files, sync, the stream."""
 
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
+import json
 import threading
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from taskflow.client import (
@@ -23,12 +29,86 @@ from taskflow.client import (
     VersionConflict,
 )
 from taskflow.client.answers import Changes, Status, Transition
+from taskflow.client.call import NOTHING, Call
 from tests.api.stack import Stack
 from tests.client.conftest import Account, OwnApi
+from tests.client.described import every_call, fits, lacking, plain, schema_of
 from tests.client.person import Person
 
 PATIENCE_S = 30.0
 STUBBORN = Retries(attempts_max=10_000, total_s=60, pause_max_s=0.2)
+
+BASE: Final = "/api/v1"
+"""At the root is what operators ask, and who checks tokens."""
+BY_ITSELF: Final = {"min_position", "wait_ms", "cursor"}
+"""Parameters that no caller has to think of."""
+UNSENT: Final = {"POST /api/v1/auth/logout .refresh_token"}
+"""The access token says whose session ends."""
+
+
+class TestEveryRoute:
+    """`/openapi.json` says what is served; whoever adds to it adds to the client."""
+
+    @pytest.fixture
+    def document(self, stack: Stack) -> Any:
+        return httpx.get(f"{stack.urls[0]}/openapi.json").raise_for_status().json()
+
+    @pytest.fixture
+    def operations(self, document: Any) -> dict[str, Any]:
+        return {
+            f"{method.upper()} {path}": operation
+            for path, methods in document["paths"].items()
+            if path.startswith(BASE)
+            for method, operation in methods.items()
+        }
+
+    @pytest.fixture
+    def calls(self, operations: dict[str, Any]) -> dict[str, list[Call[Any]]]:
+        """What the client can ask, by the route that answers it."""
+        found: dict[str, list[Call[Any]]] = {}
+        for name, call in every_call():
+            asked = f"{call.method} {BASE}{call.path}"
+            fit = [route for route in operations if fits(route, asked)]
+            route = min(fit, key=lambda one: one.count("{"), default=f"{asked}, which {name} asks")
+            found.setdefault(route, []).append(call)
+        return found
+
+    def test_has_a_method_and_no_method_is_without_one(
+        self, operations: dict[str, Any], calls: dict[str, list[Call[Any]]]
+    ) -> None:
+        assert calls.keys() == operations.keys()
+
+    def test_is_asked_with_all_that_it_takes(
+        self, document: Any, operations: dict[str, Any], calls: dict[str, list[Call[Any]]]
+    ) -> None:
+        lacks = []
+        for route in operations.keys() & calls.keys():
+            operation, asked = operations[route], calls[route]
+            query = {one["name"] for one in operation["parameters"] if one.get("in") == "query"}
+            lacks += [f"{route} ?{name}" for name in query - BY_ITSELF - {name for one in asked for name in one.query}]
+            if "requestBody" in operation:
+                body = operation["requestBody"]["content"]["application/json"]["schema"]
+                fields = plain(body, document["components"]["schemas"]).get("properties", {}).keys()
+                lacks += [f"{route} .{name}" for name in fields - {name for one in asked for name in one.body or ()}]
+        assert set(lacks) == UNSENT
+
+    def test_is_taken_with_all_that_it_answers(
+        self, document: Any, operations: dict[str, Any], calls: dict[str, list[Call[Any]]]
+    ) -> None:
+        lacks = []
+        for route in operations.keys() & calls.keys():
+            (answer,) = (found for status, found in operations[route]["responses"].items() if status.startswith("2"))
+            forms = answer.get("content", {})
+            accepted = {one.headers.get("Accept", "application/json") for one in calls[route]}
+            lacks += [f"{route} as {form}" for form in forms.keys() - accepted]
+            for call in calls[route]:
+                if call.answer not in {bytes, NOTHING} and "Accept" not in call.headers:
+                    served = forms["application/json"]["schema"]
+                    known, parts = schema_of(call.answer)
+                    lacks += [
+                        f"{route} {field}" for field in lacking(served, document["components"]["schemas"], known, parts)
+                    ]
+        assert lacks == []
 
 
 class TestHistory:
@@ -93,6 +173,9 @@ class TestParts:
         client.tasks.comments.add(task.id, "and then")
         assert client.tasks.comments.edit(task.id, said.id, "better").edited_at is not None
         assert [one.body for one in client.tasks.comments.list(task.id, limit=1)] == ["better", "and then"]
+        assert client.tasks.comments.get(task.id, said.id).body == "better"
+        with pytest.raises(VersionConflict):
+            client.tasks.comments.delete(task.id, said.id, expected_version=1)
         client.tasks.comments.delete(task.id, said.id)
         assert client.tasks.get(task.id).comment_count == 1
 
@@ -137,6 +220,7 @@ class TestProjects:
         invitation = client.projects.invitations.create(project.id, bob.email, "member")
         assert invitation.token is not None
         assert [one.id for one in client.projects.invitations.list(project.id)] == [invitation.id]
+        assert client.projects.invitations.get(project.id, invitation.id).email == bob.email
         with Client(url) as theirs:
             theirs.auth.login(bob.email, bob.password)
             theirs.projects.invitations.accept(invitation.token)
@@ -144,6 +228,99 @@ class TestProjects:
         another = client.projects.invitations.create(project.id, "c@example.com", "viewer")
         client.projects.invitations.withdraw(project.id, another.id)
         assert list(client.projects.invitations.list(project.id)) == []
+
+    def test_a_status_that_leaves_has_one_in_its_place(self, client: Client) -> None:
+        project = client.projects.create("P")
+        task = client.tasks.create("x", project_id=project.id)
+        statuses = [Status("new", "New", "todo"), Status("done", "Done", "done")]
+        with pytest.raises(Rejected) as refused:
+            client.projects.set_workflow(project.id, statuses)
+        assert refused.value.code == "status-in-use"
+        client.projects.set_workflow(project.id, statuses, mapping={"todo": "new"})
+        assert client.tasks.get(task.id).status == "new"
+
+    def test_what_is_archived_is_listed_apart(self, client: Client) -> None:
+        kept, archived = client.projects.create("kept"), client.projects.create("archived")
+        client.projects.archive(archived.id)
+        assert [one.id for one in client.projects.list(archived=True)] == [archived.id]
+        assert kept.id in {one.id for one in client.projects.list(archived=False)}
+
+    def test_what_went_on_is_told_newest_first(self, client: Client) -> None:
+        project = client.projects.create("P")
+        task = client.tasks.create("x", project_id=project.id)
+        client.tasks.comments.add(task.id, "well")
+        told = [event.type for event in client.projects.activity(project.id, limit=2)]
+        assert told == ["CommentAdded", "TaskCreated", "ProjectCreated"]
+
+
+class TestViews:
+    def test_are_saved_run_changed_and_deleted(self, client: Client) -> None:
+        mine, other = client.tasks.create("mine", priority="high", labels=["q4"]), client.tasks.create("other")
+        view = client.views.create("Now", {"priority": ["high", "urgent"], "label": "q4", "trashed": False})
+        assert (view.query["priority"], view.query["trashed"]) == (("high", "urgent"), False)
+        assert [task.id for task in client.views.tasks(view)] == [mine.id]
+        edited = client.views.edit(view.id, name="Later", query={"priority": "medium", "label": None})
+        assert (edited.name, edited.query) == ("Later", {"priority": "medium", "trashed": False})
+        assert [task.id for task in client.views.tasks(view.id)] == [other.id]
+        assert client.views.get(view.id).name == "Later"
+        with pytest.raises(VersionConflict):
+            client.views.delete(view.id, expected_version=1)
+        client.views.delete(view.id)
+        with pytest.raises(NotFound):
+            client.views.get(view.id)
+        with pytest.raises(Invalid) as invalid:
+            client.views.create("x", {"priority": "whatever"})
+        assert [fault.pointer for fault in invalid.value.errors] == ["/query/priority"]
+
+    def test_of_a_project_are_its_members(self, client: Client, url: str, account: Callable[[str], Account]) -> None:
+        project, bob = client.projects.create("P"), account("Bob")
+        shared = client.views.create("Ours", {"project": project.id, "sort": "-due_at"}, project_id=project.id)
+        own = client.views.create("Mine", {"assignee": "me"})
+        assert [view.id for view in client.views.list(limit=1)] == [shared.id, own.id]
+        assert [view.id for view in client.views.list(project=[project.id])] == [shared.id]
+        with Client(url) as theirs:
+            bob_id = theirs.auth.login(bob.email, bob.password).user.id
+            client.projects.set_member(project.id, bob_id, "member")
+            assert [view.id for view in theirs.views.list()] == [shared.id]
+
+
+class TestFiles:
+    def test_a_project_is_a_file(self, client: Client) -> None:
+        project = client.projects.create("P")
+        titles = {f'{number} \u2028日本, "x"' for number in range(3)}
+        for title in titles:
+            client.tasks.create(title, project_id=project.id)
+        whole = json.loads(b"".join(client.projects.export(project.id)))
+        assert {task["title"] for task in whole["tasks"]} == titles
+        table = b"".join(client.projects.export(project.id, csv=True)).decode()
+        assert {row["title"] for row in csv.DictReader(io.StringIO(table, newline=""))} == titles
+        with pytest.raises(NotFound):
+            list(client.projects.export(uuid4()))
+
+    async def test_so_it_is_with_await(self, url: str, account: Callable[[str], Account]) -> None:
+        ada = account("Ada")
+        async with AsyncClient(url) as client:
+            await client.auth.login(ada.email, ada.password)
+            project = await client.projects.create("P")
+            whole = b"".join([piece async for piece in client.projects.export(project.id)])
+        assert json.loads(whole)["project"]["name"] == "P"
+
+    def test_events_are_a_table(self, client: Client) -> None:
+        task = client.tasks.create("x")
+        table = b"".join(client.events.csv(stream=[task.id])).decode()
+        assert [row["type"] for row in csv.DictReader(io.StringIO(table, newline=""))] == ["TaskCreated"]
+
+    def test_due_tasks_are_a_calendar_whose_secret_can_be_changed(self, client: Client, url: str) -> None:
+        task = client.tasks.create("Due", due_at=datetime(2026, 12, 1, tzinfo=UTC))
+        assert client.tasks.get(task.id).due_at  # and so the view has it
+        calendar = client.users.open_calendar()
+        assert calendar.url.endswith(f"/{calendar.secret}.ics")
+        assert calendar.secret not in repr(calendar)
+        with Client(url) as nobody:
+            assert b"SUMMARY:Due" in nobody.users.calendar(calendar.secret)
+            client.users.open_calendar()
+            with pytest.raises(NotFound):
+                nobody.users.calendar(calendar.secret)
 
 
 class TestBatches:

@@ -57,7 +57,7 @@ def sse(position: int) -> bytes:
     return b"id: %d\nevent: TaskCreated\ndata: %b\n\n" % (position, event(position))
 
 
-EVENT_STREAM, NDJSON = "text/event-stream", "application/x-ndjson"
+EVENT_STREAM, NDJSON, CSV = "text/event-stream", "application/x-ndjson", "text/csv"
 
 
 class TestFollowing:
@@ -143,6 +143,33 @@ class TestFollowing:
         assert found[0].data == {"title": "a\u2028b"}
         assert [request.url.params.get("after") for request in wire.asked] == [None, "1", "1"]
         assert {request.headers["accept"] for request in wire.asked} == {NDJSON}
+
+
+class TestFiles:
+    def test_a_file_comes_in_pieces(self) -> None:
+        wire = Wire(streamed(CSV, b"id,title\r\n", b"1,x\r\n"))
+        with wire.client() as client:
+            assert list(client.projects.export("p", csv=True)) == [b"id,title\r\n", b"1,x\r\n"]
+        assert wire.header("accept") == [CSV]
+
+    def test_before_its_first_piece_it_is_asked_for_again(self) -> None:
+        wire = Wire(streamed(CSV, broken()), broken(), streamed(CSV, b"1"))
+        with wire.client() as client:
+            assert list(client.events.csv()) == [b"1"]
+
+    def test_a_break_in_the_middle_is_told(self) -> None:
+        wire = Wire(streamed(CSV, b"1", broken()), streamed(CSV, b"1"))
+        found = []
+        with wire.client() as client, pytest.raises(Unreachable, match=r"in the middle of an answer.*cut off"):
+            found += client.events.csv()
+        assert len(wire.asked) == 1
+
+    def test_another_form_than_was_asked_for_is_none(self) -> None:
+        with (
+            Wire(streamed("text/html", b"<html>")).client() as client,
+            pytest.raises(Unreadable, match="expected application/json, found text/html"),
+        ):
+            list(client.projects.export("p"))
 
 
 class TestKeepingACopy:

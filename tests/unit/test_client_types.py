@@ -20,6 +20,9 @@ def blocking(client: Client) -> None:
     assert_type(client.tasks.comments.list("x").__next__().body, str)
     assert_type(client.tasks.list(label=["q4"]), Iterator[Task])
     assert_type(client.events.stream(), Iterator[Event])
+    assert_type(client.projects.export("x"), Iterator[bytes])
+    assert_type(client.users.calendar("x"), bytes)
+    assert_type(client.views.tasks(client.views.create("v", {"label": ["q4"], "trashed": True})), Iterator[Task])
     assert_type(client.auth.login("a", "b"), SignedIn)
     client.tasks.edit("x", due_at=None)
 
@@ -27,6 +30,7 @@ async def waiting(client: AsyncClient) -> None:
     assert_type(await client.tasks.get("x", version=3), Task)
     assert_type(client.tasks.list(label=["q4"]), AsyncIterator[Task])
     assert_type(client.events.stream(), AsyncIterator[Event])
+    assert_type(client.projects.export("x"), AsyncIterator[bytes])
     assert_type(await client.auth.login("a", "b"), SignedIn)
 """
 MISUSE = {

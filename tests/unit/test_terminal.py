@@ -7,26 +7,31 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
+from rich.cells import cell_len
 
 from taskflow.cli import parser
 from taskflow.client import Tokens, Unreachable, errors
+from taskflow.client.answers import Event
 from taskflow.client.errors import Problem, ProblemBody
 from taskflow.settings import Settings
 from taskflow.terminal import run, short_ids
 from taskflow.terminal.accounts import Account, Accounts, BadFile, Kept, Known, reached, url_of
 from taskflow.terminal.completion import script
+from taskflow.terminal.happened import said
 from taskflow.terminal.parser import PEOPLES, SHELLS
 from taskflow.terminal.shown import Screen, clean, lines, short
 
 URL, OTHER = "http://one.test", "http://other.test"
 ONE = UUID("01a20e8c-46be-743b-ace1-62ad7a0754dd")
 TWO = UUID("01a20e8c-46be-743b-ace1-62ad7a0754de")
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -155,13 +160,57 @@ class TestText:
 
     def test_empty_columns_are_left_out_and_no_line_ends_with_blanks(self, capsys: pytest.CaptureFixture[str]) -> None:
         Screen(json=False).table(
-            ("ID", "DUE", "TITLE"), [["1", "", "one"], ["22", "", "[b]日本[/b]"]], flexible="TITLE"
+            ("ID", "DUE", "TITLE"), [["1", "", "one"], ["22", "", "[b]日本[/b]"]], flexible=("TITLE",)
         )
         assert capsys.readouterr().out == "ID  TITLE\n1   one\n22  [b]日本[/b]\n"
+
+    def test_a_narrow_terminal_is_shared_between_columns(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        screen = Screen(json=False)
+        monkeypatch.setattr(screen, "_width", 44)
+        screen.table(
+            ("ID", "TITLE", "LABELS"), [["12345678", "日本" * 20, "q4, reports, more"]], flexible=("TITLE", "LABELS")
+        )
+        _, row = capsys.readouterr().out.splitlines()
+        assert cell_len(row) <= 44
+        assert row == "12345678  日本日本日本日 …  q4, reports, mo…"
+        screen.table(
+            ("ID", "TITLE", "LABELS"), [["1234", "a title of thirty characters..", "q4, reports, more"]],
+            flexible=("TITLE",), spare=("LABELS",),
+        )  # fmt: skip
+        assert capsys.readouterr().out.splitlines()[1] == "1234  a title of thirty character…  q4, rep…"
+        screen.table(
+            ("ID", "TITLE", "LABELS"), [["12345678901234", "a title of thirty characters..", "q4, reports"]],
+            flexible=("TITLE",), spare=("LABELS",),
+        )  # fmt: skip
+        assert capsys.readouterr().out.splitlines()[0].split() == ["ID", "TITLE"]
+        screen.table(("ID", "TITLE"), [["x" * 60, "a long title"]], flexible=("TITLE",))
+        assert capsys.readouterr().out.splitlines()[1].endswith("  a long …")
 
     def test_a_document_is_json_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
         Screen(json=True).document([Account("a", None, 3)])
         assert capsys.readouterr().out == '[\n  {\n    "access": "a",\n    "position": 3\n  }\n]\n'
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("data", "words"),
+        [
+            ({"status": "done", "category": "done"}, "status: done, category: done"),
+            ({"comment_id": "1", "body": "a\n\n b"}, "body: a b"),
+            ({"assignee_id": "1"}, "assignee_id: 1"),
+            ({"labels": ["a", "b"], "due_at": None, "parts": [], "archived": True}, "labels: a, b, archived: yes"),
+            ({"mapped": {"todo": "new"}}, "mapped: todo: new"),
+            ({"title": "x" * 200}, f"title: {'x' * 92}…"),
+        ],
+    )
+    def test_an_event_says_what_it_holds(self, data: dict[str, Any], words: str) -> None:
+        event = Event(
+            position=1, event_id=ONE, stream_id=ONE, stream_version=1, type="X", occurred_at=NOW, recorded_at=NOW,
+            actor="system", command_id=ONE, data=data,
+        )  # fmt: skip
+        assert said(event) == words
 
 
 def problem(kind: type[Problem], status: int, detail: str = "said", **more: float | None) -> Problem:
@@ -234,9 +283,10 @@ class TestTyping:
             assert shown or isinstance(action, argparse._SubParsersAction), f"{path}: {action.dest}"
 
     def test_every_command_of_people_is_done_somewhere(self) -> None:
-        leaves = {path for path in EVERY if path and path[0] in {"tasks", "projects"} and len(path) == 2}
-        assert leaves == {("tasks", name) for name in run._TASKS} | {("projects", name) for name in run._PROJECTS}
+        leaves = {path for path in EVERY if path and path[0] in run.GROUPS and len(path) == 2}
+        assert leaves == {(group, name) for group, actions in run.GROUPS.items() for name in actions}
         assert {path[0] for path in EVERY if path} >= PEOPLES
+        assert run.GROUPS.keys() | run.ALONE.keys() == PEOPLES
 
     def test_a_time_without_a_zone_is_local(self, monkeypatch: pytest.MonkeyPatch) -> None:
         typed = parser().parse_args(["tasks", "add", "x", "--due", "2026-12-01T17:00+02:00"])

@@ -51,6 +51,18 @@ class Profile(Struct, frozen=True, kw_only=True):
     position: int | None = None
 
 
+class Calendar(Struct, frozen=True, kw_only=True):
+    """A feed of due tasks. Whoever knows the secret reads it."""
+
+    secret: str
+    url: str
+    version: int
+    position: int | None = None
+
+    def __repr__(self) -> str:
+        return "Calendar(…)"
+
+
 class PublicProfile(Struct, frozen=True, kw_only=True):
     id: UUID
     name: str | None
@@ -60,6 +72,7 @@ class PublicProfile(Struct, frozen=True, kw_only=True):
 class TokenPair(Struct, frozen=True, kw_only=True):
     access_token: str
     refresh_token: str
+    token_type: str = "Bearer"  # noqa: S105 - the kind, not a token
     expires_in: int
     """Seconds."""
 
@@ -80,6 +93,8 @@ class Registered(Struct, frozen=True, kw_only=True):
     user: Profile | None = None
     access_token: str | None = None
     refresh_token: str | None = None
+    token_type: str | None = None
+    expires_in: int | None = None
 
     def __repr__(self) -> str:
         return f"Registered(user={self.user and self.user.id}, …)"
@@ -139,6 +154,7 @@ class Invitation(Struct, frozen=True, kw_only=True):
     project_id: UUID | None = None
     email: str | None = None
     role: str | None = None
+    invited_by: UUID | None = None
     token: str | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
@@ -251,6 +267,20 @@ class Stats(Struct, frozen=True, kw_only=True):
     by_assignee: tuple[AssigneeCount, ...] = ()
 
 
+class SavedView(Struct, frozen=True, kw_only=True):
+    """Filters of a list of tasks under a name. `project_id` of None: its owner's alone."""
+
+    id: UUID
+    name: str
+    query: dict[str, str | bool | tuple[str, ...]]
+    project_id: UUID | None = None
+    owner_id: UUID | None = None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    position: int | None = None
+
+
 # --- events, commands, sync
 
 
@@ -303,8 +333,13 @@ class Outcomes(Struct, frozen=True):
 
 
 class CommandKind(Struct, frozen=True, kw_only=True):
+    """`schema` is the JSON Schema of `data`. What one that `creates` has made may be named by those after it in a
+    batch."""
+
     type: str
+    creates: bool = False
     target: str | None = None
+    target_schema: dict[str, Any] = {}
     schema: dict[str, Any]
 
 

@@ -30,6 +30,7 @@ class Call(Struct, Generic[A_co], frozen=True, kw_only=True):
     path: str
     """Below `/api/v1`."""
     answer: type[A_co]
+    """What its JSON is read as; `bytes`: it is not read."""
     kind: Kind
     query: Mapping[str, Value] = {}
     body: Mapping[str, Any] | None = None

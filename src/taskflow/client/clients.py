@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
-from typing import Generic, Self
+from typing import Final, Generic, Self
 
 import httpx
 
@@ -18,6 +19,9 @@ from taskflow.client.retries import Retries
 from taskflow.client.session import InMemory, Keeper, Session, Timeouts, Tokens
 from taskflow.client.tasks import Tasks
 from taskflow.client.users import Users
+from taskflow.client.views import Views
+
+_TOKEN: Final = re.compile(r"[!-~]+")
 
 
 class Resources(Generic[F]):
@@ -30,6 +34,7 @@ class Resources(Generic[F]):
         self.users = Users(session, face)
         self.projects = Projects(session, face)
         self.tasks = Tasks(session, face)
+        self.views = Views(session, face)
         self.commands = Commands(session, face)
         self.events = Events(session, face)
         self.sync = events.Sync(session, face)
@@ -50,7 +55,7 @@ class Client(Resources[Sync]):
     """A client that blocks; threads may share it.
 
     `token` is an access token or a personal one, and is not renewed; signing in, or a `keeper` of tokens, gives
-    one that is. Raises ValueError for what is no URL.
+    one that is. Raises ValueError for what is no URL, or no token.
     """
 
     def __init__(
@@ -127,6 +132,8 @@ class AsyncClient(Resources[Async]):
 
 def _keeper(token: str | None, keeper: Keeper | None) -> Keeper:
     if keeper is None:
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ValueError("expected a token of visible ASCII characters, found others")
         return InMemory(None if token is None else Tokens(token))
     if token is not None:
         raise ValueError("expected a token or a keeper of tokens, found both")

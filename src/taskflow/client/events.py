@@ -8,7 +8,7 @@ from datetime import datetime
 from taskflow.client.answers import Changes, Event, EventPage
 from taskflow.client.call import Call, Id, Value, at, read
 from taskflow.client.errors import Gone
-from taskflow.client.following import download, follow
+from taskflow.client.following import CSV, download, follow, pieces
 from taskflow.client.resource import F, Resource, call, listed, told
 from taskflow.client.session import Session
 from taskflow.client.steps import Emit, Telling
@@ -25,16 +25,18 @@ def _events(
     actors: Several,
     from_time: datetime | None,
     to_time: datetime | None,
+    clock: str | None,
 ) -> Call[EventPage]:
     query: dict[str, Value] = {
         "after": after, "limit": limit, "type": types, "stream": streams, "project": projects, "actor": actors,
-        "from": from_time, "to": to_time,
+        "from": from_time, "to": to_time, "clock": clock,
     }  # fmt: skip
     return read(at("events"), EventPage, query, fresh=False)
 
 
 class Events(Resource[F]):
-    """By position, ascending. `after` is exclusive; the other filters take any of several values."""
+    """By position, ascending. `after` is exclusive; the other filters take any of several values. Times are by
+    `occurred_at`, with `clock="recorded"` by when the store took them."""
 
     @call
     def page(
@@ -48,9 +50,10 @@ class Events(Resource[F]):
         actor: Several = (),
         from_time: datetime | None = None,
         to_time: datetime | None = None,
+        clock: str | None = None,
     ) -> Call[EventPage]:
         """One page; its `position` is the next `after`, also where it is empty."""
-        return _events(after, limit, types, stream, project, actor, from_time, to_time)
+        return _events(after, limit, types, stream, project, actor, from_time, to_time, clock)
 
     @listed
     def list(
@@ -64,9 +67,10 @@ class Events(Resource[F]):
         actor: Several = (),
         from_time: datetime | None = None,
         to_time: datetime | None = None,
+        clock: str | None = None,
     ) -> Call[EventPage]:
         """Every event up to now, from page to page."""
-        return _events(after, limit, types, stream, project, actor, from_time, to_time)
+        return _events(after, limit, types, stream, project, actor, from_time, to_time, clock)
 
     @told
     def download(
@@ -79,10 +83,28 @@ class Events(Resource[F]):
         actor: Several = (),
         from_time: datetime | None = None,
         to_time: datetime | None = None,
+        clock: str | None = None,
     ) -> Telling[Event]:
         """Every event up to now in one answer (NDJSON), which goes on where it broke off."""
-        first = _events(after, None, types, stream, project, actor, from_time, to_time)
+        first = _events(after, None, types, stream, project, actor, from_time, to_time, clock)
         yield from download(self._session, first)
+
+    @told
+    def csv(
+        self,
+        *,
+        after: int | None = None,
+        types: Several = (),
+        stream: Several = (),
+        project: Several = (),
+        actor: Several = (),
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+        clock: str | None = None,
+    ) -> Telling[bytes]:
+        """Every event up to now as a CSV file, piece by piece. Raises Unreachable where it breaks off."""
+        first = _events(after, None, types, stream, project, actor, from_time, to_time, clock)
+        yield from pieces(self._session, first, CSV)
 
     @told
     def stream(self, *, project: Id | None = None, last_event_id: str | int | None = None) -> Telling[Event]:

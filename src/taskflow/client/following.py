@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 NDJSON: Final = "application/x-ndjson"
 EVENT_STREAM: Final = "text/event-stream"
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
 
 
 class Breaks:
@@ -77,6 +79,24 @@ def download(session: Session, call: Call[Any]) -> Telling[Event]:
         if piece is None and not lines.rest:
             return
         yield from breaks.pause(piece or "a line has no end")
+
+
+def pieces(session: Session, call: Call[Any], media_type: str) -> Telling[bytes]:
+    """An answer as it comes. A break is made good by asking again only while nothing of it was emitted; after
+    that it raises Unreachable, and what was emitted is not the whole."""
+    breaks = Breaks(session)
+    emitted = False
+    while True:
+        response = yield from session.answered(replace(call, headers={"Accept": media_type}), streamed=True)
+        _must_be(response, media_type)
+        while isinstance(piece := (yield Piece()), bytes):
+            yield Emit(piece)
+            emitted = True
+        if piece is None:
+            return
+        if emitted:
+            raise Unreachable(f"{session.url} broke off in the middle of an answer; ask for it again: {piece}")
+        yield from breaks.pause(piece)
 
 
 def _event(line: bytes) -> Event:

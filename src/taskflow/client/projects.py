@@ -1,16 +1,18 @@
-"""Projects: members, workflow, labels, invitations, the board and the figures."""
+"""Projects: members, workflow, labels, invitations, the board, the figures, and a project as a file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import UNSET, UnsetType
 
-from taskflow.client.answers import Board, Invitation, Member, Page, Project, Stats, Status, Transition
-from taskflow.client.call import Call, Id, at, given, pages, read, write
-from taskflow.client.resource import F, Resource, call, listed
+from taskflow.client.answers import Board, Event, Invitation, Member, Page, Project, Stats, Status, Transition
+from taskflow.client.call import Call, Id, Value, at, given, pages, read, write
+from taskflow.client.following import CSV, JSON, pieces
+from taskflow.client.resource import F, Resource, call, listed, told
 from taskflow.client.session import Session
+from taskflow.client.steps import Telling
 
 
 class Projects(Resource[F]):
@@ -27,9 +29,9 @@ class Projects(Resource[F]):
         return read(at("projects", project), Project)
 
     @listed
-    def list(self, *, limit: int | None = None) -> Call[Page[Project]]:
+    def list(self, *, archived: bool | None = None, limit: int | None = None) -> Call[Page[Project]]:
         """The caller's projects. `limit` is the size of a page, here and elsewhere, not of the list."""
-        return pages(at("projects"), Project, {"limit": limit})
+        return pages(at("projects"), Project, {"archived": archived, "limit": limit})
 
     @call
     def edit(
@@ -77,10 +79,12 @@ class Projects(Resource[F]):
         statuses: Sequence[Status],
         transitions: Sequence[Transition] | UnsetType = UNSET,
         *,
+        mapping: Mapping[str, str] | UnsetType = UNSET,
         expected_version: int | None = None,
     ) -> Call[Project]:
-        """Without `transitions` every change of status is allowed."""
-        body = given(statuses=statuses, transitions=transitions)
+        """Without `transitions` every change of status is allowed. `mapping` names, for statuses that leave while
+        tasks are in them, those that take their place."""
+        body = given(statuses=statuses, transitions=transitions, mapping=mapping)
         return write("PUT", at("projects", project, "workflow"), Project, body, expected=expected_version)
 
     @call
@@ -95,29 +99,47 @@ class Projects(Resource[F]):
     # --- what is going on
 
     @call
-    def board(self, project: Id, *, at_time: datetime | None = None) -> Call[Board]:
-        """`at_time`: as it was then, from the event store."""
-        return read(at("projects", project, "board"), Board, {"at": at_time}, fresh=at_time is None)
+    def board(self, project: Id, *, at_time: datetime | None = None, clock: str | None = None) -> Call[Board]:
+        """`at_time`: as it was then, from the event store; `clock` as for a task."""
+        past: dict[str, Value] = {"at": at_time, "clock": clock}
+        return read(at("projects", project, "board"), Board, past, fresh=at_time is None)
 
     @call
     def stats(self, project: Id) -> Call[Stats]:
         return read(at("projects", project, "stats"), Stats)
 
+    @listed
+    def activity(self, project: Id, *, limit: int | None = None) -> Call[Page[Event]]:
+        """What happened to all that belongs to it today, newest first, with every write that was acknowledged."""
+        return pages(at("projects", project, "activity"), Event, {"limit": limit}, fresh=False)
+
+    @told
+    def export(self, project: Id, *, csv: bool = False) -> Telling[bytes]:
+        """The whole project as a JSON or CSV file, piece by piece: `file.writelines(client.projects.export(id))`.
+        Raises Unreachable where it breaks off, and then the file is not whole."""
+        whole = read(at("projects", project, "export"), bytes)
+        yield from pieces(self._session, whole, CSV if csv else JSON)
+
 
 class Invitations(Resource[F]):
     @call
-    def create(self, project: Id, email: str, role: str) -> Call[Invitation]:
-        """The answer holds the token, which is told this once."""
-        body = {"email": email, "role": role}
-        return write("POST", at("projects", project, "invitations"), Invitation, body)
+    def create(self, project: Id, email: str, role: str, *, expected_version: int | None = None) -> Call[Invitation]:
+        """The answer holds the token, which is told this once. Versions are the project's."""
+        path = at("projects", project, "invitations")
+        return write("POST", path, Invitation, {"email": email, "role": role}, expected=expected_version)
+
+    @call
+    def get(self, project: Id, invitation: Id) -> Call[Invitation]:
+        return read(at("projects", project, "invitations", invitation), Invitation)
 
     @listed
     def list(self, project: Id, *, limit: int | None = None) -> Call[Page[Invitation]]:
         return pages(at("projects", project, "invitations"), Invitation, {"limit": limit})
 
     @call
-    def withdraw(self, project: Id, invitation: Id) -> Call[Project]:
-        return write("DELETE", at("projects", project, "invitations", invitation), Project)
+    def withdraw(self, project: Id, invitation: Id, *, expected_version: int | None = None) -> Call[Project]:
+        path = at("projects", project, "invitations", invitation)
+        return write("DELETE", path, Project, expected=expected_version)
 
     @call
     def accept(self, token: str) -> Call[Project]:

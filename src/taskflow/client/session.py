@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
@@ -94,9 +95,7 @@ class Session:
         read_your_writes: bool,
         position: int,
     ) -> None:
-        self.url = httpx.URL(url.rstrip("/"))
-        if self.url.scheme not in {"http", "https"} or not self.url.host:
-            raise ValueError(f"expected a URL like http://127.0.0.1:8000, found {url}")
+        self.url = _server(url)
         self._base = f"{url.rstrip('/')}{BASE}"
         self.retries = retries
         self._keeper = keeper
@@ -137,6 +136,8 @@ class Session:
         response = yield from self.answered(call)
         if call.answer is NOTHING:
             return None  # type: ignore[return-value]  # A is None here
+        if call.answer is bytes:
+            return response.content  # type: ignore[return-value]  # A is bytes here
         try:
             return msgspec.json.decode(response.content, type=call.answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -237,6 +238,14 @@ class Session:
             self.keep(None)
             raise
         self.keep(Tokens(pair.access_token, pair.refresh_token))
+
+
+def _server(url: str) -> httpx.URL:
+    with suppress(httpx.InvalidURL):
+        parsed = httpx.URL(url.rstrip("/"))
+        if parsed.scheme in {"http", "https"} and parsed.host:
+            return parsed
+    raise ValueError(f"expected a URL like http://127.0.0.1:8000, found {url}")
 
 
 def _renewable(tokens: Tokens | None) -> bool:

@@ -179,28 +179,35 @@ class Tasks(Resource[F]):
 
 
 class Comments(Resource[F]):
+    """Versions are the task's, here and below."""
+
     @listed
     def list(self, task: Id, *, limit: int | None = None) -> Call[Page[Comment]]:
         return pages(at("tasks", task, "comments"), Comment, {"limit": limit})
 
     @call
-    def add(self, task: Id, body: str) -> Call[Comment]:
+    def get(self, task: Id, comment: Id) -> Call[Comment]:
+        return read(at("tasks", task, "comments", comment), Comment)
+
+    @call
+    def add(self, task: Id, body: str, *, expected_version: int | None = None) -> Call[Comment]:
         """Markdown; `@[user id]` mentions somebody."""
-        return write("POST", at("tasks", task, "comments"), Comment, {"body": body})
+        return write("POST", at("tasks", task, "comments"), Comment, {"body": body}, expected=expected_version)
 
     @call
-    def edit(self, task: Id, comment: Id, body: str) -> Call[Comment]:
-        return write("PATCH", at("tasks", task, "comments", comment), Comment, {"body": body})
+    def edit(self, task: Id, comment: Id, body: str, *, expected_version: int | None = None) -> Call[Comment]:
+        path = at("tasks", task, "comments", comment)
+        return write("PATCH", path, Comment, {"body": body}, expected=expected_version)
 
     @call
-    def delete(self, task: Id, comment: Id) -> Call[Task]:
-        return write("DELETE", at("tasks", task, "comments", comment), Task)
+    def delete(self, task: Id, comment: Id, *, expected_version: int | None = None) -> Call[Task]:
+        return write("DELETE", at("tasks", task, "comments", comment), Task, expected=expected_version)
 
 
 class Checklist(Resource[F]):
     @call
-    def add(self, task: Id, text: str) -> Call[ChecklistItem]:
-        return write("POST", at("tasks", task, "checklist"), ChecklistItem, {"text": text})
+    def add(self, task: Id, text: str, *, expected_version: int | None = None) -> Call[ChecklistItem]:
+        return write("POST", at("tasks", task, "checklist"), ChecklistItem, {"text": text}, expected=expected_version)
 
     @call
     def edit(
@@ -211,25 +218,27 @@ class Checklist(Resource[F]):
         text: str | UnsetType = UNSET,
         done: bool | UnsetType = UNSET,
         after: Id | UnsetType | None = UNSET,
+        expected_version: int | None = None,
     ) -> Call[Task]:
         """`after`: behind that item; None: to the front."""
         body = given(text=text, done=done, after=after)
-        return write("PATCH", at("tasks", task, "checklist", item), Task, body)
+        return write("PATCH", at("tasks", task, "checklist", item), Task, body, expected=expected_version)
 
     @call
-    def delete(self, task: Id, item: Id) -> Call[Task]:
-        return write("DELETE", at("tasks", task, "checklist", item), Task)
+    def delete(self, task: Id, item: Id, *, expected_version: int | None = None) -> Call[Task]:
+        return write("DELETE", at("tasks", task, "checklist", item), Task, expected=expected_version)
 
 
 class Relations(Resource[F]):
     @call
-    def add(self, task: Id, kind: str, other: Id) -> Call[Task]:
+    def add(self, task: Id, kind: str, other: Id, *, expected_version: int | None = None) -> Call[Task]:
         """`blocks`, `relates_to` or `duplicates`."""
-        return write("PUT", at("tasks", task, "relations"), Task, {"type": kind, "task_id": other})
+        body = {"type": kind, "task_id": other}
+        return write("PUT", at("tasks", task, "relations"), Task, body, expected=expected_version)
 
     @call
-    def remove(self, task: Id, kind: str, other: Id) -> Call[Task]:
-        return write("DELETE", at("tasks", task, "relations", kind, other), Task)
+    def remove(self, task: Id, kind: str, other: Id, *, expected_version: int | None = None) -> Call[Task]:
+        return write("DELETE", at("tasks", task, "relations", kind, other), Task, expected=expected_version)
 
 
 def _intent(task: Id, verb: str, expected: int | None, body: dict[str, Any] | None = None) -> Call[Task]:

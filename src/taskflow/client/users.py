@@ -1,4 +1,4 @@
-"""Profiles."""
+"""Profiles, and one's calendar."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from taskflow.client.answers import Profile, PublicProfile
+from taskflow.client.answers import Calendar, Profile, PublicProfile
 from taskflow.client.call import Call, Id, at, given, read, write
 from taskflow.client.resource import F, Resource, call
 
@@ -32,3 +32,15 @@ class Users(Resource[F]):
     def get(self, user: Id) -> Call[PublicProfile]:
         """Somebody with whom a project is shared."""
         return read(at("users", user), PublicProfile)
+
+    @call
+    def open_calendar(self, *, expected_version: int | None = None) -> Call[Calendar]:
+        """A feed of one's due tasks under a new secret; the one before ends."""
+        return write("POST", at("users", "me", "calendar"), Calendar, expected=expected_version)
+
+    @call
+    def calendar(self, secret: str) -> Call[bytes]:
+        """The feed (RFC 5545), as calendars read it: nobody has to be signed in."""
+        path = at("calendar", f"{secret}.ics")
+        headers = {"Accept": "text/calendar"}
+        return Call(method="GET", path=path, answer=bytes, kind="read", headers=headers, signed_in=False)

@@ -1,4 +1,4 @@
-"""`taskflow register`, `login`, `logout`, `whoami`."""
+"""`taskflow register`, `login`, `logout`, `whoami`, `calendar`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from taskflow.client import Unauthenticated
 from taskflow.client.answers import Profile
-from taskflow.terminal.desk import Desk
+from taskflow.terminal.desk import Desk, at_a_terminal
 from taskflow.terminal.short_ids import Unclear
 
 
@@ -64,6 +64,14 @@ def whoami(desk: Desk) -> None:
         desk.screen.say(f"{me.name} <{me.email}> at {desk.url}")
 
 
+def calendar(desk: Desk) -> None:
+    opened = desk.client.users.open_calendar()
+    if desk.json:
+        desk.screen.document(opened)
+    else:
+        desk.screen.say(opened.url)
+
+
 def _told(desk: Desk, user: Profile) -> None:
     if desk.json:
         desk.screen.document({"user": user, "url": desk.url})
@@ -73,8 +81,10 @@ def _told(desk: Desk, user: Profile) -> None:
 
 def _password(desk: Desk, *, twice: bool = False) -> str:
     if desk.typed.password_stdin:
+        if sys.stdin is None:
+            raise Unclear("the standard input is closed; there is no password to read")
         return sys.stdin.readline().removesuffix("\n")
-    if not sys.stdin.isatty():
+    if not at_a_terminal():
         raise Unclear("there is no terminal to ask for the password at; pipe it in with --password-stdin")
     password = getpass.getpass("Password: ")
     if twice and getpass.getpass("Once more: ") != password:
@@ -84,7 +94,7 @@ def _password(desk: Desk, *, twice: bool = False) -> str:
 
 def _ask(question: str) -> str:
     """On the terminal and not in the output, which may be a program's."""
-    if not sys.stdin.isatty():
+    if not at_a_terminal():
         raise Unclear(f"there is no terminal to ask for it at; expected the {question.rstrip(': ').lower()}")
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()

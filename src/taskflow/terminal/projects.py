@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
+from msgspec import UNSET
 from rich.text import Text
 
+from taskflow.client.answers import Project
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import Desk, text_of
+from taskflow.terminal.desk import Desk, given, text_of
 from taskflow.terminal.shown import clean, lines, short, styled, when
-from taskflow.terminal.tasks import PAGE_MAX, row
+from taskflow.terminal.tasks import SPARE, row
 
 
 def list_projects(desk: Desk) -> None:
-    limit = desk.typed.limit
-    found = list(islice(desk.client.projects.list(limit=min(limit, PAGE_MAX)), limit))
+    archived = True if desk.typed.archived else None
+    found, more = desk.first(desk.client.projects.list(archived=archived, limit=desk.page))
     if desk.json:
         desk.screen.document(found)
         return
@@ -22,19 +22,59 @@ def list_projects(desk: Desk) -> None:
         [short(one.id), one.name, one.role or "", when(one.updated_at), "archived" if one.archived_at else ""]
         for one in found
     ]
-    desk.screen.table(("ID", "NAME", "ROLE", "UPDATED", ""), rows, flexible="NAME")
+    desk.screen.table(("ID", "NAME", "ROLE", "UPDATED", ""), rows, flexible=("NAME",))
+    desk.hint(more=more)
 
 
 def add(desk: Desk) -> None:
-    project = desk.client.projects.create(desk.typed.name, description=text_of(desk.typed.description))
+    told(desk, "added", desk.client.projects.create(desk.typed.name, description=text_of(desk.typed.description)))
+
+
+def edit(desk: Desk) -> None:
+    typed, name, description = desk.typed, given(desk.typed.name), text_of(desk.typed.description)
+    if name is UNSET and description is UNSET:
+        raise short_ids.Unclear("nothing to change; name --name or --description")
+    project = named(desk)
+    edited = desk.client.projects.edit(project.id, name=name, description=description, expected_version=typed.expect)
+    told(desk, "edited", edited)
+
+
+def archive(desk: Desk) -> None:
+    told(desk, "archived", desk.client.projects.archive(named(desk).id))
+
+
+def unarchive(desk: Desk) -> None:
+    told(desk, "unarchived", desk.client.projects.unarchive(named(desk).id))
+
+
+def label(desk: Desk) -> None:
+    typed = desk.typed
+    told(
+        desk,
+        f"{typed.name} is {typed.colour}:",
+        desk.client.projects.set_label(named(desk).id, typed.name, typed.colour),
+    )
+
+
+def unlabel(desk: Desk) -> None:
+    name = desk.typed.name
+    told(desk, f"{name} has no colour:", desk.client.projects.remove_label(named(desk).id, name))
+
+
+def told(desk: Desk, what: str, project: Project) -> None:
     if desk.json:
         desk.screen.document(project)
     else:
-        desk.screen.say("added", short(project.id), project.name)
+        desk.screen.say(what, short(project.id), project.name)
+
+
+def named(desk: Desk) -> Project:
+    """The project that was typed."""
+    return short_ids.project(desk.client, desk.typed.project)
 
 
 def show(desk: Desk) -> None:
-    project = short_ids.project(desk.client, desk.typed.project)
+    project = named(desk)
     if desk.json:
         desk.screen.document(project)
         return
@@ -58,7 +98,7 @@ def show(desk: Desk) -> None:
 
 
 def board(desk: Desk) -> None:
-    project = short_ids.project(desk.client, desk.typed.project)
+    project = named(desk)
     found = desk.client.projects.board(project.id)
     if desk.json:
         desk.screen.document(found)
@@ -70,16 +110,31 @@ def board(desk: Desk) -> None:
         if column.tasks:
             # The heading says the status; the others as in a list of tasks.
             rows = [[cell for place, cell in enumerate(row(task)) if place != 1] for task in column.tasks]
-            desk.screen.table(("ID", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS"), rows, flexible="TITLE")
+            desk.screen.table(
+                ("ID", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS"), rows, flexible=("TITLE",), spare=SPARE
+            )
         if column.count > len(column.tasks):
             desk.screen.say(f"and {column.count - len(column.tasks)} more")
 
 
-def members(desk: Desk) -> None:
-    project = short_ids.project(desk.client, desk.typed.project)
-    found = list(desk.client.projects.members(project.id, limit=PAGE_MAX))
+def stats(desk: Desk) -> None:
+    found = desk.client.projects.stats(named(desk).id)
     if desk.json:
         desk.screen.document(found)
         return
-    rows = [[short(one.user.id), one.user.name or "", one.role] for one in found]
-    desk.screen.table(("ID", "NAME", "ROLE"), rows, flexible="NAME")
+    counts = (("overdue", found.overdue), ("unassigned", found.unassigned), ("in the trash", found.trashed))
+    desk.screen.say(", ".join([f"{found.total} tasks", *[f"{count} {what}" for what, count in counts if count]]))
+    desk.screen.say(" ")
+    statuses: list[list[str | Text]] = [[styled(one.name, one.category), str(one.count)] for one in found.by_status]
+    desk.screen.table(("STATUS", "TASKS"), statuses)
+    if found.by_assignee:
+        desk.screen.say(" ")
+        people = [[one.assignee.name or short(one.assignee.id), str(one.count)] for one in found.by_assignee]
+        desk.screen.table(("ASSIGNEE", "TASKS"), people, flexible=("ASSIGNEE",))
+
+
+def export(desk: Desk) -> None:
+    if desk.typed.csv and desk.json:
+        raise short_ids.Unclear("expected --csv or --json, found both")
+    for piece in desk.client.projects.export(named(desk).id, csv=desk.typed.csv):
+        desk.screen.raw(piece)

@@ -26,19 +26,23 @@ from taskflow.client import (
     Unreachable,
     VersionConflict,
 )
-from taskflow.terminal import account, projects, tasks
+from taskflow.terminal import account, members, parts, projects, tasks, views
 from taskflow.terminal.accounts import TOKEN, URL, Accounts, BadFile, Kept, config_folder, reached, url_of
+from taskflow.terminal.activity import activity
 from taskflow.terminal.desk import Desk
 from taskflow.terminal.short_ids import NoSuch, Unclear
 from taskflow.terminal.shown import Screen, clean
 
 FAILED, USAGE, NOT_FOUND, FORBIDDEN, CONFLICT, UNAVAILABLE = 1, 2, 3, 4, 5, 6
 
-_TASKS: Final[Mapping[str, Callable[[Desk], None]]] = {
+Action = Callable[[Desk], None]
+
+_TASKS: Final[Mapping[str, Action]] = {
     "list": tasks.list_tasks,
     "search": tasks.search,
     "show": tasks.show,
     "history": tasks.history,
+    "diff": tasks.diff,
     "add": tasks.add,
     "edit": tasks.edit,
     "start": tasks.start,
@@ -48,16 +52,52 @@ _TASKS: Final[Mapping[str, Callable[[Desk], None]]] = {
     "trash": tasks.trash,
     "restore": tasks.restore,
     "assign": tasks.assign,
-    "comment": tasks.comment,
     "move": tasks.move,
+    "rank": tasks.rank,
     "undo": tasks.undo,
+    "comment": parts.comment,
+    "checklist": parts.checklist,
+    "check": parts.check,
+    "uncheck": parts.uncheck,
+    "link": parts.link,
+    "unlink": parts.unlink,
 }
-_PROJECTS: Final[Mapping[str, Callable[[Desk], None]]] = {
+_PROJECTS: Final[Mapping[str, Action]] = {
     "list": projects.list_projects,
     "add": projects.add,
+    "edit": projects.edit,
     "show": projects.show,
     "board": projects.board,
-    "members": projects.members,
+    "stats": projects.stats,
+    "archive": projects.archive,
+    "unarchive": projects.unarchive,
+    "export": projects.export,
+    "label": projects.label,
+    "unlabel": projects.unlabel,
+    "members": members.members,
+    "role": members.role,
+    "remove": members.remove,
+    "invite": members.invite,
+    "invitations": members.invitations,
+    "uninvite": members.uninvite,
+    "accept": members.accept,
+}
+_VIEWS: Final[Mapping[str, Action]] = {
+    "list": views.list_views,
+    "show": views.show,
+    "run": views.run,
+    "save": views.save,
+    "rename": views.rename,
+    "delete": views.delete,
+}
+GROUPS: Final[Mapping[str, Mapping[str, Action]]] = {"tasks": _TASKS, "projects": _PROJECTS, "views": _VIEWS}
+ALONE: Final[Mapping[str, Action]] = {
+    "register": account.register,
+    "login": account.login,
+    "logout": account.logout,
+    "whoami": account.whoami,
+    "calendar": account.calendar,
+    "activity": activity,
 }
 
 
@@ -73,6 +113,9 @@ def run(typed: argparse.Namespace) -> int:
         raise
     except EOFError:  # Ctrl-D where something was asked
         print("\ntaskflow: nothing was typed; try again", file=sys.stderr)
+        return USAGE
+    except UnicodeError:
+        print("taskflow: expected text in UTF-8, found something else", file=sys.stderr)
         return USAGE
     except (ClientError, Unclear, NoSuch, NobodyHere, BadFile, OSError) as error:
         print(f"taskflow: {one_line(error)}", file=sys.stderr)
@@ -102,20 +145,10 @@ def _do(typed: argparse.Namespace) -> None:
                 reached(accounts, url, client.position)
 
 
-def _action(typed: argparse.Namespace) -> Callable[[Desk], None]:
-    match typed.command:
-        case "tasks":
-            return _TASKS[typed.action]
-        case "projects":
-            return _PROJECTS[typed.action]
-        case "register":
-            return account.register
-        case "login":
-            return account.login
-        case "logout":
-            return account.logout
-        case _:
-            return account.whoami
+def _action(typed: argparse.Namespace) -> Action:
+    if typed.command in GROUPS:
+        return GROUPS[typed.command][typed.action]
+    return ALONE[typed.command]
 
 
 def exit_code(error: Exception) -> int:

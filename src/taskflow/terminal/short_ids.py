@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from taskflow.client import Client
-from taskflow.client.answers import Member, Person, Project
+from taskflow.client.answers import Project, SavedView
 from taskflow.terminal.shown import clean, short
 
 PIECE_MIN: Final = 4
@@ -18,6 +18,19 @@ CANDIDATES_MAX: Final = 5
 PAGE: Final = 200
 
 _PIECE: Final = re.compile(rf"[0-9a-f]{{{PIECE_MIN},32}}")
+
+
+class Named(Protocol):
+    """Whatever has an id and a name."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def name(self) -> str | None: ...
+
+
+N = TypeVar("N", bound=Named)
 
 
 class Unclear(Exception):
@@ -55,6 +68,16 @@ def one_of(found: Iterable[tuple[UUID, str]], typed: str, what: str) -> str | No
     return str(next(iter(known))) if known else None
 
 
+def named(things: Iterable[N], text: str, what: str) -> N | None:
+    """The only one of that name, else the only one that a piece of an id fits. Raises Unclear."""
+    every = {one.id: one for one in things}
+    piece = piece_of(text)
+    found = [one for one in every.values() if (one.name or "").casefold() == text.casefold()]
+    found = found or [one for one in every.values() if piece is not None and fits(piece, one.id)]
+    only = one_of(((one.id, one.name or short(one.id)) for one in found), text, what)
+    return None if only is None else every[UUID(only)]
+
+
 def task_id(client: Client, text: str) -> str:
     """Of a task that is not in the trash, else of one that is. Raises Unclear and NoSuch."""
     known = whole(text)
@@ -62,7 +85,9 @@ def task_id(client: Client, text: str) -> str:
         return known
     piece = piece_of(text)
     if piece is None:
-        raise Unclear(f"expected a task's id, or {PIECE_MIN} or more characters of its beginning or end, found {text}")
+        raise Unclear(
+            f"expected a task's id, or {PIECE_MIN} or more characters of its beginning or end, found {text or 'none'}"
+        )
     for trashed in (False, True):
         found = []
         for count, task in enumerate(client.tasks.list(trashed=trashed, limit=PAGE)):
@@ -81,14 +106,21 @@ def project(client: Client, text: str) -> Project:
     known = whole(text)
     if known is not None:
         return client.projects.get(known)
-    piece = piece_of(text)
-    every = {one.id: one for one in client.projects.list(limit=PAGE)}
-    named = [one for one in every.values() if one.name.casefold() == text.casefold()]
-    found = named or [one for one in every.values() if piece is not None and fits(piece, one.id)]
-    only = one_of(((one.id, one.name) for one in found), text, "project")
-    if only is None:
+    found = named(client.projects.list(limit=PAGE), text, "project")
+    if found is None:
         raise NoSuch(f"no project {text}; `taskflow projects list` shows yours")
-    return every[UUID(only)]
+    return found
+
+
+def view(client: Client, text: str) -> SavedView:
+    """As `project`."""
+    known = whole(text)
+    if known is not None:
+        return client.views.get(known)
+    found = named(client.views.list(limit=PAGE), text, "view")
+    if found is None:
+        raise NoSuch(f"no view {text}; `taskflow views list` shows those there are")
+    return found
 
 
 def person_id(client: Client, text: str, project_id: UUID | str) -> str:
@@ -98,12 +130,7 @@ def person_id(client: Client, text: str, project_id: UUID | str) -> str:
     known = whole(text)
     if known is not None:
         return known
-    members: list[Member] = list(client.projects.members(project_id, limit=PAGE))
-    people: list[Person] = [member.user for member in members]
-    piece = piece_of(text)
-    named = [one for one in people if (one.name or "").casefold() == text.casefold()]
-    found = named or [one for one in people if piece is not None and fits(piece, one.id)]
-    only = one_of(((one.id, one.name or short(one.id)) for one in found), text, "member")
-    if only is None:
+    found = named((member.user for member in client.projects.members(project_id, limit=PAGE)), text, "member")
+    if found is None:
         raise NoSuch(f"no member {text}; `taskflow projects members {short(project_id)}` shows who there is")
-    return only
+    return str(found.id)

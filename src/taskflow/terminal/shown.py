@@ -5,7 +5,9 @@ Whatever other people wrote is made harmless first: a title may not move the cur
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,10 +24,13 @@ from rich.text import Text
 WIDTH_MAX: Final = 100_000
 """Columns of a line: it is the terminal that folds a longer one, and in a pipe nobody does."""
 CUT_MIN: Final = 8
-"""Columns that are left of the flexible one, however narrow the terminal is."""
+"""What is left of a column that is cut, however narrow the terminal is."""
+ROOM_MIN: Final = 20
+"""What is left of a flexible column for as long as a spare one can go instead."""
 GAP: Final = 2
 SHORT: Final = 8
 """Characters at the end of an id that are shown: its end is random, its beginning is a time."""
+_ENDS: Final = ("\n", "\r\n")
 _KEPT: Final = frozenset("\u200d")
 """The joiner of emoji, which is no printable character and does no harm."""
 
@@ -45,7 +50,10 @@ class Screen:
     """The standard output of one command."""
 
     def __init__(self, *, json: bool) -> None:
+        if sys.stdout is None:
+            raise OSError("the standard output is closed")
         self.json = json
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_MAX
         self._console = Console(
@@ -67,20 +75,44 @@ class Screen:
         line = Text("  ").join(part if isinstance(part, Text) else Text(clean(part)) for part in parts if part)
         self._print(line)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, flexible: str = "") -> None:
-        """Columns that are empty in every row are left out; the flexible one is cut where there is no room."""
+    def raw(self, piece: bytes) -> None:
+        """A piece of a file as it is; at a terminal, what it would obey is left out."""
+        if sys.stdout.isatty():
+            text = self._decoder.decode(piece)
+            write("".join(line if line in _ENDS else clean(line) for line in re.split(r"(\r\n|\n)", text)))
+        else:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.flush()
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str | Text]],
+        *,
+        flexible: Sequence[str] = (),
+        spare: Sequence[str] = (),
+    ) -> None:
+        """Columns that are empty in every row are left out. Where there is no room the spare ones are cut, then
+        the flexible ones; where that is still too little for the flexible ones, the spare ones go, the last first."""
         kept = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
         shown = [at for at in range(len(columns)) if any(row[at].plain for row in kept)]
+        widths = {at: max([cell_len(columns[at]), *[row[at].cell_len for row in kept]]) for at in shown}
+        first = [at for at in shown if columns[at] in flexible]
+        second = sorted((at for at in shown if columns[at] in spare), key=lambda at: spare.index(columns[at]))
+        while True:
+            room = self._width - GAP * (len(shown) - 1)
+            cut = _cut(_cut(widths, second, room), first, room)
+            if not second or all(cut[at] >= min(widths[at], ROOM_MIN) for at in first):
+                break
+            gone = second.pop()
+            shown.remove(gone)
+            del widths[gone]
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-        taken = 0
         for at in shown:
             table.add_column(columns[at], no_wrap=True)
-            if columns[at] != flexible:
-                taken += max(cell_len(columns[at]), *[row[at].cell_len for row in kept]) + GAP
         for row in kept:
             for at in shown:
-                if columns[at] == flexible:
-                    row[at].truncate(max(CUT_MIN, self._width - taken - GAP), overflow="ellipsis")
+                row[at].truncate(cut[at], overflow="ellipsis")
             table.add_row(*[row[at] for at in shown])
         self._print(table)
 
@@ -89,6 +121,17 @@ class Screen:
             self._console.print(what)
         text = captured.get()
         write(text if self.coloured else "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
+
+
+def _cut(widths: dict[int, int], among: Sequence[int], room: int) -> dict[int, int]:
+    """The widths of columns, the widest of these made less until all fit, or none of these can be less."""
+    cut = dict(widths)
+    while among and sum(cut.values()) > room:
+        widest = max(among, key=lambda at: cut[at])
+        if cut[widest] <= CUT_MIN:
+            break
+        cut[widest] -= 1
+    return cut
 
 
 def write(text: str) -> None:

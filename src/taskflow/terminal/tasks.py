@@ -2,66 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 from rich.text import Text
 
-from taskflow.client.answers import Event, Task
+from taskflow.client.answers import Task
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import Desk, given, text_of
-from taskflow.terminal.parser import NONE
+from taskflow.terminal.desk import PAGE_MAX, Desk, given, text_of
+from taskflow.terminal.happened import in_words, people, said
+from taskflow.terminal.parser_parts import NONE
 from taskflow.terminal.shown import clean, lines, short, styled, when
 
 OPEN: Final = ("todo", "in_progress", "waiting")
-PAGE_MAX: Final = 200
-DATA_MAX: Final = 100
-"""Characters of an event's data that a history shows."""
+
+T = TypeVar("T")
 
 
 def list_tasks(desk: Desk) -> None:
-    typed = desk.typed
-    categories = typed.category or ([] if typed.all or typed.status or typed.trashed else list(OPEN))
-    found = desk.client.tasks.list(
-        project=_projects(desk),
-        status=typed.status,
-        category=categories,
-        assignee=typed.assignee,
-        label=typed.label,
-        priority=typed.priority,
-        due_before=typed.due_before,
-        due_after=typed.due_after,
-        trashed=True if typed.trashed else None,
-        sort=typed.sort,
-        limit=min(typed.limit, PAGE_MAX),
-    )
-    _listed(desk, list(islice(found, typed.limit)))
+    listed(desk, desk.client.tasks.list(**asked(desk), limit=desk.page))
 
 
 def search(desk: Desk) -> None:
+    listed(desk, desk.client.tasks.list(q=desk.typed.text, project=_projects(desk), limit=desk.page))
+
+
+def asked(desk: Desk) -> dict[str, Any]:
+    """The filters of a list of tasks as they were typed: the open ones, unless they say otherwise."""
     typed = desk.typed
-    found = desk.client.tasks.list(q=typed.text, project=_projects(desk), limit=min(typed.limit, PAGE_MAX))
-    _listed(desk, list(islice(found, typed.limit)))
+    return {
+        "project": _projects(desk),
+        "status": typed.status,
+        "category": typed.category or ([] if typed.all or typed.status or typed.trashed else list(OPEN)),
+        "assignee": typed.assignee,
+        "label": typed.label,
+        "priority": typed.priority,
+        "parent": [short_ids.task_id(desk.client, text) for text in typed.parent],
+        "due_before": typed.due_before,
+        "due_after": typed.due_after,
+        "q": typed.text,
+        "trashed": True if typed.trashed else None,
+        "sort": typed.sort,
+    }
 
 
 def _projects(desk: Desk) -> list[UUID]:
     return [short_ids.project(desk.client, text).id for text in desk.typed.project]
 
 
-def _listed(desk: Desk, tasks: Sequence[Task]) -> None:
+def listed(desk: Desk, found: Iterator[Task]) -> None:
+    tasks, more = desk.first(found)
     if desk.json:
         desk.screen.document(tasks)
     elif tasks:
-        desk.screen.table(COLUMNS, [row(task) for task in tasks], flexible="TITLE")
+        desk.screen.table(COLUMNS, [row(task) for task in tasks], flexible=("TITLE",), spare=SPARE)
+        desk.hint(more=more)
     else:
         desk.screen.say("no tasks")
 
 
 COLUMNS: Final = ("ID", "STATUS", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS")
+SPARE: Final = ("ASSIGNEE", "LABELS")
 
 
 def row(task: Task) -> list[str | Text]:
@@ -108,8 +111,7 @@ def show(desk: Desk) -> None:
         text = value if isinstance(value, Text) else Text(clean(value))
         if text.plain:
             desk.screen.say(Text(f"  {name:<12}", style="dim"), text)
-    for item in task.checklist:
-        desk.screen.say(f"  [{'x' if item.done else ' '}] {clean(item.text)}")
+    show_checklist(desk, task)
     if task.description:
         desk.screen.say(" ")
         for line in lines(task.description):
@@ -123,29 +125,39 @@ def show(desk: Desk) -> None:
                 desk.screen.say(line or " ")
 
 
+def show_checklist(desk: Desk, task: Task) -> None:
+    """Numbered, so that an item can be named."""
+    for number, item in enumerate(task.checklist, 1):
+        desk.screen.say(f"  {number} [{'x' if item.done else ' '}] {clean(item.text)}")
+
+
 def history(desk: Desk) -> None:
     task_id = short_ids.task_id(desk.client, desk.typed.task)
     events = list(desk.client.tasks.events(task_id, limit=PAGE_MAX))
     if desk.json:
         desk.screen.document(events)
         return
-    task = desk.client.tasks.get(task_id)
-    members = desk.client.projects.members(task.project_id, limit=PAGE_MAX)
-    names = {str(member.user.id): member.user.name or "" for member in members}
+    names = people(desk.client, events)
     rows = [
-        [str(event.stream_version), when(event.occurred_at), names.get(event.actor) or event.actor, *_happened(event)]
+        [str(event.stream_version), when(event.occurred_at), names[event.actor], event.type, said(event)]
         for event in events
     ]
-    desk.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible="HOW")
+    desk.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible=("HOW",), spare=("WHO",))
 
 
-def _happened(event: Event) -> tuple[str, str]:
-    data = ", ".join(f"{name}: {_value(value)}" for name, value in event.data.items() if value not in (None, [], ""))
-    return event.type, data if len(data) <= DATA_MAX else f"{data[: DATA_MAX - 1]}…"
-
-
-def _value(value: Any) -> str:
-    return " ".join(value.split()) if isinstance(value, str) else str(value)
+def diff(desk: Desk) -> None:
+    typed = desk.typed
+    task_id = _task(desk)
+    to_version = typed.to_version or desk.client.tasks.get(task_id).version
+    found = desk.client.tasks.diff(task_id, from_version=typed.from_version, to_version=to_version)
+    if desk.json:
+        desk.screen.document(found)
+        return
+    for change in found.changes:
+        desk.screen.say(Text(change.field, style="bold"))
+        for sign, value, style in (("-", change.from_, "red"), ("+", change.to, "green")):
+            for line in lines(in_words(value)) if value not in (None, "", []) else []:
+                desk.screen.say(Text(f"{sign} {line}", style=style))
 
 
 # --- changes
@@ -160,12 +172,13 @@ def add(desk: Desk) -> None:
         description=text_of(typed.description),
         status=given(typed.status),
         priority=given(typed.priority),
-        due_at=_due(desk),
+        due_at=_clearable(typed.due),
         labels=_labels(desk),
         assignee_id=_assignee(desk, lambda: None if project_id is UNSET else project_id),
         parent_id=_parent(desk),
+        recurrence=_clearable(typed.repeat),
     )
-    _told(desk, "added", task)
+    told(desk, "added", task)
 
 
 def edit(desk: Desk) -> None:
@@ -176,22 +189,22 @@ def edit(desk: Desk) -> None:
         "description": text_of(typed.description),
         "status": given(typed.status),
         "priority": given(typed.priority),
-        "due_at": _due(desk),
+        "due_at": _clearable(typed.due),
         "labels": _labels(desk),
         "assignee_id": _assignee(desk, lambda: str(client.tasks.get(task_id).project_id)),
         "parent_id": _parent(desk),
+        "recurrence": _clearable(typed.repeat),
     }
     if all(value is UNSET for value in changes.values()):
         raise short_ids.Unclear("nothing to change; `taskflow tasks edit --help` lists what can be")
     task = client.tasks.edit(task_id, expected_version=typed.expect, **changes)  # type: ignore[arg-type]  # by name
-    _told(desk, "edited", task)
+    told(desk, "edited", task)
 
 
-def _due(desk: Desk) -> datetime | UnsetType | None:
-    due = desk.typed.due
-    if due is None:
+def _clearable(typed: T | None) -> T | UnsetType | None:
+    if typed is None:
         return UNSET
-    return None if due == NONE else due
+    return None if typed == NONE else typed
 
 
 def _labels(desk: Desk) -> list[str] | UnsetType:
@@ -225,61 +238,72 @@ def _parent(desk: Desk) -> str | UnsetType | None:
 
 
 def start(desk: Desk) -> None:
-    _told(desk, "started", desk.client.tasks.start(_task(desk)))
+    _each(desk, "started", desk.client.tasks.start)
 
 
 def done(desk: Desk) -> None:
-    _told(desk, "done", desk.client.tasks.complete(_task(desk)))
+    _each(desk, "done", desk.client.tasks.complete)
 
 
 def reopen(desk: Desk) -> None:
-    _told(desk, "reopened", desk.client.tasks.reopen(_task(desk)))
+    _each(desk, "reopened", desk.client.tasks.reopen)
 
 
 def cancel(desk: Desk) -> None:
-    _told(desk, "cancelled", desk.client.tasks.cancel(_task(desk)))
+    _each(desk, "cancelled", desk.client.tasks.cancel)
 
 
 def trash(desk: Desk) -> None:
-    _told(desk, "in the trash", desk.client.tasks.trash(_task(desk)))
+    _each(desk, "in the trash", desk.client.tasks.trash)
 
 
 def restore(desk: Desk) -> None:
-    _told(desk, "restored", desk.client.tasks.restore(_task(desk)))
+    _each(desk, "restored", desk.client.tasks.restore)
+
+
+def _each(desk: Desk, what: str, change: Callable[[str], Task]) -> None:
+    """Whatever was typed has to be there before the first of them is changed."""
+    ids = dict.fromkeys(short_ids.task_id(desk.client, text) for text in desk.typed.tasks)
+    changed: list[Task] = []
+    for task_id in ids:
+        changed.append(change(task_id))
+        if not desk.json:
+            told(desk, what, changed[-1])
+    if desk.json:
+        desk.screen.document(changed if len(desk.typed.tasks) > 1 else changed[0])
 
 
 def assign(desk: Desk) -> None:
     task_id, who = _task(desk), desk.typed.who
     user = None if who == NONE else _person(desk, who, lambda: str(desk.client.tasks.get(task_id).project_id))
     task = desk.client.tasks.assign(task_id, user)
-    _told(desk, f"given to {_name(task)}" if task.assignee else "given to nobody", task)
+    told(desk, f"given to {_name(task)}" if task.assignee else "given to nobody", task)
 
 
 def move(desk: Desk) -> None:
     project = short_ids.project(desk.client, desk.typed.project)
     task = desk.client.tasks.move(_task(desk), project.id, status=given(desk.typed.status))
-    _told(desk, f"moved to {project.name}", task)
+    told(desk, f"moved to {project.name}", task)
 
 
 def undo(desk: Desk) -> None:
     version = UNSET if desk.typed.version is None else desk.typed.version
-    _told(desk, "undone", desk.client.tasks.undo(_task(desk), version=version))
+    told(desk, "undone", desk.client.tasks.undo(_task(desk), version=version))
 
 
-def comment(desk: Desk) -> None:
-    text = text_of(desk.typed.text)
-    said = desk.client.tasks.comments.add(_task(desk), "" if text is UNSET else text)
-    if desk.json:
-        desk.screen.document(said)
-    else:
-        desk.screen.say("commented", short(said.task_id))
+def rank(desk: Desk) -> None:
+    typed = desk.typed
+    after, before = (
+        UNSET if one is None else short_ids.task_id(desk.client, one) for one in (typed.after, typed.before)
+    )
+    told(desk, "moved", desk.client.tasks.rank(_task(desk), after=after, before=before))
 
 
 def _task(desk: Desk) -> str:
     return short_ids.task_id(desk.client, desk.typed.task)
 
 
-def _told(desk: Desk, what: str, task: Task) -> None:
+def told(desk: Desk, what: str, task: Task) -> None:
     if desk.json:
         desk.screen.document(task)
     else:

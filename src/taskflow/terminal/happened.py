@@ -1,0 +1,51 @@
+"""Events in a person's words: who did it, and what an event says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+from taskflow.client import Client, NotFound
+from taskflow.client.answers import Event
+from taskflow.terminal.short_ids import whole
+from taskflow.terminal.shown import short
+
+DATA_MAX: Final = 100
+"""Characters of an event's data that are shown."""
+
+
+def people(client: Client, events: Iterable[Event]) -> dict[str, str]:
+    """The names of those who did it, by `actor`; of those whom the caller may not see, a piece of an id."""
+    names: dict[str, str] = {}
+    for actor in {event.actor for event in events}:
+        if whole(actor) is None:  # the system
+            names[actor] = actor
+            continue
+        names[actor] = short(actor)
+        with suppress(NotFound):
+            names[actor] = client.users.get(actor).name or names[actor]
+    return names
+
+
+def said(event: Event) -> str:
+    """Its fields; without ids where there is anything else."""
+    fields = {name: value for name, value in event.data.items() if value not in (None, [], "")}
+    fields = {name: value for name, value in fields.items() if not name.endswith("_id")} or fields
+    data = ", ".join(f"{name}: {in_words(value)}" for name, value in fields.items())
+    data = " ".join(data.split())
+    return data if len(data) <= DATA_MAX else f"{data[: DATA_MAX - 1]}…"
+
+
+def in_words(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case list():
+            return ", ".join(in_words(one) for one in value)
+        case dict():
+            return ", ".join(f"{name}: {in_words(one)}" for name, one in value.items())
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)

@@ -1,0 +1,102 @@
+"""What the commands of every group have in common as they are typed: leaves, repeated flags, times, limits."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+PRIORITIES: Final = ("low", "medium", "high", "urgent")
+CATEGORIES: Final = ("todo", "in_progress", "waiting", "done", "cancelled")
+SORTS: Final = ("created_at", "updated_at", "due_at", "priority", "rank")
+ROLES: Final = ("viewer", "member", "admin", "owner")
+LIMIT: Final = 50
+LIMIT_MAX: Final = 10_000
+NONE: Final = "none"
+"""What clears a field."""
+
+EXIT_CODES: Final = """\
+exit codes:
+  0 done                       4 not signed in, or forbidden
+  1 failed                     5 conflict: what is there forbids it
+  2 wrong arguments            6 the server is unavailable
+  3 not found                  130 interrupted"""
+
+Commands = Any
+"""argparse's sub-parsers, whose type has no public name."""
+
+
+def group(commands: Commands, name: str, what: str, more: str) -> Commands:
+    parser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=more + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+
+
+def leaf(commands: Commands, name: str, what: str, more: str = "") -> argparse.ArgumentParser:
+    """A command that calls the server."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=more or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    parser.add_argument("--url", help="the server (default: $TASKFLOW_URL, else where you signed in last)")
+    return parser
+
+
+def filters(parser: argparse.ArgumentParser) -> None:
+    """Of a list of tasks, and of a view that is saved."""
+    many(parser, "--project", "P", "in these projects: a name, or an id", None)
+    many(parser, "--status", "KEY", "in these statuses", None)
+    many(parser, "--category", "C", f"of these kinds: {', '.join(CATEGORIES)}", CATEGORIES)
+    many(parser, "--assignee", "WHO", f"given to: me, a person's id, or {NONE}", None)
+    many(parser, "--label", "NAME", "with any of these labels", None)
+    many(parser, "--priority", "P", f"of these priorities: {', '.join(PRIORITIES)}", PRIORITIES)
+    many(parser, "--parent", "TASK", "parts of these tasks", None)
+    parser.add_argument("--due-before", type=time, metavar="TIME")
+    parser.add_argument("--due-after", type=time, metavar="TIME")
+    parser.add_argument("--text", metavar="TEXT", help="with these words in it")
+    parser.add_argument("--all", action="store_true", help="done and cancelled ones too")
+    parser.add_argument("--trashed", action="store_true", help="what is in the trash instead")
+    parser.add_argument("--sort", choices=(*SORTS, *(f"-{sort}" for sort in SORTS)), metavar="FIELD",
+                        help=f"{', '.join(SORTS)}; with - in front, descending (--sort=-due_at)")  # fmt: skip
+
+
+def many(parser: argparse.ArgumentParser, flag: str, metavar: str, what: str, choices: tuple[str, ...] | None) -> None:
+    parser.add_argument(
+        flag, action="append", default=[], metavar=metavar, choices=choices, help=f"{what}; may be repeated"
+    )
+
+
+def limited(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--limit", type=limit, default=LIMIT, metavar="N", help=f"at most (default: {LIMIT})")
+    return parser
+
+
+def time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a time like 2026-12-01T17:00, found {text}") from None
+    return at if at.tzinfo is not None else at.astimezone()
+
+
+def clearable(read: Callable[[str], datetime]) -> Callable[[str], datetime | str]:
+    def value(text: str) -> datetime | str:
+        return NONE if text == NONE else read(text)
+
+    return value
+
+
+def limit(text: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= len(text) <= len(str(LIMIT_MAX)) and 1 <= int(text) <= LIMIT_MAX:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number from 1 to {LIMIT_MAX}, found {text}")

@@ -1,0 +1,79 @@
+"""What may be typed after `taskflow projects`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from taskflow.terminal.parser_parts import ROLES, Commands, group, leaf, limited
+
+_MORE: Final = """\
+PROJECT is a name, an id, or the beginning or the end of an id.
+
+examples:
+  taskflow projects add Website
+  taskflow projects board Website
+  taskflow projects invite Website bob@example.com --role member
+  taskflow projects export Website > website.json
+  taskflow projects export Website --csv > website.csv
+
+"""
+
+
+def add_projects(commands: Commands) -> None:
+    projects = group(commands, "projects", "look at projects, make them, and say who is in them", _MORE)
+    listing = limited(leaf(projects, "list", "list your projects"))
+    listing.add_argument("--archived", action="store_true", help="only those that are archived")
+    add = leaf(projects, "add", "make a project")
+    add.add_argument("name", metavar="NAME", help="what it is called")
+    edit = _project(projects, "edit", "change a project's name or description")
+    edit.add_argument("--name", metavar="TEXT")
+    edit.add_argument("--expect", type=int, metavar="VERSION", help="only if it is still at this version")
+    for parser in (add, edit):
+        parser.add_argument("--description", metavar="TEXT", help="- reads the standard input")
+    for name, what in (
+        ("show", "show a project: its workflow and labels"),
+        ("board", "show a project's tasks by status"),
+        ("stats", "count a project's tasks"),
+        ("archive", "archive a project: it is read and no longer written to"),
+        ("unarchive", "take a project back from the archive"),
+    ):
+        _project(projects, name, what)
+    export = _project(
+        projects,
+        "export",
+        "write a project to the standard output, as a file",
+        "The file is whole where the exit code is 0. `taskflow import --format taskflow` reads it.",
+    )
+    export.add_argument("--csv", action="store_true", help="its tasks as a table, instead of all of it as JSON")
+    _people(projects)
+    label = _project(projects, "label", "give a label a colour")
+    label.add_argument("name", metavar="NAME", help="the label's")
+    label.add_argument("colour", metavar="COLOUR", help="like #ff8800")
+    _project(projects, "unlabel", "take a label's colour away; tasks keep the label").add_argument(
+        "name", metavar="NAME"
+    )
+
+
+def _people(projects: Commands) -> None:
+    _project(projects, "members", "list who is in a project")
+    role = _project(projects, "role", "add a person to a project, or change their role")
+    role.add_argument("who", metavar="WHO", help="a member's name, or the id of anybody")
+    role.add_argument("role", choices=ROLES, metavar="ROLE", help=", ".join(ROLES))
+    remove = _project(projects, "remove", "remove a person from a project; me: leave it")
+    remove.add_argument("who", metavar="WHO", help="me, a member's name, or an id")
+    invite = _project(projects, "invite", "make an invitation, for you to send")
+    invite.add_argument("email", metavar="EMAIL")
+    invite.add_argument("--role", choices=ROLES, default="member", metavar="ROLE",
+                        help=f"{', '.join(ROLES)} (default: member)")  # fmt: skip
+    _project(projects, "invitations", "list the invitations that nobody has accepted yet")
+    uninvite = _project(projects, "uninvite", "take an invitation back")
+    uninvite.add_argument("invitation", metavar="INVITATION", help="its address, its id, or a piece of that")
+    accept = leaf(projects, "accept", "accept an invitation")
+    accept.add_argument("token", metavar="TOKEN", help="from whoever invites you")
+
+
+def _project(projects: Commands, name: str, what: str, more: str = "") -> argparse.ArgumentParser:
+    parser = leaf(projects, name, what, more)
+    parser.add_argument("project", metavar="PROJECT", help="a name, or an id")
+    return parser

@@ -1,0 +1,131 @@
+"""What may be typed after `taskflow tasks`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from taskflow.terminal.parser_parts import (
+    NONE,
+    PRIORITIES,
+    Commands,
+    clearable,
+    filters,
+    group,
+    leaf,
+    limited,
+    many,
+    time,
+)
+
+KINDS: Final = ("blocks", "relates_to", "duplicates")
+
+_MORE: Final = """\
+TASK is an id, or the beginning or the end of one: lists show the last eight characters. Where several may be
+named, --json gives a list of them.
+Times are ISO 8601, like 2026-12-01 or 2026-12-01T17:00+01:00; without a zone they are local.
+
+examples:
+  taskflow tasks add 'Write the report' --priority high --due 2026-12-01T17:00 --label q4
+  taskflow tasks list --assignee me --sort due_at
+  taskflow tasks done 7a0754dd 12c4f0aa
+  taskflow tasks check 7a0754dd 1
+  taskflow tasks list --all --json | jq -r '.[].title'
+
+"""
+
+
+def add_tasks(commands: Commands) -> None:
+    tasks = group(commands, "tasks", "look at tasks and change them", _MORE)
+    _looking(tasks)
+    _writing(tasks)
+    _changing(tasks)
+    _parts(tasks)
+
+
+def _looking(tasks: Commands) -> None:
+    filters(limited(leaf(tasks, "list", "list tasks: the open ones, unless a filter says otherwise")))
+    searching = limited(leaf(tasks, "search", "find tasks by their text"))
+    searching.add_argument("text", metavar="TEXT")
+    many(searching, "--project", "P", "in these projects: a name, or an id", None)
+    show = _task(tasks, "show", "show a task")
+    past = show.add_mutually_exclusive_group()
+    past.add_argument("--version", type=int, metavar="N", help="as it was at a version")
+    past.add_argument("--at", type=time, metavar="TIME", help="as it was at a time")
+    _task(tasks, "history", "show what happened to a task")
+    diff = _task(tasks, "diff", "show what changed between two versions of a task")
+    diff.add_argument("from_version", type=int, metavar="FROM", help="a version, which its history shows")
+    diff.add_argument("to_version", type=int, nargs="?", metavar="TO", help="a later one (default: the newest)")
+
+
+def _writing(tasks: Commands) -> None:
+    add = leaf(tasks, "add", "add a task")
+    add.add_argument("title", metavar="TITLE")
+    add.add_argument("--project", metavar="P", help="a name, or an id (default: your Inbox)")
+    edit = _task(
+        tasks,
+        "edit",
+        "change a task",
+        f"`{NONE}` clears a due time, an assignee, a parent, a recurrence, or all labels.",
+    )
+    edit.add_argument("--title", metavar="TEXT")
+    edit.add_argument("--expect", type=int, metavar="VERSION", help="only if it is still at this version")
+    for parser in (add, edit):
+        parser.add_argument("--description", metavar="TEXT", help="Markdown; - reads the standard input")
+        parser.add_argument("--status", metavar="KEY")
+        parser.add_argument("--priority", choices=PRIORITIES, metavar="P", help=", ".join(PRIORITIES))
+        parser.add_argument("--due", type=clearable(time), metavar="TIME")
+        many(parser, "--label", "NAME", "all the labels that it is to have", None)
+        parser.add_argument("--assignee", metavar="WHO", help="me, a member's name, or an id")
+        parser.add_argument("--parent", metavar="TASK", help="the task that it is a part of")
+        parser.add_argument("--repeat", metavar="RULE", help="done, it comes again (FREQ=WEEKLY;BYDAY=MO)")
+
+
+def _changing(tasks: Commands) -> None:
+    for verb, what in (
+        ("start", "move tasks to the first status in progress"),
+        ("done", "move tasks to the first status of done"),
+        ("reopen", "move tasks back to the first status of to do"),
+        ("cancel", "move tasks to the first status of cancelled"),
+        ("trash", "put tasks in the trash, for 30 days"),
+        ("restore", "take tasks out of the trash"),
+    ):
+        leaf(tasks, verb, what).add_argument(
+            "tasks", nargs="+", metavar="TASK", help="its id, or the beginning or the end of it"
+        )
+    assign = _task(tasks, "assign", "give a task to somebody")
+    assign.add_argument("who", metavar="WHO", help=f"me, a member's name, an id, or {NONE}")
+    move = _task(tasks, "move", "move a task into another project")
+    move.add_argument("project", metavar="PROJECT", help="a name, or an id")
+    move.add_argument("--status", metavar="KEY", help="the status that it takes there")
+    place = _task(tasks, "rank", "move a task within its project's order").add_mutually_exclusive_group(required=True)
+    place.add_argument("--after", metavar="TASK", help="behind this one")
+    place.add_argument("--before", metavar="TASK", help="in front of this one")
+    undo = _task(
+        tasks,
+        "undo",
+        "undo a task's newest change that still stands; repeated, it walks back",
+        "An undo is a change too: undoing it (--version) redoes what it undid.",
+    )
+    undo.add_argument("--version", type=int, metavar="N", help="the change that made this version instead")
+
+
+def _parts(tasks: Commands) -> None:
+    comment = _task(tasks, "comment", "say something about a task")
+    comment.add_argument("text", metavar="TEXT", help="Markdown; - reads the standard input")
+    item = "its number in the list, its text, or its id"
+    checklist = _task(tasks, "checklist", "show a task's checklist, and add to it")
+    many(checklist, "--add", "TEXT", "a new item, at the end", None)
+    many(checklist, "--remove", "ITEM", f"an item to take away: {item}", None)
+    for verb, what in (("check", "tick items of a task's checklist"), ("uncheck", "take the tick from items")):
+        _task(tasks, verb, what).add_argument("items", nargs="+", metavar="ITEM", help=item)
+    for verb, what in (("link", "relate a task to another"), ("unlink", "take a relation away")):
+        link = _task(tasks, verb, what)
+        link.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+        link.add_argument("other", metavar="OTHER", help="the other task")
+
+
+def _task(tasks: Commands, name: str, what: str, more: str = "") -> argparse.ArgumentParser:
+    parser = leaf(tasks, name, what, more)
+    parser.add_argument("task", metavar="TASK", help="its id, or the beginning or the end of it")
+    return parser

@@ -1,0 +1,147 @@
+"""Every call that the client can make, as its methods describe it: each is tried with a value for every parameter,
+and stopped before anything is sent."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import product
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import httpx
+import msgspec
+import pytest
+
+from taskflow.client import Client, Command, Tokens
+from taskflow.client.answers import Status, Transition
+from taskflow.client.call import Call
+from taskflow.client.resource import Asked, Resource, Told
+from taskflow.client.session import InMemory, Session
+
+URL = "http://taskflow.test"
+NOWHERE = httpx.MockTransport(lambda _: httpx.Response(404))
+SOMETHING: dict[Any, Any] = {
+    UUID: UUID(int=7),
+    str: "x",
+    int: 1,
+    datetime: datetime(2026, 11, 27, tzinfo=UTC),
+    Status: Status("x", "x", "todo"),
+    Transition: Transition("x", "y"),
+    Command: Command(type="x", target="x", expected_version=1),
+}
+
+
+class Described(Exception):
+    """Instead of sending it."""
+
+    def __init__(self, call: Call[Any]) -> None:
+        super().__init__(call.path)
+        self.call = call
+
+
+def every_call() -> list[tuple[str, Call[Any]]]:
+    """With the name of the method, like `tasks.comments.add`: its first call, with flags on and with flags off."""
+
+    def stop(_: Session, call: Call[Any], *, streamed: bool = False) -> Iterator[Any]:
+        raise Described(call)
+        yield  # a flow is a generator
+
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "answered", stop)
+        with Client(URL, transport=NOWHERE) as client:
+            names = list(_methods(client))
+        for name, flags in product(names, (True, False)):
+            # Each with a client of its own: one that signs out has no token any more.
+            keeper = InMemory(Tokens("a", "r"))
+            with (
+                Client(URL, keeper=keeper, transport=NOWHERE) as client,
+                pytest.raises(Described) as described,
+            ):
+                _try(client, name, {**SOMETHING, bool: flags})
+            found.append((name, described.value.call))
+    return found
+
+
+def _methods(owner: Any, prefix: str = "") -> Iterator[str]:
+    for name, below in vars(owner).items():
+        if not isinstance(below, Resource):
+            continue
+        for method, is_a in inspect.getmembers_static(type(below)):
+            if isinstance(is_a, (Asked, Told)):
+                yield f"{prefix}{name}.{method}"
+        yield from _methods(below, f"{prefix}{name}.")
+
+
+def _try(client: Client, name: str, values: dict[Any, Any]) -> None:
+    method: Any = client
+    for part in name.split("."):
+        method = getattr(method, part)
+    hints = get_type_hints(inspect.unwrap(method))
+    given: dict[str, Any] = {}
+    positional: list[Any] = []
+    for parameter in list(inspect.signature(method).parameters.values())[1:]:
+        value = _some(hints[parameter.name], values)
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            given[parameter.name] = value
+        else:
+            positional.append(value)
+    answer = method(*positional, **given)
+    if isinstance(answer, Iterator):
+        next(answer)
+
+
+def _some(hint: Any, values: dict[Any, Any]) -> Any:
+    """A value of that type."""
+    match get_origin(hint):
+        case origin if origin in {Union, UnionType}:
+            members = get_args(hint)
+            return _some(next((one for one in members if one in values), members[0]), values)
+        case origin if origin is Sequence:
+            return [_some(get_args(hint)[0], values)]
+        case origin if origin in {Mapping, dict}:
+            return {"x": "x"}
+    return values[hint]
+
+
+# --- what is served and what is known of it
+
+
+def fits(route: str, asked: str) -> bool:
+    """Whether a path with `{names}` in it is that of what is asked."""
+    return re.fullmatch("[^/]+".join(re.escape(part) for part in re.split(r"\{\w+\}", route)), asked) is not None
+
+
+def lacking(served: Any, served_parts: Any, known: Any, known_parts: Any, at: str = "") -> Iterator[str]:
+    """The fields that a JSON Schema has and another does not, however deep."""
+    served, known = plain(served, served_parts), plain(known, known_parts)
+    if "items" in served and "items" in known and isinstance(served["items"], dict):
+        yield from lacking(served["items"], served_parts, known["items"], known_parts, f"{at}[]")
+    if "properties" in known:
+        for name, below in served.get("properties", {}).items():
+            if name not in known["properties"]:
+                yield f"{at}.{name}"
+            else:
+                yield from lacking(below, served_parts, known["properties"][name], known_parts, f"{at}.{name}")
+
+
+def plain(schema: Any, parts: Any) -> dict[str, Any]:
+    """Without references, and of what may be null what it is where it is not."""
+    while True:
+        if "$ref" in schema:
+            schema = parts[schema["$ref"].rpartition("/")[2]]
+        elif "anyOf" in schema:
+            schema = next(one for one in schema["anyOf"] if one.get("type") != "null")
+        else:
+            plain: dict[str, Any] = schema
+            return plain
+
+
+def schema_of(answer: Any) -> tuple[Any, Any]:
+    """The JSON Schema of an answer as the client reads it, and its parts."""
+    (schema,), parts = msgspec.json.schema_components([answer], ref_template="#/{name}")
+    return schema, parts
