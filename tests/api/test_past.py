@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from taskflow.commands import task as task_commands
+from taskflow.streams.project import DEFAULT_WORKFLOW, Status
 from tests.api.beside import Beside
 from tests.api.stack import Caller, accepted, refused
 
@@ -177,9 +179,9 @@ class TestFresh:
 
 async def review_first(owner: Caller, project: str) -> dict[str, Any]:
     """`todo` leaves the workflow, and what was in it is in review."""
-    statuses = accepted(await owner.get(f"/projects/{project}"))["workflow"]["statuses"]
-    review = {"key": "review", "name": "Review", "category": "waiting"}
-    body = {"statuses": [review, *statuses[1:]], "mapping": {"todo": "review"}}
+    review = Status("review", "Review", "waiting")
+    statuses = msgspec.to_builtins((review, *DEFAULT_WORKFLOW.statuses[1:]))
+    body = {"statuses": statuses, "mapping": {"todo": "review"}}
     return accepted(await owner.put(f"/projects/{project}/workflow", body))
 
 
