@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, initialize, invariant, multiple, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, initialize, invariant, multiple, precondition, rule, run_state_machine_as_test
 
 from tests.api.model.completion import DAILY, FORTNIGHTLY, HOURLY, LAST_OF_LONG_MONTHS, TWICE, UNTIL
 from tests.api.model.doors import Act
@@ -21,7 +21,9 @@ from tests.api.stack import Stack
 
 STEPS: Final = 40
 EXAMPLES: Final = 20
-LOOK_EVERY: Final = 15
+FEW: Final = 8
+"""Tasks, so that much happens to each."""
+LOOK_EVERY: Final = 25
 """Steps after which all that can be read is compared; it is at the end, too."""
 
 people = st.sampled_from([0, 0, 0, 0, 1, 1, 1, 2])
@@ -35,17 +37,17 @@ due = st.none() | st.sampled_from(["2020-01-31T09:00:00Z", "2031-05-31T12:00:00.
 recurrences = st.none() | st.sampled_from(
     [DAILY, f"rrule:{DAILY.lower()}", FORTNIGHTLY, TWICE, UNTIL, LAST_OF_LONG_MONTHS, HOURLY]
 )
-patches = st.fixed_dictionaries(
-    {},
-    optional={
-        "title": titles,
-        "description": st.sampled_from([None, "", "long\n" * 3]),
-        "priority": st.sampled_from(["low", "medium", "urgent"]),
-        "status": keys,
-        "labels": st.none() | labels,
-        "due_at": due,
-        "recurrence": recurrences,
-    },
+fields = {
+    "title": titles,
+    "description": st.sampled_from([None, "", "long\n" * 3]),
+    "priority": st.sampled_from(["low", "medium", "urgent"]),
+    "status": keys,
+    "labels": st.none() | labels,
+    "due_at": due,
+    "recurrence": recurrences,
+}
+patches = st.lists(st.sampled_from(sorted(fields)), min_size=1, max_size=3, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries({name: fields[name] for name in names})
 )
 
 
@@ -91,17 +93,20 @@ class Machine(Conversation):
 
     # --- tasks
 
+    @precondition(lambda self: len(self.world.tasks) < FEW)
     @rule(target=tasks, who=people, where=places, title=titles, more=patches)
     def create(self, who: int, where: Any, title: str, more: dict[str, Any]) -> Any:
         more = {name: value for name, value in more.items() if value is not None}
         place = {} if where == f"inbox of {who}" else {"project_id": self.place(where)}
         return self.made(self.do(who, Act("CreateTask", None, place | more | {"title": title})))
 
+    @precondition(lambda self: len(self.world.tasks) < FEW)
     @rule(target=tasks, who=people, task=tasks, assignee=anybody)
     def create_below_another(self, who: int, task: str, assignee: int) -> Any:
         data = {"project_id": self.world.tasks[task].now.project, "title": "part", "parent_id": task}
         return self.made(self.do(who, Act("CreateTask", None, data | {"assignee_id": self.ids[assignee]})))
 
+    @precondition(lambda self: len(self.world.tasks) < 2 * FEW)
     @rule(target=tasks, who=people, task=tasks, depth=st.sampled_from([2, DEPTH_MAX - 1, DEPTH_MAX]))
     def create_a_tower(self, who: int, task: str, depth: int) -> Any:
         """Each below the one before it, all or none."""
@@ -116,9 +121,10 @@ class Machine(Conversation):
     def edit(self, who: int, task: str, patch: dict[str, Any]) -> None:
         self.do(who, Act("EditTask", task, patch))
 
-    @rule(who=people, task=tasks, other=st.none() | tasks)
-    def put_below_another(self, who: int, task: str, other: str | None) -> None:
-        self.do(who, Act("EditTask", task, {"parent_id": other}))
+    @rule(who=people, task=tasks, other=tasks, data=st.data())
+    def put_below_another(self, who: int, task: str, other: str, data: st.DataObject) -> None:
+        parent = data.draw(st.sampled_from([None, other, *self.beside(task)]))
+        self.do(who, Act("EditTask", task, {"parent_id": parent}))
 
     @rule(who=people, task=tasks, intent=st.sampled_from(["StartTask", "CompleteTask", "ReopenTask", "CancelTask"]))
     def intend(self, who: int, task: str, intent: str) -> None:
@@ -141,11 +147,17 @@ class Machine(Conversation):
     def move(self, who: int, task: str, where: Any, status: str | None) -> None:
         self.do(who, Act("MoveTask", task, {"project_id": self.place(where), "status": status}))
 
-    @rule(who=people, task=tasks, one=tasks, other=tasks, sides=st.sampled_from(["after", "before", "both"]))
-    def rank(self, who: int, task: str, one: str, other: str, sides: str) -> None:
+    @rule(
+        who=people,
+        task=tasks,
+        sides=st.sampled_from([("after",), ("before",), ("after", "before")]),
+        elsewhere=tasks,
+        data=st.data(),
+    )
+    def rank(self, who: int, task: str, sides: tuple[str, ...], elsewhere: str, data: st.DataObject) -> None:
+        named = st.sampled_from([*self.beside(task), *self.beside(task), task, elsewhere])
         self.wait_for_views(who)
-        data = {"after": one, "before": other} if sides == "both" else {sides: one}
-        self.do(who, Act("RankTask", task, data))
+        self.do(who, Act("RankTask", task, {side: data.draw(named) for side in sides}))
 
     @rule(who=people, task=tasks, data=st.data())
     def undo(self, who: int, task: str, data: st.DataObject) -> None:
@@ -164,9 +176,10 @@ class Machine(Conversation):
     def comment(self, who: int, task: str, text: str) -> None:
         self.do(who, Act("AddComment", task, {"body": text.format(*self.ids)}))
 
+    @precondition(lambda self: self.comments())
     @rule(who=people, task=tasks, text=st.none() | texts, data=st.data())
     def edit_or_delete_a_comment(self, who: int, task: str, text: str | None, data: st.DataObject) -> None:
-        target = (task, self.one_of([one.id for one in self.world.tasks[task].now.comments], data))
+        target = data.draw(st.sampled_from([*self.comments(), (task, str(uuid4()))]))
         if text is None:
             self.do(who, Act("DeleteComment", target))
         else:
@@ -176,6 +189,7 @@ class Machine(Conversation):
     def add_an_item(self, who: int, task: str, text: str) -> None:
         self.do(who, Act("AddChecklistItem", task, {"text": text}))
 
+    @precondition(lambda self: self.items())
     @rule(
         who=people,
         task=tasks,
@@ -183,24 +197,26 @@ class Machine(Conversation):
         data=st.data(),
     )
     def edit_an_item(self, who: int, task: str, patch: dict[str, Any], data: st.DataObject) -> None:
-        items = [one.id for one in self.world.tasks[task].now.items]
-        after = data.draw(st.sampled_from(["where it is", None, *items]))
+        target = data.draw(st.sampled_from([*self.items(), (task, str(uuid4()))]))
+        others = [one.id for one in self.world.tasks[target[0]].now.items]
+        after = data.draw(st.sampled_from(["where it is", None, *others]))
         place = {} if after == "where it is" else {"after": after}
-        self.do(who, Act("EditChecklistItem", (task, self.one_of(items, data)), patch | place))
+        self.do(who, Act("EditChecklistItem", target, patch | place))
 
-    @rule(who=people, task=tasks, data=st.data())
-    def remove_an_item(self, who: int, task: str, data: st.DataObject) -> None:
-        items = [one.id for one in self.world.tasks[task].now.items]
-        self.do(who, Act("RemoveChecklistItem", (task, self.one_of(items, data))))
+    @precondition(lambda self: self.items())
+    @rule(who=people, data=st.data())
+    def remove_an_item(self, who: int, data: st.DataObject) -> None:
+        self.do(who, Act("RemoveChecklistItem", data.draw(st.sampled_from(self.items()))))
 
     @rule(who=people, task=tasks, other=tasks, type_=st.sampled_from(["blocks", *RELATIONS]))
     def relate(self, who: int, task: str, other: str, type_: str) -> None:
         self.do(who, Act("AddRelation", task, {"type": type_, "task_id": other}))
 
+    @precondition(lambda self: self.relations())
     @rule(who=people, task=tasks, data=st.data())
     def unrelate(self, who: int, task: str, data: st.DataObject) -> None:
-        there = [(one.type, one.task_id) for one in sorted(self.world.tasks[task].now.relations)]
-        self.do(who, Act("RemoveRelation", (task, *data.draw(st.sampled_from([*there, ("blocks", str(uuid4()))])))))
+        target = data.draw(st.sampled_from([*self.relations(), (task, "blocks", str(uuid4()))]))
+        self.do(who, Act("RemoveRelation", target))
 
     # --- projects
 

@@ -64,7 +64,7 @@ class Looking:
         for _ in self.every_process():
             for who in range(len(self.ids)):
                 self.look_at_projects(who)
-            for project in self.world.projects.values():
+            for project in self.looked_at():
                 who = self.somebody_in(project)
                 self.look_at_tasks(who, project)
                 self.look_at_board(who, project)
@@ -72,6 +72,13 @@ class Looking:
         for task in self.world.tasks.values():
             if "comment" in {name for change in task.changes for name, _ in altered(change)}:
                 self.look_at_comments(self.somebody_in(self.world.project_of(task.id)), task.id)
+
+    def looked_at(self) -> list[Project]:
+        """Those in which something happens."""
+        return [one for one in self.world.projects.values() if not one.inbox or one.version > 1 or self.has_tasks(one)]
+
+    def has_tasks(self, project: Project) -> bool:
+        return any(task.now.project == project.id for task in self.world.tasks.values())
 
     def somebody_in(self, project: Project) -> int:
         return self.ids.index(next(iter(project.members)))

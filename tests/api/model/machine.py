@@ -8,13 +8,13 @@ from typing import Any, Final
 from uuid import uuid4
 
 import httpx
-from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, multiple
 from msgspec import Struct
 
 from tests.api.model import of_projects
 from tests.api.model.doors import COMMANDS, Act, Answer, Body, of_command, of_outcome, of_route
 from tests.api.model.looking import Looking
+from tests.api.model.order import standing
 from tests.api.model.project import Project
 from tests.api.model.refusals import Refused
 from tests.api.model.world import UNTOLD, Told, World
@@ -98,10 +98,22 @@ class Conversation(Looking, RuleBasedStateMachine):
     def made(body: Body | None) -> Any:
         return multiple() if body is None else body["id"]
 
-    @staticmethod
-    def one_of(ids: Sequence[str], data: st.DataObject) -> str:
-        """Mostly of those that there are."""
-        return data.draw(st.sampled_from([*ids, *ids, *ids, str(uuid4())]))
+    # --- what there is to do something to
+
+    def beside(self, task: str) -> list[str]:
+        """The other tasks of its project that stand somewhere."""
+        return [one.id for one in standing(self.world, self.world.tasks[task].now.project, besides=task)]
+
+    def comments(self) -> list[tuple[str, str]]:
+        return [(task.id, one.id) for task in self.world.tasks.values() for one in task.now.comments]
+
+    def items(self) -> list[tuple[str, str]]:
+        return [(task.id, one.id) for task in self.world.tasks.values() for one in task.now.items]
+
+    def relations(self) -> list[tuple[str, str, str]]:
+        return [
+            (task.id, one.type, one.task_id) for task in self.world.tasks.values() for one in sorted(task.now.relations)
+        ]
 
     # --- sending
 
