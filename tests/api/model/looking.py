@@ -61,21 +61,24 @@ class Looking:
     # --- everything
 
     def look(self) -> None:
-        for _ in self.every_process():
-            for who in range(len(self.ids)):
-                self.look_at_projects(who)
-            for project in self.looked_at():
-                who = self.somebody_in(project)
+        """At tasks and boards through every process, at the rest through one or the other."""
+        for who in range(len(self.ids)):
+            self.look_at_projects(who)
+        for project in self.looked_at():
+            who = self.somebody_in(project)
+            for _ in self.every_process():
                 self.look_at_tasks(who, project)
                 self.look_at_board(who, project)
-                self.look_at_people(who, project)
+            self.look_at_people(who, project)
         for task in self.world.tasks.values():
             if "comment" in {name for change in task.changes for name, _ in altered(change)}:
                 self.look_at_comments(self.somebody_in(self.world.project_of(task.id)), task.id)
+            if task.changes:
+                self.read_task(self.somebody_in(self.world.project_of(task.id)), task.id, sorted(task.seen)[-2])
 
     def looked_at(self) -> list[Project]:
         """Those in which something happens."""
-        return [one for one in self.world.projects.values() if not one.inbox or one.version > 1 or self.has_tasks(one)]
+        return [one for one in self.world.projects.values() if not one.inbox or self.has_tasks(one)]
 
     def has_tasks(self, project: Project) -> bool:
         return any(task.now.project == project.id for task in self.world.tasks.values())
