@@ -56,12 +56,14 @@ def statuses(*pairs: tuple[str, str]) -> list[dict[str, str]]:
 
 
 USUAL: Final = (("todo", "todo"), ("in_progress", "in_progress"), ("done", "done"), ("cancelled", "cancelled"))
+SHORT: Final = {"statuses": statuses(("shut", "done"), ("open", "todo"))}
+TO_SHORT: Final = {"todo": "open", "in_progress": "open", "done": "shut", "cancelled": "shut"}
 workflows = st.sampled_from(
     [
         {"statuses": statuses(*USUAL)},
         {"statuses": statuses(("review", "waiting"), *USUAL)},
         {"statuses": statuses(("done", "todo"), ("todo", "done"), ("review", "done"))},
-        {"statuses": statuses(("shut", "done"), ("open", "todo"))},
+        SHORT,
         {
             "statuses": statuses(*USUAL),
             "transitions": [{"from": "todo", "to": "in_progress"}, {"from": "in_progress", "to": "done"}],
@@ -71,8 +73,8 @@ workflows = st.sampled_from(
 mappings = st.sampled_from(
     [
         {},
-        {"todo": "open", "in_progress": "open", "done": "shut", "cancelled": "shut"},
-        {"todo": "open", "in_progress": "open", "done": "shut", "cancelled": "shut", "review": "open"},
+        TO_SHORT,
+        TO_SHORT | {"review": "open"},
         {"open": "todo", "shut": "done"},
         {"review": "in_progress"},
         {"in_progress": "todo", "cancelled": "done"},
@@ -123,7 +125,7 @@ class Machine(Conversation):
 
     @rule(who=people, task=tasks, other=tasks, data=st.data())
     def put_below_another(self, who: int, task: str, other: str, data: st.DataObject) -> None:
-        parent = data.draw(st.sampled_from([None, other, *self.beside(task)]))
+        parent = self.pick(data, [None, other, *self.beside(task)])
         self.do(who, Act("EditTask", task, {"parent_id": parent}))
 
     @rule(who=people, task=tasks, intent=st.sampled_from(["StartTask", "CompleteTask", "ReopenTask", "CancelTask"]))
@@ -139,11 +141,12 @@ class Machine(Conversation):
         self.do(who, Act("EditTask", task, {"due_at": due_at, "recurrence": recurrence}))
         self.do(who, Act("CompleteTask", task))
 
-    @rule(who=people, task=tasks, act=st.sampled_from(["TrashTask", "RestoreTask", "RestoreTask"]))
-    def trash_or_restore(self, who: int, task: str, act: str) -> None:
-        self.do(who, Act(act, task))
+    @rule(who=people, task=tasks, again=st.sampled_from([False, False, False, True]))
+    def trash_or_restore(self, who: int, task: str, again: bool) -> None:
+        trashed = self.world.tasks[task].now.trashed_at is not None
+        self.do(who, Act("RestoreTask" if trashed != again else "TrashTask", task))
 
-    @rule(who=people, task=tasks, where=places, status=st.none() | keys)
+    @rule(who=people, task=tasks, where=places, status=st.sampled_from([None] * 4) | keys)
     def move(self, who: int, task: str, where: Any, status: str | None) -> None:
         self.do(who, Act("MoveTask", task, {"project_id": self.place(where), "status": status}))
 
@@ -155,13 +158,15 @@ class Machine(Conversation):
         data=st.data(),
     )
     def rank(self, who: int, task: str, sides: tuple[str, ...], elsewhere: str, data: st.DataObject) -> None:
-        named = st.sampled_from([*self.beside(task), *self.beside(task), task, elsewhere])
+        named = [*self.beside(task) * 4, task, elsewhere]
         self.wait_for_views(who)
-        self.do(who, Act("RankTask", task, {side: data.draw(named) for side in sides}))
+        self.do(who, Act("RankTask", task, {side: self.pick(data, named) for side in sides}))
 
     @rule(who=people, task=tasks, data=st.data())
     def undo(self, who: int, task: str, data: st.DataObject) -> None:
-        version = data.draw(st.none() | st.integers(1, self.world.tasks[task].now.version + 1))
+        """Mostly of what was done to it, else of its creation and of nothing."""
+        now = self.world.tasks[task].now.version
+        version = self.pick(data, [None, None, 1, now + 1, *list(range(2, now + 1)) * 2])
         self.do(who, Act("UndoTask", task, {} if version is None else {"version": version}))
 
     @rule(who=people, times=st.integers(1, 3))
@@ -178,10 +183,14 @@ class Machine(Conversation):
         self.do(who, Act("AddComment", task, {"body": text.format(*self.ids)}))
 
     @precondition(lambda self: self.comments())
-    @rule(who=people, task=tasks, text=st.none() | texts, data=st.data())
-    def edit_or_delete_a_comment(self, who: int, task: str, text: str | None, data: st.DataObject) -> None:
-        target = data.draw(st.sampled_from([*self.comments(), (task, str(uuid4()))]))
-        if text is None:
+    @rule(task=tasks, text=texts, deletes=st.booleans(), data=st.data())
+    def edit_or_delete_a_comment(self, task: str, text: str, deletes: bool, data: st.DataObject) -> None:
+        """Mostly one's own."""
+        target = self.pick(data, [*self.comments() * 3, (task, str(uuid4()))])
+        comment = self.world.tasks[target[0]].now.comment(target[1])
+        mine = () if comment is None else [self.ids.index(comment.author)] * 3
+        who = self.pick(data, [*mine, 0, 1])
+        if deletes:
             self.do(who, Act("DeleteComment", target))
         else:
             self.do(who, Act("EditComment", target, {"body": text.format(*self.ids)}))
@@ -198,16 +207,16 @@ class Machine(Conversation):
         data=st.data(),
     )
     def edit_an_item(self, who: int, task: str, patch: dict[str, Any], data: st.DataObject) -> None:
-        target = data.draw(st.sampled_from([*self.items(), (task, str(uuid4()))]))
+        target = self.pick(data, [*self.items() * 3, (task, str(uuid4()))])
         others = [one.id for one in self.world.tasks[target[0]].now.items]
-        after = data.draw(st.sampled_from(["where it is", None, *others]))
+        after = self.pick(data, ["where it is", None, *others])
         place = {} if after == "where it is" else {"after": after}
         self.do(who, Act("EditChecklistItem", target, patch | place))
 
-    @precondition(lambda self: self.items())
+    @precondition(lambda self: len(self.items()) > 1)
     @rule(who=people, data=st.data())
     def remove_an_item(self, who: int, data: st.DataObject) -> None:
-        self.do(who, Act("RemoveChecklistItem", data.draw(st.sampled_from(self.items()))))
+        self.do(who, Act("RemoveChecklistItem", self.pick(data, self.items())))
 
     @rule(who=people, task=tasks, other=tasks, type_=st.sampled_from(["blocks", *RELATIONS]))
     def relate(self, who: int, task: str, other: str, type_: str) -> None:
@@ -216,7 +225,7 @@ class Machine(Conversation):
     @precondition(lambda self: self.relations())
     @rule(who=people, task=tasks, data=st.data())
     def unrelate(self, who: int, task: str, data: st.DataObject) -> None:
-        target = data.draw(st.sampled_from([*self.relations(), (task, "blocks", str(uuid4()))]))
+        target = self.pick(data, [*self.relations() * 3, (task, "blocks", str(uuid4()))])
         self.do(who, Act("RemoveRelation", target))
 
     # --- projects
@@ -225,9 +234,10 @@ class Machine(Conversation):
     def edit_a_project(self, who: int, where: Any, patch: dict[str, Any]) -> None:
         self.do(who, Act("EditProject", self.place(where), patch))
 
-    @rule(who=people, where=places, act=st.sampled_from(["ArchiveProject", *["UnarchiveProject"] * 3]))
-    def archive_or_unarchive(self, who: int, where: Any, act: str) -> None:
-        self.do(who, Act(act, self.place(where)))
+    @rule(who=people, where=places, again=st.sampled_from([False, False, False, True]))
+    def archive_or_unarchive(self, who: int, where: Any, again: bool) -> None:
+        archived = self.world.projects[self.place(where)].archived_at is not None
+        self.do(who, Act("UnarchiveProject" if archived != again else "ArchiveProject", self.place(where)))
 
     @rule(who=people, where=places, workflow=workflows, mapping=mappings, fits=st.booleans())
     def set_the_workflow(self, who: int, where: Any, workflow: Any, mapping: dict[str, str], fits: bool) -> None:
@@ -267,7 +277,7 @@ class Machine(Conversation):
     def accept_or_revoke(self, who: int, data: st.DataObject, ends: str) -> None:
         """Also one that has ended."""
         if self.tokens_by_invitation:
-            invitation = data.draw(st.sampled_from(list(self.tokens_by_invitation)))
+            invitation = self.pick(data, list(self.tokens_by_invitation))
             if ends == "accepted":
                 self.accept(who, invitation)
             else:
@@ -277,24 +287,25 @@ class Machine(Conversation):
 
     @rule(who=people, one=tasks, other=tasks, data=st.data(), atomic=st.booleans())
     def batch(self, who: int, one: str, other: str, data: st.DataObject, atomic: bool) -> None:
-        in_a_batch = st.sampled_from(
-            [
-                Act("EditTask", one, {"title": "in a batch", "priority": "high"}),
-                Act("EditTask", other, {"parent_id": one}),
-                Act("CompleteTask", one),
-                Act("StartTask", other),
-                Act("UndoTask", one),
-                Act("UndoTask", other),
-                Act("TrashTask", one),
-                Act("RestoreTask", one),
-                Act("AddComment", other, {"body": "in a batch"}),
-                Act("AddRelation", one, {"type": "blocks", "task_id": other}),
-                Act("AddRelation", other, {"type": "blocks", "task_id": one}),
-                Act("MoveTask", one, {"project_id": self.place(SHARED[0])}),
-                Act("StartTask", str(uuid4())),
-            ]
-        )
-        self.do_together(who, data.draw(st.lists(in_a_batch, min_size=1, max_size=5)), atomic=atomic)
+        """Each finds what those before it have left."""
+        acts = [
+            Act("EditTask", one, {"title": "in a batch", "priority": "high"}),
+            Act("EditTask", other, {"parent_id": one}),
+            Act("CompleteTask", one),
+            Act("StartTask", other),
+            Act("UndoTask", one),
+            Act("UndoTask", other),
+            Act("TrashTask", one),
+            Act("RestoreTask", one),
+            Act("AddComment", other, {"body": "in a batch"}),
+            Act("AddRelation", one, {"type": "blocks", "task_id": other}),
+            Act("AddRelation", other, {"type": "blocks", "task_id": one}),
+            Act("MoveTask", one, {"project_id": self.place(SHARED[0])}),
+            Act("StartTask", str(uuid4())),
+        ]
+        if not atomic:
+            acts.append(Act("SetWorkflow", self.place(SHARED[0]), SHORT | {"mapping": TO_SHORT}))
+        self.do_together(who, [self.pick(data, acts) for _ in range(self.pick(data, [1, 2, 3, 5]))], atomic=atomic)
 
     @rule(back=st.integers(1, 6))
     def repeat(self, back: int) -> None:
@@ -304,7 +315,7 @@ class Machine(Conversation):
 
     @rule(who=anybody, task=tasks, data=st.data())
     def read_a_task(self, who: int, task: str, data: st.DataObject) -> None:
-        version = data.draw(st.none() | st.sampled_from(sorted(self.world.tasks[task].seen)))
+        version = self.pick(data, [None, *sorted(self.world.tasks[task].seen)])
         self.read_task(who, task, version)
 
     @invariant()

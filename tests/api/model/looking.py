@@ -22,6 +22,7 @@ class Looking:
     ids: list[str]
     http: list[httpx.Client]
     position: int
+    turn: int
     through: int | None
     """The process that every request goes to; None: in turns."""
 
@@ -40,10 +41,11 @@ class Looking:
         self.through = None
 
     def wait_for_views(self, who: int) -> None:
-        """The write side asks them who stands where; on a slow machine it would not wait long enough. In either
-        process."""
-        for _ in self.every_process():
-            self.fresh(who, "/tasks?limit=1")
+        """In the process that is next but one, after this request: it asks the views who stands where, or what is in
+        use, and on a slow machine it would not wait long enough."""
+        self.through = (self.turn + 2) % len(self.http)
+        self.fresh(who, "/tasks?limit=1")
+        self.through = None
 
     # --- one task
 
@@ -69,6 +71,7 @@ class Looking:
             for _ in self.every_process():
                 self.look_at_tasks(who, project)
                 self.look_at_board(who, project)
+            self.look_at_trash(who, project)
             self.look_at_people(who, project)
         for task in self.world.tasks.values():
             if "comment" in {name for change in task.changes for name, _ in altered(change)}:
@@ -96,6 +99,9 @@ class Looking:
         query = f"/tasks?project={project.id}&limit=200&sort=rank"
         shown = [sorted_where_there_is_no_order(one) for one in items(self.fresh(who, query))]
         assert shown == [self.world.shown(task) for task in standing(self.world, project.id)]
+
+    def look_at_trash(self, who: int, project: Project) -> None:
+        query = f"/tasks?project={project.id}&limit=200&sort=rank"
         trashed = [sorted_where_there_is_no_order(one) for one in items(self.fresh(who, f"{query}&trashed=true"))]
         there = [
             task

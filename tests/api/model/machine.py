@@ -4,10 +4,11 @@ answered is compared."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import httpx
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, multiple
 from msgspec import Struct
 
@@ -26,6 +27,8 @@ SHARED: Final = (0, 1)
 TIMEOUT_S: Final = 30.0
 WITH_ITEMS: Final = ("AddChecklistItem", "EditChecklistItem")
 """Commands whose answers tell no rank."""
+PICKS: Final = 2**20
+Picked = TypeVar("Picked")
 KEPT: Final = 6
 """Requests that may be repeated."""
 
@@ -99,6 +102,11 @@ class Conversation(Looking, RuleBasedStateMachine):
         return multiple() if body is None else body["id"]
 
     # --- what there is to do something to
+
+    @staticmethod
+    def pick(data: st.DataObject, options: Sequence[Picked]) -> Picked:
+        """Any of them alike."""
+        return options[data.draw(st.integers(0, PICKS)) % len(options)]
 
     def beside(self, task: str) -> list[str]:
         """The other tasks of its project that stand somewhere."""
