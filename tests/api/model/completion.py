@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from typing import Final
 
 from tests.api.model.refusals import Reason, fault, rule
@@ -21,8 +21,15 @@ UNTIL: Final = "FREQ=DAILY;UNTIL=20310603T000000Z"
 LAST_OF_LONG_MONTHS: Final = "FREQ=MONTHLY;BYMONTHDAY=31"
 HOURLY: Final = "FREQ=HOURLY"
 """None that there is."""
-RULES: Final = (DAILY, FORTNIGHTLY, TWICE, UNTIL, LAST_OF_LONG_MONTHS)
 _UNTIL_AT: Final = read("2031-06-03T00:00:00Z")
+_OF_DAYS: Final[dict[str, Callable[[Iterator[datetime]], Iterator[datetime]]]] = {
+    DAILY: lambda days: days,
+    FORTNIGHTLY: lambda days: islice(days, 0, None, 14),
+    TWICE: lambda days: islice(days, 2),
+    UNTIL: lambda days: takewhile(lambda day: day <= _UNTIL_AT, days),
+    LAST_OF_LONG_MONTHS: lambda days: filter(lambda day: day.day == 31, days),
+}
+"""Which of the days from the first occurrence on."""
 
 
 def plain(text: str) -> str:
@@ -30,26 +37,13 @@ def plain(text: str) -> str:
     return text.upper().removeprefix("RRULE:")
 
 
-def occurrences(text: str, start: datetime) -> Iterator[datetime]:
-    """Of one of RULES, from the first on. There are no fractions of a second in rules."""
-    days = (start.replace(microsecond=0) + timedelta(days=n) for n in count())
-    match text:
-        case "FREQ=DAILY":
-            yield from days
-        case "FREQ=WEEKLY;INTERVAL=2":
-            yield from (day for n, day in enumerate(days) if n % 14 == 0)
-        case "FREQ=DAILY;COUNT=2":
-            yield from (next(days), next(days))
-        case "FREQ=DAILY;UNTIL=20310603T000000Z":
-            yield from takewhile(lambda day: day <= _UNTIL_AT, days)
-        case "FREQ=MONTHLY;BYMONTHDAY=31":
-            yield from (day for day in days if day.day == 31)
-        case _:
-            raise AssertionError(f"{text} is none of the rules here")
+def occurrences(rule: str, start: datetime) -> Iterator[datetime]:
+    """From the first on. There are no fractions of a second in rules."""
+    return _OF_DAYS[rule](start.replace(microsecond=0) + timedelta(days=n) for n in count())
 
 
 def against_rule(text: str, start: str) -> Iterator[Reason]:
-    if text not in RULES or next(occurrences(text, read(start)), None) is None:
+    if text not in _OF_DAYS or next(occurrences(text, read(start)), None) is None:
         yield fault("rule")
 
 

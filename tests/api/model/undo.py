@@ -119,7 +119,7 @@ class Undoing:
             yield from self._move()
         else:
             yield from self._of_the_project()
-        yield from self._fields()
+        self._fields()
         yield from self._comments()
         self._items()
         yield from self._relations()
@@ -178,7 +178,7 @@ class Undoing:
         for reason in against_parent(self.world, self.task_id, parent, self.home.id):
             yield rule("no-such-parent") if reason.status == 404 else reason
 
-    def _fields(self) -> Iterator[Reason]:
+    def _fields(self) -> None:
         draft = self.draft
         for name in ("title", "description", "priority"):
             if self._one(name) != MISSING:
@@ -194,7 +194,6 @@ class Undoing:
             draft.set(
                 labels=frozenset({*draft.facts.labels, *labels} - {one for one, was in labels.items() if not was})
             )
-        yield from ()
 
     def _comments(self) -> Iterator[Reason]:
         """By their author, or an admin."""
