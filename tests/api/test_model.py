@@ -164,7 +164,8 @@ class Machine(Conversation):
 
     @rule(who=people, task=tasks, data=st.data())
     def undo(self, who: int, task: str, data: st.DataObject) -> None:
-        """Mostly of what was done to it, else of its creation and of nothing."""
+        """Mostly of what was done to it, else of its creation and of nothing. None: the newest."""
+        task = self.pick(data, [task, *[one.id for one in self.world.tasks.values() if one.changes]])
         now = self.world.tasks[task].now.version
         version = self.pick(data, [None, None, 1, now + 1, *list(range(2, now + 1)) * 2])
         self.do(who, Act("UndoTask", task, {} if version is None else {"version": version}))
@@ -249,7 +250,12 @@ class Machine(Conversation):
         self.wait_for_views(who)
         self.do(who, Act("SetWorkflow", self.place(where), workflow | {"mapping": mapping}))
 
-    @rule(who=people, where=places, name=st.sampled_from(["x", "y/z", "ж"]), colour=st.none() | st.just("#12aBcd"))
+    @rule(
+        who=people,
+        where=places,
+        name=st.sampled_from(["x", "y/z", "ж"]),
+        colour=st.sampled_from([None, "#12aBcd", "#000000"]),
+    )
     def colour_a_label(self, who: int, where: Any, name: str, colour: str | None) -> None:
         target = (self.place(where), name)
         self.do(who, Act("RemoveLabel", target) if colour is None else Act("SetLabel", target, {"colour": colour}))
