@@ -223,6 +223,13 @@ class Machine(Conversation):
     def relate(self, who: int, task: str, other: str, type_: str) -> None:
         self.do(who, Act("AddRelation", task, {"type": type_, "task_id": other}))
 
+    @rule(who=people, row=st.lists(tasks, min_size=3, max_size=4), way=st.sampled_from(["blocks", "blocks", "below"]))
+    def close_a_circle(self, who: int, row: list[str], way: str) -> None:
+        """Each blocks the next one, or stands below it, and the last one the first."""
+        for one, other in zip(row, [*row[1:], row[0]], strict=True):
+            relation, parent = {"type": "blocks", "task_id": other}, {"parent_id": other}
+            self.do(who, Act("AddRelation", one, relation) if way == "blocks" else Act("EditTask", one, parent))
+
     @precondition(lambda self: self.relations())
     @rule(who=people, task=tasks, data=st.data())
     def unrelate(self, who: int, task: str, data: st.DataObject) -> None:
