@@ -150,6 +150,18 @@ class Machine(Conversation):
     def move(self, who: int, task: str, where: Any, status: str | None) -> None:
         self.do(who, Act("MoveTask", task, {"project_id": self.place(where), "status": status}))
 
+    @rule(who=people, task=tasks, where=st.sampled_from(SHARED), data=st.data())
+    def move_and_undo(self, who: int, task: str, where: int, data: st.DataObject) -> None:
+        """With something of what a move says anew done to it before, and something after."""
+        below = self.pick(data, [*self.beside(task), None])
+        self.do(who, Act("EditTask", task, {"parent_id": below, "assignee_id": self.ids[who]}))
+        self.do(who, Act("MoveTask", task, {"project_id": self.place(where)}))
+        moved = self.world.tasks[task].now.version
+        below = self.pick(data, [*self.beside(task), None])
+        more = [{"parent_id": below}, {"assignee_id": None}, {"status": "done"}, {"title": "moved"}]
+        self.do(who, Act("EditTask", task, self.pick(data, more)))
+        self.do(who, Act("UndoTask", task, self.pick(data, [{"version": moved}, {}])))
+
     @rule(
         who=people,
         task=tasks,
@@ -158,9 +170,11 @@ class Machine(Conversation):
         data=st.data(),
     )
     def rank(self, who: int, task: str, sides: tuple[str, ...], elsewhere: str, data: st.DataObject) -> None:
-        named = [*self.beside(task) * 4, task, elsewhere]
-        self.wait_for_views(who)
-        self.do(who, Act("RankTask", task, {side: self.pick(data, named) for side in sides}))
+        """Twice, so that there is something to see in between."""
+        for _ in range(2):
+            named = [*self.beside(task) * 4, task, elsewhere]
+            self.wait_for_views(who)
+            self.do(who, Act("RankTask", task, {side: self.pick(data, named) for side in sides}))
 
     @rule(who=people, task=tasks, data=st.data())
     def undo(self, who: int, task: str, data: st.DataObject) -> None:
