@@ -11,6 +11,7 @@ from tests.api.stack import Caller, Stack, open_stack, register
 from tests.conftest import Fleet
 
 TIMEOUT_S = 30.0
+pytest.register_assert_rewrite("tests.api.model")  # a difference is told field by field
 
 
 @pytest.fixture(scope="session")
