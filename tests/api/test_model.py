@@ -186,10 +186,11 @@ class Machine(Conversation):
 
     @rule(who=people, times=st.integers(1, 3))
     def undo_and_redo_what_was_done_last(self, who: int, times: int) -> None:
-        """The newest change anywhere, then its undo, then that one's."""
+        """The newest change anywhere, then its undo, then that one's; and then what is the newest not undone."""
         task = max(self.world.tasks.values(), key=lambda one: one.position).id
         for _ in range(times):
             self.do(who, Act("UndoTask", task, {"version": self.world.tasks[task].now.version}))
+        self.do(who, Act("UndoTask", task))
 
     # --- parts of tasks
 
