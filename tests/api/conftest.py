@@ -11,6 +11,7 @@ from tests.api.beside import Beside, open_beside
 from tests.api.stack import Caller, Stack, client, open_stack, register
 from tests.conftest import Fleet
 
+pytest.register_assert_rewrite("tests.api.model")  # a difference is told field by field
 
 @pytest.fixture(scope="package")
 def stack(fleet: Fleet, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

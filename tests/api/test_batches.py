@@ -249,6 +249,22 @@ async def test_a_repeat_answers_the_same_and_says_so(ada: Caller, other_http: ht
 
 
 @EITHER
+async def test_an_answer_is_not_of_what_later_commands_made_of_the_workflow(ada: Caller, atomic: bool) -> None:
+    project = (await ada.project())["id"]
+    task = (await ada.task("one", project_id=project))["id"]
+    over = {"key": "over", "name": "Over", "category": "done"}
+    mapping = dict.fromkeys(("todo", "in_progress", "done", "cancelled"), "over")
+    sent = [
+        command("StartTask", task),
+        command("SetWorkflow", project, data={"statuses": [over], "mapping": mapping}),
+        command("EditTask", task, data={"title": "two"}),
+    ]
+    for _ in range(2):
+        answered = await results(ada, *sent, atomic=atomic)
+        assert [one["result"].get("status") for one in answered] == ["in_progress", None, "over"]
+
+
+@EITHER
 async def test_a_batch_that_was_cut_off_in_the_middle_goes_on(ada: Caller, atomic: bool) -> None:
     sent = [create("a"), create("b")]
     sent.append(create("c", parent_id=f"${sent[0]['id']}"))

@@ -81,6 +81,34 @@ async def test_a_repeat_of_what_changed_nothing_changes_nothing_later(ada: Calle
     assert accepted(again)["version"] == 1
 
 
+async def test_a_repeat_says_the_status_that_there_was(ada: Caller, other_http: httpx.AsyncClient) -> None:
+    project = (await ada.project())["id"]
+    path = f"/tasks/{(await ada.task(project_id=project))['id']}"
+
+    async def leave(old: str, new: str) -> None:
+        status = {"key": new, "name": "Whatever", "category": "done"}
+        others = {"in_progress": new, "done": new, "cancelled": new} if old == "todo" else {}
+        body = {"statuses": [status], "mapping": {old: new} | others}
+        accepted(await ada.put(f"/projects/{project}/workflow", body))
+
+    requests: list[tuple[str, str, Any]] = [("POST", f"{path}/start", {}), ("PATCH", path, {}), ("PATCH", path, {})]
+    firsts = []
+    for number, (method, where, body) in enumerate(requests):
+        if number:
+            await leave(*[("todo", "over"), ("over", "past")][number - 1])
+        headers = {"Idempotency-Key": f"{path} {number}"}
+        firsts.append(await ada.call(method, where, json=body, headers=headers))
+    # The later two changed nothing: their versions and positions are the first one's.
+    assert [accepted(one)["status"] for one in firsts] == ["in_progress", "over", "past"]
+    assert len({one.headers["taskflow-position"] for one in firsts}) == 1
+    for caller in (ada, _elsewhere(ada, other_http)):
+        for number, (method, where, body) in enumerate(requests):
+            again = await caller.call(method, where, json=body, headers={"Idempotency-Key": f"{path} {number}"})
+            assert again.headers["idempotency-replayed"] == "true"
+            assert again.content == firsts[number].content
+            assert again.headers["etag"] == firsts[number].headers["etag"]
+
+
 @pytest.mark.parametrize(
     "other",
     [

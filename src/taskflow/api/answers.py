@@ -23,6 +23,8 @@ from taskflow.commands.invitations import InviteMember
 from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
+from taskflow.store.append import Outcome
+from taskflow.store.past import Moment, first_known_at
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 from taskflow.streams.project import MemberInvited
 from taskflow.streams.task import ChecklistItemAdded, CommentAdded
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from taskflow.api.context import Context
     from taskflow.commands.execute import Accepted
     from taskflow.commands.fields import Command
+    from taskflow.streams.project import Statuses
 
 
 class Answer(Struct, frozen=True):
@@ -41,8 +44,11 @@ class Answer(Struct, frozen=True):
     location: str
 
 
-async def answer_of(context: Context, caller: UUID, command: type[Command], target: Any, accepted: Accepted) -> Answer:
-    """The stream's whole resource, but for the few commands that answer a part of it."""
+async def answer_of(
+    context: Context, caller: UUID, command: type[Command], target: Any, accepted: Accepted, *, then: bool = False
+) -> Answer:
+    """The stream's whole resource, but for the few commands that answer a part of it. `then`: other streams may
+    have gone on since."""
     part = _PARTS.get(command)
     if part is not None:
         return await part(context, caller, target, accepted)
@@ -56,9 +62,26 @@ async def answer_of(context: Context, caller: UUID, command: type[Command], targ
         return Answer(render.ENCODER.encode(render.saved_view(state)), f"{BASE}/views/{accepted.receipt.stream_id}")
     if accepted.kind is not TASK:
         raise AssertionError(f"no route shows a {accepted.kind.name}")
-    project = await committed(context.store, PROJECT, state.project_id)
+    statuses = await _statuses(context, accepted, then=then or accepted.receipt.replayed)
     names = await context.people.stored_names({state.assignee_id} - {None})
-    return Answer(bytes(render.task(shown(state), None if project is None else project.statuses, names)), location)
+    return Answer(bytes(render.task(shown(state), statuses, names)), location)
+
+
+async def _statuses(context: Context, accepted: Accepted, *, then: bool) -> Statuses | None:
+    """What the statuses of a task's project stand for: today, or as the command was accepted. A repeat says what
+    the first answer said, whatever the workflow has become."""
+    receipt, project_id = accepted.receipt, accepted.state.project_id
+    if then:
+        # Of what changed nothing, the position is older than the answer.
+        moment = (
+            Moment("position", receipt.position)
+            if receipt.outcome is Outcome.APPLIED
+            else Moment("recorded", receipt.recorded_at)
+        )
+        project = await first_known_at(context.store, PROJECT, project_id, moment)
+    else:
+        project = await committed(context.store, PROJECT, project_id)
+    return None if project is None else project.statuses
 
 
 async def _calendar(context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:

@@ -34,6 +34,7 @@ from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
 from taskflow.commands.made import made_by
 from taskflow.errors import BatchRefused, Fault, KeyReused, Malformed, Refusal
+from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,7 +120,9 @@ async def post_batch(call: Call) -> Response[bytes]:
         for one, outcome in zip(batch, outcomes, strict=True)
         if isinstance(outcome, Accepted)
     }
-    results = [await _result(call, one, outcome, made) for one, outcome in zip(batch, outcomes, strict=True)]
+    # A task is shown with its project: not with what later commands of the batch made of that.
+    then = any(one.kind is PROJECT for one in accepted)
+    results = [await _result(call, one, outcome, made, then=then) for one, outcome in zip(batch, outcomes, strict=True)]
     headers = {}
     if accepted:
         headers["Taskflow-Position"] = str(max(one.receipt.position for one in accepted))
@@ -230,11 +233,11 @@ async def all_or_nothing(call: Call, batch: Sequence[Batched]) -> list[Accepted]
 
 
 async def _result(
-    call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]
+    call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID], *, then: bool
 ) -> CommandOutcome | BatchOutcome:
     if isinstance(outcome, Accepted):
         try:
-            return outcome_of(one.sent, await written(call, one.shown(made), outcome))
+            return outcome_of(one.sent, await written(call, one.shown(made), outcome, then=then))
         except Refusal as refusal:
             outcome = refusal
     problem = problem_of(outcome).body(call.request.scope["path"])

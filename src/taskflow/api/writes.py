@@ -205,10 +205,10 @@ async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> N
         raise NotFound(accepted.kind.name, stream_id)
 
 
-async def written(call: Call, sent: Sent, accepted: Accepted) -> Written:
-    """The answer to a command that was accepted."""
+async def written(call: Call, sent: Sent, accepted: Accepted, *, then: bool = False) -> Written:
+    """The answer to a command that was accepted, `then`: as of that moment, whatever came after it."""
     entry = COMMANDS[sent.name]
-    answer = await answer_of(call.context, call.user, entry.body, sent.target, accepted)
+    answer = await answer_of(call.context, call.user, entry.body, sent.target, accepted, then=then)
     return Written(
         accepted=accepted,
         body=render.with_position(answer.body, accepted.receipt.position),

@@ -1,0 +1,154 @@
+"""Commands on a project: members, invitations, labels, workflow, archive."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tests.api.model import workflow
+from tests.api.model.of_tasks import Body, Data
+from tests.api.model.project import (
+    Invitation,
+    Project,
+    against_archived,
+    against_invitation,
+    against_member,
+    below,
+    counts,
+)
+from tests.api.model.refusals import NOT_FOUND, Refused, rule, unless
+from tests.api.model.world import Told, World
+
+Pair = tuple[str, str]
+"""A project's id, and what is named in it."""
+
+
+def _done(world: World, who: str, project: Project, told: Told) -> Body:
+    world.wrote_project(project, told)
+    return project.shown(who)
+
+
+# --- the project itself -------------------------------------------------------------------------
+
+
+def create(world: World, who: str, target: None, data: Data, told: Told) -> Body:
+    project = Project(
+        id=told.id,
+        name=data["name"],
+        description=data.get("description", ""),
+        members={who: "owner"},
+        created_at=told.at,
+        updated_at=told.at,
+        position=told.position,
+    )
+    return _done(world, who, project, told)
+
+
+def edit(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    project = world.project_for(who, target, "admin")
+    unless(against_archived(project))
+    for name in ("name", "description"):
+        if name in data and (data[name] or "") != getattr(project, name):
+            project = project.told(told.at, **{name: data[name] or ""})
+    return _done(world, who, project, told)
+
+
+def archive(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    project = world.project_for(who, target, "admin")
+    unless([rule("inbox")] if project.inbox else [])
+    if project.archived_at is None:
+        project = project.told(told.at, archived_at=told.at)
+    return _done(world, who, project, told)
+
+
+def unarchive(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    project = world.project_for(who, target, "admin")
+    if project.archived_at is not None:
+        project = project.told(told.at, archived_at=None)
+    return _done(world, who, project, told)
+
+
+def set_workflow(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    """Tasks are not touched: those in a status that left are in the one that took its place."""
+    project = world.project_for(who, target, "admin")
+    new, mapping = workflow.sent(data), data.get("mapping", {})
+    same = new.is_as(project.workflow)
+    entered = {task.now.status for task in world.tasks.values() if task.now.project == project.id}
+    against = () if same else workflow.against(project.workflow, new, mapping, entered)
+    unless([*against_archived(project), *against])
+    if not same:
+        project = project.told(told.at, workflow=workflow.following(project.workflow, new, mapping))
+    return _done(world, who, project, told)
+
+
+# --- labels -------------------------------------------------------------------------------------
+
+
+def set_label(world: World, who: str, target: Pair, data: Data, told: Told) -> Body:
+    project = world.project_for(who, target[0], "admin")
+    unless(against_archived(project))
+    if project.labels.get(target[1]) != data["colour"]:
+        project = project.told(told.at, labels={**project.labels, target[1]: data["colour"]})
+    return _done(world, who, project, told)
+
+
+def remove_label(world: World, who: str, target: Pair, data: Data, told: Told) -> Body:
+    project = world.project_for(who, target[0], "admin")
+    unless([*against_archived(project), *([] if target[1] in project.labels else [NOT_FOUND])])
+    labels = {name: colour for name, colour in project.labels.items() if name != target[1]}
+    return _done(world, who, project.told(told.at, labels=labels), told)
+
+
+# --- members ------------------------------------------------------------------------------------
+
+
+def set_member(world: World, who: str, target: Pair, data: Data, told: Told) -> Body:
+    project = world.project_for(who, target[0], "admin")
+    if project.members.get(target[1]) != data["role"]:
+        unless(against_member(project, who, target[1], data["role"]))
+        project = project.told(told.at, members={**project.members, target[1]: data["role"]})
+    return _done(world, who, project, told)
+
+
+def remove_member(world: World, who: str, target: Pair, data: Data, told: Told) -> Body:
+    project = world.project_for(who, target[0], "viewer" if who == target[1] else "admin")
+    if target[1] in project.members:
+        unless(against_member(project, who, target[1], None))
+        left = {person: role for person, role in project.members.items() if person != target[1]}
+        project = project.told(told.at, members=left)
+    return _done(world, who, project, told)
+
+
+# --- invitations --------------------------------------------------------------------------------
+
+
+def invite(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    """Answers it without its token, which nobody can foretell."""
+    project = world.project_for(who, target, "admin")
+    invitation = Invitation(told.id, data["email"], data["role"], who, told.at)
+    unless(against_invitation(project, who, invitation.address, invitation.role))
+    project = project.told(told.at, invitations=(*project.invitations, invitation))
+    world.wrote_project(project, told)
+    return project.shown_invitation(invitation)
+
+
+def revoke(world: World, who: str, target: Pair, data: Data, told: Told) -> Body:
+    project = world.project_for(who, target[0], "admin")
+    if project.invitation(target[1]) is None:
+        raise Refused(NOT_FOUND)
+    return _done(world, who, project.told(told.at, invitations=_without(project, target[1])), told)
+
+
+def accept(world: World, who: str, target: Pair, data: Data, told: Told) -> Body:
+    """Whoever has the token becomes a member, in two events; who has a higher role keeps it."""
+    project = world.projects[target[0]]
+    invitation = project.invitation(target[1])
+    if invitation is None or not counts(project, invitation):
+        raise Refused(NOT_FOUND)
+    if below(project.members.get(who), invitation.role):
+        project = project.told(told.at, members={**project.members, who: invitation.role})
+    project = project.told(told.at, invitations=_without(project, invitation.id))
+    return _done(world, who, project, told)
+
+
+def _without(project: Project, invitation_id: str) -> tuple[Invitation, ...]:
+    return tuple(replace(one) for one in project.invitations if one.id != invitation_id)

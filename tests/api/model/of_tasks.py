@@ -1,0 +1,215 @@
+"""Commands on a task as a whole: each judges, changes the world, and answers what the API must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.api.model.completion import against_rule, change, first_of, plain
+from tests.api.model.links import against_parent
+from tests.api.model.order import must_be_beside, must_be_last, place_of
+from tests.api.model.project import Project, against_archived
+from tests.api.model.refusals import NOT_FOUND, Reason, Refused, fault, rule, unless
+from tests.api.model.task import Draft, Facts, Task, status_of
+from tests.api.model.times import normal
+from tests.api.model.undo import Undoing, to_undo
+from tests.api.model.world import Told, World, against_live
+
+Body = dict[str, Any]
+Data = Mapping[str, Any]
+
+
+def create(world: World, who: str, target: None, data: Data, told: Told) -> Body:
+    project = world.project_for(who, data.get("project_id") or world.inboxes[who], "member")
+    rule_sent = None if data.get("recurrence") is None else plain(data["recurrence"])
+    due_at = normal(data.get("due_at"))
+    status = project.workflow.initial if data.get("status") is None else project.workflow.find(data["status"])
+
+    def against() -> Iterator[Reason]:
+        yield from against_archived(project)
+        yield from _against_assignee(project, data.get("assignee_id"))
+        yield from against_parent(world, None, data.get("parent_id"), project.id)
+        if status is None:
+            yield rule("no-such-status")
+        if rule_sent is not None:
+            yield from against_rule(rule_sent, due_at or told.at)
+
+    unless(against())
+    assert status is not None, "that was a reason"
+    if told.position:
+        must_be_last(world, project.id, told.id, told.rank)
+    facts = Facts(
+        project=project.id,
+        title=data["title"],
+        description=data.get("description", ""),
+        priority=data.get("priority", "medium"),
+        status=status.key,
+        category=status.category,
+        due_at=due_at,
+        labels=frozenset(data.get("labels", ())),
+        assignee=data.get("assignee_id"),
+        parent=data.get("parent_id"),
+        rank=told.rank,
+        recurrence=rule_sent,
+        recurs_from=None if rule_sent is None else due_at or told.at,
+        created_by=who,
+        created_at=told.at,
+        updated_at=told.at,
+        started_at=told.at if status.category == "in_progress" else None,
+        completed_at=told.at if status.category == "done" else None,
+    )
+    task = Task(told.id, facts, told.position)
+    body = world.shown(task)
+    world.tasks[told.id] = Task(told.id, facts, told.position, seen={1: body})
+    return body
+
+
+def edit(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    """One event a field that differs. The status is last: what completing does depends on the others."""
+    task, project = world.task_for(who, target, "member")
+    draft = Draft(task.now, told.at)
+
+    def against() -> Iterator[Reason]:
+        yield from against_live(task, project)
+        for name in ("title", "description", "priority"):
+            if name in data and (data[name] or "") != getattr(task.now, name):
+                draft.set(**{name: data[name] or ""})
+        if "due_at" in data and normal(data["due_at"]) != task.now.due_at:
+            draft.set_due(normal(data["due_at"]))
+        if "recurrence" in data:
+            wanted = None if data["recurrence"] is None else plain(data["recurrence"])
+            if wanted != task.now.recurrence:
+                if wanted is not None:
+                    yield from against_rule(wanted, draft.facts.due_at or told.at)
+                draft.set_recurrence(wanted)
+        if "labels" in data and set(data["labels"] or ()) != task.now.labels:
+            draft.set(labels=frozenset(data["labels"] or ()))
+        if "assignee_id" in data and data["assignee_id"] != task.now.assignee:
+            yield from _against_assignee(project, data["assignee_id"])
+            draft.set(assignee=data["assignee_id"])
+        if "parent_id" in data and data["parent_id"] != task.now.parent:
+            yield from against_parent(world, target, data["parent_id"], project.id)
+            draft.set(parent=data["parent_id"])
+        if "status" in data:
+            yield from change(draft, project.workflow, data["status"])
+
+    unless(against())
+    return world.shown(world.wrote_task(task, draft, told))
+
+
+def _against_assignee(project: Project, person: str | None) -> Iterator[Reason]:
+    if person is not None and person not in project.members:
+        yield rule("not-a-member")
+
+
+def intend(category: str) -> Any:
+    """The command that takes a task to the first status of a category."""
+
+    def run(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+        task, project = world.task_for(who, target, "member")
+        draft = Draft(task.now, told.at)
+        unless(
+            [
+                *against_live(task, project),
+                *change(draft, project.workflow, first_of(project.workflow, category)),
+            ]
+        )
+        return world.shown(world.wrote_task(task, draft, told))
+
+    return run
+
+
+def assign(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    return edit(world, who, target, {"assignee_id": data["user_id"]}, told)
+
+
+def trash(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    task, project = world.task_for(who, target, "member")
+    draft = Draft(task.now, told.at)
+    unless(against_archived(project))
+    if task.now.trashed_at is None:
+        draft.set(trashed_at=told.at)
+    return world.shown(world.wrote_task(task, draft, told))
+
+
+def restore(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    task, project = world.task_for(who, target, "member")
+    draft = Draft(task.now, told.at)
+    unless(against_archived(project))
+    if task.now.trashed_at is not None:
+        draft.set(trashed_at=None)
+    return world.shown(world.wrote_task(task, draft, told))
+
+
+def move(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    """What belongs to a project is said anew: it is in the status of the same name, else the first of its kind;
+    with its labels, below nothing, at the end, and whose it was if they are a member there too."""
+    task, here = world.task_for(who, target, "member")
+    there = world.project_for(who, data["project_id"], "member")
+    named = data.get("status")
+    draft = Draft(task.now, told.at)
+    if here is there:
+        return edit(world, who, target, {} if named is None else {"status": named}, told)
+    today = status_of(task.now, here.workflow)
+    if named is None:
+        status = there.workflow.find(today.key) or there.workflow.first(today.category)
+    else:
+        status = there.workflow.find(named)
+    unless(
+        [
+            *against_live(task, here),
+            *against_archived(there),
+            *([rule("no-such-status")] if status is None else []),
+        ]
+    )
+    assert status is not None, "that was a reason"
+    if told.position:
+        must_be_last(world, there.id, target, told.rank)
+    assignee = task.now.assignee if task.now.assignee in there.members else None
+    draft.enter(status, project=there.id, rank=told.rank, assignee=assignee, parent=None)
+    return world.shown(world.wrote_task(task, draft, told))
+
+
+def rank(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    """After one, before one, or between two; beside itself it is already."""
+    task, project = world.task_for(who, target, "member")
+    named = [data.get("after"), data.get("before")]
+    after, before = [None if one is None else world.tasks.get(one) for one in named]
+    itself = target in named
+
+    def against() -> Iterator[Reason]:
+        yield from against_live(task, project)
+        if named == [None, None]:
+            yield fault("required")
+        if itself:
+            return
+        for one, other in zip(named, (after, before), strict=True):
+            if one is not None and (other is None or other.now.project != project.id):
+                yield NOT_FOUND
+            elif other is not None and other.now.trashed_at is not None:
+                yield rule("trashed")
+        if after is not None and before is not None and place_of(after) >= place_of(before):
+            yield rule("order")
+
+    unless(against())
+    draft = Draft(task.now, told.at)
+    if not itself and told.position and not must_be_beside(world, task, after, before, told.rank):
+        draft.set(rank=told.rank)
+    return world.shown(world.wrote_task(task, draft, told))
+
+
+def undo(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    task, project = world.task_for(who, target, "member")
+    draft = Draft(task.now, told.at)
+    try:
+        one = to_undo(task.changes, data.get("version"))
+    except Refused as refused:
+        raise Refused(*refused.reasons, *against_archived(project)) from None
+    undoing = Undoing(world, who, target, one, draft)
+    archived = list(against_archived(project))
+    try:
+        undoing.home.must_allow(who, "member")
+    except Refused as refused:
+        raise Refused(*refused.reasons, *archived) from None
+    unless([*archived, *undoing.set_back()])
+    return world.shown(world.wrote_task(task, draft, told, undoes=one.first))

@@ -1,0 +1,101 @@
+"""Everything at once: people, projects, tasks; and who may do what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from tests.api.model.project import Project, against_archived
+from tests.api.model.refusals import NOT_FOUND, Reason, Refused, rule
+from tests.api.model.task import Change, Draft, Task, shown
+from tests.api.model.workflow import Workflow
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What a rule leaves open, as the answer says it; of a refusal, anything."""
+
+    at: str = "2030-01-01T00:00:00.000000Z"
+    id: str = "a new one"
+    rank: str = "~"
+    position: int = 0
+
+
+UNTOLD: Final = Told()
+
+
+class Stream(NamedTuple):
+    version: int
+    position: int
+
+
+class World(Struct):
+    """`names` and `inboxes` are by person."""
+
+    names: Mapping[str, str] = {}
+    inboxes: Mapping[str, str] = {}
+    projects: dict[str, Project] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+
+    def copy(self) -> World:
+        return World(self.names, self.inboxes, dict(self.projects), dict(self.tasks))
+
+    # --- access
+
+    def project_for(self, who: str, project_id: str, minimum: str) -> Project:
+        """Raises Refused, as `task_for` does: for a stranger there is no such thing."""
+        project = self.projects.get(project_id)
+        if project is None:
+            raise Refused(NOT_FOUND)
+        project.must_allow(who, minimum)
+        return project
+
+    def task_for(self, who: str, task_id: str, minimum: str) -> tuple[Task, Project]:
+        task = self.tasks.get(task_id)
+        if task is None:
+            raise Refused(NOT_FOUND)
+        return task, self.project_for(who, task.now.project, minimum)
+
+    def project_of(self, task_id: str) -> Project:
+        return self.projects[self.tasks[task_id].now.project]
+
+    # --- writing
+
+    def wrote_task(self, task: Task, draft: Draft, told: Told, undoes: int | None = None) -> Task:
+        """Notes a change, if it is one."""
+        if draft.facts is not task.now:
+            change = Change(task.now.version + 1, draft.facts.version, task.now, draft.facts, undoes)
+            workflow = self.projects[draft.facts.project].workflow
+            seen = {**task.seen, draft.facts.version: shown(task.id, draft.facts, workflow, self.names)}
+            task = Task(task.id, draft.facts, told.position, (*task.changes, change), seen)
+            self.tasks[task.id] = task
+        return task
+
+    def wrote_project(self, project: Project, told: Told) -> None:
+        if project is not self.projects.get(project.id):
+            self.projects[project.id] = replace(project, position=told.position)
+
+    # --- reading
+
+    def streams(self) -> dict[str, Stream]:
+        """How far each has come, by id."""
+        found = {one.id: Stream(one.version, one.position) for one in self.projects.values()}
+        return found | {one.id: Stream(one.now.version, one.position) for one in self.tasks.values()}
+
+    def workflow_of(self, task: Task) -> Workflow:
+        return self.projects[task.now.project].workflow
+
+    def shown(self, task: Task) -> dict[str, Any]:
+        return shown(task.id, task.now, self.workflow_of(task), self.names)
+
+    def person(self, person: str | None) -> dict[str, str] | None:
+        return None if person is None else {"id": person, "name": self.names[person]}
+
+
+def against_live(task: Task, project: Project) -> Iterator[Reason]:
+    """What stands against any change of a task but its restoration."""
+    yield from against_archived(project)
+    if task.now.trashed_at is not None:
+        yield rule("trashed")
