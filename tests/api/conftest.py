@@ -13,6 +13,7 @@ from tests.conftest import Fleet
 
 pytest.register_assert_rewrite("tests.api.model")  # a difference is told field by field
 
+
 @pytest.fixture(scope="package")
 def stack(fleet: Fleet, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with open_stack(fleet, template, tmp_path_factory.mktemp("stack"), name="api", redis=15) as stack:

@@ -136,6 +136,17 @@ async def test_a_domains_pointer_leads_to_the_commands_data(ada: Caller) -> None
     assert [one["pointer"] for one in problem["errors"]] == ["/data/due_at"]
 
 
+async def test_a_filter_that_no_list_takes_is_its_commands_own_fault(ada: Caller) -> None:
+    view = command("CreateView", data={"name": "V", "query": {"sort": ["rank", "due_at"]}})
+    made, answered, after = await results(ada, create(), view, create(), atomic=False)
+    assert [one["outcome"] for one in (made, answered, after)] == ["applied", "rejected", "applied"]
+    assert [one["pointer"] for one in answered["problem"]["errors"]] == ["/commands/1/data/query/sort"]
+    problem = refused(await send(ada, create(), view, atomic=True), 400, "validation")
+    assert problem["command_id"] == view["id"]
+    problem = refused(await ada.post("/commands", view), 400, "validation")
+    assert [one["pointer"] for one in problem["errors"]] == ["/data/query/sort"]
+
+
 # --- references
 
 

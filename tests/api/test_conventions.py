@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -40,6 +41,26 @@ class TestProblems:
         refused(response, 405, "method-not-allowed")
         assert "GET" in response.headers["allow"]
         assert response.headers.keys() >= HEADERS
+
+    @pytest.mark.parametrize(
+        ("path", "methods"),
+        [
+            ("/api/v1/tasks", {"GET", "HEAD", "POST", "OPTIONS"}),
+            ("/api/v1/auth/login", {"POST", "OPTIONS"}),
+            (f"/api/v1/projects/{uuid4()}/labels/on/hold", {"PUT", "DELETE", "OPTIONS"}),
+            (f"/api/v1/projects/{uuid4()}/members/{uuid4()}", {"PUT", "DELETE", "OPTIONS"}),
+            ("/health", {"GET", "HEAD", "OPTIONS"}),
+        ],
+    )
+    async def test_every_method_that_a_path_takes_is_named(
+        self, http: httpx.AsyncClient, path: str, methods: set[str]
+    ) -> None:
+        asked = await http.request("OPTIONS", path)
+        assert (asked.status_code, asked.content) == (204, b"")
+        refusal = await http.request("TRACE", path)
+        refused(refusal, 405, "method-not-allowed")
+        for response in (asked, refusal):
+            assert set(response.headers["allow"].split(", ")) == methods
 
     async def test_a_body_that_is_no_json(self, ada: Caller) -> None:
         headers = {"Content-Type": "application/json"}
@@ -120,6 +141,28 @@ class TestBodies:
     async def test_is_told_where_a_value_under_any_name_is_wrong(self, ada: Caller) -> None:
         problem = refused(await ada.patch("/users/me", {"settings": {"theme": 1.5}}), 400, "validation")
         assert [fault["pointer"] for fault in problem["errors"]] == ["/settings"]
+
+    async def test_a_whole_number_is_one_however_it_is_written(self, ada: Caller) -> None:
+        task = await ada.task()
+        await ada.patch(f"/tasks/{task['id']}", {"title": "other"})
+        headers = {"Content-Type": "application/json"}
+        for number, status in ((b"2.0", 200), (b"2.5", 400), (b"1e300", 400), (b"1e400", 400), (b"NaN", 400)):
+            raw = b'{"version": %b}' % number
+            response = await ada.call("POST", f"/tasks/{task['id']}/undo", content=raw, headers=headers)
+            assert response.status_code == status, response.text
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028", "\x85", "\x00"])
+    async def test_a_text_with_a_form_ends_where_its_form_does(self, ada: Caller, end: str) -> None:
+        project = await ada.project()
+        refused(await ada.patch("/users/me", {"avatar_url": f"https://example.com/a.png{end}"}), 400, "validation")
+        refused(await ada.put(f"/projects/{project['id']}/labels/a", {"colour": f"#ffffff{end}"}), 400, "validation")
+        refused(await ada.put(f"/projects/{project['id']}/labels/a", {"colour": f"#fffff{end[0]}"}), 400, "validation")
+
+    @pytest.mark.parametrize("unseen", ["\x00", "\x1f", "\x85", "\u200b", "\ufeff", " \t\n\u3000"])
+    async def test_a_title_has_something_to_be_seen(self, ada: Caller, unseen: str) -> None:
+        refused(await ada.post("/tasks", {"title": unseen}), 400, "validation")
+        title = f"{unseen}a{unseen}"
+        assert accepted(await ada.post("/tasks", {"title": title}), 201)["title"] == title
 
 
 class TestPaths:

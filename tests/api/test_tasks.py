@@ -237,6 +237,13 @@ class TestVersions:
             ]
             assert TIME.fullmatch(problem["events"][0]["occurred_at"])
 
+    @pytest.mark.parametrize("version", [2, 2**31 - 1, 2**31, 10**18 - 1])
+    async def test_a_version_that_is_still_to_come_is_stale_too(self, ada: Caller, version: int) -> None:
+        task = await ada.task()
+        response = await ada.patch(f"/tasks/{task['id']}", {"title": "b"}, headers={"If-Match": f'"{version}"'})
+        problem = refused(response, 412, "version-conflict")
+        assert (problem["current_version"], problem["events"]) == (1, [])
+
 
 class TestReading:
     async def test_an_unchanged_resource_is_304(self, ada: Caller) -> None:

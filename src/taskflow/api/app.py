@@ -36,9 +36,13 @@ from taskflow.api import (
 )
 from taskflow.api.conventions import Conventions
 from taskflow.api.metrics import Metrics
+from taskflow.api.routes import options
 from taskflow.errors import TaskflowError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from litestar.handlers import HTTPRouteHandler
     from litestar.types import ASGIApp
 
     from taskflow.api.context import Context
@@ -103,8 +107,9 @@ def make_app(context: Context) -> ASGIApp:
         expose_headers=list(_EXPOSED),
         max_age=600,
     )
+    handlers = [*[route.handler(context) for route in ROUTES], *operators]
     app = Litestar(
-        route_handlers=[*[route.handler(context) for route in ROUTES], *operators],
+        route_handlers=[*_options(handlers), *handlers],
         exception_handlers={TaskflowError: _problem, Exception: _problem},
         cors_config=cors if context.settings.cors_origins else None,
         openapi_config=None,
@@ -112,6 +117,14 @@ def make_app(context: Context) -> ASGIApp:
         logging_config=None,
     )
     return Conventions(app, context, metrics)
+
+
+def _options(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    methods: dict[str, list[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods.setdefault(path, []).extend(handler.http_methods)
+    return [options(path, taken) for path, taken in methods.items()]
 
 
 def _problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -36,6 +36,18 @@ _CODES: Final = (
     ("RFC3339", "format"),
     ("Expected", "type"),
 )
+WHOLE_MAX: Final = 2**53
+"""Below this a number is the same whole one however it is written."""
+
+
+def _number(text: str) -> int | float:
+    """`3.0` and `3e0` are 3: JSON knows one kind of number, and so do schemas."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < WHOLE_MAX else number
+
+
+_plain: Final = msgspec.json.Decoder(float_hook=_number)
+
 _PATH: Final = re.compile(r" - at `([^`]*)`$")
 _FIELD: Final = re.compile(r"field `([^`]*)`")
 
@@ -49,7 +61,7 @@ def read_json(raw: bytes, content_type: str | None, accepted: Collection[str]) -
         return {}
     _check_type(content_type, accepted)
     try:
-        decoded = msgspec.json.decode(raw)
+        decoded = _plain.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed([Fault("", "json", f"expected a JSON object in UTF-8: {error}")]) from None
     except RecursionError:

@@ -23,7 +23,7 @@ from taskflow.errors import Fault, Invalid, Malformed
 from taskflow.store.append import Outcome
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_UUID: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+UUID_PATTERN: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,8 +156,8 @@ def _kinds() -> tuple[CommandKind, ...]:
     )
 
 
-def target_schema(target: str | None) -> dict[str, Any]:
-    """The JSON Schema of a command's `target`."""
+def target_schema(target: str | None, *, id_: str = UUID_PATTERN) -> dict[str, Any]:
+    """The JSON Schema of a command's `target`; `id_` is what an id in it looks like."""
     if target is None:
         return {"$schema": DIALECT, "type": "null"}
     schema = {"$schema": DIALECT, "type": "string", "description": _written_as(target)}
@@ -165,12 +165,16 @@ def target_schema(target: str | None) -> dict[str, Any]:
         return schema | {"format": "uuid"}
     fields = msgspec.structs.fields(TARGETS[target])
     # What is no id comes last and may hold slashes of its own.
-    parts = [_UUID if field.type is UUID else _choice(field.type) for field in fields]
+    parts = [id_ if field.type is UUID else _part(field.type) for field in fields]
     return schema | {"pattern": f"^{'/'.join(parts)}$"}
 
 
-def _choice(type_: Any) -> str:
-    return f"({'|'.join(get_args(type_))})" if get_origin(type_) is Literal else ".+"
+def _part(type_: Any) -> str:
+    if get_origin(type_) is Literal:
+        return f"({'|'.join(get_args(type_))})"
+    schema = msgspec.json.schema(type_)
+    holds = f"(?=[\\s\\S]*{schema['pattern']})" if "pattern" in schema else ""
+    return f"{holds}[\\s\\S]{{{schema['minLength']},{schema['maxLength']}}}"
 
 
 class CommandKinds(Struct, frozen=True):

@@ -181,7 +181,9 @@ def _answer(body: Struct, accepted: Accepted, status: int = 200) -> Response[byt
 
 AUTH: Final = f"{BASE}/auth"
 ROUTES: Final = (
-    Route("POST", f"{AUTH}/register", register, "Register", RegisterUser, SignedIn, 201, signed_in=False),
+    Route(
+        "POST", f"{AUTH}/register", register, "Register", RegisterUser, SignedIn, 201, signed_in=False, refusals=(409,)
+    ),
     Route("POST", f"{AUTH}/login", login, "Sign in", Login, SignedIn, signed_in=False),
     Route("POST", f"{AUTH}/refresh", refresh, "A new pair of tokens", Refresh, TokenPair, signed_in=False),
     Route("POST", f"{AUTH}/logout", logout, "End this session", Logout, status=204),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID
 
 import msgspec
 from litestar.exceptions import HTTPException, MethodNotAllowedException
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from pymongo.errors import PyMongoError
 
 from taskflow import errors
+from taskflow.api.routes import allowed
+from taskflow.projections.view import Timestamp
 from taskflow.store.pool import AWAY
 
 log = logging.getLogger(__name__)
@@ -66,6 +69,40 @@ _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...],
 _OF_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "payload-too-large"}
 
 
+class FaultBody(Struct, frozen=True):
+    """`pointer`: into the body, or the name of a parameter or header; empty: the whole."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Since(Struct, frozen=True):
+    """An event that a caller with a stale version has not seen. `actor`: a user's id, or `system`."""
+
+    version: Annotated[int, Meta(ge=1)]
+    type: str
+    actor: str
+    occurred_at: Timestamp
+
+
+class ProblemBody(Struct, frozen=True, kw_only=True):
+    """RFC 9457; only the document is made from it, see `Problem.body`. `errors` where a request is not valid, `code`
+    where a rule forbids it, `current_version` and `events` where the resource has changed, `command_id` where one
+    command refuses a whole batch."""
+
+    type: Annotated[str, Meta(extra_json_schema={"enum": [f"/problems/{slug}" for slug in _TITLES]})]
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: str
+    instance: str
+    errors: Annotated[list[FaultBody], Meta(min_length=1)] | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    current_version: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    events: list[Since] | UnsetType = UNSET
+    command_id: UUID | UnsetType = UNSET
+
+
 class Problem(Struct, frozen=True, kw_only=True):
     """An answer that is an error. `more` are the members beside the standard ones."""
 
@@ -107,7 +144,7 @@ def problem_of(error: BaseException) -> Problem:
         slug = _OF_STATUS.get(error.status_code, "validation")
         status = error.status_code if error.status_code in _OF_STATUS else 400
         if isinstance(error, MethodNotAllowedException):
-            allow = (error.headers or {}).get("allow", "")
+            allow = allowed((error.headers or {}).get("allow", "").split(", "))
             return _plain(status, slug, f"this path takes {allow}", {"Allow": allow})
         detail = "nothing is served at this path" if slug == "not-found" else error.detail
         return _plain(status, slug, detail or _TITLES[slug], {})

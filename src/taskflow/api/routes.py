@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
@@ -94,6 +94,8 @@ class Route(Struct, frozen=True):
     """Content types that it answers in beside JSON, or instead of it where it has no `answer`."""
     signed_in: bool = True
     """Whether it takes an access token."""
+    refusals: tuple[int, ...] = ()
+    """Statuses that it may answer beside those that any route like it may: see `openapi`."""
 
     def handler(self, context: Context) -> HTTPRouteHandler:
         """The route as Litestar takes it. Access is judged before anything of the request is read."""
@@ -119,3 +121,19 @@ class Route(Struct, frozen=True):
         return HTTPRouteHandler(
             self.path, http_method=HttpMethod(self.method), name=f"{self.method} {self.path}", status_code=200
         )(handle)
+
+
+def allowed(methods: Collection[str]) -> str:
+    """The header `Allow` of a path that takes these: HEAD comes with GET, and OPTIONS always."""
+    more = {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
+    return ", ".join(sorted({*methods, *more}))
+
+
+def options(path: str, methods: Collection[str]) -> HTTPRouteHandler:
+    """What a path takes. The framework's own answer names the method alone that was declared first."""
+    headers = {"Allow": allowed(methods)}
+
+    async def handle() -> Response[None]:
+        return Response(None, status_code=204, headers=headers)
+
+    return HTTPRouteHandler(path, http_method=HttpMethod("OPTIONS"), name=f"OPTIONS {path}", status_code=204)(handle)

@@ -56,8 +56,10 @@ def _last_event(text: str | None, head: int) -> int:
     """The position after which the client has seen nothing; an empty header is none."""
     if not text:
         return head
-    if not (text.isascii() and text.isdigit() and int(text[:19]) <= head and len(text) <= 19):  # noqa: PLR2004 - digits of 2^63
-        raise Invalid("Last-Event-ID", "range", f"expected the id of an event; the log ends at position {head}")
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):  # noqa: PLR2004 - digits of 2^63
+        raise Invalid("Last-Event-ID", "format", "expected the id of an event, a position")
+    if int(text) > head:
+        raise Invalid("Last-Event-ID", "past-head", f"the log ends at position {head}")
     return int(text)
 
 

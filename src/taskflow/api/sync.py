@@ -212,5 +212,6 @@ ROUTES: Final = (
         "Everything that I see; with the token of the last answer, only what changed. 410: start again without one",
         answer=SyncBody,
         query=("token", *COMMON),
+        refusals=(410,),
     ),
 )

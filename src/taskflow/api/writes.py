@@ -21,6 +21,7 @@ from msgspec import Struct
 from taskflow.api import render
 from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
+from taskflow.api.problems import Since
 from taskflow.api.routes import Call
 from taskflow.api.stored import committed
 from taskflow.commands.catalog import COMMANDS
@@ -79,15 +80,6 @@ class Written(Struct, frozen=True, kw_only=True):
         if self.accepted.receipt.replayed:
             headers["Idempotency-Replayed"] = "true"
         return headers
-
-
-class Since(Struct, frozen=True):
-    """An event that a caller with a stale version has not seen."""
-
-    version: int
-    type: str
-    actor: str
-    occurred_at: str
 
 
 async def write(call: Call, name: str, target: Any = None) -> Response[bytes]:
@@ -219,7 +211,7 @@ async def written(call: Call, sent: Sent, accepted: Accepted, *, then: bool = Fa
 
 async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:
     if conflict.expected >= conflict.current:
-        return ()  # a version that the stream has never had, however large
+        return ()  # a version that is still to come, which may be beyond any that the store can count to
     events = await store.log.stream(conflict.stream_id, after=conflict.expected, limit=EVENTS_SINCE_MAX)
     return tuple(
         Since(event.stream_version, event.type, str(event.actor or "system"), timestamp(event.occurred_at))

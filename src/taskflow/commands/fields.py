@@ -51,26 +51,40 @@ SETTING_NAME_MAX: Final = 100
 SETTING_MAX: Final = 1_000
 """Characters of one setting's text: all of them are part of every state that is folded of a person."""
 
-# At least one character that can be seen.
-_VISIBLE: Final = r"\S"
+# What every dialect of regular expressions takes for the same: they differ in what `\s` is.
+_BLANK: Final = r"\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_UNSEEN: Final = rf"\x00-\x1f\x7f-\x9f\u200b\u2060\ufeff{_BLANK}"
+_END: Final = r"(?![\s\S])"
+"""`$` alone is also before a line break that ends the text, for some."""
 
-Title = Annotated[str, Meta(min_length=1, max_length=TITLE_MAX, pattern=_VISIBLE)]
-Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
-Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=_VISIBLE)]
-Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX, pattern=_VISIBLE)]
+VISIBLE: Final = rf"[^{_UNSEEN}]"
+"""At least one character that can be seen."""
+
+_ADDRESS: Final = rf"^[{_BLANK}]*[^@{_UNSEEN}]+@[^@{_UNSEEN}]+[{_BLANK}]*{_END}"
+
+Title = Annotated[str, Meta(min_length=1, max_length=TITLE_MAX, pattern=VISIBLE, examples=["Write the report"])]
+Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX, examples=["What was *done*, and what is left."])]
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=VISIBLE, examples=["Ada Lovelace"])]
+Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX, pattern=VISIBLE, examples=["on hold"])]
 Labels = Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)]
-CommentText = Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX, pattern=_VISIBLE)]
-ItemText = Annotated[str, Meta(min_length=1, max_length=ITEM_MAX, pattern=_VISIBLE)]
-Recurrence = Annotated[str, Meta(max_length=RECURRENCE_MAX)]
-StatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX)]
-NewStatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, pattern=_VISIBLE)]
-Colour = Annotated[str, Meta(min_length=7, max_length=7, pattern=r"^#[0-9a-fA-F]{6}$")]
-Time = Annotated[datetime, Meta(tz=True)]
-Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]
-Password = Annotated[str, Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)]
+CommentText = Annotated[
+    str, Meta(min_length=1, max_length=COMMENT_MAX, pattern=VISIBLE, examples=["Done but for the figures."])
+]
+ItemText = Annotated[str, Meta(min_length=1, max_length=ITEM_MAX, pattern=VISIBLE, examples=["Figures"])]
+Recurrence = Annotated[
+    str, Meta(max_length=RECURRENCE_MAX, extra_json_schema={"format": "rrule"}, examples=["FREQ=WEEKLY;BYDAY=MO"])
+]
+StatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, examples=["todo"])]
+NewStatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, pattern=VISIBLE, examples=["review"])]
+Colour = Annotated[str, Meta(min_length=7, max_length=7, pattern=rf"^#[0-9a-fA-F]{{6}}{_END}", examples=["#1e90ff"])]
+Time = Annotated[datetime, Meta(tz=True, examples=["2030-12-31T17:00:00Z"])]
+Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, pattern=_ADDRESS, examples=["ada@example.com"])]
+Password = Annotated[str, Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX, examples=["correct horse battery"])]
 SettingName = Annotated[str, Meta(min_length=1, max_length=SETTING_NAME_MAX)]
 Setting = Annotated[str, Meta(max_length=SETTING_MAX)] | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | bool | None
-Url = Annotated[str, Meta(max_length=2000, pattern=r"^https?://[^\s]+$")]
+Url = Annotated[
+    str, Meta(max_length=2000, pattern=rf"^https?://[^{_UNSEEN}]+{_END}", examples=["https://example.com/ada.png"])
+]
 
 
 class Command(Struct, frozen=True, forbid_unknown_fields=True):

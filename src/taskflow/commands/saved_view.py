@@ -19,7 +19,7 @@ from taskflow.commands.access import caller, project_for
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import SAVED_VALUE_MAX, SAVED_VIEWS_MAX, Command, Name
 from taskflow.commands.project import unarchived
-from taskflow.errors import Fault, Malformed, NotFound, Rejected, Uncounted
+from taskflow.errors import Invalid, Malformed, NotFound, Rejected, Uncounted
 from taskflow.ids import derived_id
 from taskflow.parameters import VALUES_MAX, Parameters
 from taskflow.streams import SAVED_VIEW, USER, Event
@@ -109,7 +109,7 @@ def delete(project: ProjectState | None) -> list[Event]:
 
 
 def read(query: Query, changed: SavedQuery) -> Query:
-    """The query with what is changed, once what reads `GET /tasks` has read it. Raises Malformed where that
+    """The query with what is changed, once what reads `GET /tasks` has read it. Raises Invalid where that
     refuses it: what is saved can be asked."""
     given: dict[str, Any] = {
         name: value for name, value in msgspec.structs.asdict(changed).items() if value is not UNSET
@@ -120,9 +120,9 @@ def read(query: Query, changed: SavedQuery) -> Query:
     try:
         parameters.done()
     except Malformed as error:
-        raise Malformed(
-            [Fault(f"/query/{fault.pointer}".rstrip("/"), fault.code, fault.detail) for fault in error.faults]
-        ) from None
+        # A refusal, like whatever else only a decider can judge: in a batch it is this command's alone.
+        pointer, code, detail = error.faults[0]
+        raise Invalid(f"/query/{pointer}".rstrip("/"), code, detail) from None
     return kept
 
 

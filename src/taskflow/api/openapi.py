@@ -1,0 +1,237 @@
+"""The OpenAPI 3.1 document of the table of routes: what may be asked, and every answer that there may be.
+
+What all routes have in common is said once here, by what a route is: a read or a write, signed in or not. What one
+may answer beyond that stands in its `refusals`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from taskflow import __version__
+from taskflow.api import openapi_operators
+from taskflow.api.bodies import JSON, PATCH
+from taskflow.api.openapi_parameters import HEADERS, IN_PATH, Schema, parameters_of
+from taskflow.api.openapi_schemas import schemas_of, told
+from taskflow.api.problems import MEDIA_TYPE, ProblemBody
+from taskflow.api.routes import BASE
+from taskflow.api.stream import MEDIA_TYPE as STREAM
+from taskflow.commands.catalog import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskflow.api.routes import Route
+
+_AUTH: Final = f"{BASE}/auth/"
+_COMMANDS: Final = f"{BASE}/commands"
+_NAMING: Final = frozenset(("project", "stream"))
+"""Parameters of queries that name what may be somebody else's."""
+_INFO: Final = (
+    "Times are RFC 3339 in UTC with six digits, ids are UUIDs, errors are RFC 9457 problems. Unknown fields and unknown "
+    "parameters are refused. A request may bring an `X-Request-ID` of 1 to 128 visible ASCII characters, which its answer "
+    "and its events carry."
+)
+_SAID: Final = {
+    304: "As the ETag that was sent says",
+    400: "The request is not valid: `errors` says where, everywhere at once",
+    401: "No access token, or one that does not count",
+    403: "A member whose role is too low, or a token without the scope",
+    404: "There is none, or none that the caller may know of",
+    409: "A rule forbids it, which `code` names; or the first copy of the request still runs",
+    410: "What the token goes on from is no more: start again without one",
+    412: "The resource is at another version: `current_version`, and `events` since",
+    413: "The body is too large",
+    415: "The body is of another content type",
+    422: "The id of the command, or the key, stands for another request",
+    429: "Too many requests",
+    500: "It is logged under the request's id",
+    503: "A server that this needs is away, or a view is not as fresh as was asked for",
+}
+
+_VISIBLE: Final[Schema] = {"type": "string", "pattern": "^[!-~]{1,128}$"}
+_ANSWER_HEADERS: Final[dict[str, Schema]] = {
+    "ETag": {
+        "description": "Begins with the version where the answer is one resource; opaque otherwise.",
+        "schema": {"type": "string", "pattern": '^"[0-9a-f-]+"$'},
+    },
+    "Idempotency-Replayed": {
+        "description": "The command was accepted before, and this is its answer.",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "Link": {
+        "description": "The next page, `rel=next`.",
+        "schema": {"type": "string", "pattern": '^<[!-~]+>; rel="next"$'},
+    },
+    "Location": {
+        "description": "What was created.",
+        "schema": {"type": "string", "pattern": f"^{BASE}/[!-~]+$"},
+    },
+    "Retry-After": {"description": "In seconds.", "schema": {"type": "integer", "minimum": 0}},
+    "Taskflow-Position": {
+        "description": "Of a write, its last event's; of a read, how fresh it is.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Taskflow-Stale": {
+        "description": "Something in question could not be taken in yet.",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "WWW-Authenticate": {"schema": {"type": "string", "pattern": "^Bearer "}},
+    "X-Request-ID": {"description": "The request's own, or one made for it.", "schema": _VISIBLE},
+}
+"""Header fields of answers, said once and referred to."""
+
+
+def openapi(routes: Sequence[Route]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    schema_of, schemas = schemas_of(routes, openapi_operators.STRUCTS)
+    always = {"X-Request-ID": _header(_always("X-Request-ID"))}
+    paths: dict[str, dict[str, Any]] = openapi_operators.paths(schema_of, always)
+    for route in routes:
+        path = IN_PATH.sub(r"{\1}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, schema_of, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "taskflow",
+            "version": __version__,
+            "description": _INFO,
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "parameters": HEADERS,
+            "headers": {
+                **_ANSWER_HEADERS,
+                **{_always(name): {"required": True} | header for name, header in _ANSWER_HEADERS.items()},
+            },
+            "responses": {_name(status): _problem(status, schema_of[ProblemBody]) for status in _SAID},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _operation(route: Route, schema_of: dict[type[Struct], Schema], schemas: dict[str, Schema]) -> Schema:
+    operation: Schema = {
+        "summary": route.summary,
+        "operationId": "_".join([route.method.lower(), *_words(route.path)]),
+        "tags": [_words(route.path.removeprefix(BASE))[0]],
+        "parameters": parameters_of(route, _request_headers(route)),
+        "responses": {str(route.status): _answer(route, schema_of)}
+        | {str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted(_others(route))},
+        "security": [{"bearer": []}] if route.signed_in else [],
+    }
+    # Of what has no fields a DELETE takes a body and asks for none.
+    if route.body is not None and (route.method != "DELETE" or route.body.__struct_fields__):
+        schema = schemas[route.body.__name__]
+        required = bool(schema.get("required")) or "anyOf" in schema
+        forms = PATCH if route.method == "PATCH" else JSON
+        content = {form: {"schema": schema_of[route.body]} for form in forms}
+        operation["requestBody"] = {"required": required, "content": content}
+    return operation
+
+
+def _words(path: str) -> list[str]:
+    return [word for word in IN_PATH.sub(r"\1", path).replace(".", "/").replace("-", "_").split("/") if word]
+
+
+def _is_command(route: Route) -> bool:
+    """A write with a key, a version and a resource for an answer; `/commands` say these in their bodies."""
+    return route.body in {entry.body for entry in COMMANDS.values()}
+
+
+def _reads(route: Route) -> bool:
+    """Whether its answer is as fresh as it says."""
+    return "min_position" in route.query
+
+
+def _request_headers(route: Route) -> list[str]:
+    if _is_command(route):
+        return ["Idempotency-Key", "If-Match"]
+    if route.also and route.answer is None:
+        return ["Last-Event-ID"]
+    return ["If-None-Match"] if _reads(route) and not route.also else []
+
+
+def _others(route: Route) -> set[int]:
+    """The statuses that it may answer beside its own."""
+    if not route.path.startswith(BASE):
+        return set(route.refusals)
+    # Anybody may send a token that does not count, too many requests, or a body.
+    statuses = {400, 401, 413, 429, 500, 503, *route.refusals}
+    if route.signed_in:
+        statuses.add(403)
+    if "{" in route.path or _NAMING & set(route.query):
+        statuses.add(404)
+    if route.method != "GET":
+        statuses.add(415)
+        if not route.path.startswith(_AUTH):
+            statuses |= {404, 409, 412, 422}
+    elif _reads(route) and not (route.also and route.answer is None):
+        statuses.add(304)
+    return statuses
+
+
+def _answer(route: Route, schema_of: dict[type[Struct], Schema]) -> Schema:
+    content: Schema = {}
+    if route.answer is not None:
+        content[JSON[0]] = {"schema": schema_of[route.answer]}
+    for form in route.also:
+        content[form] = {"schema": told() if form == STREAM else {"type": "string"}}
+    answer: Schema = {"description": route.summary, "headers": _headers(route)}
+    return answer | {"content": content} if content else answer
+
+
+def _headers(route: Route) -> Schema:
+    always, perhaps = ["X-Request-ID"], []
+    if _is_command(route) or route.path == _COMMANDS:
+        always += ["ETag", "Taskflow-Position"]
+        perhaps.append("Idempotency-Replayed")
+    elif route.path.startswith(_COMMANDS) and route.method == "POST":
+        perhaps += ["Idempotency-Replayed", "Taskflow-Position"]
+    elif _reads(route):
+        # A file is made while it is sent, so it has no ETag.
+        (perhaps if route.also else always).append("ETag")
+        always.append("Taskflow-Position")
+        perhaps += ["Link", "Taskflow-Stale"] if "cursor" in route.query else ["Taskflow-Stale"]
+    elif route.path.startswith(_AUTH):
+        perhaps.append("Taskflow-Position")
+    if route.status == 201 and _is_command(route):  # noqa: PLR2004 - created
+        always.append("Location")
+    return {name: _header(_always(name)) for name in always} | {name: _header(name) for name in perhaps}
+
+
+def _always(name: str) -> str:
+    return f"{name}.always"
+
+
+def _header(name: str) -> Schema:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def _name(status: int) -> str:
+    return f"Status{status}"
+
+
+def _problem(status: int, schema: Schema) -> Schema:
+    """A problem; or, of 304, nothing at all."""
+    response: Schema = {"description": _SAID[status], "headers": {"X-Request-ID": _header(_always("X-Request-ID"))}}
+    match status:
+        case 304:
+            return response | {
+                "headers": response["headers"]
+                | {"ETag": _header(_always("ETag")), "Taskflow-Position": _header(_always("Taskflow-Position"))}
+            }
+        case 401:
+            response["headers"]["WWW-Authenticate"] = _header(_always("WWW-Authenticate"))
+        case 429:
+            response["headers"]["Retry-After"] = _header(_always("Retry-After"))
+        case 409 | 503:
+            response["headers"]["Retry-After"] = _header("Retry-After")
+        case _:
+            pass
+    return response | {"content": {MEDIA_TYPE: {"schema": schema}}}

@@ -1,0 +1,80 @@
+"""What the document says of the paths that operators ask: at the root, open to whoever reaches them."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from taskflow.api.openapi_parameters import Schema
+from taskflow.projections.view import Timestamp
+
+
+class HealthBody(Struct, frozen=True, kw_only=True):
+    """The servers, whether they answer; `healthy` where relay and projectors work as well. `uptime` in seconds."""
+
+    status: Literal["healthy", "degraded"]
+    timestamp: Timestamp
+    uptime: float
+    postgres: bool
+    mongodb: bool
+    redis: bool
+    kafka: bool
+
+
+class LiveBody(Struct, frozen=True):
+    status: Literal["alive"]
+
+
+class ReadyBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """With `verbose`, what was looked at: `ok`, or what is wrong."""
+
+    status: Literal["ready", "not ready"]
+    checks: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+_VERBOSE: Final[Schema] = {
+    "name": "verbose",
+    "in": "query",
+    "required": False,
+    "allowEmptyValue": True,
+    "description": "Whatever its value.",
+    "schema": {"type": "string"},
+}
+_PATHS: Final[tuple[tuple[str, str, type[Struct], dict[str, str], list[Schema]], ...]] = (
+    ("/health", "The servers", HealthBody, {"200": "Serving", "503": "PostgreSQL is gone"}, []),
+    ("/livez", "This process", LiveBody, {"200": "Running"}, []),
+    (
+        "/readyz",
+        "Whether to send this process requests",
+        ReadyBody,
+        {"200": "Ready", "503": "Starting, stopping, or unable to serve anybody"},
+        [_VERBOSE],
+    ),
+)
+STRUCTS: Final = tuple(answer for _, _, answer, _, _ in _PATHS)
+
+
+def paths(schema_of: dict[type[Struct], Schema], headers: Schema) -> dict[str, Schema]:
+    """The paths with their one method each; `headers` are those of every answer."""
+    return {
+        path: {
+            "get": {
+                "summary": summary,
+                "operationId": f"get_{path[1:]}",
+                "tags": ["operators"],
+                "parameters": parameters,
+                "responses": {
+                    status: {
+                        "description": said,
+                        "headers": headers,
+                        "content": {"application/json": {"schema": schema_of[answer]}},
+                    }
+                    for status, said in statuses.items()
+                },
+                "security": [],
+            }
+        }
+        for path, summary, answer, statuses, parameters in _PATHS
+    }
