@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from taskflow.api.export_csv import COLUMNS, header, line, project_line
-from taskflow.commands.fields import COMMENT_MAX, DESCRIPTION_BYTES_MAX, LABELS_MAX
+from taskflow.commands.fields import COMMENT_MAX, DESCRIPTION_BYTES_MAX, LABELS_MAX, VISIBLE
 from taskflow.importer import exported_csv
 from taskflow.importer.exported import read_export
 from taskflow.importer.exported_csv import FAULTS_MAX
@@ -44,7 +45,7 @@ TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.ju
 
 def texts(most: int = 20, least: int = 0) -> st.SearchStrategy[str]:
     written = st.text(LETTERS, min_size=least, max_size=most)
-    return written.filter(lambda text: bool(text.strip())) if least else written
+    return written.filter(lambda text: re.search(VISIBLE, text) is not None) if least else written
 
 
 @st.composite
