@@ -148,6 +148,11 @@ async def test_a_stopped_leader_that_wakes_up_does_no_harm(
     stop.set()
     await writing
     await read_topic(settings, until_position=writer.position)
+
+    async def saved() -> bool:
+        return (await status.read(pool)).position == writer.position
+
+    await until(saved, "what is on the topic is saved as published")
     leader.send(signal.SIGCONT)
 
     async def gave_up() -> bool:
