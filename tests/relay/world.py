@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from taskflow.ids import new_id, shard_of
 from taskflow.kafka.message import Message, from_message
+from taskflow.projections.messages import Gap, Next, sift
 from taskflow.settings import Settings
 
 BOUND_S = 60.0
@@ -125,6 +126,15 @@ class Seen:
                     assert message.prev == before[message.position]
                     last_at[message.position] = index
             assert sorted(last_at, key=last_at.__getitem__) == events
+
+    def assert_heard(self) -> None:
+        """Who drops what it has had, as projectors do, hears every event in order and misses none. A leader that
+        stood still in a batch says the rest of it when it wakes, after what is newer by then."""
+        for partition in self.messages:
+            heard = list(sift(0, partition))
+            assert not [step for step in heard if isinstance(step, Gap)]
+            events = [step.position for step in heard if isinstance(step, Next) and step.recorded is not None]
+            assert events == sorted({m.position for m in partition if m.event is not None})
 
 
 async def read_topic(settings: Settings, *, until_position: int, partitions: int | None = None) -> Seen:
