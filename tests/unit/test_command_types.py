@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from taskflow.api.bodies import decode
-from taskflow.api.commands import CommandKind, _kinds, read_command
+from taskflow.api.routes.commands import CommandKind, _kinds, read_command
 from taskflow.commands.catalog import COMMANDS, TARGETS
 from taskflow.errors import Malformed
 

@@ -12,10 +12,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from taskflow.api.app import ROUTES
-from taskflow.api.batches import read
-from taskflow.api.openapi import openapi
-from taskflow.api.openapi_parameters import IN_PATH
-from taskflow.api.routes import Route
+from taskflow.api.openapi.document import openapi
+from taskflow.api.openapi.parameters import IN_PATH
+from taskflow.api.route import Route
+from taskflow.api.routes.batches import read
 from taskflow.commands.catalog import COMMANDS
 from taskflow.errors import Malformed
 

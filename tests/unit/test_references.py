@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.api.batches import read
 from taskflow.api.bodies import FAULTS_MAX
-from taskflow.api.references import references, with_ids
+from taskflow.api.routes.batches import read
+from taskflow.api.routes.references import references, with_ids
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.made import PARTS, made_by
 from taskflow.errors import Malformed, Rejected

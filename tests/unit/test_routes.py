@@ -7,7 +7,7 @@ import re
 from tests.api import test_authorisation as authorisation
 
 from taskflow.api.app import ROUTES
-from taskflow.api.routes import BASE
+from taskflow.api.route import BASE
 from taskflow.commands.catalog import COMMANDS
 
 ONES_OWN = {

@@ -13,7 +13,7 @@ from taskflow.api import render
 from taskflow.api.calendar_secrets import calendar_secret
 from taskflow.api.invited import NewInvitation, invitation_body
 from taskflow.api.parts import comment_body, item_body, people_of
-from taskflow.api.routes import BASE
+from taskflow.api.route import BASE
 from taskflow.api.stored import committed
 from taskflow.commands.access import at_least
 from taskflow.commands.checklist import AddChecklistItem

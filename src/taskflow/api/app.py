@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 
-from taskflow.api import (
+from taskflow.api import health, problems
+from taskflow.api.conventions import Conventions
+from taskflow.api.metrics import Metrics
+from taskflow.api.openapi import served
+from taskflow.api.route import options
+from taskflow.api.routes import (
     activity,
     batches,
     board,
@@ -15,15 +20,12 @@ from taskflow.api import (
     checklist,
     commands,
     comments,
-    documents,
     events,
     export,
-    health,
     identity,
     invitations,
     labels,
     past,
-    problems,
     profiles,
     projects,
     relations,
@@ -34,9 +36,6 @@ from taskflow.api import (
     tasks,
     views,
 )
-from taskflow.api.conventions import Conventions
-from taskflow.api.metrics import Metrics
-from taskflow.api.routes import options
 from taskflow.errors import TaskflowError
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
     from taskflow.api.context import Context
-    from taskflow.api.routes import Route
+    from taskflow.api.route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *identity.ROUTES,
@@ -98,7 +97,7 @@ _EXPOSED: Final = (
 def make_app(context: Context) -> ASGIApp:
     """Conventions around Litestar around the routes."""
     metrics = Metrics(context)
-    operators = health.handlers(context) + documents.handlers(ROUTES)
+    operators = health.handlers(context) + served.handlers(ROUTES)
     if context.settings.metrics == "on":
         operators.append(metrics.handler())
     cors = CORSConfig(

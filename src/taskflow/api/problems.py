@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from pymongo.errors import PyMongoError
 
 from taskflow import errors
-from taskflow.api.routes import allowed
+from taskflow.api.route import allowed
 from taskflow.projections.view import Timestamp
 from taskflow.store.pool import AWAY
 

@@ -32,7 +32,7 @@ from taskflow.streams import SAVED_VIEW
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from taskflow.api.routes import Call
+    from taskflow.api.route import Call
     from taskflow.streams.project import Role
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from taskflow.api import render
 from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
 from taskflow.api.problems import Since
-from taskflow.api.routes import Call
+from taskflow.api.route import Call
 from taskflow.api.stored import committed
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Handler, Request, Step, Target

@@ -18,7 +18,9 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.bodies import FAULTS_MAX, decode
-from taskflow.api.commands import (
+from taskflow.api.problems import problem_of
+from taskflow.api.route import BASE, Call, Route
+from taskflow.api.routes.commands import (
     CommandBody,
     CommandOutcome,
     outcome_of,
@@ -26,9 +28,7 @@ from taskflow.api.commands import (
     read_command,
     read_target,
 )
-from taskflow.api.problems import problem_of
-from taskflow.api.references import references, with_ids
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.routes.references import references, with_ids
 from taskflow.api.writes import Sent, execute, seen_here, step_of, written
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, AppendedEvent, Target

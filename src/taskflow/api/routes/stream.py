@@ -14,7 +14,7 @@ from uuid import UUID
 
 from taskflow.api.envelopes import as_sent, envelopes
 from taskflow.api.reads import COMMON, Reading
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Invalid
 from taskflow.follower.feed import Listener

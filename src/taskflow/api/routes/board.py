@@ -12,11 +12,12 @@ import msgspec
 from litestar import Response
 from msgspec import Struct
 
-from taskflow.api import past, past_board, render
-from taskflow.api.projects import load_one
+from taskflow.api import render
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.render import BoardBody
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
+from taskflow.api.routes import past, past_board
+from taskflow.api.routes.projects import load_one
 from taskflow.projections.tasks import ShownTask, board_key
 from taskflow.streams.project import Statuses
 

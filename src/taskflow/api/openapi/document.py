@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from taskflow import __version__
-from taskflow.api import openapi_operators
 from taskflow.api.bodies import JSON, PATCH
-from taskflow.api.openapi_parameters import HEADERS, IN_PATH, Schema, parameters_of
-from taskflow.api.openapi_schemas import schemas_of, told
+from taskflow.api.openapi import operators
+from taskflow.api.openapi.parameters import HEADERS, IN_PATH, Schema, parameters_of
+from taskflow.api.openapi.schemas import schemas_of, told
 from taskflow.api.problems import MEDIA_TYPE, ProblemBody
-from taskflow.api.routes import BASE
-from taskflow.api.stream import MEDIA_TYPE as STREAM
+from taskflow.api.route import BASE
+from taskflow.api.routes.stream import MEDIA_TYPE as STREAM
 from taskflow.commands.catalog import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskflow.api.routes import Route
+    from taskflow.api.route import Route
 
 _AUTH: Final = f"{BASE}/auth/"
 _COMMANDS: Final = f"{BASE}/commands"
@@ -86,9 +86,9 @@ _ANSWER_HEADERS: Final[dict[str, Schema]] = {
 
 def openapi(routes: Sequence[Route]) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    schema_of, schemas = schemas_of(routes, openapi_operators.STRUCTS)
+    schema_of, schemas = schemas_of(routes, operators.STRUCTS)
     always = {"X-Request-ID": _header(_always("X-Request-ID"))}
-    paths: dict[str, dict[str, Any]] = openapi_operators.paths(schema_of, always)
+    paths: dict[str, dict[str, Any]] = operators.paths(schema_of, always)
     for route in routes:
         path = IN_PATH.sub(r"{\1}", route.path)
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, schema_of, schemas)

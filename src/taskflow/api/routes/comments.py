@@ -13,7 +13,7 @@ from msgspec import Struct
 from taskflow.api.parts import CommentBody, WrittenComment, comment_body, people_of
 from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
 from taskflow.api.render import WrittenTask
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.api.writes import write
 from taskflow.commands.comments import AddComment, DeleteComment, EditComment, TaskComment

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from taskflow.api.envelopes import Envelope, envelopes
 from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import Invalid, NotFound
 from taskflow.streams import TASK

@@ -15,10 +15,10 @@ from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api import render
-from taskflow.api.export_csv import CSV, header, line, project_line
-from taskflow.api.projects import load_one
 from taskflow.api.reads import COMMON, Reading
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
+from taskflow.api.routes.export_csv import CSV, header, line, project_line
+from taskflow.api.routes.projects import load_one
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden
 from taskflow.projections.tasks import shown

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from taskflow.api.openapi_parameters import Schema
+from taskflow.api.openapi.parameters import Schema
 from taskflow.projections.view import Timestamp
 
 

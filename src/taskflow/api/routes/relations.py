@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from taskflow.api.render import WrittenTask
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import write
 from taskflow.commands.relations import AddRelation, RemoveRelation, TaskRelation
 from taskflow.errors import NotFound

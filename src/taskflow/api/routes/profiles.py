@@ -9,7 +9,7 @@ from litestar import Response
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, Reading
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import write
 from taskflow.commands.user import EditProfile
 from taskflow.errors import NotFound

@@ -24,9 +24,9 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, Reading
-from taskflow.api.routes import BASE, Call, Route
-from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
-from taskflow.api.tasks import joins
+from taskflow.api.route import BASE, Call, Route
+from taskflow.api.routes.sync_tokens import Build, SyncToken, read_token, write_token
+from taskflow.api.routes.tasks import joins
 from taskflow.errors import Unavailable
 from taskflow.projections.changed import ChangedProject, ChangedTask, Place
 from taskflow.projections.registry import VIEWS

@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, Reading
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown

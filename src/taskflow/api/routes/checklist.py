@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from taskflow.api.parts import WrittenItem
 from taskflow.api.render import WrittenTask
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import write
 from taskflow.commands.checklist import AddChecklistItem, EditChecklistItem, RemoveChecklistItem, TaskItem
 

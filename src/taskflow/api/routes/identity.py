@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from taskflow.api import render
 from taskflow.api.bodies import decode
 from taskflow.api.render import Profile
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.commands.execute import Request
 from taskflow.commands.fields import PASSWORD_MAX, Command

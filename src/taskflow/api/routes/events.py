@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.envelopes import Envelope, envelopes
-from taskflow.api.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
 from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
+from taskflow.api.routes.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden, Invalid, NotFound
 from taskflow.store.history import SYSTEM, Sought

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed_many
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS, Member

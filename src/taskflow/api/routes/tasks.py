@@ -9,9 +9,10 @@ from litestar import Response
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from taskflow.api import past, render
+from taskflow.api import render
 from taskflow.api.reads import ASK_S, COMMON, PAGED, Reading
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
+from taskflow.api.routes import past
 from taskflow.api.stored import committed, committed_many
 from taskflow.api.writes import Method, write
 from taskflow.asked import FILTERS, take

@@ -13,7 +13,7 @@ from litestar import Response
 from taskflow.api import render
 from taskflow.api.calendar_secrets import read_calendar_secret
 from taskflow.api.reads import matches
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed, committed_many
 from taskflow.api.writes import write
 from taskflow.commands.user import OpenCalendar

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from taskflow.api.commands import UUID_PATTERN, CommandBody, target_schema
-from taskflow.api.openapi_parameters import ID, Schema, saved
+from taskflow.api.openapi.parameters import ID, Schema, saved
 from taskflow.api.problems import ProblemBody
-from taskflow.api.references import REFERENCE
+from taskflow.api.routes.commands import UUID_PATTERN, CommandBody, target_schema
+from taskflow.api.routes.references import REFERENCE
 from taskflow.asked import FILTERS
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.saved_view import SavedQuery
@@ -24,7 +24,7 @@ from taskflow.streams import EVENT_TYPES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from taskflow.api.routes import Route
+    from taskflow.api.route import Route
 
 REF: Final = "#/components/schemas/{name}"
 _BATCHED: Final = "Batched"

@@ -15,7 +15,7 @@ from msgspec import Meta, Raw, Struct
 from taskflow.api import render
 from taskflow.api.bodies import decode
 from taskflow.api.reads import COMMON, Reading
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import Sent, Written, send
 from taskflow.commands.catalog import COMMANDS, TARGETS, CommandType
 from taskflow.commands.execute import AppendedEvent

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from taskflow.api import render
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.fields import LABEL_MAX

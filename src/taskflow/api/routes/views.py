@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
-from taskflow.api.routes import BASE, Call, Route
+from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS
 from taskflow.errors import NotFound

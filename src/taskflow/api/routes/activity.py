@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from taskflow.api.envelopes import envelopes
-from taskflow.api.events import who_is_seen
 from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
-from taskflow.api.routes import BASE, Call, Route
-from taskflow.api.task_events import EnvelopePage
+from taskflow.api.route import BASE, Call, Route
+from taskflow.api.routes.events import who_is_seen
+from taskflow.api.routes.task_events import EnvelopePage
 from taskflow.errors import Invalid
 from taskflow.store.history import Page, Sought
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from litestar import Response, get
 
-from taskflow.api.openapi import openapi
+from taskflow.api.openapi.document import openapi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from litestar.handlers import HTTPRouteHandler
 
-    from taskflow.api.routes import Route
+    from taskflow.api.route import Route
 
 _PAGE_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
