@@ -14,8 +14,8 @@ import pytest
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.commands.invitations import InviteMember, invite_member
 from taskflow.streams.project import MemberInvited
+from tests.api.beside import Beside
 from tests.api.stack import Caller, Stack, accepted, refused
-from tests.api.told import command
 
 FIELDS = {"id", "project_id", "email", "role", "invited_by", "created_at", "expires_at", "version"}
 Person = Callable[[str], Awaitable[Caller]]
@@ -152,12 +152,12 @@ async def test_one_address_has_one_pending_invitation(ada: Caller) -> None:
     await invite(ada, (await ada.project())["id"], "dora@example.com")
 
 
-async def test_one_that_ran_out_is_gone(ada: Caller, bob: Caller, stack: Stack) -> None:
+async def test_one_that_ran_out_is_gone(ada: Caller, bob: Caller, stack: Stack, beside: Beside) -> None:
     project = (await ada.project())["id"]
     path = f"/projects/{project}/invitations"
     body = InviteMember(email="dora@example.com", role="viewer")
     week_ago = datetime.now(UTC) - timedelta(days=7)
-    made = await command(stack, ada, invite_member, UUID(project), body, at=week_ago)
+    made = await beside.command(ada.id, week_ago, invite_member, UUID(project), body)
     (invited,) = made.events
     assert isinstance(invited, MemberInvited)
     old = str(invited.invitation_id)
