@@ -489,6 +489,6 @@ async def test_the_document_says_what_a_batch_is(http: httpx.AsyncClient) -> Non
     body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     commands = document["components"]["schemas"][body]["properties"]["commands"]
     assert (commands["minItems"], commands["maxItems"]) == (1, 100)
-    assert commands["items"]["$ref"].endswith("/CommandBody")
+    assert commands["items"]["$ref"].endswith("/BatchedCommandBody")
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     assert set(document["components"]["schemas"][answer]["properties"]) == {"results"}
