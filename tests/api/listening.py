@@ -50,7 +50,7 @@ class Listening:
         return None
 
     async def next(self, count: int) -> list[Heard]:
-        heard = []
+        heard: list[Heard] = []
         async with asyncio.timeout(BOUND_S):
             for _ in range(count):
                 one = await self.one()

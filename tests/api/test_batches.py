@@ -30,14 +30,15 @@ async def send(caller: Caller, *commands: Any, atomic: bool, **more: Any) -> htt
 
 
 async def results(caller: Caller, *commands: Any, atomic: bool) -> list[dict[str, Any]]:
-    answered = accepted(await send(caller, *commands, atomic=atomic))["results"]
+    answered: list[dict[str, Any]] = accepted(await send(caller, *commands, atomic=atomic))["results"]
     assert [one["id"] for one in answered] == [one["id"] for one in commands]
     return answered
 
 
 async def head(caller: Caller) -> int:
     """The end of the log, but for what others may have appended."""
-    return (await caller.task())["position"]
+    position: int = (await caller.task())["position"]
+    return position
 
 
 async def history(caller: Caller, task: str) -> list[str]:
@@ -368,7 +369,7 @@ async def test_what_was_accepted_is_answered_though_what_it_names_may_not_be_sho
 @EITHER
 async def test_nothing_runs_where_any_command_is_malformed(ada: Caller, atomic: bool) -> None:
     before = await head(ada)
-    sent = [create(), create(title="", more=1), create() | {"type": "PaintTask"}, create(), create(), 7]
+    sent: list[Any] = [create(), create(title="", more=1), create() | {"type": "PaintTask"}, create(), create(), 7]
     sent[4]["id"] = sent[0]["id"]
     sent[3] |= {"data": {"title": ["x"]}, "target": "x"}
     problem = refused(await send(ada, *sent, atomic=atomic), 400, "validation")

@@ -147,7 +147,7 @@ class TestAccessTokens:
         forged = {
             "cut": ada.token[:-2],
             "words": "x.y.z",
-            "unsigned": jwt.encode(claims, None, algorithm="none", headers=typed),
+            "unsigned": jwt.encode(claims, "", algorithm="none", headers=typed),
             "public key as a secret": jwt.encode(claims, "x" * 32, algorithm="HS256", headers=typed),
             "expired": jwt.encode(claims | {"exp": claims["iat"] - 1}, key, algorithm="EdDSA", headers=typed),
             "another audience": jwt.encode(claims | {"aud": "x"}, key, algorithm="EdDSA", headers=typed),

@@ -161,7 +161,8 @@ class TestHealth:
         valkey.resume()
 
         async def well() -> bool:
-            return accepted(await http.get("/health"))["status"] == "healthy"
+            status: str = accepted(await http.get("/health"))["status"]
+            return status == "healthy"
 
         await until(well, "Redis is there again")
 

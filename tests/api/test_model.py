@@ -158,7 +158,12 @@ class Machine(Conversation):
         self.do(who, Act("MoveTask", task, {"project_id": self.place(where)}))
         moved = self.world.tasks[task].now.version
         below = self.pick(data, [*self.beside(task), None])
-        more = [{"parent_id": below}, {"assignee_id": None}, {"status": "done"}, {"title": "moved"}]
+        more: list[dict[str, Any]] = [
+            {"parent_id": below},
+            {"assignee_id": None},
+            {"status": "done"},
+            {"title": "moved"},
+        ]
         self.do(who, Act("EditTask", task, self.pick(data, more)))
         self.do(who, Act("UndoTask", task, self.pick(data, [{"version": moved}, {}])))
 
@@ -361,7 +366,7 @@ def test_the_api_and_the_model_say_the_same(stack: Stack) -> None:
     """The same twenty each time; with MODEL_EXAMPLES, as many others, of MODEL_STEPS."""
     examples = os.environ.get("MODEL_EXAMPLES")
     run_state_machine_as_test(
-        lambda: Machine(stack),
+        lambda: Machine(stack),  # type: ignore[arg-type]  # any function that makes one, says Hypothesis in words
         settings=hypothesis_settings(
             max_examples=EXAMPLES if examples is None else int(examples),
             stateful_step_count=int(os.environ.get("MODEL_STEPS", STEPS)),

@@ -122,7 +122,8 @@ class Story:
         made = await self.ada.project(f"P{len(self.projects)}")
         self.projects.append(made["id"])
         self.workflows[made["id"]] = WORKFLOWS[0]
-        return made["position"]  # type: ignore[no-any-return]  # JSON
+        position: int = made["position"]
+        return position
 
     async def _task(self) -> int | None:
         project = self._pick(self.projects)
@@ -181,7 +182,8 @@ class Story:
         if project is None:
             return None
         self.members.add(project)
-        return (await self.ada.add(project, self.bob, "viewer"))["position"]  # type: ignore[no-any-return]  # JSON
+        position: int = (await self.ada.add(project, self.bob, "viewer"))["position"]
+        return position
 
     async def _leave(self) -> int | None:
         project = self._pick(self.members)
@@ -195,7 +197,8 @@ class Story:
         if project is None:
             return None
         role = self.dice.choice(["viewer", "member", "admin"])
-        return (await self.ada.add(project, self.bob, role))["position"]  # type: ignore[no-any-return]  # JSON
+        position: int = (await self.ada.add(project, self.bob, role))["position"]
+        return position
 
     async def _archive(self) -> int | None:
         project = self._pick(self.projects)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -48,7 +49,8 @@ async def test_what_was_in_the_trash_too_long_is_found_by_nobody(
     collector += start(stack, tmp_path)
 
     async def empty() -> bool:
-        return accepted(await ada.get("/tasks", params={"project": project, "trashed": "true"}))["items"] == []
+        items: list[Any] = accepted(await ada.get("/tasks", params={"project": project, "trashed": "true"}))["items"]
+        return items == []
 
     await until(empty, "the trash is empty")
     for task in trashed:

@@ -163,4 +163,6 @@ async def test_a_full_redis_is_as_good_as_none(cache: Cache, views: Views) -> No
             assert await get(cache, views, "k") == b"%d" % n
     finally:
         for name in ("maxmemory", "maxmemory-policy"):
-            await cache.redis.config_set(name, before[name])
+            value = before[name]
+            assert value is not None
+            await cache.redis.config_set(name, value)

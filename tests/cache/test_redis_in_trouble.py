@@ -51,9 +51,11 @@ async def test_entries_of_a_dump_count_as_none_in_another_run(
     valkey = server("valkey")
     await cache.redis.config_set("save", "")
     await cache.redis.save()
-    dump = (
-        Path((await cache.redis.config_get("dir"))["dir"]) / (await cache.redis.config_get("dbfilename"))["dbfilename"]
-    )
+    folder = (await cache.redis.config_get("dir"))["dir"]
+    name = (await cache.redis.config_get("dbfilename"))["dbfilename"]
+    assert folder is not None
+    assert name is not None
+    dump = Path(folder) / name
     try:
         views.write("k", b"new")
         assert await cache.invalidate(["k"])

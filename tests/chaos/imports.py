@@ -128,7 +128,7 @@ async def begin_importing(world: World) -> Importing:
 
 def _write_log(path: Path, number: int) -> Counter[str]:
     """A larger log made of the example's tickets; how many of them end in which status."""
-    with (EXAMPLES / "incidents.csv").open(newline="") as source:  # type: ignore[attr-defined]  # a file here
+    with Path(str(EXAMPLES / "incidents.csv")).open(newline="") as source:
         header, *rows = csv.reader(source)
     last: dict[str, str] = {}
     with path.open("w", newline="") as file:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from msgspec import Struct
@@ -184,7 +184,7 @@ async def open_world(pace: Pace) -> AsyncIterator[World]:
     # Not below the repository: PostgreSQL runs as another user where the tests run as root.
     with tempfile.TemporaryDirectory(prefix="taskflow-chaos-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
-        secrets = {one: new_secret(one) for one in SECRETS}
+        secrets: dict[str, Any] = {one: new_secret(one) for one in SECRETS}
         callers = [IMPORT, *[one for names in PROCESSES.values() for one in names]]
         servers = Servers(Settings(data_dir=name, **secrets), callers)
         try:

@@ -225,8 +225,8 @@ class TestOutput:
         plain = grace.does("tasks", "list")
         assert ESCAPE not in plain
         assert f"{ESCAPE}[" in at_a_terminal(grace, "tasks", "list")
-        for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-            assert ESCAPE not in at_a_terminal(grace, "tasks", "list", **environment)
+        assert ESCAPE not in at_a_terminal(grace, "tasks", "list", NO_COLOR="1")
+        assert ESCAPE not in at_a_terminal(grace, "tasks", "list", TERM="dumb")
         assert json.loads(at_a_terminal(grace, "tasks", "list", "--json"))
 
     def test_a_table_is_as_wide_as_the_terminal_and_whole_in_a_pipe(self, grace: Person) -> None:

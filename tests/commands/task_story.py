@@ -185,7 +185,7 @@ ACTIONS: dict[str, Callable[[TaskState, int], Event | None]] = {
     "retitle": lambda _, n: TaskRetitled(title=f"T{n}"),
     "describe": lambda _, n: TaskDescribed(description="" if n == 0 else f"D{n}"),
     "status": _status,
-    "prioritise": lambda _, n: TaskPrioritised(priority=("low", "medium", "high", "urgent")[n]),  # type: ignore[arg-type]  # n is 0 to 3
+    "prioritise": lambda _, n: TaskPrioritised(priority=("low", "medium", "high", "urgent")[n]),
     "due": lambda _, n: TaskDueSet(due_at=None if n == 0 else NOW + timedelta(hours=n)),
     "label": _labelled,
     "assign": lambda _, n: TaskAssigned(assignee_id=(None, OWNER, MEMBER, None)[n]),
@@ -238,7 +238,7 @@ def events_of(state: TaskState, step: list[Any]) -> list[Event]:
 
 def walk_back(story: Story) -> list[int]:
     """Undoes until nothing is left; answers the versions that it led to."""
-    led_to = []
+    led_to: list[int] = []
     while True:
         try:
             story.undo()

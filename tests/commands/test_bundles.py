@@ -228,7 +228,9 @@ async def test_a_hundred_edits_of_one_task_get_through_among_concurrent_writers(
         finally:
             done.set()
 
-    answers, *written = await asyncio.gather(bundle(), *[write(one, n) for n, one in enumerate((executor, other) * 4)])
+    bundled = asyncio.create_task(bundle())
+    written = await asyncio.gather(*[write(one, n) for n, one in enumerate((executor, other) * 4)])
+    answers = await bundled
     first = answers[0].receipt.version
     assert [one.receipt.version for one in answers] == list(range(first, first + 100))
     assert await titles(store, task_id) == ["T", *[f"Title {n}" for n in range(100)]]

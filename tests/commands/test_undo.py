@@ -111,8 +111,9 @@ class TestReadingBack:
             theirs = asyncio.create_task(edit(other, owner, task_id, title="theirs"))
             await group_at_server(store)
             ours = asyncio.create_task(edit(executor, owner, task_id, title="ours"))
-            while executor._store.folds._folded[task_id].pending is None:
+            while (folded := executor._store.folds._folded.get(task_id)) is not None and folded.pending is None:
                 await asyncio.sleep(0)
+            assert folded is not None
             undone = asyncio.create_task(undo(executor, owner, task_id))
             await asyncio.wait([undone], timeout=0.1)
             await release()

@@ -34,8 +34,13 @@ select exists (select 1 from pg_locks l join pg_database d on d.oid = l.database
 def request(caller: UUID, **circumstances: Any) -> Request:
     """A command of a user's at this moment; `circumstances` are the request's other fields."""
     actor = None if caller == NOBODY else caller
-    given = {"command_id": new_id(), "fingerprint": b"same", "at": datetime.now(UTC), "actor": actor} | circumstances
-    return Request(caller=caller, **given)
+    fields: dict[str, Any] = {
+        "command_id": new_id(),
+        "fingerprint": b"same",
+        "at": datetime.now(UTC),
+        "actor": actor,
+    }
+    return Request(caller=caller, **(fields | circumstances))
 
 
 async def send(executor: Executor, caller: UUID, handler: Any, *arguments: Any, **circumstances: Any) -> Accepted:

@@ -55,6 +55,7 @@ async def new_session(executor: Executor, settings: Settings) -> tuple[UUID, UUI
     person = registration(settings, email)
     command = user.RegisterUser(email=email, password="not looked at", name="Ada")
     await send(executor, NOBODY, user.register_user, person, command)
+    assert person.session is not None
     return person.user_id, person.session.session_id
 
 
@@ -263,7 +264,8 @@ async def test_a_follower_from_its_snapshot_knows_what_one_from_the_beginning_kn
     person, session_id = await new_session(executor, settings)
 
     async def saved() -> int:
-        return await store.pool.fetchval("select coalesce(max(position), 0) from progress")
+        position: int = await store.pool.fetchval("select coalesce(max(position), 0) from progress")
+        return position
 
     async def write(turn: int) -> None:
         for number, one in enumerate(people):
@@ -333,7 +335,8 @@ async def test_an_older_snapshot_never_replaces_a_newer_one(
         head = (await store.log.head()).position
 
         async def saved() -> bool:
-            return await store.pool.fetchval("select max(position) from progress") == head
+            position: int | None = await store.pool.fetchval("select max(position) from progress")
+            return position == head
 
         await until(saved, "a snapshot")
     late = Follower(store, often, PARTITIONS)

@@ -108,11 +108,13 @@ class TestCsv:
         assert plants.due_at is not None
         assert plants.due_at > datetime.now(UTC)
         assert [comment.body for comment in plants.comments] == ["The fern needs less 🌿"]
+        assert plants.comments[0].author_id is not None
         author = (await store.folds.load(USER, plants.comments[0].author_id)).state
         assert (author.name, author.claim_id) == ("Ada Lovelace", None)
         assert invite.description == "First those who live far away,\nthen the neighbours"
         assert (invite.priority, invite.labels) == ("urgent", ("people", "section:Garden party"))
         assert str(invite.due_at) == "2031-06-01 21:59:59.999999+00:00"
+        assert invite.assignee_id is not None
         assert (await store.folds.load(USER, invite.assignee_id)).state.name == "Zoë Ångström"
         assert (eats.parent_id, cake.parent_id) == (invite.id, invite.id)
         assert str(eats.due_at) == "2031-06-03 16:00:00+00:00"
@@ -303,6 +305,7 @@ class TestJson:
         assert invite.labels == eats.labels == ("section:Party",)
         assert str(invite.created_at) == "2026-05-02 07:00:00+00:00"
         assert str(invite.comments[0].created_at) == "2026-05-02 10:00:00+00:00"
+        assert plants.created_by is not None
         assert (await store.folds.load(USER, plants.created_by)).state.name == "Ada Lovelace"
         assert (await store.folds.load(PROJECT, plants.project_id)).state.name == "Garden"
         before = await head(store)

@@ -35,9 +35,9 @@ class Balanced:
                     task = self._dice.choice(self.written)
                     await self._send(http, "GET", f"/tasks/{task['id']}?min_position={task['position']}&wait_ms=9000")
                 else:
-                    task = await self._send(http, "POST", "/tasks", {"title": uuid4().hex})
-                    if task is not None:
-                        self.written.append(task)
+                    made = await self._send(http, "POST", "/tasks", {"title": uuid4().hex})
+                    if made is not None:
+                        self.written.append(made)
                 await asyncio.sleep(THINK_S * self._dice.random())
 
     async def _send(self, http: httpx.AsyncClient, method: str, path: str, body: Any = None) -> dict[str, Any] | None:

@@ -109,9 +109,10 @@ class Observer:
 
     async def healthy(self) -> bool:
         try:
-            return (await self.health())[1]["status"] == "healthy"
+            status: str = (await self.health())[1]["status"]
         except httpx.TransportError:
             return False
+        return status == "healthy"
 
     async def until_healthy(self) -> None:
         await until(self.healthy, "everything is healthy again")

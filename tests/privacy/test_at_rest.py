@@ -113,7 +113,8 @@ async def test_nothing_personal_lies_on_the_disks_of_postgresql_and_kafka(
     async with open_follower(store, follows, settings.kafka_partitions):
 
         async def saved() -> bool:
-            return await store.pool.fetchval("select max(position) from progress") == head
+            position: int | None = await store.pool.fetchval("select max(position) from progress")
+            return position == head
 
         # A snapshot is taken once there is something new.
         async with open_event_store(settings, "test") as another:
@@ -125,7 +126,8 @@ async def test_nothing_personal_lies_on_the_disks_of_postgresql_and_kafka(
     try:
 
         async def published() -> bool:
-            return await store.pool.fetchval("select position from relay") == head
+            position: int | None = await store.pool.fetchval("select position from relay")
+            return position == head
 
         await until(published, "a relay that has caught up")
     finally:

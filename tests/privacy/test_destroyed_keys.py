@@ -103,7 +103,7 @@ async def test_a_repeat_has_the_same_answer_and_the_address_only_while_there_is_
 ) -> None:
     owner = await register(executor, settings)
     project = await make_project(executor, owner)
-    again = {"command_id": new_id()}
+    again: dict[str, Any] = {"command_id": new_id()}
     first = await invite(executor, owner, project, **again)
     second = await invite(executor, owner, project, **again)
     assert second.receipt.replayed

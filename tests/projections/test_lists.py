@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -59,7 +59,7 @@ class Kept:
 
 
 @pytest.fixture
-async def kept(database: Database) -> AsyncIterator[Kept]:
+async def kept(database: Database) -> Kept:
     await database[TASKS.collection].create_indexes(list(TASKS.indexes))
     return Kept(database)
 
@@ -140,7 +140,7 @@ async def test_a_task_that_stays_as_it_was_is_seen_once_however_others_change_wh
     """Keys are few, so that many are equal; a third has no due time."""
     dice = random.Random(11)
     project = UUID(int=1)
-    plain = next(iter(fold(TASKS, log_of(Story(1).tell(60))).states.values()))[2]
+    plain: TaskState = next(iter(fold(TASKS, log_of(Story(1).tell(60))).states.values()))[2]
 
     def task(number: int) -> TaskState:
         at = BEGAN + timedelta(seconds=dice.randint(0, 3))
@@ -220,7 +220,12 @@ async def test_a_rare_word_leads_whatever_stands_before_it(
     many[7] = replace(many[7], title="common rare")
     await kept.put(*many)
     asked: list[TaskFilter] = []
-    monkeypatch.setattr(queries, "task_query", lambda wanted: asked.append(wanted) or task_query(wanted))
+
+    def noted(wanted: TaskFilter) -> dict[str, Any]:
+        asked.append(wanted)
+        return task_query(wanted)
+
+    monkeypatch.setattr(queries, "task_query", noted)
     wanted = TaskFilter(projects=frozenset({plain.project_id}), terms=terms("common rare"))
     assert await kept.all(wanted) == [UUID(int=7)]
     assert asked[0].terms == terms("rare common")

@@ -262,7 +262,9 @@ async def test_a_group_is_a_sequence(store: EventStore, commands: list[Any]) -> 
     """Whatever a group holds, it does what its commands would have done one after another."""
     streams = [new_id() for _ in range(3)]
     ids = [new_id() for _ in range(6)]
-    versions, accepted, appends, expected = [0, 0, 0], {}, [], []
+    versions, appends = [0, 0, 0], []
+    accepted: dict[int, tuple[str, int | None]] = {}
+    expected: list[tuple[str, int | None]] = []
     for target, off, guard, id_index in commands:
         checks = [(target, versions[target] + off)]
         if guard is not None and guard[0] != target:

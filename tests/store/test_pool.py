@@ -115,8 +115,9 @@ async def test_a_pool_heals_after_its_connections_were_cut(store: EventStore, co
 
     async def heals() -> bool:
         try:
-            return await store.pool.fetchval("select true")
+            answered: bool = await store.pool.fetchval("select true")
         except AWAY:
             return False
+        return answered
 
     await until(heals, "a pool with connections that work")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from hypothesis import given
@@ -17,7 +18,7 @@ from taskflow.streams.task import TaskCreated, TaskMoved, TaskRetitled
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 STREAM = UUID(int=9)
 PROJECTS = [UUID(int=n) for n in range(1, 4)]
-PLACE = {"status": "todo", "category": "todo", "rank": "m"}
+PLACE: dict[str, Any] = {"status": "todo", "category": "todo", "rank": "m"}
 
 
 @given(st.sampled_from(PROJECTS), st.lists(st.none() | st.sampled_from(PROJECTS)))

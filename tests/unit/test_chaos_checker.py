@@ -193,7 +193,7 @@ def _absent_read(truth: Evidence) -> Evidence:
 
 
 def _changed_view(truth: Evidence, name: str, change: Callable[[FoundView], FoundView]) -> Evidence:
-    return replace(truth, views=truth.views | {name: change(truth.views[name])})
+    return replace(truth, views={**truth.views, name: change(truth.views[name])})
 
 
 def _document_missing(truth: Evidence) -> Evidence:

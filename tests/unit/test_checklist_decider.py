@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -124,11 +126,12 @@ def test_nothing_is_changed_in_the_trash_or_in_an_archived_project() -> None:
         (a_task(*ITEMS, TaskTrashed()), project(), "trashed"),
         (a_task(*ITEMS), project(ProjectArchived()), "project-archived"),
     ):
-        for change in (
-            lambda state=state, within=within: checklist.add(state, within, C, "x"),
-            lambda state=state, within=within: checklist.edit(state, within, A, checklist.EditChecklistItem()),
-            lambda state=state, within=within: checklist.remove(state, within, A),
-        ):
+        changes: tuple[Callable[[], object], ...] = (
+            partial(checklist.add, state, within, C, "x"),
+            partial(checklist.edit, state, within, A, checklist.EditChecklistItem()),
+            partial(checklist.remove, state, within, A),
+        )
+        for change in changes:
             with pytest.raises(Rejected) as refused:
                 change()
             assert code_of(refused) == code

@@ -15,7 +15,7 @@ from tests.unit.wire import TASK, answer
 
 from taskflow.client import errors
 from taskflow.client.answers import Board, Changes, Event, Outcome, Page, Project, Task
-from taskflow.client.call import at, read, write
+from taskflow.client.call import Value, at, read, write
 from taskflow.client.errors import problem_of, retry_after
 from taskflow.client.retries import ONCE, Retries, passing
 from taskflow.client.sse import Lines, Message, Messages
@@ -223,7 +223,14 @@ class TestCalls:
         assert at("tasks", "../users/me?x=#", "start") == "/tasks/..%2Fusers%2Fme%3Fx%3D%23/start"
 
     def test_parameters_repeat_and_what_is_none_is_left_out(self) -> None:
-        query = {"status": ["a", "b"], "q": "é &", "trashed": True, "limit": None, "due_before": NOW, "label": ()}
+        query: dict[str, Value] = {
+            "status": ["a", "b"],
+            "q": "é &",
+            "trashed": True,
+            "limit": None,
+            "due_before": NOW,
+            "label": (),
+        }
         assert read("/x", Task, query).parameters == [
             ("status", "a"),
             ("status", "b"),

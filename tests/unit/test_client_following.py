@@ -159,7 +159,7 @@ class TestFiles:
 
     def test_a_break_in_the_middle_is_told(self) -> None:
         wire = Wire(streamed(CSV, b"1", broken()), streamed(CSV, b"1"))
-        found = []
+        found: list[bytes] = []
         with wire.client() as client, pytest.raises(Unreachable, match=r"in the middle of an answer.*cut off"):
             found += client.events.csv()
         assert len(wire.asked) == 1

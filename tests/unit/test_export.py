@@ -108,7 +108,7 @@ class TestCells:
         assert unguarded(cell) == text
 
     def test_a_row_has_a_cell_for_each_column(self) -> None:
-        task = {
+        task: dict[str, Any] = {
             **dict.fromkeys(COLUMNS),
             "title": '=cmd|"x"!A1, "quoted"\r\nand more',
             "labels": ["a", "b"],

@@ -112,7 +112,7 @@ def named_in(task: Task) -> set[UUID]:
 def as_csv(export: Export) -> bytes:
     """As the API writes it."""
     about = {name: getattr(export, name) for name in ("format", "version", "project", "members")}
-    names = {one.id: one.name for one in (*export.people, *export.members)}
+    names = {one.id: one.name for one in export.people} | {one.id: one.name for one in export.members}
     pieces = [header(), project_line(msgspec.json.encode(about))]
     for task in export.tasks:
         author = None if task.created_by is None else names.get(task.created_by)
@@ -189,7 +189,7 @@ def test_only_the_guard_is_taken_off(tmp_path: Path) -> None:
     assert cells == ["''", "'''", "''=1", "'=1", "''a", "''a'", "'- [ ] x", "''-"]
 
 
-Change = Callable[[list[list[str]]], None]
+Change = Callable[[list[list[str]]], object]
 
 
 def cell(row: int, column: str, value: str) -> Change:

@@ -24,7 +24,7 @@ from taskflow.streams.project import (
     ProjectWorkflowSet,
 )
 from taskflow.streams.session import SessionEnded, SessionStarted
-from taskflow.streams.user import UserRenamed, UserRolesSet
+from taskflow.streams.user import SystemRole, UserRenamed, UserRolesSet
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PROJECTS = [UUID(int=n) for n in range(1, 4)]
@@ -147,7 +147,8 @@ def test_ended_sessions_are_kept_while_a_token_of_theirs_may_live() -> None:
 
 def test_system_roles_are_the_last_that_were_set() -> None:
     facts = Facts()
-    for position, granted in enumerate((("analyst",), ("admin", "analyst"), ()), 1):
+    grants: tuple[tuple[SystemRole, ...], ...] = (("analyst",), ("admin", "analyst"), ())
+    for position, granted in enumerate(grants, 1):
         event = UserRolesSet(roles=granted)
         applied(facts, [(recorded(position, USERS[0], event), event)])
         assert facts.system_roles[USERS[0]] == granted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -149,7 +150,11 @@ class TestALaterRow:
 
 
 def test_an_archived_project_takes_no_rows() -> None:
-    for decide in (lambda p: create(p, ROW, NOW), lambda p: change(a_task(), p, row(), NOW)):
+    deciders: tuple[Callable[[ProjectState], object], ...] = (
+        lambda p: create(p, ROW, NOW),
+        lambda p: change(a_task(), p, row(), NOW),
+    )
+    for decide in deciders:
         with pytest.raises(Rejected) as raised:
             decide(project(ProjectArchived()))
         assert raised.value.code == "project-archived"

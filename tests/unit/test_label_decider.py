@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 from tests.unit.test_project_decider import fold, team
@@ -40,7 +42,11 @@ def test_there_are_only_so_many() -> None:
 
 def test_nothing_is_labelled_in_an_archived_project() -> None:
     project = team(LabelSet(name="bug", colour=RED), ProjectArchived())
-    for decide in (lambda: set_label(project, "bug", RED), lambda: remove_label(project, "bug")):
+    deciders: tuple[Callable[[], object], ...] = (
+        lambda: set_label(project, "bug", RED),
+        lambda: remove_label(project, "bug"),
+    )
+    for decide in deciders:
         with pytest.raises(Rejected) as refusal:
             decide()
         assert refusal.value.code == "project-archived"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.commands import project as commands
+from taskflow.commands.fields import MEMBERS_MAX
 from taskflow.errors import Forbidden, NotFound, Refusal, Rejected
 from taskflow.streams import PROJECT, Event, Happened
 from taskflow.streams.project import (
@@ -136,8 +137,8 @@ def test_whatever_is_tried_there_is_always_an_owner_and_nobody_rises_by_themselv
 
 
 def test_there_is_room_for_so_many_members() -> None:
-    full = team(*[MemberAdded(user_id=UUID(int=1_000 + n), role="viewer") for n in range(commands.MEMBERS_MAX - 4)])
-    assert len(full.members) == commands.MEMBERS_MAX
+    full = team(*[MemberAdded(user_id=UUID(int=1_000 + n), role="viewer") for n in range(MEMBERS_MAX - 4)])
+    assert len(full.members) == MEMBERS_MAX
     with pytest.raises(Rejected) as refusal:
         commands.set_member(full, OWNER, STRANGER, "viewer")
     assert refusal.value.code == "too-many-members"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -39,7 +40,7 @@ def test_the_fields_of_a_query_are_the_filters_of_the_list() -> None:
 class TestNoView:
     def test_is_saved_as_it_was_given(self) -> None:
         command = CreateView(name="Mine", query=query(status=["todo", "done"], q="rep", trashed=True, label=None))
-        kept = {"status": ("todo", "done"), "q": "rep", "trashed": True}
+        kept: dict[str, str | bool | tuple[str, ...]] = {"status": ("todo", "done"), "q": "rep", "trashed": True}
         assert create(ANN, None, command, 99) == [ViewSaved("Mine", kept, ANN)]
         assert create(ANN, PROJECT, command, 99) == [ViewSaved("Mine", kept, ANN, PROJECT.id)]
 
@@ -85,7 +86,11 @@ class TestASavedView:
             edit(VIEW, None, EditView(query=query(q="")))
 
     def test_rests_with_its_archived_project(self) -> None:
-        for refused in (lambda: edit(VIEW, ARCHIVED, EditView(name="x")), lambda: delete(ARCHIVED)):
+        changes: tuple[Callable[[], object], ...] = (
+            lambda: edit(VIEW, ARCHIVED, EditView(name="x")),
+            lambda: delete(ARCHIVED),
+        )
+        for refused in changes:
             with pytest.raises(Rejected, match="archived"):
                 refused()
 

@@ -65,7 +65,8 @@ DAYS = [NOW + timedelta(days=n) for n in range(5)]
 
 
 def test_an_action_is_tried_for_every_event_of_a_task() -> None:
-    story, found = Story(), {TaskCreated, TaskRestored, TaskPurged, CommentRestored}
+    story = Story()
+    found: set[type[Any]] = {TaskCreated, TaskRestored, TaskPurged, CommentRestored}
     for name, act in ACTIONS.items():
         for n in (0, 1, 2, 3, 0, 0):
             event = act(story.state, n)

@@ -47,7 +47,8 @@ class Wire:
         return found
 
     def client(self, **more: Any) -> Client:
-        return Client(URL, transport=httpx.MockTransport(self), **{"token": "t", "retries": AT_ONCE} | more)
+        given: dict[str, Any] = {"token": "t", "retries": AT_ONCE}
+        return Client(URL, transport=httpx.MockTransport(self), **(given | more))
 
     def header(self, name: str) -> list[str | None]:
         return [request.headers.get(name) for request in self.asked]
