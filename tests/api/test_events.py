@@ -47,7 +47,8 @@ async def file(caller: Caller, form: str, **parameters: Any) -> httpx.Response:
 
 
 def lines(response: httpx.Response) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in response.text.splitlines()]
+    # Line breaks of other kinds stand in texts.
+    return [json.loads(line) for line in response.text.split("\n") if line]
 
 
 async def worked(ada: Caller) -> dict[str, Any]:
