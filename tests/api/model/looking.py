@@ -27,7 +27,7 @@ class Looking:
     """The process that every request goes to; None: in turns."""
 
     def call(self, who: int, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        raise NotImplementedError
+        raise NotImplementedError  # the conversation's own: Hypothesis's metaclass goes with no other
 
     def fresh(self, who: int, path: str) -> httpx.Response:
         """A read that sees everything so far."""
