@@ -53,9 +53,14 @@ def _principal(context: Context, authorization: str | None) -> Principal | None:
     if scheme.lower() != "bearer":
         raise Unauthenticated("expected the scheme Bearer")
     claims = context.tokens.verify(token.strip())
-    if context.follower.session_ended(claims.session_id):
-        raise Unauthenticated("the session has ended; sign in again")
+    must_be_signed_in(context, claims.session_id)
     return Principal(claims.user_id, claims.session_id, claims.expires_at)
+
+
+def must_be_signed_in(context: Context, session_id: UUID) -> None:
+    """As far as this process has followed the log. Raises Unauthenticated."""
+    if context.follower.session_ended(session_id):
+        raise Unauthenticated("the session has ended; sign in again")
 
 
 def address_of(peer: str, forwarded_for: str | None, *, trusted_proxies: int) -> str:

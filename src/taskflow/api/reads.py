@@ -166,8 +166,10 @@ class Reading:
     ) -> list[UUID]:
         """Those of the parked streams that an answer could include. What cannot be folded belongs to a project all
         the same: the store says to which, without looking into any event."""
-        if named is not None or not parked:
-            return [stream_id for stream_id in parked if named is not None and stream_id in named]
+        if named is not None:
+            return [stream_id for stream_id in parked if stream_id in named]
+        if not parked:
+            return []
         try:
             found = await self.context.history.projects_of(parked, kind=VIEWS[view].kind.name)
         except AWAY:

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 from taskflow.api.bodies import JSON, PATCH, read_json
+from taskflow.api.gate import must_be_signed_in
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
 from taskflow.parameters import Parameters
 
@@ -46,8 +47,7 @@ class Call:
 
     def still_signed_in(self) -> None:
         """Asked again once more of the log is known than the gate knew. Raises Unauthenticated."""
-        if self.context.follower.session_ended(self.principal.session_id):
-            raise Unauthenticated("the session has ended; sign in again")
+        must_be_signed_in(self.context, self.principal.session_id)
 
     @property
     def address(self) -> str:

@@ -121,10 +121,10 @@ def step_of(call: Call, sent: Sent, handler: Handler | None = None, *, at: datet
         actor=call.user,
     )
 
-    async def decide(unit: Unit) -> Target:
-        return await (entry.handler(unit, sent.target, sent.command) if handler is None else handler(unit))
+    async def own(unit: Unit) -> Target:
+        return await entry.handler(unit, sent.target, sent.command)
 
-    return Step(request, decide)
+    return Step(request, handler or own)
 
 
 async def execute(call: Call, steps: Sequence[Step]) -> list[Accepted]:

@@ -48,8 +48,8 @@ class ImportPerson(Struct, frozen=True, kw_only=True):
 class ImportRow(Struct, frozen=True, kw_only=True):
     """One row of a ticket's history: what the ticket was from `at` on.
 
-    None says nothing about that field; `nobody`: that the ticket has no assignee. A label column owns the labels that begin with its prefix:
-    those in `labels` come, others with one of the `prefixes` go, and labels beside them stay.
+    None says nothing about that field; `nobody`: that the ticket has no assignee. A label column owns the labels
+    that begin with its prefix: those in `labels` come, others with one of the `prefixes` go, and labels beside them stay.
     """
 
     project_id: UUID

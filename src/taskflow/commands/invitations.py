@@ -4,8 +4,8 @@
                                                      └─▶ revoke, or seven days: nobody is
 
 The address is sealed with a key of the invitation's own, which is destroyed in the append that ends it; one that ran
-out ends with the next that is sent. An invitation counts for as long as whoever sent it might still send it: who is removed from a project, or has lost
-the role that it takes, does not come back by one that they kept.
+out ends with the next that is sent. An invitation counts for as long as whoever sent it might still send it: who is
+removed from a project, or has lost the role that it takes, does not come back by one that they kept.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ POSITIONS_MAX: Final = 5
 """Of BYSETPOS, each of which is looked for in every period, also where none of them can be."""
 PERIODS_MAX: Final = {DAILY: 3_000, WEEKLY: 1_050, MONTHLY: 480, YEARLY: 100}
 """Days, weeks, months or years that are looked through for the next occurrence: the 29th of February comes within
-3,000 days. A rule with a COUNT is counted from its start and no farther than that, but for what it counts; of years no more than
-twice as far."""
+3,000 days. A rule with a COUNT is counted from its start and no farther than that, but for what it counts; of
+years no more than twice as far."""
 PERIODS_MIN: Final = 50
 """With whatever interval between them."""
 
