@@ -1,18 +1,40 @@
-"""Cells of a CSV file that no spreadsheet computes, and what they were before. Pure."""
+"""Cells of a CSV file that no spreadsheet computes, and what they were before. Pure.
+
+A spreadsheet computes a cell that begins with a sign. Some drop characters in front of it first (blanks, control
+characters, a byte order mark, whatever has no width), and some read another form of a sign (full-width, small,
+superscript) as the sign itself. So a cell is judged by the first character that is left of it, in its plain form.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Final
 
+from taskflow.invisible import BLANKS, CONTROLS, IGNORABLE
+
 GUARD: Final = "'"
-GUARDED: Final = ("=", "+", "-", "@", "\t", "\r", "\n", GUARD)
-"""What makes a spreadsheet compute a cell; and the guard itself, so that each can be told from the other again."""
+_SIGNS: Final = frozenset("=+-@\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
+"""In the form that NFKC gives them; the last ones are dashes that some spreadsheets read as a minus."""
+_AT_ONCE: Final = re.compile(rf"[{GUARD}{CONTROLS}{IGNORABLE}]")
+"""A cell that begins with one of these is guarded whatever follows: each program drops others of them. The guard is
+among them, so that what was guarded can be told from what began with one."""
+_DROPPED: Final = re.compile(rf"[{BLANKS}{CONTROLS}{IGNORABLE}]*")
 
 
 def guarded(text: str) -> str:
     """The text behind a guard where it needs one: a spreadsheet shows a text and hides the guard."""
-    return GUARD + text if text.startswith(GUARDED) else text
+    return GUARD + text if _needs_guard(text) else text
 
 
 def unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith(GUARD) and cell[1:].startswith(GUARDED) else cell
+    """What `guarded` was given."""
+    return cell[1:] if cell.startswith(GUARD) and _needs_guard(cell[1:]) else cell
+
+
+def _needs_guard(text: str) -> bool:
+    if _AT_ONCE.match(text):
+        return True
+    left = _DROPPED.match(text)
+    first = text[left.end() : left.end() + 1] if left else ""
+    return not _SIGNS.isdisjoint(unicodedata.normalize("NFKC", first))

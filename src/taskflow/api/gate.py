@@ -52,7 +52,7 @@ def _principal(context: Context, authorization: str | None) -> Principal | None:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated("expected the scheme Bearer")
-    claims = context.tokens.verify(token.strip())
+    claims = context.tokens.verify(token.strip(" "))
     must_be_signed_in(context, claims.session_id)
     return Principal(claims.user_id, claims.session_id, claims.expires_at)
 

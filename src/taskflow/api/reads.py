@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -23,6 +22,7 @@ from msgspec import Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.stored import committed
+from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Behind, Invalid, NotFound
 from taskflow.parameters import Parameters
 from taskflow.projections.registry import VIEWS
@@ -260,16 +260,15 @@ def matches(if_none_match: str | None, etag: str) -> bool:
 
 def to_cursor(of: str, after: str | int) -> str:
     """A cursor of the list `of`: the next page begins after that item."""
-    return urlsafe_b64encode(msgspec.json.encode([of, after])).decode().rstrip("=")
+    return encode_base64url(msgspec.json.encode([of, after]))
 
 
 def after_cursor(cursor: str, of: str) -> str | int:
     """The item that a cursor of the list `of` stands after. Raises Invalid for any other text."""
     try:
-        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        found, after = msgspec.json.decode(raw, type=tuple[str, str | int])
-    except (ValueError, msgspec.MsgspecError):
+        found, after = msgspec.json.decode(decode_base64url(cursor) or b"", type=tuple[str, str | int])
+    except (UnicodeDecodeError, msgspec.MsgspecError):
         found, after = "", ""
-    if found != of:
+    if found != of or to_cursor(of, after) != cursor:
         raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
     return after

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from pymongo.errors import ExecutionTimeout
 from pymongo.read_concern import ReadConcern
 
+from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Invalid, Unavailable
 from taskflow.projections import stats
 from taskflow.projections.reach import Reach, read_within
@@ -314,15 +314,16 @@ def _any_of(values: frozenset[Any]) -> Any:
 def _cursor(sort: str, value: int | str, last_id: UUID) -> str:
     if not isinstance(value, str):
         value = int(value)  # MongoDB's own kind of integer is none that JSON takes
-    return urlsafe_b64encode(msgspec.json.encode([sort, value, last_id])).decode().rstrip("=")
+    return encode_base64url(msgspec.json.encode([sort, value, last_id]))
 
 
 def _read_cursor(cursor: str, sort: str) -> tuple[Any, UUID]:
     try:
-        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        order, value, last_id = msgspec.json.decode(raw, type=tuple[str, _Value, UUID])
-    except (ValueError, msgspec.MsgspecError):
+        order, value, last_id = msgspec.json.decode(decode_base64url(cursor) or b"", type=tuple[str, _Value, UUID])
+    except (UnicodeDecodeError, msgspec.MsgspecError):
         raise Invalid("cursor", "cursor", "expected a next_cursor of this list") from None
+    if _cursor(order, value, last_id) != cursor:
+        raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
     if order != sort:
         raise Invalid("cursor", "cursor", f"this cursor is of a list sorted by {order}, not by {sort}")
     return value, last_id

@@ -85,7 +85,11 @@ class _After(Struct, frozen=True, array_like=True):
 
 
 def _cursor(comment: Comment) -> str:
-    return to_cursor(_OF, msgspec.json.encode(_After(comment.created_at, comment.id)).decode())
+    return _cursor_after(_After(comment.created_at, comment.id))
+
+
+def _cursor_after(after: _After) -> str:
+    return to_cursor(_OF, msgspec.json.encode(after).decode())
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
@@ -93,7 +97,7 @@ def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
         after = msgspec.json.decode(str(after_cursor(cursor, _OF)), type=_After)
     except msgspec.MsgspecError:
         after = None
-    if after is None or after.created_at.tzinfo is None:
+    if after is None or after.created_at.tzinfo is None or _cursor_after(after) != cursor:
         raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
     return after.created_at, after.id
 
