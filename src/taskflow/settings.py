@@ -191,6 +191,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What a board as it was may be folded from: all events of the tasks that were ever on it. More is refused."""
     past_boards_max: Positive = 2
     """Boards as they were that one process folds at once; another waits, as long as its reader does (503)."""
+    calendars_bytes_max: Positive = 33_554_432
+    """Of rendered calendar feeds in an API process's memory."""
+    calendar_renders_max: Positive = 2
+    """Feeds that one process renders at once; another waits."""
+    calendar_timeout_ms: Positive = 20_000
+    """A feed that is not rendered within this is refused (503)."""
     metrics: Literal["on", "off"] = "on"
     email_verification: Literal["off"] = "off"
     """Until mail is sent there is nothing to turn on; refused rather than ignored."""

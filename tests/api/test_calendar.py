@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from icalendar import Calendar
 
+from taskflow.api.routes.calendar import CUT, TEXT_BYTES_MAX
 from tests.api.stack import Caller, accepted, refused, until
 
 DUE = datetime(2031, 3, 1, 12, 30, 15, tzinfo=UTC)
@@ -128,3 +129,45 @@ async def test_no_text_makes_lines_of_its_own(ada: Caller, http: httpx.AsyncClie
     assert not set(body.replace(b"\r\n", b"")) & {*range(32), 127}
     (event,) = await _events(http, calendar)
     assert event["summary"] == event["description"] == "a\nEND:VEVENT\nBEGIN:VEVENT\nb"
+
+
+async def test_long_texts_are_cut_and_say_so(ada: Caller, http: httpx.AsyncClient) -> None:
+    short, long = "ü" * (TEXT_BYTES_MAX // 2), "ü" * 50_000
+    await ada.task("short", description=short, due_at=DUE.isoformat())
+    labels = [f"{index} " + "ü" * 90 for index in range(50)]
+    task = await ada.task("long", description=long, labels=labels, due_at=(DUE + timedelta(days=1)).isoformat())
+    await ada.read("/tasks", task["position"])
+    calendar = await _opened(ada)
+
+    async def both_there() -> bool:
+        return await _titles(http, calendar) == ["short", "long"]
+
+    await until(both_there, "both tasks are in the feed")
+    whole, cut = await _events(http, calendar)
+    assert whole["description"] == short
+    assert TEXT_BYTES_MAX - 2 <= len(cut["description"].encode()) <= TEXT_BYTES_MAX
+    assert cut["description"].endswith(CUT)
+    assert long.startswith(cut["description"].removesuffix(CUT))
+    shown = [str(one) for one in cut["categories"].cats]
+    assert shown == labels[: len(shown)]
+    assert 0 < len(shown) < len(labels)
+
+
+async def test_a_change_is_in_the_feed_at_the_next_look(ada: Caller, http: httpx.AsyncClient) -> None:
+    task = await ada.task("before", due_at=DUE.isoformat())
+    calendar = await _opened(ada)
+    await ada.read("/tasks", task["position"])
+
+    async def titled(title: str) -> None:
+        async def so() -> bool:
+            return await _titles(http, calendar) == [title]
+
+        await until(so, f"the feed says {title}")
+
+    await titled("before")
+    path = f"/api/v1/calendar/{calendar['secret']}.ics"
+    etag = (await http.get(path)).headers["etag"]
+    position = accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "after"}))["position"]
+    await ada.read("/tasks", position)
+    await titled("after")
+    assert (await http.get(path)).headers["etag"] != etag

@@ -88,6 +88,17 @@ class TestWithoutAToken:
 
 
 class TestWithAToken:
+    async def test_whoever_reads_a_calendar_counts_as_its_owner(
+        self, limited: httpx.AsyncClient, http: httpx.AsyncClient
+    ) -> None:
+        ada = await register(http, "Ada")
+        path = f"/api/v1/calendar/{accepted(await ada.post('/users/me/calendar'), 201)['secret']}.ics"
+        # All at once: each second gives one back.
+        answers = await asyncio.gather(*[limited.get(path, headers=whom()) for _ in range(30)])
+        statuses = [response.status_code for response in answers]
+        assert set(statuses) == {200, 429}
+        assert statuses.count(200) >= 8
+
     async def test_a_bucket_for_each_user(self, limited: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
         ada, bob = await register(http, "Ada"), await register(http, "Bob")
         caller = Caller(limited, ada.id, "", ada.token)

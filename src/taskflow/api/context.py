@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from taskflow.api.calendar_feeds import CalendarFeeds
 from taskflow.api.envelopes import as_sent_live
 from taskflow.api.neighbours import ViewNeighbours
 from taskflow.api.people import People
@@ -64,6 +65,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     tokens: Tokens
     passwords: Passwords
     limits: RateLimits
+    calendars: CalendarFeeds
     past_boards: asyncio.Semaphore
     """One place for each board that may be folded now."""
     started_at: float
@@ -117,6 +119,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             tokens=Tokens(settings),
             passwords=Passwords(settings),
             limits=RateLimits(cache, settings),
+            calendars=CalendarFeeds(settings),
             past_boards=asyncio.Semaphore(settings.past_boards_max),
             started_at=time.monotonic(),
             stopping=asyncio.Event(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from icalendar import Calendar, Event
 from litestar import Response
+from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.calendar_secrets import read_calendar_secret
@@ -20,15 +22,26 @@ from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
 from taskflow.parameters import Parameters
 from taskflow.projections.queries import TaskFilter, status_pairs
-from taskflow.projections.tasks import NO_DUE, TaskFacts
+from taskflow.projections.tasks import NO_DUE, TaskFacts, board_key
 from taskflow.streams import PROJECT, USER
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+    from uuid import UUID
+
     from taskflow.api.context import Context
+    from taskflow.projections.tasks import ShownTask
+    from taskflow.streams.project import ProjectState
     from taskflow.streams.user import UserState
 
 TASKS_MAX: Final = 500
 """The first by due time."""
+PAGE: Final = 20
+"""Tasks in memory at once while a feed is read, whole."""
+TEXT_BYTES_MAX: Final = 2_048
+"""Of a task's description, and of all its labels: a calendar shows no more of them."""
+CUT: Final = "\n[cut here: the whole text is in taskflow]"
+"""What a description ends with that is longer than TEXT_BYTES_MAX."""
 LASTS: Final = timedelta(minutes=30)
 """A due time is a moment, and calendars show what has a length."""
 LAST: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
@@ -48,13 +61,19 @@ async def get_calendar(call: Call) -> Response[bytes]:
     context = call.context
     await context.follower.ready()  # whose projects these are is judged here, as where somebody signs in
     user = await _owner(context, call.request.path_params["file"])
+    # Whoever has the secret reads on the owner's account.
+    await context.limits.request(call.address, user.id, {})
     position = context.freshness.position(["tasks"])
-    body = _feed(user, await _due(context, user))
-    etag = f'"{render.digest(body)}"'
-    headers = {"ETag": etag, "Taskflow-Position": str(position)}
-    if matches(call.request.headers.get("if-none-match"), etag):
+    projects = await committed_many(context.store, PROJECT, context.follower.projects_of(user.id))
+
+    async def make() -> bytes:
+        return await asyncio.to_thread(_feed, user, await _due(context, projects))
+
+    feed = await context.calendars.get(user.id, _sources(context, user, projects), make)
+    headers = {"ETag": feed.etag, "Taskflow-Position": str(position)}
+    if matches(call.request.headers.get("if-none-match"), feed.etag):
         return Response(b"", status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="text/calendar")
+    return Response(feed.body, headers=headers, media_type="text/calendar")
 
 
 async def _owner(context: Context, file: str) -> UserState:
@@ -67,16 +86,59 @@ async def _owner(context: Context, file: str) -> UserState:
     raise NotFound("calendar", file[:100])
 
 
-async def _due(context: Context, user: UserState) -> list[TaskFacts]:
-    """Open tasks with a due time in the projects that the person is a member of."""
-    projects = await committed_many(context.store, PROJECT, context.follower.projects_of(user.id))
+def _sources(context: Context, user: UserState, projects: Mapping[UUID, ProjectState]) -> Hashable | None:
+    """What a feed is made of: the owner, their projects and the marks of these projects' tasks. None while the marks
+    cannot be seen."""
+    marks = [context.freshness.mark("tasks", board_key(project_id)) for project_id in projects]
+    if None in marks:
+        return None
+    versions = [(project.id, project.version) for project in projects.values()]
+    return (user.version, frozenset(zip(versions, marks, strict=True)))
+
+
+async def _due(context: Context, projects: Mapping[UUID, ProjectState]) -> list[TaskFacts]:
+    """Open tasks with a due time in these projects, with no more of each than a calendar shows."""
     pairs = status_pairs(projects.values(), None, OPEN)
     wanted = TaskFilter(projects=frozenset(projects), pairs=pairs, due_before=NO_DUE)
-    page = await context.views.tasks(wanted, sort="due_at", limit=TASKS_MAX, cursor=None)
-    return [_decoder.decode(task.facts) for task in page.tasks]
+    due: list[TaskFacts] = []
+    cursor: str | None = None
+    while True:
+        limit = min(PAGE, TASKS_MAX - len(due))
+        page = await context.views.tasks(wanted, sort="due_at", limit=limit, cursor=cursor)
+        due += await asyncio.to_thread(_shortened, page.tasks)
+        cursor = page.next_cursor
+        if cursor is None or len(due) >= TASKS_MAX:
+            return due
 
 
 _decoder: Final = msgspec.json.Decoder(TaskFacts)
+
+
+def _shortened(tasks: Sequence[ShownTask]) -> list[TaskFacts]:
+    return [
+        replace(facts, description=_cut(facts.description), labels=_few(facts.labels), checklist=(), relations=())
+        for facts in map(_decoder.decode, [task.facts for task in tasks])
+    ]
+
+
+def _cut(text: str) -> str:
+    """A text of at most TEXT_BYTES_MAX, which says so where there was more."""
+    if len(text) <= TEXT_BYTES_MAX and len(text.encode()) <= TEXT_BYTES_MAX:
+        return text
+    room = TEXT_BYTES_MAX - len(CUT)
+    return text[:room].encode()[:room].decode(errors="ignore") + CUT
+
+
+def _few(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The first labels, up to TEXT_BYTES_MAX of them."""
+    few: list[str] = []
+    size = 0
+    for label in labels:
+        size += len(label.encode())
+        if size > TEXT_BYTES_MAX:
+            break
+        few.append(label)
+    return tuple(few)
 
 
 def _feed(user: UserState, tasks: list[TaskFacts]) -> bytes:
