@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from taskflow.errors import Fault, Malformed
+from taskflow.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -80,7 +81,7 @@ class Parameters:
             return None
         try:
             # A plus sign that nobody encoded has become a blank.
-            at = msgspec.convert(text.replace(" ", "+"), datetime)
+            at = parse_time(text.replace(" ", "+"))
             if at.tzinfo is not None:
                 return at.astimezone(UTC)
         except (msgspec.ValidationError, OverflowError):

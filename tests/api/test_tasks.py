@@ -325,6 +325,11 @@ class TestListing:
             bobs["id"],
             mine["id"],
         }
+        # Of two ranges that meet, exactly one holds what is due on the bound.
+        bound = bobs["due_at"]
+        assert await listed(due_before=bound) == set()
+        assert await listed(due_after=bound) == {bobs["id"], mine["id"]}
+        assert await listed(due_after=bound, due_before=mine["due_at"]) == {bobs["id"]}
         assert await listed(trashed="false") == everything
         assert await listed(parent=plain["id"]) == set()
 

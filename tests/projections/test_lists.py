@@ -77,7 +77,7 @@ def meets(task: TaskState, wanted: TaskFilter) -> bool:
         and (wanted.priorities is None or task.priority in wanted.priorities)
         and (wanted.parents is None or task.parent_id in wanted.parents)
         and (wanted.due_before is None or due < wanted.due_before)
-        and (wanted.due_after is None or (task.due_at is not None and due > wanted.due_after))
+        and (wanted.due_after is None or (task.due_at is not None and due >= wanted.due_after))
         and all(
             any(word.startswith(term.text) if term.prefix else word == term.text for word in said)
             for term in wanted.terms or ()

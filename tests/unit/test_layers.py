@@ -34,7 +34,8 @@ ALLOWED: dict[str, set[str]] = {
     "cells": {"invisible"},
     "invisible": set(),
     "words": set(),
-    "parameters": set(),
+    "times": set(),
+    "parameters": {"times"},
     "asked": {"streams", "words", "parameters"},
     "privacy": {"streams"},
     "store": {"streams", "privacy"},
@@ -46,9 +47,9 @@ ALLOWED: dict[str, set[str]] = {
     "projections": {"streams", "privacy", "store", "kafka", "cache", "words"},
     "api": {
         *("streams", "privacy", "store", "commands", "follower", "kafka", "relay", "cache", "projections"),
-        *("asked", "cells", "parameters", "words"),
+        *("asked", "cells", "parameters", "times", "words"),
     },
-    "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells"},
+    "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells", "times"},
     "local": {"store", "secrets"},
     "client": set(),
     "terminal": {"client"},
@@ -133,7 +134,7 @@ def test_the_servers_processes_do_not_load_the_client() -> None:
 
 
 PURE = {
-    *("asked.py", "cells.py", "invisible.py", "parameters.py", "words.py"),
+    *("asked.py", "cells.py", "invisible.py", "parameters.py", "times.py", "words.py"),
     *(
         "commands/access.py",
         "commands/brought.py",

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct, ValidationError
 
 from taskflow.errors import Fault, Malformed, UnsupportedMedia
+from taskflow.times import cut_times
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -73,6 +74,7 @@ def read_json(raw: bytes, content_type: str | None, accepted: Collection[str]) -
 
 def decode(plain: dict[str, Any], body: type[S], *, below: str = "") -> S:
     """A plain object as the Struct. Raises Malformed with every fault; pointers begin with `below`."""
+    plain = cut_times(plain, body)
     try:
         return msgspec.convert(plain, body)
     except ValidationError as error:

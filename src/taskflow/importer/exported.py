@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import re
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.streams import USER
 from taskflow.streams.task import Comment, Relation
+from taskflow.times import cut_times
 
 if TYPE_CHECKING:
     import argparse
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
 """An export is read whole."""
+_FINER_TIME: Final = re.compile(rb":[0-9]{2}\.[0-9]{7,}[Zz+-]")
 
 
 class Made(Struct):
@@ -87,7 +90,7 @@ def read_export(path: Path) -> Export:
     lines: dict[UUID, int] = {}
     if data.lstrip()[:1] in {b"{", b"["}:
         try:
-            export = msgspec.json.decode(data, type=Export)
+            export = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadFile(f"{path}: expected an export of a project as JSON: {error}") from None
     else:
@@ -96,6 +99,13 @@ def read_export(path: Path) -> Export:
     if wrong is not None:
         raise BadFile(f"{path}: {wrong}")
     return export
+
+
+def _decode(data: bytes) -> Export:
+    """Read twice only where a time is finer than ours are: no export has such, what somebody edited may."""
+    if not _FINER_TIME.search(data):
+        return msgspec.json.decode(data, type=Export)
+    return msgspec.convert(cut_times(msgspec.json.decode(data), Export), Export)
 
 
 async def import_export(settings: Settings, file: Path, *, user: str, dry: bool = False) -> Made:

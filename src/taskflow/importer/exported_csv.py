@@ -22,6 +22,7 @@ from taskflow.commands.fields import Description, Name
 from taskflow.importer.exported_file import Export, Member, Person, Project, Task, Time
 from taskflow.importer.file import BadFile
 from taskflow.streams.project import Label, Workflow
+from taskflow.times import cut_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +64,8 @@ class Row:
         cell = self._cells[column]
         try:
             if column in NESTED or column == "project":
-                return msgspec.json.decode(cell or "[]", type=kind)
-            return msgspec.convert(None if not cell and NoneType in get_args(kind) else cell, kind)
+                return msgspec.convert(cut_times(msgspec.json.decode(cell or "[]"), kind), kind)
+            return msgspec.convert(None if not cell and NoneType in get_args(kind) else cut_times(cell, kind), kind)
         except (msgspec.DecodeError, RecursionError) as error:
             shown = repr(cell if len(cell) <= SHOWN_MAX else cell[:SHOWN_MAX] + "…")
             raise self.fault(column, f"{error}, found {shown}") from None

@@ -14,6 +14,7 @@ from taskflow.cells import unguarded
 from taskflow.commands.fields import LABEL_MAX, LABELS_MAX, NAME_MAX, TITLE_MAX
 from taskflow.importer.mapping import BadMapping, Mapping, Time, literals, slots
 from taskflow.streams.task import Priority
+from taskflow.times import cut
 
 EXTERNAL_ID_MAX: Final = 200
 SOURCE_VALUE_MAX: Final = 2_000
@@ -162,7 +163,7 @@ def _time_parser(time: Time) -> Callable[[str], datetime]:
 
     def parse(text: str) -> datetime:
         try:
-            at = datetime.fromisoformat(text) if time.format is None else datetime.strptime(text, time.format)  # noqa: DTZ007 - the zone is judged below
+            at = datetime.fromisoformat(text) if time.format is None else datetime.strptime(cut(text), time.format)  # noqa: DTZ007 - the zone is judged below
             if at.tzinfo is None:
                 if zone is None:
                     raise RowFault(f"expected a time with an offset, found {_shown(text)} (or set time.zone)")

@@ -29,6 +29,7 @@ from taskflow.importer.todoist_rows import (
     known_time,
     sound,
 )
+from taskflow.times import cut_times
 
 HEADER: Final = ("kind", "id", "content")
 Id = str | int
@@ -151,7 +152,7 @@ class _Reading:
         notes = self._whole.comments if self._whole.notes is None else self._whole.notes
         for line, raw in enumerate(notes or [], len(items) + 1):
             try:
-                said = msgspec.convert(raw, Said, strict=False)
+                said = msgspec.convert(cut_times(raw, Said), Said, strict=False)
                 if not said.is_deleted:
                     self._note(line, said, entries)
             except (msgspec.ValidationError, RowFault) as fault:
@@ -168,7 +169,7 @@ class _Reading:
         found: dict[str, tuple[int, Item]] = {}
         for line, raw in enumerate(items, 1):
             try:
-                item = msgspec.convert(raw, Item, strict=False)
+                item = msgspec.convert(cut_times(raw, Item), Item, strict=False)
                 key = f"#{line}" if item.id is None else str(item.id)
                 if key in found:
                     raise RowFault(f"two tasks have the id {key[:SHOWN_MAX]!r}")

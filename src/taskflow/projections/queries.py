@@ -280,7 +280,7 @@ def task_query(wanted: TaskFilter) -> dict[str, Any]:
     if wanted.due_before is not None:
         due["$lt"] = wanted.due_before
     if wanted.due_after is not None:
-        due |= {"$gt": wanted.due_after, "$lt": min(due.get("$lt", 2**62), 2**62)}
+        due |= {"$gte": wanted.due_after, "$lt": min(due.get("$lt", 2**62), 2**62)}
     if due:
         query["due_at"] = due
     if wanted.terms is not None:

@@ -1,0 +1,89 @@
+"""Times as others write them: what is finer than a microsecond is cut off, never rounded into the next day. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+_FINER: Final = re.compile(r"(?<=[.,][0-9]{6})[0-9]+")
+"""The digits of a fraction of a second beyond the sixth."""
+
+Cut = Callable[[Any], Any]
+
+
+def cut(text: str) -> str:
+    """The text of a time with at most six fractional digits: msgspec rounds the others."""
+    return _FINER.sub("", text)
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time. Raises msgspec.ValidationError."""
+    return msgspec.convert(cut(text), datetime)
+
+
+def cut_times(plain: Any, kind: Any) -> Any:
+    """Plain JSON with the times cut off, wherever `kind`, a type that it is converted to, has one."""
+    cutter = _cutter_of(kind)
+    return plain if cutter is None else cutter(plain)
+
+
+@cache
+def _cutter_of(kind: Any) -> Cut | None:
+    return _cutter(inspect.type_info(kind))
+
+
+def _cutter(kind: inspect.Type) -> Cut | None:
+    """What cuts the times of a value of this type; None where it can hold none."""
+    match kind:
+        case inspect.DateTimeType():
+            return lambda value: cut(value) if isinstance(value, str) else value
+        case inspect.Metadata():
+            return _cutter(kind.type)
+        case inspect.UnionType():
+            return _each_of([_cutter(one) for one in kind.types])
+        case inspect.CollectionType():
+            return _items(_cutter(kind.item_type))
+        case inspect.TupleType():
+            return _items(_each_of([_cutter(one) for one in kind.item_types]))
+        case inspect.DictType():
+            return _values(_cutter(kind.value_type))
+        case inspect.StructType():
+            return _fields({one.encode_name: cutter for one in kind.fields if (cutter := _cutter(one.type))})
+        case _:
+            return None
+
+
+def _each_of(cutters: list[Cut | None]) -> Cut | None:
+    there = [one for one in cutters if one is not None]
+
+    def cut_all(value: Any) -> Any:
+        for one in there:
+            value = one(value)
+        return value
+
+    return cut_all if there else None
+
+
+def _items(item: Cut | None) -> Cut | None:
+    return None if item is None else lambda value: [item(one) for one in value] if isinstance(value, list) else value
+
+
+def _values(item: Cut | None) -> Cut | None:
+    if item is None:
+        return None
+    return lambda value: {key: item(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _fields(cutters: dict[str, Cut]) -> Cut | None:
+    def cut_fields(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return value | {name: one(value[name]) for name, one in cutters.items() if name in value}
+
+    return cut_fields if cutters else None
