@@ -18,6 +18,7 @@
     ├── CommandInProgress        409: the first copy still runs
     ├── Gone                     410: it began before something that cannot be gone on from
     ├── RateLimited              429
+    ├── TooManyAtOnce            429: the caller has as many of these running as they may
     ├── Behind                   503: a view has not reached the position that was asked for
     ├── Unavailable              503: a server is gone; the outcome may be unknown
     ├── QueueFull                503: more work than the process may hold
@@ -157,6 +158,14 @@ class Gone(TaskflowError):
 
 class RateLimited(TaskflowError):
     """Too many requests; try again after `retry_after_s`."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyAtOnce(TaskflowError):
+    """The caller has as much of this kind running as one caller may; try again after `retry_after_s`."""
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail)

@@ -180,6 +180,22 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Open streams of one process; one more is refused (503)."""
     streams_per_user_max: Positive = 20
     """Of one user in one process; one more is refused (429)."""
+    waits_per_caller_max: Positive = 64
+    """Reads of one caller that wait for a position in one process; one more is refused (429)."""
+    exports_per_caller_max: Positive = 4
+    """Files (events, projects) of one caller that one process is sending; one more is refused (429)."""
+    exports_max: Positive = 500
+    """Files that one process is sending; one more is refused (503)."""
+    export_pages_max: Positive = 1
+    """Pages of such files that one process makes at once, in turn: more would only hold up everything else."""
+    batches_per_caller_max: Positive = 20
+    """Batches of commands of one caller under way in one process; one more is refused (429)."""
+    past_boards_per_caller_max: Positive = 2
+    """Boards as they were that one caller folds or waits for in one process; one more is refused (429)."""
+    calendars_per_caller_max: Positive = 8
+    """Calendars that one network is being sent by one process; one more is refused (429)."""
+    calendars_max: Positive = 100
+    """Calendars that one process is sending; one more is refused (503)."""
     stream_buffer_bytes_max: Positive = 262_144
     """Events that wait for one client; with more it is cut off, and resumes where it was."""
     stream_heartbeat_ms: Positive = 15_000

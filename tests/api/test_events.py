@@ -304,8 +304,9 @@ async def test_a_client_that_leaves_a_file_leaves_nothing_behind(ada: Caller, st
         await ada.task("large", description=f"{number}" * 30_000)
     await ada.http.get("/livez")
     before = await gauge(ada.http, "taskflow_loop_tasks")
-    opened = [await _file_unread(stack.urls[0], ada.token) for _ in range(20)]
-    assert await gauge(ada.http, "taskflow_loop_tasks") >= before + 20
+    # As many as one caller may have at once.
+    opened = [await _file_unread(stack.urls[0], ada.token) for _ in range(4)]
+    assert await gauge(ada.http, "taskflow_loop_tasks") >= before + 4
     for writer in opened:
         writer.transport.abort()
     deadline = time.monotonic() + 20

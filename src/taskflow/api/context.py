@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from taskflow.api.calendar_feeds import CalendarFeeds
+from taskflow.api.concurrency_limits import Slots
 from taskflow.api.envelopes import as_sent_live
 from taskflow.api.neighbours import ViewNeighbours
 from taskflow.api.people import People
@@ -66,6 +67,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     passwords: Passwords
     limits: RateLimits
     calendars: CalendarFeeds
+    slots: Slots
     past_boards: asyncio.Semaphore
     """One place for each board that may be folded now."""
     started_at: float
@@ -120,6 +122,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             passwords=Passwords(settings),
             limits=RateLimits(cache, settings),
             calendars=CalendarFeeds(settings),
+            slots=Slots(settings),
             past_boards=asyncio.Semaphore(settings.past_boards_max),
             started_at=time.monotonic(),
             stopping=asyncio.Event(),

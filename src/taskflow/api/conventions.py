@@ -11,6 +11,7 @@ import logging
 import random
 import re
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -93,6 +94,8 @@ class _Exchange:
             peer, header(self._headers, b"x-forwarded-for"), trusted_proxies=settings.trusted_proxies
         )
         state["principal"] = None
+        held = state["held"] = ExitStack()
+        """What the request holds until it has been answered."""
         if self._method == "HEAD":
             # The server sees in its own scope what was asked, and leaves the body out.
             self._scope["method"] = "GET"
@@ -119,6 +122,7 @@ class _Exchange:
                 raise
             await self.problem(error)
         finally:
+            held.close()
             self._note(state["principal"])
 
     async def problem(self, error: Exception) -> None:

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from taskflow.api.concurrency_limits import Work
 from taskflow.projections.registry import VIEWS
 from taskflow.relay import status as relay_status
 from taskflow.store.pool import AWAY, abandon_after
@@ -81,6 +82,7 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "taskflow_streams_dropped", "Live streams whose client was slow", context.feed.dropped
         )
+        yield from self._slots()
         yield GaugeMetricFamily("taskflow_loop_tasks", "Tasks of this process's event loop", len(asyncio.all_tasks()))
         lag = GaugeMetricFamily("taskflow_view_lag_events", "Log positions that a view is behind", labels=["view"])
         for view in VIEWS:
@@ -93,3 +95,14 @@ class Metrics(Collector):
             yield GaugeMetricFamily("taskflow_log_position", "Last position of the log", self._relay.head)
             yield GaugeMetricFamily("taskflow_relay_lag_events", "Events not in Kafka yet", self._relay.lag_events)
             yield GaugeMetricFamily("taskflow_relay_lag_seconds", "Age of the oldest of them", self._relay.lag_s)
+
+    def _slots(self) -> Iterator[Any]:
+        """Long work under way, and what was refused because too much of it was."""
+        slots = self._context.slots
+        running = GaugeMetricFamily("taskflow_slots_held", "Long work under way", labels=["work"])
+        refused = CounterMetricFamily("taskflow_slots_refused", "Long work refused: too much at once", labels=["work"])
+        for work in Work:
+            running.add_metric([work.name.lower()], slots.running(work))
+            refused.add_metric([work.name.lower()], slots.refused[work])
+        yield running
+        yield refused

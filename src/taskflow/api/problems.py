@@ -38,6 +38,7 @@ _TITLES: Final = {
     "idempotency-key-reused": "This id stands for another request",
     "command-in-progress": "The first copy of this request still runs",
     "rate-limited": "Too many requests",
+    "too-many-at-once": "Too many requests of one caller at once",
     "projection-behind": "The view is not there yet",
     "unavailable": "Not available now",
     "payload-too-large": "The body is too large",
@@ -60,6 +61,7 @@ _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...],
     (errors.CommandInProgress, 409, "command-in-progress"),
     (errors.Gone, 410, "not-found"),
     (errors.RateLimited, 429, "rate-limited"),
+    (errors.TooManyAtOnce, 429, "too-many-at-once"),
     (errors.Behind, 503, "projection-behind"),
     (errors.Unavailable, 503, "unavailable"),
     (errors.Uncounted, 503, "unavailable"),
@@ -164,7 +166,7 @@ def _headers(error: BaseException) -> dict[str, str]:
     match error:
         case errors.Unauthenticated():
             return {"WWW-Authenticate": 'Bearer realm="taskflow"'}
-        case errors.RateLimited(retry_after_s=seconds):
+        case errors.RateLimited(retry_after_s=seconds) | errors.TooManyAtOnce(retry_after_s=seconds):
             return _retry(seconds)
         case (
             errors.Behind()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
@@ -21,6 +21,7 @@ from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api import render
+from taskflow.api.concurrency_limits import Work
 from taskflow.api.stored import committed
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Behind, Invalid, NotFound
@@ -30,10 +31,11 @@ from taskflow.store.pool import AWAY
 from taskflow.streams import SAVED_VIEW
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from taskflow.api.route import Call
     from taskflow.streams.project import Role
+    from taskflow.streams.user import UserState
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ WAIT_MS: Final = 2_000
 WAIT_MS_MAX: Final = 10_000
 LIMIT: Final = 50
 LIMIT_MAX: Final = 200
+USERS: Final = "users"
+"""The view that names of people are drawn from."""
 ASK_S: Final = 1.0
 """The log and the checkpoints are asked for at least this long, whatever the wait for views may be."""
 
@@ -140,7 +144,8 @@ class Reading:
         named = None if streams is None else set(streams)
         partitions = None if named is None else {freshness.partition_of(stream) for stream in named}
         if self.min_position:
-            await freshness.wait([view], self.min_position, timeout_s=self.left_s, partitions=partitions)
+            with self._waiting(view, self.min_position, partitions):
+                await freshness.wait([view], self.min_position, timeout_s=self.left_s, partitions=partitions)
             self._drawn.append((view, partitions))
         self.drew(freshness.position([view], partitions))
         for stream_id in await self._included(view, freshness.parked, named, projects):
@@ -149,6 +154,26 @@ class Reading:
                 if position <= self.min_position:
                     raise Behind(self.min_position, position - 1)
                 self._stale = True
+
+    async def person(self, user_id: UUID) -> UserState | None:
+        """Somebody as fresh as was asked for; None where there is no such person."""
+        people: dict[UUID, UserState]
+        with self._waiting(USERS, self.min_position, {self.context.freshness.partition_of(user_id)}):
+            people, position = await self.context.people.get(
+                [user_id], at_least=self.min_position, timeout_s=self.left_s
+            )
+        self.drew(position)
+        return people.get(user_id)
+
+    @contextmanager
+    def _waiting(self, view: str, position: int, partitions: Collection[int] | None) -> Iterator[None]:
+        """Holds one of the caller's slots where a view is behind a position, and so has to be waited for. Raises
+        TooManyAtOnce where they have none left."""
+        if not position or self.context.freshness.is_fresh(view, position, partitions):
+            yield
+            return
+        with self.context.slots.hold(self._call.caller, Work.WAIT):
+            yield
 
     async def confirm(self) -> None:
         """Called when the documents were read: what they were drawn from is still as fresh as was asked for, and
@@ -212,7 +237,9 @@ class Reading:
         """Names of people, as fresh as was asked for, and as `at_least` at that."""
         names: dict[UUID, str | None]
         at_least = max(at_least, self.min_position)
-        names, position = await self.context.people.names(ids, at_least=at_least, timeout_s=self.left_s)
+        partitions = {self.context.freshness.partition_of(one) for one in ids}
+        with self._waiting(USERS, at_least, partitions):
+            names, position = await self.context.people.names(ids, at_least=at_least, timeout_s=self.left_s)
         self.drew(position)
         return names
 

@@ -12,10 +12,14 @@ from msgspec import Struct
 
 from taskflow.api.bodies import JSON, PATCH, read_json
 from taskflow.api.gate import must_be_signed_in
+from taskflow.api.rate_limits import network_of
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
 from taskflow.parameters import Parameters
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from taskflow.api.concurrency_limits import Work
     from taskflow.api.context import Context
     from taskflow.api.gate import Principal
 
@@ -48,6 +52,18 @@ class Call:
     def still_signed_in(self) -> None:
         """Asked again once more of the log is known than the gate knew. Raises Unauthenticated."""
         must_be_signed_in(self.context, self.principal.session_id)
+
+    @property
+    def caller(self) -> str:
+        """Whose limits count for this request: a user's, or those of the network where nobody is signed in."""
+        principal: Principal | None = self.request.scope["state"]["principal"]
+        return network_of(self.address) if principal is None else str(principal.user_id)
+
+    def hold(self, work: Work) -> None:
+        """Takes a slot until the request has been answered, its last piece sent. Raises TooManyAtOnce where the
+        caller has no other, and Unavailable where the process has none."""
+        held: ExitStack = self.request.scope["state"]["held"]
+        held.enter_context(self.context.slots.hold(self.caller, work))
 
     @property
     def address(self) -> str:

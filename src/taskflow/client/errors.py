@@ -17,6 +17,7 @@ ClientError
     ├── Gone                 410: a token or cursor from before; begin without one
     ├── TooLarge             413
     ├── RateLimited          429: `retry_after_s`
+    │   └── TooManyAtOnce    429: as much of this as one caller may have is running
     ├── Unavailable          503 and 502, 504 of a proxy: `retry_after_s`
     │   └── Behind           503: the view has not reached the position that was asked for
     └── ServerFault          500
@@ -175,6 +176,10 @@ class RateLimited(Problem):
     """Too many requests."""
 
 
+class TooManyAtOnce(RateLimited):
+    """As many requests of this kind run for the caller as may run at once."""
+
+
 class Unavailable(Problem):
     """The server, or one that it needs, is away for now."""
 
@@ -199,6 +204,7 @@ _OF_SLUG: Final[dict[str, type[Problem]]] = {
     "idempotency-key-reused": KeyReused,
     "payload-too-large": TooLarge,
     "rate-limited": RateLimited,
+    "too-many-at-once": TooManyAtOnce,
     "projection-behind": Behind,
     "unavailable": Unavailable,
     "internal": ServerFault,

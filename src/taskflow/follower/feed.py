@@ -19,7 +19,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.errors import RateLimited, Unavailable
+from taskflow.errors import Unavailable
 from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ BATCH_MAX: Final = 200
 """Events read and told at a time."""
 PAUSE_S: Final = 0.25
 """After the log could not be read."""
-RETRY_AFTER_S: Final = 5
-"""For somebody who has too many streams open."""
 
 
 class Told(Struct, frozen=True):
@@ -116,7 +114,6 @@ class Feed:
         self._position = 0
         self._listeners: dict[UUID, set[Listener]] = {}
         """By user."""
-        self._open: dict[UUID, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._batches = 0
@@ -124,26 +121,15 @@ class Feed:
         self.dropped = 0
 
     @contextmanager
-    def place(self, user: UUID) -> Iterator[None]:
-        """Counts an open stream. Raises Unavailable where the process has as many as it may, and RateLimited where
-        the user has."""
-        settings = self._settings
+    def place(self) -> Iterator[None]:
+        """Counts an open stream. Raises Unavailable where the process is stopping."""
         if self._stopping:
             raise Unavailable("this process is stopping; connect again")
-        if self.streams >= settings.streams_max:
-            raise Unavailable(f"{self.streams} streams are open here; try again shortly")
-        mine = self._open.get(user, 0)
-        if settings.rate_limits == "on" and mine >= settings.streams_per_user_max:
-            raise RateLimited(f"at most {settings.streams_per_user_max} streams at once for one user", RETRY_AFTER_S)
         self.streams += 1
-        self._open[user] = mine + 1
         try:
             yield
         finally:
             self.streams -= 1
-            self._open[user] -= 1
-            if not self._open[user]:
-                del self._open[user]
 
     def join(self, listener: Listener, after: int) -> bool:
         """Tells the listener everything after a position from now on. False where the feed is past it already:

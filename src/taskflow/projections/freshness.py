@@ -92,6 +92,10 @@ class Freshness:
             default=0,
         )
 
+    def is_fresh(self, view: str, position: int, partitions: Iterable[int] | None = None) -> bool:
+        """Whether `wait` would return at once."""
+        return self._fresh([view], position, None if partitions is None else list(partitions))
+
     async def wait(
         self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
     ) -> None:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.bodies import FAULTS_MAX, decode
+from taskflow.api.concurrency_limits import Work
 from taskflow.api.problems import problem_of
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.commands import (
@@ -110,6 +111,7 @@ class Batched(Struct, frozen=True, kw_only=True):
 
 
 async def post_batch(call: Call) -> Response[bytes]:
+    call.hold(Work.BATCH)
     envelope = decode(await call.json(), _Envelope)
     batch = read(envelope.commands)
     outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)

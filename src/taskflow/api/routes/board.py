@@ -13,6 +13,7 @@ from litestar import Response
 from msgspec import Struct
 
 from taskflow.api import render
+from taskflow.api.concurrency_limits import Work
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.render import BoardBody
 from taskflow.api.route import BASE, Call, Route
@@ -45,6 +46,7 @@ async def get_board(call: Call) -> Response[bytes]:
     moment = past.moment_of(reading.parameters)
     await reading.begin()
     if moment is not None:
+        call.hold(Work.PAST_BOARD)
         return await past_board.answer(reading, project_id, moment)
     project = await load_one(reading, project_id)
     board = await _board(reading, project)

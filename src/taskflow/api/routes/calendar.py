@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.calendar_secrets import read_calendar_secret
+from taskflow.api.concurrency_limits import Work
 from taskflow.api.reads import matches
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed, committed_many
@@ -59,6 +60,7 @@ async def get_calendar(call: Call) -> Response[bytes]:
     """The secret is all that is asked for; one that was replaced is none. The feed is as fresh as the view."""
     Parameters(call.request.scope["query_string"]).done()
     context = call.context
+    call.hold(Work.CALENDAR)
     await context.follower.ready()  # whose projects these are is judged here, as where somebody signs in
     user = await _owner(context, call.request.path_params["file"])
     # Whoever has the secret reads on the owner's account.

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.api import render
+from taskflow.api.concurrency_limits import Work
 from taskflow.api.envelopes import Envelope, envelopes
 from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
 from taskflow.api.route import BASE, Call, Route
@@ -61,6 +62,7 @@ async def list_events(call: Call) -> Response[bytes]:
     context = reading.context
     form = reading.preferred((_JSON, NDJSON, CSV))
     if form != _JSON:
+        call.hold(Work.EXPORT)
         headers = {"Taskflow-Position": str(positions.head), "Content-Disposition": _attached(form)}
         return Streamed(lambda _: _file(context, call, sought, positions, form), media_type=form, headers=headers)
     page = await context.history.page(sought, after=positions.after, to=positions.to, limit=reading.limit)
@@ -140,10 +142,12 @@ async def _file(context: Context, call: Call, sought: Sought, positions: Range, 
     begun = csv_header() if form == CSV else b""
     while after < positions.to:
         _must_still_see(context.follower, caller.user_id, caller.session_id, sought)
-        page = await context.history.page(sought, after=after, to=positions.to, limit=FILE_PAGE)
+        async with context.slots.page_turn:
+            page = await context.history.page(sought, after=after, to=positions.to, limit=FILE_PAGE)
+            piece = lines(await _seen(context, page.events, caller.user_id)) if page.events else b""
         after = page.position
-        if page.events:
-            yield begun + lines(await _seen(context, page.events, caller.user_id))
+        if piece:
+            yield begun + piece
             begun = b""
     if begun:
         yield begun

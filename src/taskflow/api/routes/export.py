@@ -15,6 +15,7 @@ from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api import render
+from taskflow.api.concurrency_limits import Work
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.export_csv import CSV, header, line, project_line
@@ -81,6 +82,7 @@ async def export_project(call: Call) -> Response[bytes]:
     reading = Reading(call)
     form = reading.preferred((JSON, CSV))
     await reading.begin()
+    call.hold(Work.EXPORT)
     project = await load_one(reading, project_id)
     await reading.draw("tasks", projects=[project_id])
     context = reading.context
@@ -140,10 +142,12 @@ async def _json(
     met: dict[UUID, str | None] = {}
     between = b"\n"
     async for page in _all(first, pages):
-        names = await _names(context, page)
-        met |= {one: name for one, name in names.items() if one not in project.members}
-        for task in page:
-            yield between + bytes(_task(project, task, names))
+        async with context.slots.page_turn:
+            names = await _names(context, page)
+            met |= {one: name for one, name in names.items() if one not in project.members}
+            tasks = [bytes(_task(project, task, names)) for task in page]
+        for task in tasks:
+            yield between + task
             between = b",\n"
     yield b'\n],"people":%b}\n' % render.ENCODER.encode([render.Person(one, name) for one, name in met.items()])
 
@@ -157,9 +161,11 @@ async def _csv(
 ) -> AsyncGenerator[bytes, None]:
     yield header() + project_line(head)
     async for page in _all(first, pages):
-        names = await _names(context, page)
-        if page:
-            yield b"".join([line(_task(project, task, names), _author(task, names)) for task in page])
+        async with context.slots.page_turn:
+            names = await _names(context, page)
+            lines = b"".join([line(_task(project, task, names), _author(task, names)) for task in page])
+        if lines:
+            yield lines
 
 
 def _author(task: TaskState, names: dict[UUID, str | None]) -> str | None:

@@ -41,14 +41,10 @@ async def edit_me(call: Call) -> Response[bytes]:
 
 async def _person(reading: Reading, user_id: UUID) -> UserState:
     """Raises NotFound. Who registered a moment ago is there: no view is waited for without a position."""
-    people: dict[UUID, UserState]
-    people, position = await reading.context.people.get(
-        [user_id], at_least=reading.min_position, timeout_s=reading.left_s
-    )
-    reading.drew(position)
-    if user_id not in people:
+    person = await reading.person(user_id)
+    if person is None:
         raise NotFound("user", user_id)
-    return people[user_id]
+    return person
 
 
 async def _share_a_project(reading: Reading, user_id: UUID) -> bool:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from taskflow.api.concurrency_limits import Work
 from taskflow.api.envelopes import as_sent, envelopes
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.route import BASE, Call, Route
@@ -43,6 +44,7 @@ async def stream(call: Call) -> Response[bytes]:
     reading = Reading(call)
     projects = reading.parameters.ids("project", UUID)
     await reading.begin()
+    call.hold(Work.STREAM)
     for project in projects or ():
         await reading.must_see(project, "project", project)
     follower = reading.context.follower
@@ -72,7 +74,7 @@ async def _events(
     feed, follower, user = context.feed, context.follower, principal.user_id
     listener = Listener(user, principal.session_id, projects, cut)
     heartbeat_s = context.settings.stream_heartbeat_ms / 1000
-    with feed.place(user):
+    with feed.place():
         try:
             yield HEARTBEAT
             while not feed.join(listener, after):
