@@ -19,7 +19,7 @@ from taskflow import __version__, logs
 from taskflow.errors import TaskflowError
 from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
-from taskflow.secrets import with_secrets
+from taskflow.secrets import OF_PROJECTOR, OF_RELAY, with_secrets
 from taskflow.settings import SECRETS, Settings, variable
 from taskflow.terminal.parser import PEOPLES, add_people
 from taskflow.terminal.parser_parts import EXIT_CODES
@@ -147,11 +147,11 @@ def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Cor
         case "relay":
             from taskflow.relay import process as relay
 
-            return relay.run(with_local_urls(settings, ["postgres_url", "kafka_bootstrap"]))
+            return relay.run(with_local_urls(with_secrets(settings, OF_RELAY), ["postgres_url", "kafka_bootstrap"]))
         case "projector":
             from taskflow.projections import process as projections
 
-            return projections.run(with_local_urls(with_secrets(settings)), arguments.names)
+            return projections.run(with_local_urls(with_secrets(settings, OF_PROJECTOR)), arguments.names)
         case "import":
             if arguments.format == "taskflow":
                 from taskflow.importer import exported

@@ -30,6 +30,7 @@
     └── BrokerError              Kafka holds what relay and projectors must not work with
         ├── TopicMismatch        the topic has another partition count than its generation
         └── BadMessage           a message that the relay did not write
+            └── UnverifiedMessage    one whose MAC no key of ours made for its partition
 
 `taskflow.api.problems` holds the one table that maps them to HTTP.
 """
@@ -228,3 +229,14 @@ class TopicMismatch(BrokerError):
 
 class BadMessage(BrokerError):
     """A message on the topic is not one that the relay wrote."""
+
+
+class UnverifiedMessage(BadMessage):
+    """The MAC of a message is not there, or is not that of a key of ours: nothing in it may be believed.
+
+    `reason` is one of a few words, for counting; what a stranger wrote is not repeated.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the message cannot be verified: {reason}")
+        self.reason = reason

@@ -7,18 +7,24 @@ import secrets
 import tempfile
 from base64 import urlsafe_b64encode
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from taskflow.settings import SECRET_BYTES_MIN, SECRETS, BadSettings, variable
+from taskflow.settings import SECRET_BYTES_MIN, BadSettings, variable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from taskflow.settings import Settings
+
+OF_API: Final = ("master_key", "claim_secret", "token_secret", "jwt_private_key")
+"""What the API, and whatever else writes, needs: all but the key of messages, which it neither sends nor reads."""
+OF_RELAY: Final = ("message_key",)
+OF_PROJECTOR: Final = ("master_key", "message_key")
 
 
 def new_secret(name: str) -> str:
@@ -46,9 +52,9 @@ def kept_secret(folder: Path, name: str, fresh: str) -> str:
     return path.read_text()
 
 
-def with_secrets(settings: Settings) -> Settings:
-    """Settings with every secret set. Raises BadSettings in production, where none is made."""
-    missing = [name for name in SECRETS if not getattr(settings, name)]
+def with_secrets(settings: Settings, needed: Sequence[str] = OF_API) -> Settings:
+    """Settings with these secrets set. Raises BadSettings in production, where none is made."""
+    missing = [name for name in needed if not getattr(settings, name)]
     if not missing:
         return settings
     if settings.env == "production":

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "TASKFLOW_"
 SECRET_BYTES_MIN: Final = 32
-SECRETS: Final = ("master_key", "claim_secret", "token_secret", "jwt_private_key")
-KEYS: Final = (*SECRETS, "jwt_previous_public_key")
+SECRETS: Final = ("master_key", "claim_secret", "token_secret", "message_key", "jwt_private_key")
+KEYS: Final = (*SECRETS, "jwt_previous_public_key", "message_previous_keys")
+MASKED: Final = (*SECRETS, "message_previous_keys")
 CALLERS: Final = frozenset(("TASKFLOW_URL", "TASKFLOW_TOKEN"))
 """Variables of those who call a server (`taskflow tasks …`): they may be set where one runs too."""
 
@@ -69,6 +70,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Hides addresses in stream ids. Never rotated: claims would be lost."""
     token_secret: str = ""
     """Fingerprints of requests, refresh tokens, cursors."""
+    message_key: str = ""
+    """Signs what the relay sends to Kafka; projectors believe nothing else."""
+    message_previous_keys: tuple[str, ...] = ()
+    """Keys before it, separated by commas: they verify for as long as Kafka keeps what they signed."""
     jwt_private_key: str = ""
     """Ed25519, PEM. Signs access tokens."""
     jwt_previous_public_key: str = ""
@@ -260,6 +265,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         return _secret(self.token_secret)
 
     @property
+    def message_key_bytes(self) -> bytes:
+        return _secret(self.message_key)
+
+    @property
+    def message_previous_keys_bytes(self) -> tuple[bytes, ...]:
+        return tuple(_secret(key) for key in self.message_previous_keys)
+
+    @property
     def data_path(self) -> Path:
         return Path(self.data_dir).resolve()
 
@@ -277,12 +290,16 @@ class Settings(Struct, frozen=True, kw_only=True):
             raw = environ.get(name)
             if not raw:
                 continue
-            value: Any = tuple(part.strip() for part in raw.split(",")) if field.name == "cors_origins" else raw
+            several = isinstance(field.default, tuple)
+            value: Any = tuple(part.strip() for part in raw.split(",")) if several else raw
             try:
                 given[field.name] = msgspec.convert(value, field.type, strict=False)
             except msgspec.ValidationError:
                 faults.append(f"{name}: expected {_expected(field.type)}, found {raw!r}")
-        faults += [f"{variable(name)}: {fault}" for name in KEYS if (fault := _key_fault(name, given.get(name, "")))]
+        for name in KEYS:
+            value = given.get(name, "")
+            found = [_key_fault(name, one) for one in (value if isinstance(value, tuple) else (value,))]
+            faults += [f"{variable(name)}: {fault}" for fault in found if fault]
         faults += [
             f"{name}: no such setting"
             for name in sorted(environ)
@@ -384,7 +401,7 @@ def _contradictions(settings: Settings) -> list[str]:
 
 
 def _masked(name: str, value: object) -> str:
-    if name in SECRETS:
+    if name in MASKED:
         return "(set)" if value else "(not set)"
     text = ",".join(value) if isinstance(value, tuple) else str(value)
     masked = _PASSWORD_IN_URL.sub(lambda found: f"{found[1]}***" if found[1] else "***@", text)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from taskflow.errors import StoreError
 from taskflow.ids import new_id
+from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.message import Encoded, to_message
 from taskflow.kafka.topics import Generation, current_generation
 from taskflow.projections.checkpoints import COLLECTION, PARKED
@@ -146,7 +147,12 @@ class World:
         return said
 
     async def publish(self, messages: Iterable[tuple[int, Encoded]]) -> None:
-        """Says them on the topic in this order, whatever they are."""
+        """Says them on the topic in this order, as the relay would."""
+        topic, keys = self.settings.kafka_topic, MessageKeys.of(self.settings)
+        await self.forge((partition, keys.sign(topic, partition, one)) for partition, one in messages)
+
+    async def forge(self, messages: Iterable[tuple[int, Encoded]]) -> None:
+        """Sends them as they are, as anybody could who reaches the broker."""
         producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka_bootstrap)
         await producer.start()
         try:

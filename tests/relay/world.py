@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from taskflow.ids import new_id, shard_of
+from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.message import Message, from_message
 from taskflow.projections.messages import Gap, Next, sift
 from taskflow.settings import Settings
@@ -156,6 +157,7 @@ async def read_topic(settings: Settings, *, until_position: int, partitions: int
 
 
 async def _read_to_ends(settings: Settings, seen: Seen) -> None:
+    keys = MessageKeys.of(settings)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False, request_timeout_ms=5000
     )
@@ -172,7 +174,14 @@ async def _read_to_ends(settings: Settings, seen: Seen) -> None:
             while left:
                 for partition, records in (await consumer.getmany(timeout_ms=500)).items():
                     for record in records:
-                        seen.messages[partition.partition].append(from_message(record.value, record.headers))
+                        attributes = keys.verify(
+                            settings.kafka_topic,
+                            partition.partition,
+                            key=record.key,
+                            value=record.value,
+                            headers=record.headers,
+                        )
+                        seen.messages[partition.partition].append(from_message(record.value, attributes))
                     if records[-1].offset + 1 >= ends[partition]:
                         left.discard(partition)
     finally:

@@ -63,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
 DRIVERS: dict[str, set[str]] = {
     "asyncpg": {"store", "relay", "privacy", "kafka", "local", "projections/process.py"},
     "aiokafka": {"kafka", "relay", "projections", "local", "api/health.py"},
-    "pymongo": {"projections", "local", "api/health.py", "api/problems.py"},
+    "pymongo": {"projections", "local", "api/health.py", "api/metrics.py", "api/problems.py"},
     "redis": {"cache", "local", "api/health.py"},
     "litestar": {"api"},
     "uvicorn": {"api"},

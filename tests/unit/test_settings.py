@@ -14,10 +14,11 @@ from msgspec.structs import asdict, replace
 
 from taskflow import cli
 from taskflow.local.addresses import forget, remember, with_local_urls
-from taskflow.secrets import kept_secret, new_secret, with_secrets
+from taskflow.secrets import OF_API, OF_PROJECTOR, OF_RELAY, kept_secret, new_secret, with_secrets
 from taskflow.settings import SECRETS, BadSettings, Settings
 
 GOOD = {f"TASKFLOW_{name.upper()}": new_secret(name) for name in SECRETS}
+PREVIOUS = [new_secret("message_key") for _ in range(2)]
 
 
 def test_what_is_not_set_has_its_default() -> None:
@@ -68,9 +69,20 @@ def test_bounds_that_contradict_each_other_are_refused() -> None:
         Settings.from_env({"TASKFLOW_LEASE_RENEW_MS": "4000"})
 
 
+def test_each_key_before_is_judged_and_none_is_repeated() -> None:
+    given = ",".join([*PREVIOUS, "c2hvcnQ"])
+    with pytest.raises(
+        BadSettings, match="TASKFLOW_MESSAGE_PREVIOUS_KEYS: expected at least 32 bytes, found 5"
+    ) as caught:
+        Settings.from_env({"TASKFLOW_MESSAGE_PREVIOUS_KEYS": given})
+    assert PREVIOUS[0] not in str(caught.value)
+
+
 def test_a_child_is_given_the_same_settings() -> None:
     given = Settings.from_env(
-        GOOD | {"TASKFLOW_CORS_ORIGINS": "https://a.test, https://b.test", "TASKFLOW_API_PORT": "0"}
+        GOOD
+        | {"TASKFLOW_CORS_ORIGINS": "https://a.test, https://b.test", "TASKFLOW_API_PORT": "0"}
+        | {"TASKFLOW_MESSAGE_PREVIOUS_KEYS": ", ".join(PREVIOUS)}
     )
     assert given.cors_origins == ("https://a.test", "https://b.test")
     assert Settings.from_env(given.environ()) == given
@@ -83,13 +95,14 @@ def test_no_secret_and_no_password_is_shown() -> None:
             "TASKFLOW_POSTGRES_URL": "postgresql://taskflow:hidden@db.test/taskflow?sslpassword=hidden&connect_timeout=3",
             "TASKFLOW_MONGODB_URL": "mongodb://u:hidden@a.test,b.test/?replicaSet=rs0",
             "TASKFLOW_REDIS_URL": "redis://:hidd/en@cache.test/0?password=hidden",
+            "TASKFLOW_MESSAGE_PREVIOUS_KEYS": ",".join(PREVIOUS),
         }
     )
     shown = settings.shown()
     assert set(shown) == {f"TASKFLOW_{name.upper()}" for name in asdict(settings)}
     text = "\n".join([*shown.values(), repr(settings), f"{settings}"])
     assert "hidd" not in text
-    assert not any(secret in text for secret in GOOD.values())
+    assert not any(secret in text for secret in (*GOOD.values(), *PREVIOUS))
     assert shown["TASKFLOW_POSTGRES_URL"] == "postgresql://***@db.test/taskflow?sslpassword=***&connect_timeout=3"
     assert all("\n" not in value for value in shown.values())
 
@@ -109,8 +122,8 @@ def test_config_says_where_each_value_comes_from(
 
 def test_development_makes_its_secrets_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     settings = Settings(data_dir=str(tmp_path))
-    made = with_secrets(settings)
-    assert with_secrets(settings) == made
+    made = with_secrets(settings, SECRETS)
+    assert with_secrets(settings, SECRETS) == made
     assert Settings.from_env(made.environ()) == made
     files = sorted((tmp_path / "secrets").iterdir())
     assert [file.name for file in files] == sorted(SECRETS)
@@ -131,6 +144,15 @@ def test_production_makes_no_secrets(tmp_path: Path) -> None:
     ):
         with_secrets(settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_is_refused_without_the_secrets_that_it_uses_and_asks_for_no_others(tmp_path: Path) -> None:
+    production = Settings(env="production", data_dir=str(tmp_path))
+    for needed in (OF_API, OF_RELAY, OF_PROJECTOR):
+        given = replace(production, **{name: new_secret(name) for name in needed})  # type: ignore[arg-type]  # all are texts
+        assert with_secrets(given, needed) == given
+        with pytest.raises(BadSettings, match=f"not set: TASKFLOW_{needed[-1].upper()}$"):
+            with_secrets(replace(given, **{needed[-1]: ""}), needed)  # type: ignore[arg-type]  # all are texts
 
 
 def test_a_command_beside_the_launcher_finds_its_servers(tmp_path: Path) -> None:

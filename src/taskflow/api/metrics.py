@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Response, get
@@ -10,9 +11,11 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+from pymongo.errors import PyMongoError
 
 from taskflow.api.concurrency_limits import Work
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.rejections import read_rejections
 from taskflow.relay import status as relay_status
 from taskflow.store.pool import AWAY, abandon_after
 
@@ -35,6 +38,7 @@ class Metrics(Collector):
     def __init__(self, context: Context) -> None:
         self._context = context
         self._relay: RelayStatus | None = None
+        self._rejected: list[tuple[str, str, int]] = []
         self._registry = CollectorRegistry()
         self._requests = Histogram(
             "taskflow_http_request_seconds",
@@ -54,13 +58,20 @@ class Metrics(Collector):
     def handler(self) -> HTTPRouteHandler:
         @get("/metrics")
         async def metrics() -> Response[bytes]:
-            try:
-                self._relay = await abandon_after(ASK_S, relay_status.read(self._context.store.pool))
-            except AWAY:
-                self._relay = None
+            await asyncio.gather(self._ask_relay(), self._ask_rejections())
             return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
         return metrics
+
+    async def _ask_relay(self) -> None:
+        try:
+            self._relay = await abandon_after(ASK_S, relay_status.read(self._context.store.pool))
+        except AWAY:
+            self._relay = None
+
+    async def _ask_rejections(self) -> None:
+        with suppress(PyMongoError, TimeoutError):  # the counts of before stay
+            self._rejected = await abandon_after(ASK_S, read_rejections(self._context.database))
 
     def describe(self) -> list[Any]:
         """Nothing before the first reading: what is collected needs servers."""
@@ -91,6 +102,12 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "taskflow_parked_streams", "Streams that a view could not apply", len(context.freshness.parked)
         )
+        rejected = CounterMetricFamily(
+            "taskflow_messages_rejected", "Messages of the topic that a view did not believe", labels=["view", "reason"]
+        )
+        for view, reason, count in self._rejected:
+            rejected.add_metric([view, reason], count)
+        yield rejected
         if self._relay is not None:
             yield GaugeMetricFamily("taskflow_log_position", "Last position of the log", self._relay.head)
             yield GaugeMetricFamily("taskflow_relay_lag_events", "Events not in Kafka yet", self._relay.lag_events)

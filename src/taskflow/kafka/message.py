@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -104,10 +104,13 @@ def to_watermark(*, position: int, prev: int, epoch: int, generation: int, parti
 
 
 def from_message(
-    value: bytes | None, headers: Sequence[tuple[str, bytes]], *, passes: Collection[str] = frozenset()
+    value: bytes | None,
+    headers: Mapping[str, Any] | Sequence[tuple[str, Any]],
+    *,
+    passes: Collection[str] = frozenset(),
 ) -> Message:
-    """Decodes a message of the topic; of an event of a type that the reader `passes` by, only where it stands.
-    Raises BadMessage where the relay cannot have written it."""
+    """Decodes a message of the topic, once its MAC was verified (mac.py); of an event of a type that the reader
+    `passes` by, only where it stands. Raises BadMessage where the relay cannot have written it."""
     attributes = dict(headers)
     try:
         return _message(value or b"", attributes, passes)

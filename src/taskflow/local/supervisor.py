@@ -15,7 +15,7 @@ from taskflow.local.addresses import FIELDS, forget, remember
 from taskflow.local.program import CannotStart, Program, Running, free_port
 from taskflow.local.servers import Servers
 from taskflow.secrets import with_secrets
-from taskflow.settings import variable
+from taskflow.settings import SECRETS, variable
 from taskflow.store.migrate import migrate
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def program(settings: Settings, name: str) -> Program:
 
 async def up(settings: Settings) -> None:
     """Runs everything until cancelled. Raises BadSettings, CannotStart and StoreError."""
-    settings = with_secrets(settings)
+    settings = with_secrets(settings, SECRETS)
     missing = [variable(name) for name in FIELDS if not getattr(settings, name)]
     if missing and settings.env == "production":
         raise CannotStart(f"production needs servers from outside; not set: {', '.join(missing)}")

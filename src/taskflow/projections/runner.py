@@ -1,7 +1,8 @@
 """One projection on one worker: from Kafka, or from the log, to the writer.
 
-    Kafka ─▶ sift (repeats dropped) ─▶ gap? ─▶ the log ─▶ writer
-    silence, or no Kafka ──────────────────▶ the log ─▶ writer
+    Kafka ─▶ MAC? ─▶ sift (repeats dropped) ─▶ gap? ─▶ the log ─▶ writer
+              └─ a message that is not believed ─────▶ the log ─▶ writer
+    nothing new for a while, or no Kafka ────────────▶ the log ─▶ writer
 
 On a lost compare-and-set, a write conflict or an unknown outcome the worker forgets what it holds in
 memory and reads its checkpoints again.
@@ -18,16 +19,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 from msgspec.structs import replace
 from pymongo.errors import PyMongoError
 
 from taskflow.cancellation import heed_cancellation
-from taskflow.errors import BadMessage, Unavailable
+from taskflow.errors import BadMessage, Unavailable, UnverifiedMessage
+from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.message import Message, from_message
 from taskflow.kafka.topics import open_topics
 from taskflow.projections.checkpoints import Moved
 from taskflow.projections.messages import Gap, sift
+from taskflow.projections.rejections import Rejections
 from taskflow.projections.writer import Writer
 from taskflow.store.pool import AWAY
 from taskflow.streams import KIND_OF_TYPE
@@ -60,6 +63,7 @@ REJOIN_S: Final = 15.0
 STOP_S: Final = 1.0
 """A consumer may take so long to leave its group; without a word it is out of it after `SESSION_MS`."""
 
+_UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
 _KAFKA_AWAY: Final = (Unavailable, KafkaError, OSError, TimeoutError)
 
 
@@ -81,12 +85,19 @@ class Runner:
         self._generation = generation
         self._settings = settings
         self._writer = Writer(view, database, mapper, cache, generation, settings)
+        self._keys = MessageKeys.of(settings)
+        self._rejections = Rejections(view, database)
         # What is of another kind of stream only moves the position on: an unknown type is none of these.
         self._passes = frozenset(name for name, kind in KIND_OF_TYPE.items() if kind is not view.kind)
         self._gather_s = settings.projector_gather_ms / 1000
         self._silence_s = settings.projector_silence_ms / 1000
         self._assigned: set[int] = set()
+        self._epoch = 0
+        """The newest that the log or a message has named."""
         self._heard_at: dict[int, float] = {}
+        """When a partition last heard something new. What is repeated, or not believed, is nothing new."""
+        self._fetched_at = 0.0
+        """When the consumer last brought anything at all."""
 
     @property
     def applied(self) -> int:
@@ -102,6 +113,9 @@ class Runner:
                 await self._consume()
             except _KAFKA_AWAY as error:
                 log.warning("Kafka is away; reading the log instead", extra=self._context(error))
+                # Also where it is back at once, again and again: views go on, and not in a hot loop.
+                await self._until_it_works(self._read_log_instead)
+                await asyncio.sleep(LOG_POLL_S)
 
     def _context(self, error: BaseException | None = None) -> dict[str, Any]:
         return {"projection": self._view.name, "error": repr(error) if error else None}
@@ -128,6 +142,7 @@ class Runner:
         one may hear again."""
         assignment = _Assignment()
         self._heard_at = dict.fromkeys(self._assigned, time.monotonic())
+        self._fetched_at = time.monotonic()
         async with self._open_consumer() as consumer:
             consumer.subscribe([self._generation.topic], listener=assignment)
             asked_at = given_at = polled_at = time.monotonic()
@@ -142,14 +157,19 @@ class Runner:
                     await self._take_over(consumer, assignment.read())
                 mine = {at.partition: batch for at, batch in records.items() if at.partition in self._assigned}
                 if mine:
+                    self._fetched_at = polled_at
                     await self._until_it_works(partial(self._take, mine))
+                await self._read_suspects()
                 now = time.monotonic()
                 if self._assigned:
-                    asked_at = given_at = now
+                    given_at = now
                     await self._mind_silence(assignment)
-                elif now - asked_at > self._silence_s:
+                if now - asked_at > self._silence_s:
                     asked_at = now
-                    if await self._stand_in() and now - given_at > REJOIN_S:
+                    # Whoever has partitions waits until those of a worker that died were given to another: what
+                    # stands still for longer is held by a member of the group that is no worker of ours.
+                    still = await self._stand_in(max(self._silence_s, REJOIN_S) if self._assigned else self._silence_s)
+                    if still and now - given_at > REJOIN_S:
                         raise Unavailable("partitions stand still and this worker is given none; joining again")
 
     @asynccontextmanager
@@ -184,6 +204,20 @@ class Runner:
                 return found
         except TimeoutError:
             return {}
+        except Exception as error:
+            if isinstance(error, KafkaError) and not isinstance(error, _UNREADABLE):
+                raise
+            # What the library cannot decode, a header that is no UTF-8 say, would be met again for ever.
+            self._pass_over(consumer)
+            return {}
+
+    def _pass_over(self, consumer: Any) -> None:
+        """Goes on behind everything that was fetched; what that was is read from the log."""
+        for at in consumer.assignment():
+            end = consumer.highwater(at)
+            if end is not None:
+                consumer.seek(at, end)
+            self._rejections.note(at.partition, "unreadable", -1)
 
     async def _take_over(self, consumer: Any, partitions: Collection[int]) -> None:
         """Holds exactly these partitions from now on, and reads from where their checkpoints say."""
@@ -197,6 +231,7 @@ class Runner:
         async def own() -> None:
             checkpoints[:] = [await self._writer.checkpoint(partition) for partition in partitions]
             await self._writer.invalidate(partitions)
+            self._epoch = max(self._epoch, (await self._log.head()).epoch)
 
         await self._until_it_works(own)
         for checkpoint in checkpoints:
@@ -211,10 +246,12 @@ class Runner:
         events: dict[int, list[RecordedEvent]] = {}
         targets: dict[int, Checkpoint] = {}
         for partition, batch in records.items():
-            known = self._known(partition, batch)
-            checkpoint = await self._writer.checkpoint(partition)
+            known, offset = self._known(partition, batch)
             if not known:
                 continue
+            checkpoint = await self._writer.checkpoint(partition)
+            if any(message.position > checkpoint.position for message in known):
+                self._heard_at[partition] = time.monotonic()
             if checkpoint.halted is not None:
                 targets[partition] = checkpoint  # saved as it is, which repeats its invalidations
                 continue
@@ -231,39 +268,65 @@ class Runner:
             targets[partition] = replace(
                 checkpoint,
                 position=taken[-1].position if taken else checkpoint.position,
-                offset=batch[-1].offset + 1,
+                offset=offset + 1,
                 epoch=max(checkpoint.epoch, known[-1].epoch),
             )
         if targets:
             await self._writer.write(events, targets)
 
-    def _known(self, partition: int, batch: Iterable[Any]) -> list[Message]:
-        """The messages of this generation. What somebody else wrote is left out: nothing rests on the
-        broker, and what the log holds beside it comes by the chain."""
+    def _known(self, partition: int, batch: Iterable[Any]) -> tuple[list[Message], int]:
+        """The messages of this generation that the relay sent, and the offset of the last of them. What
+        somebody else wrote is left out: what it stands in the way of is read from the log."""
         known: list[Message] = []
+        offset = -1
         for record in batch:
             try:
-                message = from_message(record.value, record.headers, passes=self._passes)
+                attributes = self._keys.verify(
+                    self._generation.topic, partition, key=record.key, value=record.value, headers=record.headers
+                )
+                message = from_message(record.value, attributes, passes=self._passes)
+            except UnverifiedMessage as error:
+                self._rejections.note(partition, error.reason, record.offset)
+                continue
             except BadMessage as error:
-                log.error("a foreign message", extra=self._context(error) | {"offset": record.offset})  # noqa: TRY400 - the message says it all
+                log.error("a message of another release", extra=self._context(error) | {"offset": record.offset})  # noqa: TRY400 - the message says it all
+                self._rejections.note(partition, "malformed", record.offset)
+                continue
+            self._epoch = max(self._epoch, message.epoch)
+            if message.epoch < self._epoch:
+                # Perhaps of the tail that a promoted server had lost: only the log knows what was kept.
+                self._rejections.suspect(partition)
                 continue
             here = message.shard is None or self._generation.partition_of(message.shard) == partition
             if message.generation == self._generation.number and here:
                 known.append(message)
-        if known:
-            self._heard_at[partition] = time.monotonic()
-        return known
+                offset = record.offset
+        return known, offset
+
+    async def _read_suspects(self) -> None:
+        """Reads the log for partitions where a message was not believed, seldom enough that a flood of them
+        costs little. What those would have said is in the log, if it is true."""
+        suspects = self._rejections.due() & self._assigned
+        if suspects:
+
+            async def read() -> None:
+                await self._read_log(suspects)
+                await self._rejections.save()
+
+            await self._until_it_works(read)
 
     async def _mind_silence(self, assignment: _Assignment) -> None:
-        """Asks the log about partitions that nothing was heard of. Raises Unavailable where that is all of
-        them, unless the group is only slow to share them out anew."""
+        """Asks the log about partitions that heard nothing new. Raises Unavailable where nothing at all was
+        fetched, unless the group is only slow to share partitions out anew."""
         now = time.monotonic()
         silent = [partition for partition in self._assigned if now - self._heard_at[partition] > self._silence_s]
         if not silent:
             return
-        log.warning("nothing was heard; asking the log", extra=self._context() | {"partitions": silent})
         await self._until_it_works(lambda: self._read_log(silent))
         self._heard_at |= dict.fromkeys(silent, time.monotonic())
+        if now - self._fetched_at < self._silence_s:
+            return
+        log.warning("nothing was heard; asked the log", extra=self._context() | {"partitions": silent})
         sharing_s = 0.0 if assignment.awaited_since is None else now - assignment.awaited_since
         if len(silent) == len(self._assigned) and not 0 < sharing_s < REJOIN_S:
             raise Unavailable("the consumer is silent; making a new one")
@@ -304,15 +367,15 @@ class Runner:
             except Moved:
                 self._assigned = set()  # another worker hears Kafka and was given them
                 raise
-        await self._stand_in()
+        await self._stand_in(self._silence_s)
 
-    async def _stand_in(self) -> bool:
-        """Advances, from the log, the partitions of others that stand still; whether there were any."""
+    async def _stand_in(self, silence_s: float) -> bool:
+        """Advances, from the log, the partitions of others that stand still for so long; whether there were any."""
         still: set[int] = set()
 
         async def advance() -> None:
             still.clear()
-            still.update(set(await self._writer.standing_still(self._silence_s)) - self._assigned)
+            still.update(set(await self._writer.standing_still(silence_s)) - self._assigned)
             if still:
                 log.warning("nobody advances these partitions", extra=self._context() | {"partitions": sorted(still)})
                 await self._read_log(still)
@@ -325,6 +388,7 @@ class Runner:
 
     async def _read_log(self, partitions: Iterable[int]) -> None:
         head = await self._log.head()
+        self._epoch = max(self._epoch, head.epoch)
         for partition in sorted(partitions):
             checkpoint = await self._writer.checkpoint(partition)
             if checkpoint.position < head.position and checkpoint.halted is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.offsets import CLOSE_S
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ BATCH_BYTES_MAX: Final = 262_144
 class Publisher:
     """Made by `open_publisher`."""
 
-    def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
+    def __init__(self, producer: AIOKafkaProducer, keys: MessageKeys, settings: Settings) -> None:
         self._producer = producer
+        self._keys = keys
         self._timeout_s = settings.kafka_request_timeout_ms / 1000
 
     async def publish(self, topic: str, messages: Iterable[tuple[int, Encoded]]) -> list[tuple[int, int]]:
-        """Delivers (partition, message) in order to all replicas in sync; answers (partition, offset) of each.
+        """Signs and delivers (partition, message) in order to all replicas in sync; answers (partition, offset) of each.
 
         Raises KafkaError or TimeoutError; then some may have been delivered and the producer must not be
         used again. An offset is -1 where the broker only knows that it had the message already.
@@ -44,7 +46,8 @@ class Publisher:
         partitions: list[int] = []
         try:
             async with asyncio.timeout(self._timeout_s):
-                for partition, message in messages:
+                for partition, unsigned in messages:
+                    message = self._keys.sign(topic, partition, unsigned)
                     delivered.append(
                         await self._producer.send(
                             topic, message.value, key=message.key, partition=partition, headers=message.headers
@@ -75,6 +78,7 @@ def _heed(future: asyncio.Future[Any]) -> None:
 @asynccontextmanager
 async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
     """An idempotent producer. Raises KafkaError or TimeoutError where there is no broker."""
+    keys = MessageKeys.of(settings)
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap,
         enable_idempotence=settings.kafka_idempotence == "on",
@@ -86,7 +90,7 @@ async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
     try:
         async with asyncio.timeout(settings.kafka_request_timeout_ms / 1000):
             await producer.start()
-        yield Publisher(producer, settings)
+        yield Publisher(producer, keys, settings)
     finally:
         await _drop(producer)
 
