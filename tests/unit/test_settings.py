@@ -149,10 +149,10 @@ def test_production_makes_no_secrets(tmp_path: Path) -> None:
 def test_a_process_is_refused_without_the_secrets_that_it_uses_and_asks_for_no_others(tmp_path: Path) -> None:
     production = Settings(env="production", data_dir=str(tmp_path))
     for needed in (OF_API, OF_RELAY, OF_PROJECTOR):
-        given = replace(production, **{name: new_secret(name) for name in needed})  # type: ignore[arg-type]  # all are texts
+        given = replace(production, **{name: new_secret(name) for name in needed})
         assert with_secrets(given, needed) == given
         with pytest.raises(BadSettings, match=f"not set: TASKFLOW_{needed[-1].upper()}$"):
-            with_secrets(replace(given, **{needed[-1]: ""}), needed)  # type: ignore[arg-type]  # all are texts
+            with_secrets(replace(given, **{needed[-1]: ""}), needed)
 
 
 def test_a_command_beside_the_launcher_finds_its_servers(tmp_path: Path) -> None:
