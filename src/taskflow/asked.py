@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow import words
+from taskflow.ids import parse_id
 from taskflow.streams.project import CATEGORIES
 from taskflow.streams.task import PRIORITIES
 from taskflow.words import BadQuery, Term
@@ -56,13 +57,13 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
 def take(parameters: Parameters) -> TaskQuery:
     """Takes all of FILTERS. What is wrong with them is with the parameters' other faults."""
     return TaskQuery(
-        projects=parameters.ids("project", UUID),
+        projects=parameters.ids("project", parse_id),
         statuses=parameters.texts("status"),
         categories=parameters.texts("category", CATEGORIES),
         assignees=parameters.ids("assignee", _assignee),
         labels=parameters.texts("label"),
         priorities=parameters.texts("priority", PRIORITIES),
-        parents=parameters.ids("parent", UUID),
+        parents=parameters.ids("parent", parse_id),
         due_before=parameters.time("due_before"),
         due_after=parameters.time("due_after"),
         terms=_terms(parameters),
@@ -74,7 +75,7 @@ def take(parameters: Parameters) -> TaskQuery:
 def _assignee(text: str) -> UUID | Literal["me"] | None:
     if text == ME:
         return "me"
-    return None if text == NOBODY else UUID(text)
+    return None if text == NOBODY else parse_id(text)
 
 
 def _terms(parameters: Parameters) -> tuple[Term, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import zlib
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -16,12 +17,28 @@ if TYPE_CHECKING:
 SHARDS: Final = 1024
 """Frozen: `events.shard` is stored, and topics and views are cut along it."""
 
+UUID_PATTERN: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+"""The only form of an id that is read; `uuid.UUID` alone takes braces, other scripts' digits and blanks too."""
+
+_UUID: Final = re.compile(UUID_PATTERN)
 _KEY_NAMESPACE: Final = b"taskflow/idempotency-key"
 
 
 def new_id() -> UUID:
     """A fresh UUIDv7."""
     return uuid7()
+
+
+def is_id(text: object) -> bool:
+    """Whether a value is an id as it is written: 8-4-4-4-12 hexadecimal digits."""
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+def parse_id(text: str) -> UUID:
+    """Raises ValueError for any other form than 8-4-4-4-12 hexadecimal digits."""
+    if not is_id(text):
+        raise ValueError("expected a UUID, 8-4-4-4-12 hexadecimal digits")
+    return UUID(text)
 
 
 def shard_of(stream_id: UUID) -> int:
@@ -48,11 +65,7 @@ def derived_id(secret: bytes, *parts: str, at: datetime | None = None) -> UUID:
 
 def command_id_of_key(idempotency_key: str) -> UUID:
     """The command id that an `Idempotency-Key` stands for: itself if a UUID, else a hash of it."""
-    try:
-        given = UUID(idempotency_key)
-    except ValueError:
-        given = None
-    if given is not None and str(given) == idempotency_key.lower():
-        return given
+    if is_id(idempotency_key):
+        return UUID(idempotency_key)
     digest = hashlib.sha256(_KEY_NAMESPACE + idempotency_key.encode()).digest()
     return UUID(bytes=digest[:16], version=5)

@@ -234,6 +234,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`off` is for load tests and acceptance runs."""
     anonymous_requests_max: Positive = 100
     anonymous_window_s: Positive = 900
+    token_checks_per_s: Positive = 20
+    """Access tokens of one network whose signature a process verifies; with more, the network is counted first."""
+    token_checks_burst_max: Positive = 200
     user_requests_per_s: Positive = 50
     user_burst_max: Positive = 200
     login_attempts_max: Positive = 20

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import NODEFAULT, Struct, ValidationError
 
 from taskflow.errors import Fault, Malformed, UnsupportedMedia
+from taskflow.ids import is_id
 from taskflow.times import cut_times
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 S = TypeVar("S", bound=Struct)
 
@@ -76,9 +78,38 @@ def decode(plain: dict[str, Any], body: type[S], *, below: str = "") -> S:
     """A plain object as the Struct. Raises Malformed with every fault; pointers begin with `below`."""
     plain = cut_times(plain, body)
     try:
-        return msgspec.convert(plain, body)
+        decoded = msgspec.convert(plain, body)
     except ValidationError as error:
         raise Malformed(_faults(plain, body, below) or [_fault(error, below)]) from None
+    faults = [
+        Fault(pointer, "format", "expected an id, a UUID of 8-4-4-4-12 hexadecimal digits")
+        for pointer in islice(loose_ids(plain, decoded, below), FAULTS_MAX)
+    ]
+    if faults:
+        raise Malformed(faults)
+    return decoded
+
+
+def loose_ids(plain: Any, decoded: Any, pointer: str) -> Iterator[str]:
+    """Where an id was sent in another form than `is_id` takes: the decoder also takes 32 digits in a row."""
+    match decoded:
+        case UUID():
+            if isinstance(plain, str) and not is_id(plain):
+                yield pointer
+        case Struct():
+            for field in msgspec.structs.fields(decoded):
+                if field.encode_name in plain:
+                    value = getattr(decoded, field.name)
+                    yield from loose_ids(plain[field.encode_name], value, f"{pointer}/{field.encode_name}")
+        case tuple() | list():
+            for index, (sent, value) in enumerate(zip(plain, decoded, strict=False)):
+                yield from loose_ids(sent, value, f"{pointer}/{index}")
+        case dict():
+            for (name, sent), (key, value) in zip(plain.items(), decoded.items(), strict=False):
+                yield from loose_ids(name, key, pointer)
+                yield from loose_ids(sent, value, f"{pointer}/{_escaped(str(name))}")
+        case _:
+            pass
 
 
 def _check_type(content_type: str | None, accepted: Collection[str]) -> None:

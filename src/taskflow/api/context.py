@@ -15,6 +15,7 @@ from taskflow.api.envelopes import as_sent_live
 from taskflow.api.neighbours import ViewNeighbours
 from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
+from taskflow.api.token_checks import TokenChecks
 from taskflow.api.tokens import Tokens
 from taskflow.api.trash import open_trash_collection
 from taskflow.api.usage import ViewUsage
@@ -64,6 +65,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     cache: Cache
     people: People
     tokens: Tokens
+    token_checks: TokenChecks
     passwords: Passwords
     limits: RateLimits
     calendars: CalendarFeeds
@@ -119,6 +121,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 store=store, follower=follower, views=views, freshness=freshness, cache=cache, settings=settings
             ),
             tokens=Tokens(settings),
+            token_checks=TokenChecks(settings),
             passwords=Passwords(settings),
             limits=RateLimits(cache, settings),
             calendars=CalendarFeeds(settings),

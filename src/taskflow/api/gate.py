@@ -34,25 +34,40 @@ async def admit(
     """
     if not under_api:
         return None
+    counted = False
+    if authorization is not None and not context.tokens.is_known(_token(authorization)):
+        # The signature is not verified for whoever is past their limit.
+        counted = not context.token_checks.take(address)
+        if counted:
+            await context.limits.request(address, None, headers)
     principal, fault = None, None
     try:
         principal = _principal(context, authorization)
     except Unauthenticated as error:
         fault = error
-    # Whoever brings a bad token is counted like whoever brings none.
-    await context.limits.request(address, None if principal is None else principal.user_id, headers)
+    if principal is not None:
+        await context.limits.request(address, principal.user_id, headers)
+    elif not counted:
+        # Whoever brings a bad token is counted like whoever brings none.
+        await context.limits.request(address, None, headers)
     if fault is not None:
         raise fault
     return principal
 
 
+def _token(authorization: str) -> str:
+    """What stands behind the scheme; nothing where the scheme is another."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else ""
+
+
 def _principal(context: Context, authorization: str | None) -> Principal | None:
     if authorization is None:
         return None
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated("expected the scheme Bearer")
-    claims = context.tokens.verify(token.strip(" "))
+    token = _token(authorization)
+    if not token:
+        raise Unauthenticated("expected Authorization: Bearer and a token")
+    claims = context.tokens.verify(token)
     must_be_signed_in(context, claims.session_id)
     return Principal(claims.user_id, claims.session_id, claims.expires_at)
 

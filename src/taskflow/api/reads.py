@@ -81,8 +81,11 @@ class Reading:
 
     def preferred(self, forms: Sequence[str]) -> str:
         """The content type that the client likes best of these; the first where it says nothing of use."""
-        best: str = self._request.accept.best_match(list(forms), forms[0])
-        return best
+        try:
+            best: str = self._request.accept.best_match(list(forms), forms[0])
+        except (ValueError, ArithmeticError):
+            return forms[0]  # a weight such as 1e400: what cannot be read cannot be met
+        return best if best in forms else forms[0]
 
     async def begin(self) -> None:
         """Raises Malformed for bad or unknown parameters, Invalid for a position past the head of the log."""

@@ -14,6 +14,7 @@ from taskflow.api.bodies import JSON, PATCH, read_json
 from taskflow.api.gate import must_be_signed_in
 from taskflow.api.rate_limits import network_of
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
+from taskflow.ids import parse_id
 from taskflow.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Call:
         """An id in the path. Raises NotFound for what is no id: nothing is called so."""
         text = self.request.path_params[parameter]
         try:
-            return UUID(text)
+            return parse_id(text)
         except ValueError:
             raise NotFound(what, text) from None
 

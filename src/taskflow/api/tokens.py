@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Unauthenticated
-from taskflow.ids import new_id
+from taskflow.ids import new_id, parse_id
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 AUDIENCE: Final = "taskflow"
 VERIFIED_MAX: Final = 20_000
 """Tokens whose signature was checked and is remembered until they expire."""
+TOKEN_MAX: Final = 4_096
+"""Characters of an access token; ours have some 500."""
 _PREFIX: Final = "tfr_"
 _MAC_BYTES: Final = 32
 _REFRESH_BYTES: Final = 16 + 4 + _MAC_BYTES
@@ -81,6 +83,10 @@ class Tokens:
         }
         return jwt.encode(claims, self._private, algorithm="EdDSA", headers={"kid": self._key_id, "typ": "at+jwt"})
 
+    def is_known(self, token: str) -> bool:
+        """Whether its signature was verified before: then `verify` looks it up."""
+        return token in self._verified
+
     def verify(self, token: str) -> Claims:
         """Raises Unauthenticated for a token that is not ours, not an access token, or expired."""
         known = self._verified.get(token)
@@ -94,6 +100,8 @@ class Tokens:
         return known
 
     def _decode(self, token: str) -> Claims:
+        if len(token) > TOKEN_MAX:
+            raise Unauthenticated(_NOT_VALID)
         if any(decode_base64url(part) is None for part in token.split(".")):
             raise Unauthenticated(_NOT_VALID)  # another spelling of a token: the library reads past much
         try:
@@ -109,10 +117,10 @@ class Tokens:
                 issuer=self._issuer,
                 options={"require": ["exp", "iat", "sub", "sid", "jti"]},
             )
-            return Claims(UUID(claims["sub"]), UUID(claims["sid"]), float(claims["exp"]))
+            return Claims(parse_id(claims["sub"]), parse_id(claims["sid"]), float(claims["exp"]))
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("the access token has expired; refresh it") from None
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
             raise Unauthenticated(_NOT_VALID) from None
 
     def jwks(self) -> dict[str, Any]:

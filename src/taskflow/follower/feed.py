@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -143,7 +144,8 @@ class Feed:
             listener.end()
         if not reads:
             self._position = after
-            self._task = asyncio.create_task(self._read(), name="feed of live streams")
+            # Not in the context of whoever listens first: its log lines are nobody's request's.
+            self._task = asyncio.create_task(self._read(), name="feed of live streams", context=Context())
         return True
 
     async def leave(self, listener: Listener) -> None:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from taskflow.commands.execute import Executor
 from taskflow.errors import Rejected, Unavailable
+from taskflow.ids import parse_id
 from taskflow.importer.account import Importer, importer
 from taskflow.importer.file import BadFile, Source
 from taskflow.importer.mapping import BadMapping, read_mapping
@@ -242,7 +243,7 @@ def _would_make(report: Report) -> list[str]:
 
 def project_id_of(text: str | None) -> UUID | None:
     try:
-        return None if text is None else UUID(text)
+        return None if text is None else parse_id(text)
     except ValueError:
         raise Rejected("no-such-project", f"--project: expected a project's id, a UUID, found {text!r}") from None
 

@@ -14,11 +14,12 @@ from msgspec import Struct
 
 from taskflow.api.openapi.parameters import ID, Schema, saved
 from taskflow.api.problems import ProblemBody
-from taskflow.api.routes.commands import UUID_PATTERN, CommandBody, target_schema
+from taskflow.api.routes.commands import CommandBody, target_schema
 from taskflow.api.routes.references import REFERENCE
 from taskflow.asked import FILTERS
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.saved_view import SavedQuery
+from taskflow.ids import UUID_PATTERN
 from taskflow.streams import EVENT_TYPES
 
 if TYPE_CHECKING:

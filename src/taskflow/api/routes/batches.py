@@ -35,6 +35,7 @@ from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
 from taskflow.commands.made import made_by
 from taskflow.errors import BatchRefused, Fault, KeyReused, Malformed, Refusal
+from taskflow.ids import parse_id
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
@@ -193,8 +194,8 @@ def _reference_fault(command_id: UUID, earlier: Mapping[UUID, str]) -> str | Non
 
 def _id_of(plain: Any) -> UUID | None:
     try:
-        return UUID(plain["id"])
-    except (TypeError, KeyError, ValueError, AttributeError):
+        return parse_id(plain["id"])
+    except (TypeError, KeyError, ValueError):
         return None
 
 

@@ -13,17 +13,17 @@ from litestar import Response
 from msgspec import Meta, Raw, Struct
 
 from taskflow.api import render
-from taskflow.api.bodies import decode
+from taskflow.api.bodies import decode, loose_ids
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import Sent, Written, send
 from taskflow.commands.catalog import COMMANDS, TARGETS, CommandType
 from taskflow.commands.execute import AppendedEvent
 from taskflow.errors import Fault, Invalid, Malformed
+from taskflow.ids import UUID_PATTERN, parse_id
 from taskflow.store.append import Outcome
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-UUID_PATTERN: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,10 +122,14 @@ def read_target(entry: CommandType, text: str | None, pointer: str) -> Any:
         return None
     try:
         if entry.target not in TARGETS:
-            return UUID(text or "")
+            return parse_id(text or "")
         shape = TARGETS[entry.target]
         parts = (text or "").split("/", len(shape.__struct_fields__) - 1)
-        return msgspec.convert(dict(zip(shape.__struct_fields__, parts, strict=True)), shape)
+        plain = dict(zip(shape.__struct_fields__, parts, strict=True))
+        meant = msgspec.convert(plain, shape)
+        if any(loose_ids(plain, meant, "")):
+            raise ValueError(text)
+        return meant
     except ValueError:
         raise Malformed([Fault(pointer, "format", f"expected {_written_as(entry.target)}")]) from None
 

@@ -20,6 +20,7 @@ from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden, Invalid, NotFound
+from taskflow.ids import parse_id
 from taskflow.store.history import SYSTEM, Sought
 from taskflow.streams import EVENT_TYPES
 
@@ -86,11 +87,11 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
     after = take.number("after", least=0, most=2**62) or 0
     since, before = take.time("from"), take.time("to")
     by_record = take.one_of("clock", ("occurred", "recorded")) == "recorded"
-    projects, streams = take.ids("project", UUID), take.ids("stream", UUID)
+    projects, streams = take.ids("project", parse_id), take.ids("stream", parse_id)
     sought = Sought(
         streams=streams,
         types=take.texts("type", EVENT_TYPES),
-        actors=take.ids("actor", lambda text: SYSTEM if text == "system" else UUID(text)),
+        actors=take.ids("actor", lambda text: SYSTEM if text == "system" else parse_id(text)),
         since=None if by_record else since,
         before=None if by_record else before,
     )

@@ -16,6 +16,7 @@ from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS, Member
 from taskflow.commands.project import CreateProject
 from taskflow.errors import NotFound, Unavailable
+from taskflow.ids import parse_id
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def page_of(reading: Reading, of: str, ids: Iterable[UUID]) -> tuple[list[UUID],
 def _id(after: str | int) -> UUID:
     """Cursors are made here, so this holds an id; a forged one only begins elsewhere."""
     try:
-        return UUID(str(after))
+        return parse_id(str(after))
     except ValueError:
         return UUID(int=0)
 

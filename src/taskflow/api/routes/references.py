@@ -15,7 +15,7 @@ from taskflow.errors import Rejected
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-REFERENCE: Final = r"\$([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
+REFERENCE: Final = r"\$([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
 _REFERENCE: Final = re.compile(REFERENCE)
 
 

@@ -20,6 +20,7 @@ from taskflow.api.route import BASE, Call, Route
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Invalid
 from taskflow.follower.feed import Listener
+from taskflow.ids import parse_id
 from taskflow.store.history import Sought
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _POSITION: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 async def stream(call: Call) -> Response[bytes]:
     reading = Reading(call)
-    projects = reading.parameters.ids("project", UUID)
+    projects = reading.parameters.ids("project", parse_id)
     await reading.begin()
     call.hold(Work.STREAM)
     for project in projects or ():

@@ -15,6 +15,7 @@ from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS
 from taskflow.errors import NotFound
+from taskflow.ids import parse_id
 
 if TYPE_CHECKING:
     from taskflow.streams.saved_view import SavedViewState
@@ -30,7 +31,7 @@ async def list_views(call: Call) -> Response[bytes]:
     """The caller's own and those of their projects; with `project`: those of that one."""
     reading = Reading(call)
     reading.paged()
-    named = reading.parameters.ids("project", UUID)
+    named = reading.parameters.ids("project", parse_id)
     await reading.begin()
     projects = frozenset(await reading.projects()) if named is None else named
     for project_id in named or ():
@@ -54,7 +55,7 @@ def _after(reading: Reading) -> UUID | None:
         return None
     after = after_cursor(reading.cursor, VIEW)
     with suppress(ValueError):
-        return UUID(str(after))
+        return parse_id(str(after))
     return None  # a forged cursor only begins elsewhere
 
 
