@@ -11,6 +11,10 @@
     │   ├── Uncounted            503: a rule asks how much there is of something, and nobody can tell now
     │   └── Unauthenticated      401: no credentials, or credentials that no longer count
     ├── Malformed                400: the request cannot be read; it says where, everywhere at once
+    │   ├── Unparsable           400: it is no HTTP, or not as the standard wants it
+    │   └── RequestTimeout       408: it did not arrive in time
+    ├── NoSuchPath               404: the path is not in its canonical form
+    ├── HeadersTooLarge          431: the request's head is larger than may be sent
     ├── UnsupportedMedia         415: a body of another content type
     ├── PayloadTooLarge          413: the body is larger than may be sent
     ├── KeyReused                422: one command id, two contents
@@ -126,6 +130,28 @@ class Malformed(TaskflowError):
             "; ".join(f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail for fault in faults)
         )
         self.faults = tuple(faults)
+
+
+class Unparsable(Malformed):
+    """What arrived is no HTTP request, or one that two readers could take for two."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__([Fault("", "http", detail)])
+
+
+class RequestTimeout(Malformed):
+    """The rest of the request did not arrive in time."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__([Fault("", "timeout", detail)])
+
+
+class NoSuchPath(TaskflowError):
+    """The path is not in the one form in which paths are judged."""
+
+
+class HeadersTooLarge(TaskflowError):
+    """The request line or the header fields are larger, or more, than `request_head_bytes_max` and its like allow."""
 
 
 class UnsupportedMedia(TaskflowError):

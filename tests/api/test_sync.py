@@ -369,7 +369,7 @@ async def test_a_token_is_its_owners_and_no_other_text(ada: Caller, bob: Caller)
 async def test_a_token_of_another_epoch_or_build_begins_anew(ada: Caller, stack: Stack) -> None:
     for build in (Build(2, "0" * 16), Build(1, "0" * 16)):
         token = write_token(stack.settings, UUID(ada.id), SyncToken(build, 1, 1))
-        problem = refused(await ada.get("/sync", params={"token": token}), 410, "not-found")
+        problem = refused(await ada.get("/sync", params={"token": token}), 410, "gone")
         assert "start again" in problem["detail"]
 
 

@@ -97,7 +97,7 @@ def test_words_are_bounded_and_hold_no_blank(text: str) -> None:
         ("istanbul", "İSTANBUL"),
         ("ΟΔΟΣ", "οδός"),
         ("office", "oﬃce"),
-        ("fullwidth 2", "ＦＵＬＬｗｉｄｔｈ ²"),  # noqa: RUF001 - full width is the point
+        ("fullwidth 2", "ＦＵＬＬｗｉｄｔｈ ²"),
         ("日本", "東京は日本の首都"),
         ("語", "日本語"),
         ("日本語", "日本語です"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, Request, Response
-from litestar.config.cors import CORSConfig
 
 from taskflow.api import health, problems
 from taskflow.api.conventions import Conventions
@@ -71,27 +70,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *commands.ROUTES,
     *batches.ROUTES,
 )
-_ALLOWED: Final = (
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "If-Match",
-    "If-None-Match",
-    "Last-Event-ID",
-    "X-Request-ID",
-)
-_EXPOSED: Final = (
-    "ETag",
-    "Idempotency-Replayed",
-    "Link",
-    "Location",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "Taskflow-Position",
-    "Taskflow-Stale",
-    "X-Request-ID",
-)
 
 
 def make_app(context: Context) -> ASGIApp:
@@ -100,17 +78,10 @@ def make_app(context: Context) -> ASGIApp:
     operators = health.handlers(context) + served.handlers(ROUTES)
     if context.settings.metrics == "on":
         operators.append(metrics.handler())
-    cors = CORSConfig(
-        allow_origins=list(context.settings.cors_origins),
-        allow_headers=list(_ALLOWED),
-        expose_headers=list(_EXPOSED),
-        max_age=600,
-    )
     handlers = [*[route.handler(context) for route in ROUTES], *operators]
     app = Litestar(
         route_handlers=[*_options(handlers), *handlers],
         exception_handlers={TaskflowError: _problem, Exception: _problem},
-        cors_config=cors if context.settings.cors_origins else None,
         openapi_config=None,
         request_max_body_size=None,
         logging_config=None,

@@ -15,7 +15,7 @@ ClientError
     │   ├── CommandInProgress 409: the first copy of the request still runs
     │   └── KeyReused        422: one idempotency key, two requests
     ├── Gone                 410: a token or cursor from before; begin without one
-    ├── TooLarge             413
+    ├── TooLarge             413, 431
     ├── RateLimited          429: `retry_after_s`
     │   └── TooManyAtOnce    429: as much of this as one caller may have is running
     ├── Unavailable          503 and 502, 504 of a proxy: `retry_after_s`
@@ -169,7 +169,7 @@ class Gone(Problem):
 
 
 class TooLarge(Problem):
-    """The body is larger than the server takes."""
+    """The body, or the request's head, is larger than the server takes."""
 
 
 class RateLimited(Problem):
@@ -203,6 +203,8 @@ _OF_SLUG: Final[dict[str, type[Problem]]] = {
     "command-in-progress": CommandInProgress,
     "idempotency-key-reused": KeyReused,
     "payload-too-large": TooLarge,
+    "headers-too-large": TooLarge,
+    "gone": Gone,
     "rate-limited": RateLimited,
     "too-many-at-once": TooManyAtOnce,
     "projection-behind": Behind,
@@ -220,6 +222,7 @@ _OF_STATUS: Final[dict[int, type[Problem]]] = {
     413: TooLarge,
     422: KeyReused,
     429: RateLimited,
+    431: TooLarge,
     500: ServerFault,
     502: Unavailable,
     503: Unavailable,

@@ -40,11 +40,13 @@ _SAID: Final = {
     401: "No access token, or one that does not count",
     403: "A member whose role is too low, or a token without the scope",
     404: "There is none, or none that the caller may know of",
+    408: "The request did not arrive in time",
     409: "A rule forbids it, which `code` names; or the first copy of the request still runs",
     410: "What the token goes on from is no more: start again without one",
     412: "The resource is at another version: `current_version`, and `events` since",
     413: "The body is too large",
     415: "The body is of another content type",
+    431: "The request line or the header fields are too large",
     422: "The id of the command, or the key, stands for another request",
     429: "Too many requests",
     500: "It is logged under the request's id",
@@ -162,7 +164,7 @@ def _others(route: Route) -> set[int]:
     if not route.path.startswith(BASE):
         return set(route.refusals)
     # Anybody may send a token that does not count, too many requests, or a body.
-    statuses = {400, 401, 413, 429, 500, 503, *route.refusals}
+    statuses = {400, 401, 408, 413, 429, 431, 500, 503, *route.refusals}
     if route.signed_in:
         statuses.add(403)
     if "{" in route.path or _NAMING & set(route.query):
