@@ -188,10 +188,7 @@ class _Exchange:
             size += len(part)
             if size <= settings.body_bytes_max:
                 parts.append(part)
-            if not message.get("more_body", False):
-                break
-            if size > settings.body_drain_bytes_max:
-                self._is_last = True
+            if not message.get("more_body", False) or size > settings.body_drain_bytes_max:
                 break
         if size > settings.body_bytes_max:
             raise PayloadTooLarge(f"expected a body of at most {settings.body_bytes_max} bytes")
