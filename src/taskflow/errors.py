@@ -8,6 +8,7 @@
     │   ├── NothingToUndo        409: no change is left that could be undone, or none is named
     │   ├── VersionConflict      412: the caller expected another version
     │   ├── Invalid              400: a value that only the domain can judge
+    │   ├── HistoryTooLarge      400: more of a stream would be read for this than one request may
     │   ├── Uncounted            503: a rule asks how much there is of something, and nobody can tell now
     │   └── Unauthenticated      401: no credentials, or credentials that no longer count
     ├── Malformed                400: the request cannot be read; it says where, everywhere at once
@@ -104,6 +105,15 @@ class Invalid(Refusal):
         super().__init__(detail)
         self.pointer = pointer
         self.code = code
+
+
+class HistoryTooLarge(Refusal):
+    """More of a stream's history would have to be read than one request may: `history_bytes_max`."""
+
+    def __init__(self, what: str, *, found: int, bytes_max: int) -> None:
+        super().__init__(
+            f"{what} would be folded from {found} bytes of events; at most {bytes_max} are read for one request"
+        )
 
 
 class Uncounted(Refusal):

@@ -96,6 +96,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     folds_bytes_max: Positive = 134_217_728
     """Of streams' states in one process's memory."""
     snapshot_every_events: Positive = 200
+    history_bytes_max: Positive = 268_435_456
+    """Of one stream's events that a request may have folded anew, for `?version=`, `?at=`, a diff or an undo; they are
+    read in small chunks, and more is refused."""
+    history_events_max: Positive = 100_000
+    """Of a task's events that an undo may look through; more is refused."""
     events_range_size: Positive = 10_000_000
     person_key_ttl_s: Positive = 60
     person_keys_max: Positive = 10_000
@@ -121,6 +126,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_idempotence: Literal["on", "off"] = "on"
     """`off` is for the broker that stands in where there is no Java: it has no idempotent producer."""
     relay_batch_max: Positive = 1_000
+    relay_batch_bytes_max: Positive = 8_388_608
+    """A batch ends with the event that reaches this."""
     relay_poll_ms: Positive = 20
     """Between two looks at the log, unless there is more than a batch of it."""
     relay_check_ends_ms: Positive = 5_000
@@ -210,6 +217,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     argon2_time_cost: Positive = 2
     past_board_events_max: Positive = 100_000
     """What a board as it was may be folded from: all events of the tasks that were ever on it. More is refused."""
+    past_board_bytes_max: Positive = 268_435_456
+    """Of those events; they are read in small chunks, and more is refused."""
     past_boards_max: Positive = 2
     """Boards as they were that one process folds at once; another waits, as long as its reader does (503)."""
     calendars_bytes_max: Positive = 33_554_432

@@ -9,7 +9,18 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from taskflow.commands.undo import FACETS, Undoing, changes_of, pick, still_set, undo
+from taskflow.commands.undo import (
+    FACETS,
+    Change,
+    Effect,
+    Undoing,
+    candidates,
+    change_of,
+    changes_of,
+    set_by,
+    still_set,
+    undo,
+)
 from taskflow.commands.unit import Past
 from taskflow.errors import NothingToUndo
 from taskflow.streams import PROJECT, TASK, Event, Happened
@@ -69,6 +80,8 @@ class Story:
 
     def __init__(self) -> None:
         self.past: list[Past] = []
+        self.states: list[Any] = [None]
+        """By version."""
         self.state: Any = None
         self.projects = {one: project(one) for one in (HERE, THERE)}
         self.do(CREATED)
@@ -79,18 +92,32 @@ class Story:
         for event in events:
             version = len(self.past) + 1
             happened = Happened(TASK_ID, version, NOW + timedelta(minutes=version), actor)
-            self.past.append(Past(happened, UUID(int=1000 + version), command_id, cause, event))
+            self.past.append(Past(happened, UUID(int=1000 + version), command_id, cause))
             self.state = TASK.evolve(self.state, event, happened)
+            self.states.append(self.state)
         return len(self.past)
 
     def undo(self, version: int | None = None, actor: UUID = OWNER) -> list[Event]:
-        change = pick(changes_of(self.past), version)
-        assert change.before is not None
-        back = still_set(change, self.state)
-        home = self.projects[change.before.project_id if "project" in back else self.state.project_id]
-        events = undo(Undoing(task=self.state, before=change.before, home=home, actor=actor), back)
+        change = self.pick(version)
+        effect = self.effect(change)
+        back = still_set(effect, self.state)
+        home = self.projects[effect.before.project_id if "project" in back else self.state.project_id]
+        events = undo(Undoing(task=self.state, before=effect.before, home=home, actor=actor), back)
         self.do(*events, actor=actor, cause=change.event_id)
         return events
+
+    def pick(self, version: int | None = None) -> Change:
+        """The change to undo, as the handler picks it."""
+        changes = changes_of(self.past)
+        if version is not None:
+            return change_of(changes, version)
+        for change in candidates(changes):
+            if set_by(self.effect(change)):
+                return change
+        raise NothingToUndo("no change is left")
+
+    def effect(self, change: Change) -> Effect:
+        return Effect(self.states[change.first - 1], self.states[change.last])
 
     @property
     def facets(self) -> dict[str, dict[Any, Any]]:
@@ -212,7 +239,7 @@ def tell(story: Story, steps: list[Any]) -> None:
             try:
                 story.undo()
             except NothingToUndo:
-                assert story.facets == facets(changes_of(story.past)[0].after)
+                assert story.facets == facets(story.states[changes_of(story.past)[0].last])
             continue
         events = events_of(story.state, step)
         if events:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from taskflow.commands import session, user
 from taskflow.commands.execute import Executor
 from taskflow.errors import Behind, EpochChanged, StoreError, Unavailable, UnknownEventType
+from taskflow.follower import follower as following
 from taskflow.follower.follower import FRESH_S, Follower, open_follower
 from taskflow.ids import new_id, shard_of
 from taskflow.settings import Settings
@@ -357,3 +358,19 @@ async def test_a_snapshot_that_cannot_be_written_ends_nothing(
         project_id = await make_project(executor, owner)
         await until(lambda: follower.known_role(project_id, owner) == "owner", "a follower that follows on")
         await follower.ready()
+
+
+async def test_large_facts_are_read_a_few_at_a_time(
+    store: EventStore, settings: Settings, seldom: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = Executor(store, settings)
+    async with open_follower(store, seldom, PARTITIONS) as behind:
+        people = [await register(executor, settings) for _ in range(4)]
+        project_id = await make_project(executor, people[0])
+        for person in people[1:]:
+            await make_task(executor, people[0], project_id)
+            await set_member(executor, people[0], project_id, person, "viewer")
+        monkeypatch.setattr(following, "CHUNK_BYTES_MAX", 1)
+        await behind.poll()
+        assert behind.facts.members[project_id] == dict.fromkeys(people[1:], "viewer") | {people[0]: "owner"}
+        assert behind.position == (await store.log.head()).position

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
+from msgspec.structs import replace
 
 from taskflow.kafka.topics import current_generation
 from taskflow.relay import status
@@ -26,6 +27,21 @@ async def test_every_event_arrives_in_stream_order(
         event = arrived[row["position"]]
         assert (event.event_id.int, event.stream_version) == (row["event_id"].int, row["stream_version"])
         assert (event.recorded_at, event.data) == (row["recorded_at"], row["data"])
+
+
+async def test_batches_that_are_bounded_in_bytes_leave_nothing_out(
+    settings: Settings, writer: Writer, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    last = await writer.write(120)
+    bytes_max = 3 * await pool.fetchval("select max(octet_length(data)) from events")
+    relay = asyncio.create_task(_run(replace(settings, relay_batch_bytes_max=bytes_max)))
+    try:
+        seen = await read_topic(settings, until_position=last)
+    finally:
+        relay.cancel()
+        await asyncio.wait([relay])
+    seen.assert_sound()
+    assert seen.positions == set(range(1, last + 1))
 
 
 async def test_watermarks_reach_every_partition_when_nothing_moves(

@@ -151,6 +151,30 @@ async def test_a_page_ends_where_its_data_are_large(
     assert found == await told.expected(sought)
 
 
+async def test_what_is_told_live_is_read_in_pages_that_end_where_the_data_are_large(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "PAGE_BYTES_MAX", 400)
+    head = (await told.store.log.head()).position
+    found: list[RecordedEvent] = []
+    after = 0
+    while after < head:
+        page, position = await History(told.store.pool).live(after, to=head, limit=50)
+        assert sum(len(one.data) for one, _ in page[:-1]) < 400
+        assert after < position <= head
+        found += [one for one, _ in page]
+        after = position
+    assert found == await told.expected(Sought())
+
+
+async def test_the_newest_are_read_within_the_bytes_that_are_left(history: History, told: Told) -> None:
+    head = (await told.store.log.head()).position
+    sought = Sought(projects=frozenset(PROJECTS))
+    page = await history.newest(sought, before=head + 1, limit=50, bytes_max=1)
+    assert [one.position for one in page.events] == [page.position]
+    assert page.events == (await told.expected(sought))[-1:]
+
+
 async def test_the_few_events_of_somebody_are_found_in_one_page_of_a_long_log(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +197,9 @@ async def test_the_few_events_of_somebody_are_found_in_one_page_of_a_long_log(
 async def test_a_stream_belongs_to_the_project_that_was_decided_last(told: Told) -> None:
     found = await History(told.store.pool).projects_of(told.project)
     assert found == told.project
-    live = await History(told.store.pool).live(0, to=10**9, limit=1000)
+    head = (await told.store.log.head()).position
+    live, position = await History(told.store.pool).live(0, to=head, limit=1000)
+    assert position == head
     assert {(one.stream_id, project) for one, project in live} == set(told.project.items())
 
 

@@ -6,14 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from taskflow.commands.execute import Executor, Target
 from taskflow.commands.unit import Unit
+from taskflow.errors import HistoryTooLarge
 from taskflow.ids import new_id
 from taskflow.settings import Settings
+from taskflow.store import past
 from taskflow.store.eventstore import EventStore
 from taskflow.store.past import READ_EVENTS, Moment, Placed, ever_placed, first_known_at, state_at, then_and_now
 from taskflow.streams import PROJECT, TASK, Event
@@ -102,7 +105,10 @@ async def test_whatever_was_ever_in_a_project_is_found_whatever_it_says(store: E
 
     moment = Moment("position", before)
     placed = await ever_placed(store, here, Moment("position", HUGE), limit=10)
-    told = {now.id: (then.project_id, now.project_id) async for then, now in then_and_now(store, placed, moment)}
+    told = {
+        now.id: (then.project_id, now.project_id)
+        async for then, now in then_and_now(store, placed, moment, bytes_max=HUGE)
+    }
     assert told == {stays: (here, here), leaves: (there, there)}
 
 
@@ -114,8 +120,36 @@ async def test_many_are_read_in_bounded_portions(store: EventStore, settings: Se
     placed = await ever_placed(store, project_id, Moment("position", HUGE), limit=10)
     # Each told to be as long as a whole portion: three reads, and nothing is lost between them.
     long = [Placed(one.stream_id, READ_EVENTS, one.first_position, one.last_position) for one in placed]
-    told = {now.id async for _, now in then_and_now(store, long, Moment("position", HUGE))}
+    told = {now.id async for _, now in then_and_now(store, long, Moment("position", HUGE), bytes_max=HUGE)}
     assert told == tasks
+
+
+async def test_long_stories_are_read_in_chunks_and_no_further_than_the_bound(
+    store: EventStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = Executor(store, settings)
+    owner = await register(executor, settings)
+    project_id = await make_project(executor, owner)
+    tasks = [await make_task(executor, owner, project_id, title=f"{n}") for n in range(4)]
+    for n in range(5):
+        for task_id in tasks:
+            await edit(executor, owner, task_id, description=f"{n}" * 100)
+    middle = Moment("position", (await store.log.head()).position - 10)
+    placed = await ever_placed(store, project_id, Moment("position", HUGE), limit=10)
+
+    async def told(bytes_max: int = HUGE) -> list[tuple[Any, Any]]:
+        return [pair async for pair in then_and_now(store, placed, middle, bytes_max=bytes_max)]
+
+    whole = await told()
+    assert sorted(now.id for _, now in whole) == sorted(tasks)
+    for then, now in whole:
+        assert then == await state_at(store, TASK, now.id, middle)
+        assert now == await state_at(store, TASK, now.id, Moment("position", HUGE))
+    for chunk in (1, 150, 500):
+        monkeypatch.setattr(past, "CHUNK_BYTES_MAX", chunk)
+        assert await told() == whole
+    with pytest.raises(HistoryTooLarge):
+        await told(1_000)
 
 
 async def test_ranges_that_are_attached_later_have_the_index(store: EventStore) -> None:

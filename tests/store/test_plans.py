@@ -49,7 +49,11 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
             moment = Moment("position", 1_000)
             placed = await ever_placed(store, streams[0], moment, limit=10)
             assert placed == []
-            await store.pool.fetch(STREAMS, streams, 1, 1_000)
+            await store.pool.fetch(STREAMS, streams, 1, 1_000, streams[0], 0, 10, 1_000)
+            for stream in streams:
+                await store.log.headers(stream, limit=10)
+                await store.log.bytes_of(stream, after=0, to=10)
+                await store.log.positions(stream, [1])
             await connection.execute("select pg_stat_force_next_flush()")
     for connection in [await store.pool.acquire() for _ in range(store.pool.get_size())]:
         await connection.execute("select pg_stat_force_next_flush()")

@@ -56,6 +56,7 @@ _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...],
     (errors.NothingToUndo, 409, "nothing-to-undo"),
     (errors.VersionConflict, 412, "version-conflict"),
     (errors.Invalid, 400, "validation"),
+    (errors.HistoryTooLarge, 400, "validation"),
     (errors.Unauthenticated, 401, "unauthenticated"),
     (errors.RequestTimeout, 408, "validation"),
     (errors.Malformed, 400, "validation"),
@@ -189,6 +190,8 @@ def _more(error: BaseException) -> dict[str, Any]:
     match error:
         case errors.Invalid(pointer=pointer, code=code):
             return {"errors": [{"pointer": pointer, "code": code, "detail": str(error)}]}
+        case errors.HistoryTooLarge():
+            return {"errors": [{"pointer": "", "code": "too-much", "detail": str(error)}]}
         case errors.Malformed(faults=faults):
             return {"errors": [fault._asdict() for fault in faults]}
         case errors.Rejected(code=code):

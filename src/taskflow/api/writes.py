@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from taskflow.store.eventstore import EventStore
 
 KEY_MAX: Final = 255
-EVENTS_SINCE_MAX: Final = 1_000
-"""Events that a version conflict lists."""
+EVENTS_SINCE_MAX: Final = 200
+"""Events that a version conflict lists, the oldest of them."""
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 """Of writes."""
@@ -212,8 +212,7 @@ async def written(call: Call, sent: Sent, accepted: Accepted, *, then: bool = Fa
 async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:
     if conflict.expected >= conflict.current:
         return ()  # a version that is still to come, which may be beyond any that the store can count to
-    events = await store.log.stream(conflict.stream_id, after=conflict.expected, limit=EVENTS_SINCE_MAX)
+    events = await store.log.headers(conflict.stream_id, after=conflict.expected, limit=EVENTS_SINCE_MAX)
     return tuple(
-        Since(event.stream_version, event.type, str(event.actor or "system"), timestamp(event.occurred_at))
-        for event in events
+        Since(event.version, event.type, str(event.actor or "system"), timestamp(event.occurred_at)) for event in events
     )

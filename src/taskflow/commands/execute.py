@@ -25,7 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.commands.made import made_by
-from taskflow.commands.unit import Staged, Unit
+from taskflow.commands.unit import HistoryBounds, Staged, Unit
 from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
 from taskflow.store.append import Append, NewEvent, Outcome, Receipt
 from taskflow.store.committer import lost
@@ -113,6 +113,7 @@ class Executor:
         self._neighbours = neighbours
         self._usage = usage
         self._token_secret = settings.token_secret_bytes
+        self._history = HistoryBounds(settings.history_events_max, settings.history_bytes_max)
         self._attempts_max = settings.decide_attempts_max
         self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
 
@@ -170,6 +171,7 @@ class Executor:
             token_secret=self._token_secret,
             neighbours=self._neighbours,
             usage=self._usage,
+            history=self._history,
         )
         unit.made = {one: made_by(was.receipt.stream_id, was.events) for one, was in before.items()}
         step = steps[0]

@@ -7,8 +7,8 @@ redoes; the change counts as not undone again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
@@ -76,6 +76,9 @@ class UndoTask(Command, frozen=True):
     version: Annotated[int, Meta(ge=1)] | None = None
 
 
+LOOKS_MAX: Final = 50
+"""Newest changes that one undo looks at: hardly any sets nothing, and is passed over."""
+
 # --- changes -------------------------------------------------------------------------------------
 
 
@@ -87,21 +90,21 @@ class Change(Struct, frozen=True, kw_only=True):
     """The change that this one undid."""
     first: int
     last: int
-    before: TaskState | None
+
+
+class Effect(Struct, frozen=True):
+    """The task as a change found it, and as it left it."""
+
+    before: TaskState
     after: TaskState
 
 
 def changes_of(history: Iterable[Past]) -> list[Change]:
-    """A task's story, command by command; the first is its creation."""
+    """A task's story, command by command; the first is its creation. What the events say is not looked at."""
     changes: list[Change] = []
     named: set[UUID] = set()
-    state: TaskState | None = None
     for (_, _, cause), events in groupby(history, lambda one: (one.command, one.happened.actor, one.causation_id)):
-        before, together = state, list(events)
-        for past in together:
-            state = TASK.evolve(state, past.event, past.happened)
-        if state is None:
-            raise AssertionError("a group has at least one event, and an event makes a state")
+        together = list(events)
         event_id = together[0].event_id
         changes.append(
             Change(
@@ -109,8 +112,6 @@ def changes_of(history: Iterable[Past]) -> list[Change]:
                 undoes=cause if cause in named else None,
                 first=together[0].happened.version,
                 last=together[-1].happened.version,
-                before=before,
-                after=state,
             )
         )
         named.add(event_id)
@@ -126,20 +127,20 @@ def undone(changes: Sequence[Change]) -> set[UUID]:
     return gone
 
 
-def pick(changes: Sequence[Change], version: int | None) -> Change:
-    """The change of that version; else the newest that is neither undone nor an undo. The creation is none to
-    undo. Raises NothingToUndo."""
-    candidates = changes[1:]
-    if version is not None:
-        for change in candidates:
-            if change.first <= version <= change.last:
-                return change
-        raise NothingToUndo(f"version {version} is no version that a change after the creation led to")
-    gone = undone(changes)
-    for change in reversed(candidates):
-        if change.undoes is None and change.event_id not in gone and set_by(change):
+def change_of(changes: Sequence[Change], version: int) -> Change:
+    """The change of that version. The creation is none to undo. Raises NothingToUndo."""
+    for change in changes[1:]:
+        if change.first <= version <= change.last:
             return change
-    raise NothingToUndo("no change is left that is not undone")
+    raise NothingToUndo(f"version {version} is no version that a change after the creation led to")
+
+
+def candidates(changes: Sequence[Change]) -> Iterator[Change]:
+    """Changes that are neither undone nor an undo, the newest first. The first that set anything is undone next."""
+    gone = undone(changes)
+    for change in reversed(changes[1:]):
+        if change.undoes is None and change.event_id not in gone:
+            yield change
 
 
 # --- facets --------------------------------------------------------------------------------------
@@ -178,13 +179,11 @@ Values = dict[str, dict[Any, Any]]
 """Values by the facet's name and key."""
 
 
-def set_by(change: Change) -> dict[tuple[str, Any], tuple[Any, Any]]:
+def set_by(effect: Effect) -> dict[tuple[str, Any], tuple[Any, Any]]:
     """What a change altered: facet and key, with the value before it and the one it set."""
-    if change.before is None:
-        return {}
     found: dict[tuple[str, Any], tuple[Any, Any]] = {}
     for name, facet in FACETS.items():
-        before, after = facet.read(change.before), facet.read(change.after)
+        before, after = facet.read(effect.before), facet.read(effect.after)
         for key in dict.fromkeys([*before, *after]):
             was, became = facet.value(before, key), facet.value(after, key)
             if was != became and UNSET not in {was, became}:
@@ -192,13 +191,13 @@ def set_by(change: Change) -> dict[tuple[str, Any], tuple[Any, Any]]:
     return found
 
 
-def still_set(change: Change, present: TaskState) -> Values:
+def still_set(effect: Effect, present: TaskState) -> Values:
     """Of what a change altered, what still has the value that it set; with the values from before it.
 
     What a move said anew belongs to the project that it led to: once the task is in another, none of that stands.
     """
     back: Values = {}
-    altered = set_by(change)
+    altered = set_by(effect)
     for (name, key), (was, became) in altered.items():
         facet = FACETS[name]
         if facet.value(facet.read(present), key) == became:
@@ -431,15 +430,13 @@ async def undo_task(unit: Unit, target: UUID, command: UndoTask) -> Target:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
     unarchived(project)
-    change = pick(changes_of(await unit.history(target)), command.version)
-    if change.before is None:
-        raise AssertionError("only the creation has nothing before it")
-    back = still_set(change, await unit.get(TASK, target))
+    change, effect = await _to_undo(unit, target, command.version)
+    back = still_set(effect, await unit.get(TASK, target))
     home = project
     if "project" in back:
-        home = await project_for(unit, change.before.project_id, "member")
+        home = await project_for(unit, effect.before.project_id, "member")
         unarchived(home)
-    events = undo(Undoing(task=task, before=change.before, home=home, actor=caller(unit)), back)
+    events = undo(Undoing(task=task, before=effect.before, home=home, actor=caller(unit)), back)
     for event in events:
         match event:
             case TaskParentSet(parent_id=parent_id) | TaskMoved(parent_id=parent_id):
@@ -448,6 +445,30 @@ async def undo_task(unit: Unit, target: UUID, command: UndoTask) -> Target:
                 await _check_relation(unit, target, Relation(relation, task_id))
     unit.append(TASK, target, *events, causation_id=change.event_id)
     return Target(TASK, target)
+
+
+async def _to_undo(unit: Unit, task_id: UUID, version: int | None) -> tuple[Change, Effect]:
+    """The change of that version; else the newest that is left, passing over those that set nothing. Raises
+    NothingToUndo."""
+    history = await unit.history(task_id)
+    changes = changes_of(history)
+    if version is not None:
+        change = change_of(changes, version)
+        return change, await _effect(unit, task_id, history, change)
+    for change in islice(candidates(changes), LOOKS_MAX):
+        effect = await _effect(unit, task_id, history, change)
+        if set_by(effect):
+            return change, effect
+    raise NothingToUndo("no change is left that is not undone")
+
+
+async def _effect(unit: Unit, task_id: UUID, history: Sequence[Past], change: Change) -> Effect:
+    """Folded from the log: of a history of any size only this is in memory."""
+    before = after = await unit.at_version(TASK, task_id, change.first - 1)
+    versions = range(change.first, change.last + 1)
+    for past, event in zip(history[change.first - 1 :], await unit.written(TASK, task_id, versions), strict=False):
+        after = TASK.evolve(after, event, past.happened)
+    return Effect(before, after)
 
 
 async def _check_former_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:

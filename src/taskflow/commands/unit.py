@@ -8,11 +8,11 @@ guard where the decision only looked, the expected version where it writes. Read
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import NotFound, Rejected, Unavailable, Uncounted, VersionConflict
+from taskflow.errors import HistoryTooLarge, NotFound, Rejected, Unavailable, Uncounted, VersionConflict
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields
 from taskflow.store.append import NewEvent, NewKey
@@ -30,9 +30,13 @@ if TYPE_CHECKING:
     from taskflow.commands.usage import Saved, Usage
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
+    from taskflow.store.log import EventHeader
     from taskflow.streams import Kind
 
 S = TypeVar("S")
+
+HEADERS_MAX: Final = 5_000
+"""Events of a history that are read at once: between two readings others have their turn."""
 
 
 class Staged(Struct, frozen=True):
@@ -49,14 +53,20 @@ class Staged(Struct, frozen=True):
 
 
 class Past(Struct, frozen=True):
-    """An event that a stream has, for a handler that looks back."""
+    """An event that a stream has, without what it says: for a handler that looks back."""
 
     happened: Happened
     event_id: UUID
     command: UUID | int
     """Its id; of an event that was staged by this very unit, the turn."""
     causation_id: UUID | None
-    event: Event
+
+
+class HistoryBounds(Struct, frozen=True):
+    """How much of a stream's past a handler may look at."""
+
+    events_max: int
+    bytes_max: int
 
 
 class Stream(Struct):
@@ -81,8 +91,10 @@ class Unit:
         token_secret: bytes,
         neighbours: Neighbours | None = None,
         usage: Usage | None = None,
+        history: HistoryBounds,
     ) -> None:
         self._store = store
+        self._history = history
         self._neighbours = neighbours
         self._caught_up = False
         self._usage = usage
@@ -134,29 +146,57 @@ class Unit:
         """Everything that has happened to a stream that was read, oldest first, staged events included.
 
         What is still on its way into the store is waited for: until then the log does not tell it. Raises a
-        Rejected that nobody gets to see where it did not arrive: a refusal on that is decided again.
+        Rejected that nobody gets to see where it did not arrive: a refusal on that is decided again. Raises Rejected
+        where there is more than the bounds allow.
         """
         for append in self.stands_on:
             await asyncio.wait([append.done])
         read_version = self.streams[stream_id].read_version
-        recorded = await self._store.log.stream(stream_id, to=read_version)
-        if len(recorded) < read_version or any(lost(append) for append in self.stands_on):
-            raise Rejected("moved", f"expected {read_version} events of {stream_id}, found {len(recorded)}")
+        if read_version > self._history.events_max:
+            raise Rejected(
+                "history-too-large",
+                f"expected at most {self._history.events_max} events to look through, found {read_version}",
+            )
+        headers: list[EventHeader] = []
+        while len(headers) < read_version:
+            some = await self._store.log.headers(stream_id, after=len(headers), to=read_version, limit=HEADERS_MAX)
+            headers += some
+            if not some:
+                break
+        if len(headers) < read_version or any(lost(append) for append in self.stands_on):
+            raise Rejected("moved", f"expected {read_version} events of {stream_id}, found {len(headers)}")
         past = [
             Past(
-                Happened(stream_id, one.stream_version, one.occurred_at, one.actor),
+                Happened(stream_id, one.version, one.occurred_at, one.actor),
                 one.event_id,
                 one.command_id,
                 one.causation_id,
-                event,
             )
-            for one, event in zip(recorded, await self._store.mapper.decode(recorded), strict=True)
+            for one in headers
         ]
         return past + [
-            Past(staged.happened, staged.event_id, staged.turn, staged.causation_id, staged.event)
+            Past(staged.happened, staged.event_id, staged.turn, staged.causation_id)
             for staged in self.staged
             if staged.happened.stream_id == stream_id
         ]
+
+    async def at_version(self, kind: Kind[S], stream_id: UUID, version: int) -> S:
+        """A stream that was read as it was at a version that it has had, staged events included. Raises Rejected where
+        that is folded from more than the bounds allow, and NotFound where the state stands on an append that was
+        lost: the command is then decided again."""
+        stored = min(version, self.streams[stream_id].read_version)
+        for append in self.stands_on:
+            await asyncio.wait([append.done])
+        try:
+            state = await self._store.folds.at_version(kind, stream_id, stored, bytes_max=self._history.bytes_max)
+        except HistoryTooLarge as error:
+            raise Rejected("history-too-large", str(error)) from None
+        for staged in self.staged:
+            if staged.happened.stream_id == stream_id and staged.happened.version <= version:
+                state = kind.evolve(state, staged.event, staged.happened)
+        if state is None:
+            raise NotFound(kind.name, stream_id)
+        return state
 
     async def new(self, kind: Kind[Any], stream_id: UUID | None = None) -> UUID:
         """Begins a stream, and answers its id: a fresh one, which nobody else has had, or the one that is named.

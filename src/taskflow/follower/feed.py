@@ -188,13 +188,13 @@ class Feed:
 
     async def _batch(self) -> None:
         to = self._follower.position
-        found = await self._history.live(self._position, to=to, limit=BATCH_MAX)
+        found, position = await self._history.live(self._position, to=to, limit=BATCH_MAX)
         self._batches += 1
         shown = [(event, project) for event, project in found if project is not None]
         texts = await self._tell([event for event, _ in shown])
         for (event, project), text in zip(shown, texts, strict=True):
             self._hand_out(Told(event.position, project, text))
-        self._position = found[-1][0].position if len(found) == BATCH_MAX else to
+        self._position = position
         for listener in self._all():
             self.judge(listener)
 

@@ -20,6 +20,7 @@ from taskflow.errors import Behind, EpochChanged, Unavailable, UnknownEventType
 from taskflow.follower.facts import FACT_TYPES, Facts
 from taskflow.follower.ring import Ring
 from taskflow.ids import SHARDS
+from taskflow.store.log import CHUNK_BYTES_MAX
 from taskflow.store.pool import AWAY, abandon_after
 from taskflow.streams import KIND_OF_TYPE
 
@@ -233,25 +234,24 @@ class Follower:
                 return
 
     async def _fold(self, steps: Sequence[Step]) -> None:
-        changes = await self._changes(steps)
+        positions = [step.position for step in steps if step.type in FACT_TYPES]
+        changes: dict[int, tuple[RecordedEvent, Event]] = {}
         for step in steps:
             kind = KIND_OF_TYPE.get(step.type)
             if kind is None:
                 raise UnknownEventType(f"position {step.position} holds {step.type}, unknown to this release")
-            if step.position in changes:
+            if step.type in FACT_TYPES:
+                if step.position not in changes:
+                    changes = await self._changes(step.position - 1, positions[-1], len(positions))
                 self.facts.apply(*changes[step.position])
             self._store.folds.drop_stale(step.stream_id, step.stream_version)
             self.ring.add(step.position, step.shard, kind.name)
             self.facts.position = step.position
 
-    async def _changes(self, steps: Sequence[Step]) -> dict[int, tuple[RecordedEvent, Event]]:
-        """Those of the events that grant or withdraw something, by position: few, so only they are read whole."""
-        positions = [step.position for step in steps if step.type in FACT_TYPES]
-        if not positions:
-            return {}
-        whole = await self._store.log.read(
-            positions[0] - 1, to=positions[-1], limit=len(positions), types=list(FACT_TYPES)
-        )
+    async def _changes(self, after: int, to: int, limit: int) -> dict[int, tuple[RecordedEvent, Event]]:
+        """Those of the events that grant or withdraw something, by position: few, so only they are read whole, and as
+        many as are not large."""
+        whole = await self._store.log.read(after, to=to, limit=limit, types=list(FACT_TYPES), bytes_max=CHUNK_BYTES_MAX)
         decoded = await self._store.mapper.decode(whole)
         return {recorded.position: (recorded, event) for recorded, event in zip(whole, decoded, strict=True)}
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from taskflow.commands.execute import Accepted, Executor
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit import HistoryBounds, Unit
 from taskflow.store.append import Outcome, Receipt
 
 if TYPE_CHECKING:
@@ -22,7 +22,13 @@ class Rehearsal:
     def __init__(self, store: EventStore, settings: Settings) -> None:
         self._store = store
         self._executor = Executor(store, settings)
-        self._unit = Unit(store, actor=None, at=datetime.now(UTC), token_secret=settings.token_secret_bytes)
+        self._unit = Unit(
+            store,
+            actor=None,
+            at=datetime.now(UTC),
+            token_secret=settings.token_secret_bytes,
+            history=HistoryBounds(settings.history_events_max, settings.history_bytes_max),
+        )
         self._turn = asyncio.Lock()
 
     async def execute(self, request: Request, handler: Handler) -> Accepted:

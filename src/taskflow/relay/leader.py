@@ -157,12 +157,14 @@ class Term:
     async def _publish_next(self, head: int) -> None:
         progress = self._progress
         limit = self._settings.relay_batch_max
-        events = await self._log.read(progress.position, to=head, limit=limit)
+        bytes_max = self._settings.relay_batch_bytes_max
+        events = await self._log.read(progress.position, to=head, limit=limit, bytes_max=bytes_max)
         last = list(progress.last)
         messages = self._messages(events, last)
         delivered = await self._broker.publisher.publish(self._generation.topic, messages)
         before = progress.position
-        progress.position = events[-1].position if len(events) == limit else head
+        full = len(events) == limit or sum(len(event.data) for event in events) >= bytes_max
+        progress.position = events[-1].position if full else head
         progress.last = last
         await self._delivered(delivered)
         if before < self._mended_to <= progress.position:

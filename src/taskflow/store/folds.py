@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from taskflow.errors import HistoryTooLarge
 from taskflow.lru import LruCache
 from taskflow.store.committer import lost
+from taskflow.store.log import CHUNK_BYTES_MAX, VERSION_END
 from taskflow.streams import KIND_OF_TYPE, Happened, state_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from taskflow.store.append import Append
     from taskflow.store.log import Log
     from taskflow.store.mapper import Mapper
+    from taskflow.store.recorded import RecordedEvent
     from taskflow.store.snapshots import Snapshots
     from taskflow.streams import Kind
 
@@ -76,13 +80,16 @@ class Folds:
         loaded = await asyncio.shield(loading)
         return self._settled(stream_id) or loaded
 
-    async def at_version(self, kind: Kind[S], stream_id: UUID, version: int) -> S | None:
-        """The state as it was at a version; None where the stream never got there."""
+    async def at_version(
+        self, kind: Kind[S], stream_id: UUID, version: int, *, bytes_max: int | None = None
+    ) -> S | None:
+        """The state as it was at a version; None where the stream never got there. Raises HistoryTooLarge where more
+        than `bytes_max` of history would have to be read for it."""
         folded = self._folded.get(stream_id)
         if folded is not None and folded.pending is None and folded.version == version:
             state: S = folded.state
             return state
-        found = await self._fold(kind, stream_id, version)
+        found = await self._fold(kind, stream_id, version, bytes_max=bytes_max)
         return found.state if found.version == version else None
 
     def put(self, stream_id: UUID, version: int, state: Any, pending: Append) -> None:
@@ -141,20 +148,33 @@ class Folds:
             del self._loading[stream_id]
             self._passed.pop(stream_id, None)
 
-    async def _fold(self, kind: Kind[Any], stream_id: UUID, to: int | None) -> Folded:
-        events = await self._log.stream(stream_id, to=to, limit=self._snapshot_every)
-        version, state = 0, None
-        if events:
-            kind = KIND_OF_TYPE.get(events[0].type, kind)
-        if len(events) == self._snapshot_every:
+    async def _fold(self, kind: Kind[Any], stream_id: UUID, to: int | None, *, bytes_max: int | None = None) -> Folded:
+        events = await self._log.stream(stream_id, to=to, limit=self._snapshot_every, bytes_max=CHUNK_BYTES_MAX)
+        if not events:
+            return Folded(0, None)
+        kind = KIND_OF_TYPE.get(events[0].type, kind)
+        folded, first = Folded(0, None), events
+        if len(first) == self._snapshot_every or sum(len(event.data) for event in first) >= CHUNK_BYTES_MAX:
             # A long stream: its snapshot, if there is one, and what came after.
-            found = await self._snapshots.read(kind, stream_id, 2**31 - 1 if to is None else to)
+            found = await self._snapshots.read(kind, stream_id, VERSION_END if to is None else to)
             if found is not None:
-                version, state = found
-                events = []
-            events += await self._log.stream(stream_id, after=version or events[-1].stream_version, to=to)
+                folded, first = Folded(*found), []
+            if bytes_max is not None and to is not None:
+                await self._require_bounded(stream_id, folded.version, to, bytes_max)
+            await self._step(kind, stream_id, folded, first)
+            async for chunk in self._log.chunks(stream_id, after=folded.version, to=to):
+                await self._step(kind, stream_id, folded, chunk)
+        else:
+            await self._step(kind, stream_id, folded, first)
+        return folded
+
+    async def _require_bounded(self, stream_id: UUID, after: int, to: int, bytes_max: int) -> None:
+        found = await self._log.bytes_of(stream_id, after=after, to=to)
+        if found > bytes_max:
+            raise HistoryTooLarge(f"version {to} of {stream_id}", found=found, bytes_max=bytes_max)
+
+    async def _step(self, kind: Kind[Any], stream_id: UUID, folded: Folded, events: Sequence[RecordedEvent]) -> None:
         for recorded, event in zip(events, await self._mapper.decode(events), strict=True):
             happened = Happened(stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
-            state = kind.evolve(state, event, happened)
-            version = recorded.stream_version
-        return Folded(version, state)
+            folded.state = kind.evolve(folded.state, event, happened)
+            folded.version = recorded.stream_version

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.store.log import recorded
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ NEAR: Final = 500
 FEW_STREAMS: Final = 1_000
 FEW_EVENTS: Final = 20_000
 """Projects with no more streams and events than these are read stream by stream."""
-PAGE_BYTES_MAX: Final = 4_194_304
-"""A page ends with the event whose data reach this."""
 SYSTEM: Final = UUID(int=0)
 """Stands for the system among actors, who are users."""
 
@@ -44,8 +43,12 @@ _PROJECTS: Final = """
 select stream_id, project from streams where stream_id = any($1::uuid[]) and ($2::text is null or kind = $2)
 """
 _LIVE: Final = f"""
-select {_COLUMNS}, s.project from events e join streams s on s.stream_id = e.stream_id
-where e.position > $1 and e.position <= $2 order by e.position limit $3
+select {_COLUMNS}, e.project, e.found from (
+    select {_COLUMNS}, e.project, count(*) over () as found,
+           sum(octet_length(e.data)) over (order by e.position) - octet_length(e.data) as bytes_before
+    from (select {_COLUMNS}, s.project from events e join streams s on s.stream_id = e.stream_id
+          where e.position > $1 and e.position <= $2 order by e.position limit $3) e) e
+where e.bytes_before < $4 order by e.position
 """
 
 
@@ -75,7 +78,8 @@ class History:
         self._pool = pool
 
     async def page(self, sought: Sought, *, after: int, to: int, limit: int) -> Page:
-        """The first events with `after` < position ≤ `to`."""
+        """The first events with `after` < position ≤ `to`, ending with the one with which their data reach
+        PAGE_BYTES_MAX."""
         if after >= to or _nothing(sought):
             return Page([], max(after, to))
         if sought.streams is not None or (to - after > NEAR and await self._few(sought)):
@@ -85,24 +89,26 @@ class History:
             rows = await self._scan(sought, after, to, limit)
         return _page(rows, limit, to)
 
-    async def newest(self, sought: Sought, *, before: int, limit: int) -> Page:
-        """The last events with position < `before`, newest first; `position` is the next page's `before`, 0 at
-        the beginning of the log."""
+    async def newest(self, sought: Sought, *, before: int, limit: int, bytes_max: int | None = None) -> Page:
+        """The last events with position < `before`, newest first, ending with the one with which their data reach
+        `bytes_max` (PAGE_BYTES_MAX); `position` is the next page's `before`, 0 at the beginning of the log."""
         if before <= 1 or _nothing(sought):
             return Page([], 0)
         least = max(1, before - SCAN_MAX)
         if sought.streams is not None or (before > NEAR and await self._few(sought)):
             least = 1
-            rows = await self._streams(sought, 0, before - 1, limit, descending=True)
+            rows = await self._streams(sought, 0, before - 1, limit, bytes_max, descending=True)
         else:
-            rows = await self._scan(sought, least - 1, before - 1, limit, descending=True)
+            rows = await self._scan(sought, least - 1, before - 1, limit, bytes_max, descending=True)
         page = _page(rows, limit, least)
         return page if page.position > 1 else Page(page.events, 0)
 
-    async def live(self, after: int, *, to: int, limit: int) -> list[tuple[RecordedEvent, UUID | None]]:
-        """All events with `after` < position ≤ `to`, each with the project that its stream belongs to."""
-        rows = await self._pool.fetch(_LIVE, after, to, limit)
-        return [(recorded(row), _uuid(row[15])) for row in rows]
+    async def live(self, after: int, *, to: int, limit: int) -> tuple[list[tuple[RecordedEvent, UUID | None]], int]:
+        """The first events with `after` < position ≤ `to`, each with the project that its stream belongs to, ending
+        with the one with which their data reach PAGE_BYTES_MAX; and the position up to which these are all."""
+        rows = await self._pool.fetch(_LIVE, after, to, limit, PAGE_BYTES_MAX)
+        page = _page(rows, limit, to, found=16)
+        return list(zip(page.events, [_uuid(row[15]) for row in rows], strict=True)), page.position
 
     async def projects_of(self, streams: Collection[UUID], *, kind: str | None = None) -> dict[UUID, UUID | None]:
         """Those of these streams that there are (of a kind), and the project that each belongs to, if it does to one."""
@@ -122,7 +128,9 @@ class History:
         row = await self._pool.fetchrow(_COUNT, list(sought.projects), FEW_STREAMS + 1)
         return row is not None and row[0] <= FEW_STREAMS and row[1] <= FEW_EVENTS
 
-    async def _scan(self, sought: Sought, after: int, to: int, limit: int, *, descending: bool = False) -> list[Any]:
+    async def _scan(
+        self, sought: Sought, after: int, to: int, limit: int, bytes_max: int | None = None, *, descending: bool = False
+    ) -> list[Any]:
         """Along the log."""
         query = _Query(after, to, limit)
         where = ["e.position > $1", "e.position <= $2", *query.conditions(sought)]
@@ -130,9 +138,13 @@ class History:
             # One look a position, and never all streams of a large project.
             of_stream = "(select s.project from streams s where s.stream_id = e.stream_id)"
             where.append(f"{of_stream} = any({query.argument(sought.projects)}::uuid[])")
-        return await self._fetch(query, f"select {_COLUMNS} from events e where {' and '.join(where)}", descending)
+        return await self._fetch(
+            query, f"select {_COLUMNS} from events e where {' and '.join(where)}", bytes_max, descending
+        )
 
-    async def _streams(self, sought: Sought, after: int, to: int, limit: int, *, descending: bool = False) -> list[Any]:
+    async def _streams(
+        self, sought: Sought, after: int, to: int, limit: int, bytes_max: int | None = None, *, descending: bool = False
+    ) -> list[Any]:
         """Along each of the streams in question, as far as `limit` each."""
         query = _Query(after, to, limit)
         whose = ["s.last_position > $1", "s.first_position <= $2"]
@@ -148,16 +160,18 @@ class History:
             f"select e.* from streams s cross join lateral (select {_COLUMNS} from events e"
             f" where {' and '.join(where)} order by e.stream_version {order} limit $3) e where {' and '.join(whose)}"
         )
-        return await self._fetch(query, found, descending)
+        return await self._fetch(query, found, bytes_max, descending)
 
-    async def _fetch(self, query: _Query, found: str, descending: bool) -> list[Any]:
-        """Orders, and ends the page with the event whose data reach the bound. Column 15 counts what there was."""
+    async def _fetch(self, query: _Query, found: str, bytes_max: int | None, descending: bool) -> list[Any]:
+        """Orders, and ends the page with the event whose data reach the bound. Column 15 counts what there was.
+        The lengths are known without the data, which are read of this page alone."""
         order = "desc" if descending else "asc"
+        bound = query.argument(PAGE_BYTES_MAX if bytes_max is None else bytes_max)
         statement = (
             f"select {_COLUMNS}, e.found from (select {_COLUMNS}, count(*) over () as found,"
             f" sum(octet_length(e.data)) over (order by e.position {order}) - octet_length(e.data) as bytes_before"
             f" from ({found} order by e.position {order} limit $3) e) e"
-            f" where e.bytes_before < {PAGE_BYTES_MAX} order by e.position {order}"
+            f" where e.bytes_before < {bound}::bigint order by e.position {order}"
         )
         return list(await self._pool.fetch(statement, *query.arguments))
 
@@ -190,9 +204,9 @@ def _nothing(sought: Sought) -> bool:
     return frozenset() in {sought.projects, sought.streams, sought.types, sought.actors}
 
 
-def _page(rows: list[Any], limit: int, looked_to: int) -> Page:
+def _page(rows: list[Any], limit: int, looked_to: int, *, found: int = 15) -> Page:
     events = [recorded(row) for row in rows]
-    cut = bool(rows) and (len(rows) == limit or len(rows) < rows[0][15])
+    cut = bool(rows) and (len(rows) == limit or len(rows) < rows[0][found])
     return Page(events, events[-1].position if cut else looked_to)
 
 

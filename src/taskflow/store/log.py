@@ -11,7 +11,7 @@ from msgspec import Struct
 from taskflow.store.recorded import RecordedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     import asyncpg
 
@@ -21,34 +21,49 @@ COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, sch
 _HEAD: Final = "select s.position, h.recorded_at, s.epoch, s.same_server from log_standing() s, log_head h"
 
 # The range of positions that a stream touches names the partitions to look at.
-_STREAM: Final = f"""
-select {COLUMNS} from events
-where stream_id = $1 and stream_version > $2 and stream_version <= $3
+_OF_STREAM: Final = """stream_id = $1
   and position >= (select first_position from streams where stream_id = $1)
-  and position <= (select last_position from streams where stream_id = $1)
-order by stream_version limit $4
+  and position <= (select last_position from streams where stream_id = $1)"""
+
+
+def bounded(where: str, order: str, *, limit: str, bytes_max: str) -> str:
+    """Up to the event with which the data reach `bytes_max`: at least one. Their lengths are known without them."""
+    return f"""
+select {COLUMNS} from (
+    select {COLUMNS}, sum(octet_length(data)) over (order by {order}) - octet_length(data) as bytes_before
+    from events where {where}
+    order by {order} limit {limit}) page
+where bytes_before < {bytes_max} order by {order}
 """
 
-_LOG: Final = f"""
-select {COLUMNS} from events where position > $1 and position <= $2 order by position limit $3
-"""
+
+_STREAM: Final = bounded(
+    f"{_OF_STREAM} and stream_version > $2 and stream_version <= $3", "stream_version", limit="$4", bytes_max="$5"
+)
+
+_LOG: Final = bounded("position > $1 and position <= $2", "position", limit="$3", bytes_max="$4")
 
 _VERSIONS: Final = f"""
-select {COLUMNS} from events
-where stream_id = $1 and stream_version = any($2::integer[])
-  and position >= (select first_position from streams where stream_id = $1)
-  and position <= (select last_position from streams where stream_id = $1)
-order by stream_version
+select {COLUMNS} from events where {_OF_STREAM} and stream_version = any($2::integer[]) order by stream_version
 """
 
-# Up to the event that fills the bound: at least one.
-_SHARDS_BOUNDED: Final = f"""
-select {COLUMNS} from (
-    select {COLUMNS}, sum(octet_length(data)) over (order by position) - octet_length(data) as bytes_before
-    from events where position > $1 and position <= $2 and shard = any($4::smallint[])
-    order by position limit $3) page
-where bytes_before < $5 order by position
+_HEADERS: Final = f"""
+select stream_version, type, occurred_at, actor, event_id, command_id, causation_id from events
+where {_OF_STREAM} and stream_version > $2 and stream_version <= $3 order by stream_version limit $4
 """
+
+_BYTES: Final = f"""
+select coalesce(sum(octet_length(data)), 0)::bigint from events
+where {_OF_STREAM} and stream_version > $2 and stream_version <= $3
+"""
+
+_POSITIONS: Final = f"""
+select position from events where {_OF_STREAM} and stream_version = any($2::integer[]) order by stream_version
+"""
+
+_SHARDS: Final = bounded(
+    "position > $1 and position <= $2 and shard = any($4::smallint[])", "position", limit="$3", bytes_max="$5"
+)
 
 # Without their data: one round trip says where the log ends and what has come since.
 _TAIL: Final = """
@@ -59,11 +74,9 @@ from log_standing() s cross join log_head h left join lateral (
 order by e.position
 """
 
-_TYPES: Final = f"""
-select {COLUMNS} from events
-where position > $1 and position <= $2 and type = any($4::text[])
-order by position limit $3
-"""
+_TYPES: Final = bounded(
+    "position > $1 and position <= $2 and type = any($5::text[])", "position", limit="$3", bytes_max="$4"
+)
 
 # One index probe a shard; the newest event of all of them is the greatest.
 _LAST: Final = """
@@ -75,6 +88,12 @@ cross join lateral (
 
 END: Final = 2**62
 """A position and a version past every real one."""
+VERSION_END: Final = 2**31 - 1
+"""A version past every real one, as the store counts them."""
+CHUNK_EVENTS_MAX: Final = 1_000
+CHUNK_BYTES_MAX: Final = 2_097_152
+"""Of a stream that is read chunk by chunk: what is in memory at once, and what is decoded between two turns of the
+event loop."""
 
 
 class Head(Struct, frozen=True):
@@ -97,6 +116,18 @@ class Step(Struct, frozen=True, gc=False):
     type: str
 
 
+class EventHeader(Struct, frozen=True, gc=False):
+    """An event of a stream without its data: histories of any size are looked through by these."""
+
+    version: int
+    type: str
+    occurred_at: datetime
+    actor: UUID | None
+    event_id: UUID
+    command_id: UUID
+    causation_id: UUID | None
+
+
 def recorded(row: Any) -> RecordedEvent:
     """A row of `events` as a Struct; the driver's own UUID type becomes the standard one."""
     return RecordedEvent(
@@ -115,6 +146,18 @@ def recorded(row: Any) -> RecordedEvent:
         correlation_id=row[12],
         causation_id=None if row[13] is None else UUID(int=row[13].int),
         data=row[14],
+    )
+
+
+def _header(row: Any) -> EventHeader:
+    return EventHeader(
+        version=row[0],
+        type=row[1],
+        occurred_at=row[2],
+        actor=None if row[3] is None else UUID(int=row[3].int),
+        event_id=UUID(int=row[4].int),
+        command_id=UUID(int=row[5].int),
+        causation_id=None if row[6] is None else UUID(int=row[6].int),
     )
 
 
@@ -142,11 +185,46 @@ class Log:
         return _head(rows[0]), steps
 
     async def stream(
-        self, stream_id: UUID, *, after: int = 0, to: int | None = None, limit: int = 2**31 - 1
+        self,
+        stream_id: UUID,
+        *,
+        after: int = 0,
+        to: int | None = None,
+        limit: int = VERSION_END,
+        bytes_max: int = END,
     ) -> list[RecordedEvent]:
-        """A stream's events with `after` < version ≤ `to`, oldest first; empty where there is none."""
-        rows = await self.pool.fetch(_STREAM, stream_id, after, 2**31 - 1 if to is None else to, limit)
+        """A stream's events with `after` < version ≤ `to`, oldest first; empty where there is none. No further than
+        the event with which their data reach `bytes_max`."""
+        end = VERSION_END if to is None else to
+        rows = await self.pool.fetch(_STREAM, stream_id, after, end, limit, bytes_max)
         return [recorded(row) for row in rows]
+
+    async def chunks(
+        self, stream_id: UUID, *, after: int = 0, to: int | None = None
+    ) -> AsyncIterator[list[RecordedEvent]]:
+        """As `stream`, however much that is: one bounded chunk after the other."""
+        end = VERSION_END if to is None else to
+        while after < end:
+            chunk = await self.stream(stream_id, after=after, to=end, limit=CHUNK_EVENTS_MAX, bytes_max=CHUNK_BYTES_MAX)
+            if chunk:
+                yield chunk
+                after = chunk[-1].stream_version
+            if len(chunk) < CHUNK_EVENTS_MAX and sum(len(event.data) for event in chunk) < CHUNK_BYTES_MAX:
+                return
+
+    async def headers(self, stream_id: UUID, *, after: int = 0, to: int | None = None, limit: int) -> list[EventHeader]:
+        """As `stream`, without what the events say."""
+        rows = await self.pool.fetch(_HEADERS, stream_id, after, VERSION_END if to is None else to, limit)
+        return [_header(row) for row in rows]
+
+    async def bytes_of(self, stream_id: UUID, *, after: int, to: int) -> int:
+        """What a stream's events with `after` < version ≤ `to` say, in bytes; they are not read for it."""
+        found: int = await self.pool.fetchval(_BYTES, stream_id, after, to)
+        return found
+
+    async def positions(self, stream_id: UUID, versions: Collection[int]) -> list[int]:
+        """Where those of a stream's events are that have one of these versions, oldest first."""
+        return [row[0] for row in await self.pool.fetch(_POSITIONS, stream_id, list(versions))]
 
     async def versions(self, stream_id: UUID, versions: Collection[int]) -> list[RecordedEvent]:
         """Those of a stream's events that have one of these versions, oldest first."""
@@ -161,19 +239,21 @@ class Log:
         limit: int,
         to: int = END,
         types: Sequence[str] | None = None,
+        bytes_max: int = END,
     ) -> list[RecordedEvent]:
-        """Events with `after` < position ≤ `to` in position order; all, or of some types."""
+        """Events with `after` < position ≤ `to` in position order; all, or of some types. No further than the event
+        with which their data reach `bytes_max`."""
         if types is not None:
-            rows = await self.pool.fetch(_TYPES, after, to, limit, list(types))
+            rows = await self.pool.fetch(_TYPES, after, to, limit, bytes_max, list(types))
         else:
-            rows = await self.pool.fetch(_LOG, after, to, limit)
+            rows = await self.pool.fetch(_LOG, after, to, limit, bytes_max)
         return [recorded(row) for row in rows]
 
     async def read_shards(
         self, after: int, shards: Sequence[int], *, to: int, limit: int, bytes_max: int
     ) -> list[RecordedEvent]:
         """As `read` of some shards, and no further than the event with which their data reach `bytes_max`."""
-        rows = await self.pool.fetch(_SHARDS_BOUNDED, after, to, limit, list(shards), bytes_max)
+        rows = await self.pool.fetch(_SHARDS, after, to, limit, list(shards), bytes_max)
         return [recorded(row) for row in rows]
 
     async def last_positions(self, shards: Sequence[int], *, to: int = END) -> dict[int, int]:

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.store.log import COLUMNS, recorded
+from taskflow.errors import HistoryTooLarge
+from taskflow.store.log import CHUNK_BYTES_MAX, bounded, recorded
 from taskflow.streams import TASK, Happened
 
 if TYPE_CHECKING:
@@ -51,14 +52,15 @@ join streams s on s.stream_id = placed.stream_id
 order by s.first_position
 """
 
-STREAMS: Final = f"""
-select {COLUMNS} from events
-where stream_id = any($1::uuid[]) and position >= $2 and position <= $3
-order by stream_id, stream_version
-"""
+STREAMS: Final = bounded(
+    "stream_id = any($1::uuid[]) and position >= $2 and position <= $3 and (stream_id, stream_version) > ($4, $5)",
+    "stream_id, stream_version",
+    limit="$6",
+    bytes_max="$7",
+)
 
 READ_EVENTS: Final = 250
-"""Read at once, unless a single stream has more: between two reads others have their turn."""
+"""Read at once, and read for no more tasks at once: between two reads others have their turn."""
 
 
 class Moment(Struct, frozen=True):
@@ -82,24 +84,31 @@ class Placed(Struct, frozen=True):
     last_position: int
 
 
-async def state_at(store: EventStore, kind: Kind[S], stream_id: UUID, moment: Moment) -> S | None:
-    """The stream as it was; None where it had not begun."""
+async def state_at(
+    store: EventStore, kind: Kind[S], stream_id: UUID, moment: Moment, *, bytes_max: int | None = None
+) -> S | None:
+    """The stream as it was; None where it had not begun. Raises HistoryTooLarge where more than `bytes_max` of it
+    would have to be read."""
     version = await store.pool.fetchval(_VERSION.format(until=_UNTIL[moment.clock]), stream_id, moment.until)
     if version is None:
         return None
-    state: S | None = await state_of(store, kind, stream_id, version)
+    state: S | None = await state_of(store, kind, stream_id, version, bytes_max=bytes_max)
     return state
 
 
-async def state_of(store: EventStore, kind: Kind[S], stream_id: UUID, version: int) -> S | None:
-    """The stream at a version; None where it never got there, or is of another kind."""
-    state = await store.folds.at_version(kind, stream_id, version)
+async def state_of(
+    store: EventStore, kind: Kind[S], stream_id: UUID, version: int, *, bytes_max: int | None = None
+) -> S | None:
+    """The stream at a version; None where it never got there, or is of another kind. Raises as `state_at`."""
+    state = await store.folds.at_version(kind, stream_id, version, bytes_max=bytes_max)
     return state if isinstance(state, kind.state) else None
 
 
-async def first_known_at(store: EventStore, kind: Kind[S], stream_id: UUID, moment: Moment) -> S | None:
+async def first_known_at(
+    store: EventStore, kind: Kind[S], stream_id: UUID, moment: Moment, *, bytes_max: int | None = None
+) -> S | None:
     """As `state_at`, and as it was first known where it had not begun; None where there is none."""
-    state: S | None = await state_at(store, kind, stream_id, moment)
+    state: S | None = await state_at(store, kind, stream_id, moment, bytes_max=bytes_max)
     if state is None:
         state = await state_of(store, kind, stream_id, 1)
     return state
@@ -114,26 +123,44 @@ async def ever_placed(store: EventStore, project_id: UUID, moment: Moment, *, li
 
 
 async def then_and_now(
-    store: EventStore, tasks: Sequence[Placed], moment: Moment
+    store: EventStore, tasks: Sequence[Placed], moment: Moment, *, bytes_max: int
 ) -> AsyncIterator[tuple[TaskState, TaskState]]:
-    """Tasks as they were and as they are, those that there were."""
+    """Tasks as they were and as they are, those that there were; one at a time is in memory, and a chunk of events.
+    Raises HistoryTooLarge once their events are more than `bytes_max`."""
+    read = 0
     for some in _in_reads(tasks):
-        rows = await store.pool.fetch(
-            STREAMS,
-            [one.stream_id for one in some],
-            min(one.first_position for one in some),
-            max(one.last_position for one in some),
-        )
+        then: TaskState | None = None
+        now: TaskState | None = None
+        async for events in _chunks(store, some):
+            read += sum(len(event.data) for event in events)
+            if read > bytes_max:
+                raise HistoryTooLarge("this board", found=read, bytes_max=bytes_max)
+            for event, typed in zip(events, await store.mapper.decode(events), strict=True):
+                if now is not None and now.id != event.stream_id:
+                    if then is not None:
+                        yield then, now
+                    then = now = None
+                happened = Happened(event.stream_id, event.stream_version, event.occurred_at, event.actor)
+                now = TASK.evolve(now, typed, happened)
+                if moment.covers(event):
+                    then = now
+        if then is not None and now is not None:
+            yield then, now
+
+
+async def _chunks(store: EventStore, tasks: Sequence[Placed]) -> AsyncIterator[list[RecordedEvent]]:
+    """Their events, task by task."""
+    ids = [one.stream_id for one in tasks]
+    first, last = min(one.first_position for one in tasks), max(one.last_position for one in tasks)
+    stream_id, version = UUID(int=0), 0
+    while True:
+        rows = await store.pool.fetch(STREAMS, ids, first, last, stream_id, version, READ_EVENTS, CHUNK_BYTES_MAX)
         events = [recorded(row) for row in rows]
-        then: dict[UUID, TaskState] = {}
-        now: dict[UUID, TaskState] = {}
-        for event, typed in zip(events, await store.mapper.decode(events), strict=True):
-            happened = Happened(event.stream_id, event.stream_version, event.occurred_at, event.actor)
-            now[event.stream_id] = TASK.evolve(now.get(event.stream_id), typed, happened)
-            if moment.covers(event):
-                then[event.stream_id] = now[event.stream_id]
-        for stream_id, state in then.items():
-            yield state, now[stream_id]
+        if events:
+            yield events
+            stream_id, version = events[-1].stream_id, events[-1].stream_version
+        if len(events) < READ_EVENTS and sum(len(event.data) for event in events) < CHUNK_BYTES_MAX:
+            return
 
 
 def _in_reads(tasks: Sequence[Placed]) -> list[list[Placed]]:

@@ -10,6 +10,7 @@ from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.events import who_is_seen
 from taskflow.api.routes.task_events import EnvelopePage
 from taskflow.errors import Invalid
+from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.store.history import Page, Sought
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ async def list_activity(call: Call) -> Response[bytes]:
 
 
 async def _newest(history: History, sought: Sought, before: int, limit: int) -> Page:
-    page = Page([], before)
+    page, left = Page([], before), PAGE_BYTES_MAX
     for _ in range(LOOKS_MAX):
-        more = await history.newest(sought, before=page.position, limit=limit - len(page.events))
+        more = await history.newest(sought, before=page.position, limit=limit - len(page.events), bytes_max=left)
         page = Page(page.events + more.events, more.position)
-        if not page.position or len(page.events) == limit:
+        left -= sum(len(event.data) for event in more.events)
+        if not page.position or len(page.events) == limit or left <= 0:
             break
     return page
 

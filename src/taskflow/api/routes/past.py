@@ -72,10 +72,10 @@ async def answer(reading: Reading, task_id: UUID, then: Moment | int) -> Respons
     if isinstance(then, int):
         body = await _at_version(reading, present, then)
         return reading.resource(body, then)
-    task = await state_at(reading.context.store, TASK, task_id, then)
+    task = await state_at(reading.context.store, TASK, task_id, then, bytes_max=_bytes_max(reading))
     if task is not None and task.version > present.version:
         # It went on while this was read, to another project perhaps: that was not judged.
-        task = await state_of(reading.context.store, TASK, task_id, present.version)
+        task = await state_of(reading.context.store, TASK, task_id, present.version, bytes_max=_bytes_max(reading))
     if task is None:
         raise NotFound("task", task_id)
     return reading.resource(await _rendered(reading, task, then), task.version)
@@ -86,11 +86,11 @@ async def _at_version(reading: Reading, present: TaskState, version: int) -> Raw
     store = reading.context.store
     if not 1 <= version <= present.version:
         raise NotFound("version", version)
-    (event,) = await store.log.stream(present.id, after=version - 1, to=version)
-    task = await state_of(store, TASK, present.id, version)
+    (position,) = await store.log.positions(present.id, [version])
+    task = await state_of(store, TASK, present.id, version, bytes_max=_bytes_max(reading))
     if task is None:
         raise NotFound("version", version)
-    return await _rendered(reading, task, Moment("position", event.position))
+    return await _rendered(reading, task, Moment("position", position))
 
 
 async def _rendered(reading: Reading, task: TaskState, moment: Moment) -> Raw:
@@ -99,8 +99,12 @@ async def _rendered(reading: Reading, task: TaskState, moment: Moment) -> Raw:
 
 
 async def _statuses(reading: Reading, project_id: UUID, moment: Moment) -> Statuses | None:
-    project = await first_known_at(reading.context.store, PROJECT, project_id, moment)
+    project = await first_known_at(reading.context.store, PROJECT, project_id, moment, bytes_max=_bytes_max(reading))
     return None if project is None else project.statuses
+
+
+def _bytes_max(reading: Reading) -> int:
+    return reading.context.settings.history_bytes_max
 
 
 class FieldChange(Struct, frozen=True, rename={"from_": "from"}):

@@ -60,7 +60,8 @@ async def _turn(reading: Reading) -> AsyncIterator[None]:
 
 
 async def _folded(reading: Reading, project_id: UUID, moment: Moment) -> Response[bytes]:
-    project = await first_known_at(reading.context.store, PROJECT, project_id, moment)
+    bytes_max = reading.context.settings.history_bytes_max
+    project = await first_known_at(reading.context.store, PROJECT, project_id, moment, bytes_max=bytes_max)
     if project is None:
         raise NotFound("project", project_id)
     visible = reading.context.follower.projects_of(reading.caller)
@@ -84,14 +85,15 @@ async def _columns(
     reading: Reading, project: ProjectState, moment: Moment, visible: Collection[UUID]
 ) -> tuple[Counter[str], dict[str, list[TaskState]]]:
     """By status the number of tasks, and the first of them by rank."""
-    store, events_max = reading.context.store, reading.context.settings.past_board_events_max
+    store, settings = reading.context.store, reading.context.settings
+    events_max = settings.past_board_events_max
     placed = await ever_placed(store, project.id, moment, limit=events_max + 1)
     events = sum(task.version for task in placed)
     if events > events_max:
         raise Invalid("at", "too-much", f"this board would be folded from more than {events_max} events")
     counts: Counter[str] = Counter()
     tasks: dict[str, list[TaskState]] = {}
-    async for then, now in then_and_now(store, placed, moment):
+    async for then, now in then_and_now(store, placed, moment, bytes_max=settings.past_board_bytes_max):
         if then.project_id != project.id or then.trashed_at is not None:
             continue
         status = project.statuses.resolve(then.status)

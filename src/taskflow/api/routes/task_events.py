@@ -12,6 +12,7 @@ from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import Invalid, NotFound
+from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.streams import TASK
 
 
@@ -24,15 +25,14 @@ async def list_task_events(call: Call) -> Response[bytes]:
     after = 0 if reading.cursor is None else after_cursor(reading.cursor, "task-events")
     if not isinstance(after, int) or not 0 <= after < 2**31:
         raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
-    found = await store.log.stream(task_id, after=after, limit=reading.limit + 1)
+    page = await store.log.stream(task_id, after=after, limit=reading.limit, bytes_max=PAGE_BYTES_MAX)
     # Judged by where the task is once these are in: what happened after it moved is the other project's.
     await reading.context.follower.poll()
     task = await committed(store, TASK, task_id)
     if task is None or task.purged:
         raise NotFound("task", task_id)
     await reading.must_see(task.project_id, "task", task_id)
-    page = found[: reading.limit]
-    more = len(found) > len(page)
+    more = bool(page) and page[-1].stream_version < task.version
     items = await envelopes(store.mapper, page)
     reading.drew(max([reading.context.follower.position, *[event.position for event in page]]))
     return reading.page(items, to_cursor("task-events", page[-1].stream_version) if more else None)
