@@ -16,7 +16,18 @@ import taskflow
 from taskflow.projections.registry import VIEWS
 
 PACKAGE = Path(taskflow.__file__).parent
-LEAVES = {"base64url", "cancellation", "errors", "ids", "log_fields", "lru", "proofs", "settings", "taskflow"}
+LEAVES = {
+    "base64url",
+    "cancellation",
+    "errors",
+    "ids",
+    "log_fields",
+    "lru",
+    "page_bounds",
+    "proofs",
+    "settings",
+    "taskflow",
+}
 """What everybody may import; `taskflow` itself holds the version alone."""
 
 # A folder, or a module of the top, and what it may import beside the leaves and itself.
@@ -27,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "ids": set(),
     "log_fields": set(),
     "lru": set(),
+    "page_bounds": set(),
     "proofs": set(),
     "settings": set(),
     "secrets": set(),
