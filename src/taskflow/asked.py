@@ -31,6 +31,7 @@ FILTERS: Final = (
     "parent",
     "q",
     "trashed",
+    "archived",
     "sort",
 )
 ME: Final = "me"
@@ -50,7 +51,10 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     due_before: datetime | None
     due_after: datetime | None
     terms: tuple[Term, ...] | None
+    """Unlike the sets: all of these. None of them finds nothing."""
     trashed: bool
+    archived: bool | None
+    """Of archived projects; None: of those only where they are named."""
     sort: str
 
 
@@ -67,7 +71,8 @@ def take(parameters: Parameters) -> TaskQuery:
         due_before=parameters.time("due_before"),
         due_after=parameters.time("due_after"),
         terms=_terms(parameters),
-        trashed=parameters.one_of("trashed", ("true", "false")) == "true",
+        trashed=parameters.truth("trashed") is True,
+        archived=parameters.truth("archived"),
         sort=parameters.one_of("sort", ORDERS) or "created_at",
     )
 

@@ -96,6 +96,10 @@ class Parameters:
             return None
         return text
 
+    def truth(self, name: str) -> bool | None:
+        text = self.one_of(name, ("true", "false"))
+        return None if text is None else text == "true"
+
     # --- any of several values; None where the parameter is not given
 
     def texts(self, name: str, choices: Collection[str] | None = None) -> frozenset[str] | None:

@@ -42,7 +42,7 @@ class Term(NamedTuple):
 
 
 class BadQuery(ValueError):
-    """Nothing can be looked for; the message says what was expected."""
+    """More is looked for than can be; the message says what was expected."""
 
 
 @lru_cache(maxsize=TEXTS_MAX)
@@ -57,15 +57,13 @@ def words(*texts: str) -> tuple[str, ...]:
 
 
 def terms(query: str) -> tuple[Term, ...]:
-    """What a query asks for, all of it. Raises BadQuery.
+    """What a query asks for, all of it; nothing where it holds no letter and no digit. Raises BadQuery.
 
     The last word, and any of two characters or more, stands for every word that begins with it.
     """
     if len(query) > QUERY_MAX:
         raise BadQuery(f"expected at most {QUERY_MAX} characters, found {len(query)}")
     said = list(_runs(query))
-    if not said:
-        raise BadQuery("expected a word to look for; there is no letter and no digit")
     runs = dict.fromkeys(said)
     if len(runs) > QUERY_WORDS_MAX:
         raise BadQuery(f"expected at most {QUERY_WORDS_MAX} words, found {len(runs)}")

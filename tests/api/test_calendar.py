@@ -78,6 +78,25 @@ async def test_what_was_not_made_here_is_no_feed(ada: Caller, http: httpx.AsyncC
     refused(await http.get(f"/api/v1/calendar/{secret}"), 404, "not-found")
 
 
+async def test_an_archived_project_is_not_in_it(ada: Caller, http: httpx.AsyncClient) -> None:
+    project = await ada.project()
+    await ada.task("in the archive", due_at=DUE.isoformat(), project_id=project["id"])
+    await ada.task("at hand", due_at=DUE.isoformat())
+    calendar = await _opened(ada)
+
+    async def shows(*titles: str) -> None:
+        async def there() -> bool:
+            return await _titles(http, calendar) == [*titles]
+
+        await until(there, f"the feed has {titles}")
+
+    await shows("in the archive", "at hand")
+    accepted(await ada.delete(f"/projects/{project['id']}"))
+    await shows("at hand")
+    accepted(await ada.post(f"/projects/{project['id']}/unarchive"))
+    await shows("in the archive", "at hand")
+
+
 async def test_a_project_that_was_left_is_no_longer_in_it(ada: Caller, bob: Caller, http: httpx.AsyncClient) -> None:
     project = (await ada.project())["id"]
     await ada.add(project, bob)

@@ -63,6 +63,26 @@ async def test_it_goes_with_every_other_filter_order_and_cursor(ada: Caller) -> 
     assert await found(ada, position, **wanted | {"category": "done"}) == []
 
 
+@pytest.mark.parametrize(
+    "q", ["🎉", "", " ", "\u3000", "…?!", "-", "\x00", "\u0301", "\u200b", "👩‍👩‍👧‍👦 🎉", "🎉" * 200]
+)
+async def test_nothing_to_look_for_finds_nothing(ada: Caller, q: str) -> None:
+    """Whoever types has typed this before the first letter; what is pasted may be no word at all."""
+    task = await ada.task(f"party {q}".strip())
+    view = accepted(await ada.post("/views", {"name": "party", "query": {"q": q}}), 201)
+    assert view["query"] == {"q": q}
+    for more in ({}, {"sort": "-due_at", "limit": 1}, {"project": task["project_id"], "status": "todo"}):
+        body = accepted(await ada.read("/tasks", view["position"], q=q, **more))
+        assert body == {"items": [], "next_cursor": None}
+    assert await found(ada, task["position"], q=f"{q} part"[-200:]) == [task["title"]]
+
+
+@pytest.mark.parametrize("raw", ["%ED%A0%80", "a%ED%B0%80", "%F0%9F%8E", "%ff", "%C0%80"])
+async def test_what_is_no_text_is_refused(ada: Caller, raw: str) -> None:
+    """Half of a surrogate pair, half of a character, and what UTF-8 never holds."""
+    refused(await ada.get(f"/tasks?q={raw}"), 400, "validation")
+
+
 async def test_strangers_find_nothing(ada: Caller, bob: Caller) -> None:
     word = uuid4().hex
     task = await ada.task(word)

@@ -54,7 +54,7 @@ def every_call() -> list[tuple[str, Call[Any]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "answered", stop)
         with Client(URL, transport=NOWHERE) as client:
-            names = list(_methods(client))
+            names = list(methods(client))
         for name, flags in product(names, (True, False)):
             # Each with a client of its own: one that signs out has no token any more.
             keeper = InMemory(Tokens("a", "r"))
@@ -67,14 +67,14 @@ def every_call() -> list[tuple[str, Call[Any]]]:
     return found
 
 
-def _methods(owner: Any, prefix: str = "") -> Iterator[str]:
+def methods(owner: Any, prefix: str = "") -> Iterator[str]:
     for name, below in vars(owner).items():
         if not isinstance(below, Resource):
             continue
         for method, is_a in inspect.getmembers_static(type(below)):
             if isinstance(is_a, (Asked, Told)):
                 yield f"{prefix}{name}.{method}"
-        yield from _methods(below, f"{prefix}{name}.")
+        yield from methods(below, f"{prefix}{name}.")
 
 
 def _try(client: Client, name: str, values: dict[Any, Any]) -> None:
@@ -127,6 +127,14 @@ def lacking(served: Any, served_parts: Any, known: Any, known_parts: Any, at: st
                 yield f"{at}.{name}"
             else:
                 yield from lacking(below, served_parts, known["properties"][name], known_parts, f"{at}.{name}")
+
+
+def fields_of(schema: Any, parts: Any) -> set[str]:
+    """Every field that a JSON Schema knows, of whichever alternative."""
+    if "$ref" in schema:
+        schema = parts[schema["$ref"].rpartition("/")[2]]
+    alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    return set(schema.get("properties", ())).union(*[fields_of(one, parts) for one in alternatives])
 
 
 def plain(schema: Any, parts: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from taskflow.client.answers import Changes, Status, Transition
 from taskflow.client.call import NOTHING, Call
 from tests.api.stack import Stack
 from tests.client.conftest import Account, OwnApi
-from tests.client.described import every_call, fits, lacking, plain, schema_of
+from tests.client.described import every_call, fields_of, fits, lacking, plain, schema_of
 from tests.client.person import Person
 
 PATIENCE_S = 30.0
@@ -91,6 +91,19 @@ class TestEveryRoute:
                 fields = plain(body, document["components"]["schemas"]).get("properties", {}).keys()
                 lacks += [f"{route} .{name}" for name in fields - {name for one in asked for name in one.body or ()}]
         assert set(lacks) == UNSENT
+
+    def test_takes_all_that_it_is_asked_with(
+        self, document: Any, operations: dict[str, Any], calls: dict[str, list[Call[Any]]]
+    ) -> None:
+        refused = []
+        for route in operations.keys() & calls.keys():
+            operation, asked = operations[route], calls[route]
+            query = {one["name"] for one in operation["parameters"] if one.get("in") == "query"}
+            refused += [f"{route} ?{name}" for one in asked for name in one.query if name not in query]
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {"schema": {}})
+            fields = fields_of(content["schema"], document["components"]["schemas"])
+            refused += [f"{route} .{name}" for one in asked for name in one.body or () if name not in fields]
+        assert refused == []
 
     def test_is_taken_with_all_that_it_answers(
         self, document: Any, operations: dict[str, Any], calls: dict[str, list[Call[Any]]]

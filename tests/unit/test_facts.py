@@ -20,7 +20,9 @@ from taskflow.streams.project import (
     MemberAdded,
     MemberRemoved,
     MemberRoleChanged,
+    ProjectArchived,
     ProjectCreated,
+    ProjectUnarchived,
     ProjectWorkflowSet,
 )
 from taskflow.streams.session import SessionEnded, SessionStarted
@@ -133,6 +135,21 @@ def test_it_is_known_since_when_somebody_sees_a_project_and_until_when() -> None
     assert seen == [(None, None), (2, None), (2, None), (2, None), (None, 5), (6, None)]
     assert facts.granted[project][owner] == 1
     assert facts.workflows == {project: 4}
+
+
+def test_it_is_known_which_projects_are_archived() -> None:
+    events: list[Event] = [
+        ProjectCreated(name="P", owner_id=USERS[0], workflow=DEFAULT_WORKFLOW),
+        ProjectArchived(),
+        ProjectUnarchived(),
+        ProjectArchived(),
+    ]
+    facts = Facts()
+    seen = []
+    for position, event in enumerate(events, 1):
+        applied(facts, [(recorded(position, PROJECTS[0], event, version=position), event)])
+        seen.append(PROJECTS[0] in facts.archived)
+    assert seen == [False, True, False, True]
 
 
 def test_ended_sessions_are_kept_while_a_token_of_theirs_may_live() -> None:

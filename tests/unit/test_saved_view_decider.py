@@ -52,7 +52,7 @@ class TestNoView:
     @pytest.mark.parametrize(
         ("fields", "pointer", "code"),
         [
-            ({"q": "…"}, "/query/q", "query"),
+            ({"q": "a b c d e f g h i j k"}, "/query/q", "query"),
             ({"q": ["a", "b"]}, "/query/q", "repeated"),
             ({"sort": "colour"}, "/query/sort", "choice"),
             ({"sort": ["rank", "rank"]}, "/query/sort", "repeated"),
@@ -62,6 +62,7 @@ class TestNoView:
             ({"category": "later"}, "/query/category", "choice"),
             ({"due_before": "tomorrow"}, "/query/due_before", "format"),
             ({"trashed": "maybe"}, "/query/trashed", "choice"),
+            ({"archived": "maybe"}, "/query/archived", "choice"),
             ({"status": ["s"] * 150, "label": ["l"] * 51}, "/query", "query"),
         ],
     )

@@ -38,13 +38,11 @@ class Tasks(Resource[F]):
         assignee_id: Id | UnsetType | None = UNSET,
         parent_id: Id | UnsetType | None = UNSET,
         recurrence: str | UnsetType | None = UNSET,
-        external_id: str | UnsetType | None = UNSET,
     ) -> Call[Task]:
         """Without a project: in the Inbox."""
         body = given(
             title=title, project_id=project_id, description=description, status=status, priority=priority,
             due_at=due_at, labels=labels, assignee_id=assignee_id, parent_id=parent_id, recurrence=recurrence,
-            external_id=external_id,
         )  # fmt: skip
         return write("POST", at("tasks"), Task, body)
 
@@ -72,15 +70,16 @@ class Tasks(Resource[F]):
         due_after: datetime | None = None,
         q: str | None = None,
         trashed: bool | None = None,
+        archived: bool | None = None,
         sort: str | None = None,
         limit: int | None = None,
     ) -> Call[Page[Task]]:
         """Every task that fits, from page to page; `limit` is the size of a page. `assignee` takes `me`, `q` is
-        searched for in the text."""
+        searched for in the text. Tasks of archived projects are found where `project` names one, or by `archived`."""
         query: dict[str, Value] = {
             "project": project, "status": status, "category": category, "assignee": assignee, "label": label,
             "priority": priority, "parent": parent, "due_before": due_before, "due_after": due_after, "q": q,
-            "trashed": trashed, "sort": sort, "limit": limit,
+            "trashed": trashed, "archived": archived, "sort": sort, "limit": limit,
         }  # fmt: skip
         return pages(at("tasks"), Task, query)
 
@@ -98,13 +97,12 @@ class Tasks(Resource[F]):
         assignee_id: Id | UnsetType | None = UNSET,
         parent_id: Id | UnsetType | None = UNSET,
         recurrence: str | UnsetType | None = UNSET,
-        external_id: str | UnsetType | None = UNSET,
         expected_version: int | None = None,
     ) -> Call[Task]:
         """Changes what is given; None clears."""
         body = given(
             title=title, description=description, status=status, priority=priority, due_at=due_at, labels=labels,
-            assignee_id=assignee_id, parent_id=parent_id, recurrence=recurrence, external_id=external_id,
+            assignee_id=assignee_id, parent_id=parent_id, recurrence=recurrence,
         )  # fmt: skip
         return write("PATCH", at("tasks", task), Task, body, expected=expected_version)
 

@@ -57,6 +57,7 @@ class SavedQuery(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     parent: Values | UnsetType | None = UNSET
     q: Values | UnsetType | None = UNSET
     trashed: Values | bool | UnsetType | None = UNSET
+    archived: Values | bool | UnsetType | None = UNSET
     sort: Values | UnsetType | None = UNSET
 
 

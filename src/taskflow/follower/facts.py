@@ -13,7 +13,9 @@ from taskflow.streams.project import (
     MemberAdded,
     MemberRemoved,
     MemberRoleChanged,
+    ProjectArchived,
     ProjectCreated,
+    ProjectUnarchived,
     ProjectWorkflowSet,
     Role,
 )
@@ -28,6 +30,7 @@ FACT_TYPES: Final = frozenset(
     event.__name__
     for event in (
         *(ProjectCreated, MemberAdded, MemberRoleChanged, MemberRemoved, ProjectWorkflowSet),
+        *(ProjectArchived, ProjectUnarchived),
         *(SessionEnded, UserRenamed, UserRolesSet),
     )
 )
@@ -47,6 +50,8 @@ class Facts(Struct):
     """User → projects that they were a member of → the position at which that ended."""
     workflows: dict[UUID, int] = field(default_factory=dict)
     """Project → the position at which its workflow was last set: all its tasks read anew since."""
+    archived: set[UUID] = field(default_factory=set)
+    """Projects."""
     ended_sessions: dict[UUID, datetime] = field(default_factory=dict)
     """Kept until no access token of theirs can be alive."""
     renamed: dict[UUID, int] = field(default_factory=dict)
@@ -75,6 +80,10 @@ class Facts(Struct):
                 self.lost.setdefault(user, {})[stream] = recorded.position
             case ProjectWorkflowSet():
                 self.workflows[stream] = recorded.position
+            case ProjectArchived():
+                self.archived.add(stream)
+            case ProjectUnarchived():
+                self.archived.discard(stream)
             case UserRenamed():
                 self.renamed.pop(stream, None)
                 self.renamed[stream] = recorded.position

@@ -26,6 +26,7 @@ from taskflow.streams import KIND_OF_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SNAPSHOT: Final = "follower-3"
-"""The 3 is the shape of Facts: another shape, another row, folded anew."""
+_SNAPSHOT: Final = "follower-4"
+"""The 4 is the shape of Facts: another shape, another row, folded anew."""
 _READ: Final = "select position, state from progress where name = $1"
 _WRITE: Final = """
 insert into progress as p (name, position, state) values ($1, $2, $3)
@@ -99,6 +100,10 @@ class Follower:
         """The projects of a user and the roles there."""
         members = self.facts.members
         return {project: members[project][user_id] for project in self.facts.projects_of.get(user_id, ())}
+
+    def archived(self) -> AbstractSet[UUID]:
+        """All projects that are archived."""
+        return self.facts.archived
 
     def known_role(self, project_id: UUID, user_id: UUID) -> Role | None:
         return self.facts.members.get(project_id, {}).get(user_id)

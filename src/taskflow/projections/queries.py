@@ -51,6 +51,8 @@ _users: Final = msgspec.json.Decoder(UserState)
 
 
 _SHOWN: Final = {"_id": 0, "shown": 1}
+_NOTHING: Final[dict[str, Any]] = {"_id": {"$in": []}}
+"""What no document fits."""
 
 
 class TaskFilter(Struct, frozen=True, kw_only=True):
@@ -68,7 +70,7 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     due_before: int | None = None
     due_after: int | None = None
     terms: tuple[Term, ...] | None = None
-    """Unlike the sets: all of these."""
+    """Unlike the sets: all of these. None of them finds nothing."""
     trashed: bool = False
 
 
@@ -284,7 +286,7 @@ def task_query(wanted: TaskFilter) -> dict[str, Any]:
     if due:
         query["due_at"] = due
     if wanted.terms is not None:
-        query["$and"] = [{"words": _word(term)} for term in wanted.terms]
+        query |= {"$and": [{"words": _word(term)} for term in wanted.terms]} if wanted.terms else _NOTHING
     return query
 
 
@@ -300,7 +302,7 @@ def _in_statuses(pairs: Iterable[tuple[UUID, str]]) -> dict[str, Any]:
         {"project_id": _any_of(frozenset(projects)), "status": _any_of(statuses)}
         for statuses, projects in alike.items()
     ]
-    return asked[0] if len(asked) == 1 else {"$or": asked or [{"_id": {"$in": []}}]}
+    return asked[0] if len(asked) == 1 else {"$or": asked or [_NOTHING]}
 
 
 def _word(term: Term) -> Any:

@@ -66,6 +66,7 @@ def filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", metavar="TEXT", help="with these words in it")
     parser.add_argument("--all", action="store_true", help="done and cancelled ones too")
     parser.add_argument("--trashed", action="store_true", help="what is in the trash instead")
+    parser.add_argument("--archived", action="store_true", help="what is in archived projects instead")
     parser.add_argument("--sort", choices=(*SORTS, *(f"-{sort}" for sort in SORTS)), metavar="FIELD",
                         help=f"{', '.join(SORTS)}; with - in front, descending (--sort=-due_at)")  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import product
 from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
@@ -79,7 +80,7 @@ def named(things: Iterable[N], text: str, what: str) -> N | None:
 
 
 def task_id(client: Client, text: str) -> str:
-    """Of a task that is not in the trash, else of one that is. Raises Unclear and NoSuch."""
+    """Of a task that is not in the trash, nor in an archived project, else of one that is. Raises Unclear and NoSuch."""
     known = whole(text)
     if known is not None:
         return known
@@ -88,9 +89,9 @@ def task_id(client: Client, text: str) -> str:
         raise Unclear(
             f"expected a task's id, or {PIECE_MIN} or more characters of its beginning or end, found {text or 'none'}"
         )
-    for trashed in (False, True):
+    for archived, trashed in product((False, True), repeat=2):
         found = []
-        for count, task in enumerate(client.tasks.list(trashed=trashed, limit=PAGE)):
+        for count, task in enumerate(client.tasks.list(trashed=trashed, archived=archived, limit=PAGE)):
             if count == LOOKED_AT_MAX:
                 raise Unclear(f"there are more than {LOOKED_AT_MAX} tasks to look through; type the whole id")
             if fits(piece, task.id):

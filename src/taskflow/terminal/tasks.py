@@ -44,6 +44,7 @@ def asked(desk: Desk) -> dict[str, Any]:
         "due_after": typed.due_after,
         "q": typed.text,
         "trashed": True if typed.trashed else None,
+        "archived": True if typed.archived else None,
         "sort": typed.sort,
     }
 

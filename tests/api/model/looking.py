@@ -66,6 +66,7 @@ class Looking:
         """At tasks and boards through every process, at the rest through one or the other."""
         for who in range(len(self.ids)):
             self.look_at_projects(who)
+            self.look_at_all_tasks(who)
         for project in self.looked_at():
             who = self.somebody_in(project)
             for _ in self.every_process():
@@ -94,6 +95,16 @@ class Looking:
         listed = items(self.fresh(who, "/projects?limit=200"))
         mine = [one for one in self.world.projects.values() if person in one.members]
         assert listed == [one.shown(person) for one in sorted(mine, key=lambda one: one.id)]
+
+    def look_at_all_tasks(self, who: int) -> None:
+        """Nobody names a project: those of archived ones are apart."""
+        for archived in (False, True):
+            mine = [one for one in self.world.projects.values() if self.ids[who] in one.members]
+            there = [one.id for one in mine if (one.archived_at is not None) == archived]
+            query = "/tasks?limit=200&archived=true" if archived else "/tasks?limit=200"
+            shown = {one["id"] for one in items(self.fresh(who, query))}
+            tasks = self.world.tasks.values()
+            assert shown == {one.id for one in tasks if one.now.project in there and one.now.trashed_at is None}
 
     def look_at_tasks(self, who: int, project: Project) -> None:
         query = f"/tasks?project={project.id}&limit=200&sort=rank"

@@ -48,7 +48,7 @@ _SINGLE: Final[dict[str, Schema]] = {
     "from": TIME,
     "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
     "min_position": _POSITION | {"default": 0},
-    "q": {"type": "string", "minLength": 1, "maxLength": QUERY_MAX},
+    "q": {"type": "string", "maxLength": QUERY_MAX},
     "sort": {"type": "string", "enum": list(ORDERS), "default": "created_at"},
     "to": TIME,
     "token": _CURSOR,
@@ -74,7 +74,7 @@ _SAID: Final = {
     "clock": "Whose time `at`, or `from` and `to`, are: when it occurred, or when the store took it.",
     "cursor": "The `next_cursor` of the page before.",
     "min_position": "Wait until the answer is at least this fresh. One past the head of the log is refused.",
-    "q": "Words, each of which or the beginning of which the task holds. At least one letter or digit, at most ten words.",
+    "q": "Words, each of which or the beginning of which the task holds, at most ten. No letter and no digit finds nothing.",
     "token": "That of the answer before.",
     "wait_ms": "How long to wait for `min_position`.",
 }
@@ -138,5 +138,5 @@ def saved(name: str) -> Schema:
     if value == _TEXT:
         value = _TEXT | {"maxLength": SAVED_VALUE_MAX}
     several = {"type": "array", "items": value, "minItems": 1, "maxItems": 1 if single else VALUES_MAX}
-    truth: list[Schema] = [{"type": "boolean"}] if name == "trashed" else []
+    truth: list[Schema] = [{"type": "boolean"}] if value == _TRUTH else []
     return {"anyOf": [value, *truth, several, {"type": "null"}]}

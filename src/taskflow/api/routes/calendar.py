@@ -66,7 +66,8 @@ async def get_calendar(call: Call) -> Response[bytes]:
     # Whoever has the secret reads on the owner's account.
     await context.limits.request(call.address, user.id, {})
     position = context.freshness.position(["tasks"])
-    projects = await committed_many(context.store, PROJECT, context.follower.projects_of(user.id))
+    open_projects = context.follower.projects_of(user.id).keys() - context.follower.archived()
+    projects = await committed_many(context.store, PROJECT, open_projects)
 
     async def make() -> bytes:
         return await asyncio.to_thread(_feed, user, await _due(context, projects))

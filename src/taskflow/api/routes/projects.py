@@ -56,13 +56,13 @@ async def create_project(call: Call) -> Response[bytes]:
 async def list_projects(call: Call) -> Response[bytes]:
     reading = Reading(call)
     reading.paged()
-    archived = reading.parameters.one_of("archived", ("true", "false"))
+    archived = reading.parameters.truth("archived")
     await reading.begin()
     roles = await reading.projects()
     ids: Iterable[UUID] = roles
     if archived is not None:
         mine = await load(reading, list(roles))
-        ids = [one for one, project in mine.items() if (project.archived_at is not None) == (archived == "true")]
+        ids = [one for one, project in mine.items() if (project.archived_at is not None) == archived]
     page, next_cursor = page_of(reading, "projects", ids)
     projects = await load(reading, page)
     roles = reading.known_projects()

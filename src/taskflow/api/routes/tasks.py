@@ -15,7 +15,7 @@ from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes import past
 from taskflow.api.stored import committed, committed_many
 from taskflow.api.writes import Method, write
-from taskflow.asked import FILTERS, take
+from taskflow.asked import FILTERS, TaskQuery, take
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, Unavailable
@@ -93,6 +93,7 @@ async def list_tasks(call: Call) -> Response[bytes]:
     await reading.draw("tasks", projects=projects)
     if asked.projects is None:
         projects = projects.intersection(reading.known_projects())
+    projects = _by_archived(reading, projects, asked)
     wanted = replace(wanted, projects=projects, pairs=pairs)
     kept = await reading.context.pages.get(Wanted(wanted, asked.sort, reading.limit, reading.cursor))
     known = await joins(reading, kept.projects, kept.assignees)
@@ -100,6 +101,14 @@ async def list_tasks(call: Call) -> Response[bytes]:
         page = kept.page
         kept.rendered = (known, render.listing([known.render(task) for task in page.tasks], page.next_cursor))
     return reading.listing(kept.rendered[1])
+
+
+def _by_archived(reading: Reading, projects: frozenset[UUID], asked: TaskQuery) -> frozenset[UUID]:
+    """As the log was followed, which is at least as fresh as the view has to be: judged once that was waited for."""
+    if asked.archived is None and asked.projects is not None:
+        return projects
+    archived = reading.context.follower.archived()
+    return projects & archived if asked.archived else projects - archived
 
 
 def _people(assignees: frozenset[UUID | Literal["me"] | None] | None, caller: UUID) -> frozenset[UUID | None] | None:

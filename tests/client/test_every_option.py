@@ -1,0 +1,189 @@
+"""Every command of the terminal with each option that it has, against the real API: what may be typed works."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+
+from taskflow.cli import main, parser
+from taskflow.terminal.parser import PEOPLES
+
+PASSWORD: Final = "correct horse battery"
+SOON: Final = "2031-05-06T07:08"
+EVERYWHERE: Final = {"-h", "--help", "--json", "--url"}
+FILTERS: Final = (
+    "--project {project} --status todo --category todo --category done --assignee me --label x --priority low "
+    f"--parent {{task}} --due-before {SOON} --due-after {SOON} --text 🎉 --all --trashed --archived --sort=-due_at"
+)
+CHANGES: Final = f"--description x --priority high --due {SOON} --label x --label y --assignee me --repeat FREQ=DAILY"
+LINES: Final = {
+    "register": ["{address} --name Ada --password-stdin"],
+    "login": ["{email} --otp 123456 --password-stdin"],
+    "logout": [""],
+    "whoami": [""],
+    "calendar": [""],
+    "activity": ["--limit 7", "{project}"],
+    "tasks list": [FILTERS + " --limit 7", "--archived", "--text …"],
+    "tasks search": ["🎉 --project {project} --limit 7"],
+    "tasks show": ["{task} --version 1", f"{{task}} --at {SOON}"],
+    "tasks history": ["{task}"],
+    "tasks diff": ["{task} 1 2"],
+    "tasks add": ["x --project {project} --status done --parent {task} " + CHANGES],
+    "tasks edit": [
+        "{task} --title z --status done --parent {sibling} --expect 2 " + CHANGES,
+        "{task} --due none --label none --assignee none --parent none --repeat none",
+    ],
+    "tasks start": ["{task} {sibling}"],
+    "tasks done": ["{task}"],
+    "tasks reopen": ["{task}"],
+    "tasks cancel": ["{task}"],
+    "tasks trash": ["{task}"],
+    "tasks restore": ["{task}"],
+    "tasks assign": ["{task} me", "{task} none"],
+    "tasks move": ["{task} {other} --status done"],
+    "tasks rank": ["{task} --after {sibling}", "{task} --before {sibling}"],
+    "tasks undo": ["{task} --version 2"],
+    "tasks comment": ["{task} well"],
+    "tasks checklist": ["{task} --add one --add two", "{task} --remove 1"],
+    "tasks check": ["{task} 1"],
+    "tasks uncheck": ["{task} 1"],
+    "tasks link": ["{task} relates_to {sibling}"],
+    "tasks unlink": ["{task} relates_to {sibling}"],
+    "projects list": ["--archived --limit 7"],
+    "projects add": ["{name} --description x"],
+    "projects edit": ["{other} --name {name} --description x --expect 1"],
+    "projects show": ["{project}"],
+    "projects board": ["{project}"],
+    "projects stats": ["{project}"],
+    "projects archive": ["{other}"],
+    "projects unarchive": ["{other}"],
+    "projects export": ["{project} --csv"],
+    "projects label": ["{project} a/b #1e90ff"],
+    "projects unlabel": ["{project} a/b"],
+    "projects members": ["{project}"],
+    "projects role": ["{project} me owner"],
+    "projects remove": ["{shared} me"],
+    "projects invite": ["{project} {address} --role viewer"],
+    "projects invitations": ["{project}"],
+    "projects uninvite": ["{project} {invited}"],
+    "projects accept": ["{token}"],
+    "views list": ["--in {project} --limit 7"],
+    "views show": ["{view}"],
+    "views run": ["{view} --limit 7"],
+    "views save": ["{name} --in {project} " + FILTERS],
+    "views rename": ["{view} {name}"],
+    "views delete": ["{view}"],
+}
+"""What is typed after each command: together, every option there is."""
+
+
+def leaves(of: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    groups = [action for action in of._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield name.strip(), of
+    for action in groups:
+        for word, below in action.choices.items():
+            if name or word in PEOPLES:
+                yield from leaves(below, f"{name} {word}")
+
+
+COMMANDS: Final = dict(leaves(parser()))
+
+
+def test_every_command_and_option_is_typed_here() -> None:
+    assert LINES.keys() == COMMANDS.keys()
+    for name, command in COMMANDS.items():
+        options = {option for action in command._actions for option in action.option_strings} - EVERYWHERE
+        typed = {word.partition("=")[0] for line in LINES[name] for word in line.split() if word.startswith("--")}
+        assert typed == options, name
+
+
+class Desk:
+    """Somebody at a terminal, in this process: starting one for each command takes longer than the command."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, caught: pytest.CaptureFixture[str], home: Path, url: str) -> None:
+        self._patch, self._caught = patch, caught
+        for variable in ("TASKFLOW_TOKEN", "XDG_CONFIG_HOME"):
+            patch.delenv(variable, raising=False)
+        patch.setenv("TASKFLOW_URL", url)
+        self.sits_at(home)
+
+    def sits_at(self, home: Path) -> None:
+        """Whose home it is, is who is signed in."""
+        home.mkdir(exist_ok=True)
+        self._patch.setenv("HOME", str(home))
+
+    def types(self, *words: str) -> str:
+        self._patch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
+        self._caught.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([*words])
+        said = self._caught.readouterr()
+        assert (ended.value.code, said.err) == (0, ""), f"{words}: {said}"
+        return said.out
+
+    def gets(self, *words: str) -> Any:
+        return json.loads(self.types(*words, "--json"))
+
+    def signs_up(self) -> str:
+        email = f"{uuid4().hex}@example.com"
+        self.types("register", email, "--name", "Ada", "--password-stdin")
+        return email
+
+
+@pytest.fixture
+def desk(url: str, homes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    return Desk(monkeypatch, capsys, homes / "ada", url)
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("homes")
+
+
+def some(desk: Desk, homes: Path) -> dict[str, str]:
+    """What the lines name: all of it new but the people, and all ids whole."""
+    if not (homes / "ada" / ".config").exists():
+        desk.signs_up()
+        desk.sits_at(homes / "bob")
+        desk.signs_up()
+    desk.sits_at(homes / "ada")
+    email = desk.gets("whoami")["email"]
+    desk.sits_at(homes / "bob")
+    theirs = [desk.gets("projects", "add", "theirs")["id"] for _ in range(2)]
+    token, shared = (desk.gets("projects", "invite", one, email)["token"] for one in theirs)
+    desk.sits_at(homes / "ada")
+    project, other = (desk.gets("projects", "add", uuid4().hex)["id"] for _ in range(2))
+    task, sibling = (desk.gets("tasks", "add", "x", "--project", project)["id"] for _ in range(2))
+    desk.types("tasks", "edit", task, "--title", "y")
+    return {
+        "email": email, "address": f"{uuid4().hex}@example.com", "name": uuid4().hex, "project": project,
+        "other": other, "task": task, "sibling": sibling, "token": token, "shared": shared,
+        "view": desk.gets("views", "save", uuid4().hex, "--text", "x")["id"],
+        "invited": desk.gets("projects", "invite", project, f"{uuid4().hex}@example.com")["id"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_what_may_be_typed_works(desk: Desk, homes: Path, tmp_path: Path, name: str) -> None:
+    known = some(desk, homes)
+    if name == "logout":
+        desk.sits_at(tmp_path / "somebody else")
+        desk.signs_up()
+    if name == "projects remove":
+        known["shared"] = desk.gets("projects", "accept", known["shared"])["id"]
+    if name in {"tasks check", "tasks uncheck"}:
+        desk.types("tasks", "checklist", known["task"], "--add", "one")
+    if name == "tasks unlink":
+        desk.types("tasks", "link", known["task"], "relates_to", known["sibling"])
+    if name == "projects unlabel":
+        desk.types("projects", "label", known["project"], "a/b", "#1e90ff")
+    for line in LINES[name]:
+        desk.types(*name.split(), *line.format(**known).split())
