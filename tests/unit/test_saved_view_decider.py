@@ -84,7 +84,7 @@ class TestASavedView:
 
     def test_keeps_a_query_that_can_be_asked(self) -> None:
         with pytest.raises(Invalid):
-            edit(VIEW, None, EditView(query=query(q="")))
+            edit(VIEW, None, EditView(query=query(q="a b c d e f g h i j k")))
 
     def test_rests_with_its_archived_project(self) -> None:
         changes: tuple[Callable[[], object], ...] = (
