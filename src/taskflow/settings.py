@@ -27,7 +27,7 @@ PREFIX: Final = "TASKFLOW_"
 SECRET_BYTES_MIN: Final = 32
 SECRETS: Final = ("master_key", "claim_secret", "token_secret", "message_key", "jwt_private_key")
 KEYS: Final = (*SECRETS, "jwt_previous_public_key", "message_previous_keys")
-MASKED: Final = (*SECRETS, "message_previous_keys")
+MASKED: Final = (*SECRETS, "message_previous_keys", "kafka_password")
 CALLERS: Final = frozenset(("TASKFLOW_URL", "TASKFLOW_TOKEN"))
 """Variables of those who call a server (`taskflow tasks …`): they may be set where one runs too."""
 
@@ -114,6 +114,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     follower_snapshot_every_events: Positive = 10_000
     auth_stale_max_s: Positive = 10
     """How long a process that cannot reach the log may go on judging access."""
+
+    # --- Kafka, and how it is reached
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
+    kafka_username: str = ""
+    kafka_password: str = ""
+    kafka_ca_file: str = ""
+    """PEM of the authorities that the broker's certificate may be of; empty: the system's."""
+    kafka_certificate_file: str = ""
+    """PEM, for a broker that asks its clients for a certificate."""
+    kafka_certificate_key_file: str = ""
 
     # --- the relay and Kafka
     kafka_topic: str = "taskflow.events"
@@ -404,12 +415,34 @@ def _contradictions(settings: Settings) -> list[str]:
         ("watermark_interval_ms", "projector_silence_ms", "a projector would call an idle relay dead"),
         ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),
     )
-    return [
+    return _kafka_contradictions(settings) + [
         f"{variable(less)}: expected at most {variable(more)} ({getattr(settings, more)}), "
         f"found {getattr(settings, less)}: {why}"
         for less, more, why in pairs
         if getattr(settings, less) > getattr(settings, more)
     ]
+
+
+def _kafka_contradictions(settings: Settings) -> list[str]:
+    """Of how the broker is reached: what the protocol needs, and what it would silently leave unused."""
+    protocol = settings.kafka_security_protocol
+    faults: list[str] = []
+    for name, needs in (
+        ("kafka_sasl_mechanism", "SASL"),
+        ("kafka_username", "SASL"),
+        ("kafka_password", "SASL"),
+        ("kafka_ca_file", "SSL"),
+        ("kafka_certificate_file", "SSL"),
+        ("kafka_certificate_key_file", "SSL"),
+    ):
+        if getattr(settings, name) and needs not in protocol:
+            faults.append(f"{variable(name)}: of no use, {variable('kafka_security_protocol')} is {protocol}")
+        elif needs == "SASL" and needs in protocol and not getattr(settings, name):
+            faults.append(f"{variable(name)}: not set, {variable('kafka_security_protocol')} is {protocol}")
+    if bool(settings.kafka_certificate_file) != bool(settings.kafka_certificate_key_file):
+        both = f"{variable('kafka_certificate_file')} and {variable('kafka_certificate_key_file')}"
+        faults.append(f"{both}: expected both or none")
+    return faults
 
 
 def _masked(name: str, value: object) -> str:

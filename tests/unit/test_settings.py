@@ -69,6 +69,44 @@ def test_bounds_that_contradict_each_other_are_refused() -> None:
         Settings.from_env({"TASKFLOW_LEASE_RENEW_MS": "4000"})
 
 
+SASL = {"KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_USERNAME": "u", "KAFKA_PASSWORD": "hidden"}
+TLS = {"KAFKA_CA_FILE": "/ca", "KAFKA_CERTIFICATE_FILE": "/c", "KAFKA_CERTIFICATE_KEY_FILE": "/k"}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "given", "faulty"),
+    [
+        ("PLAINTEXT", {}, set()),
+        ("PLAINTEXT", SASL | TLS, {*SASL, *TLS}),
+        ("SSL", {}, set()),
+        ("SSL", TLS, set()),
+        ("SSL", SASL, set(SASL)),
+        ("SASL_PLAINTEXT", {}, set(SASL)),
+        ("SASL_PLAINTEXT", SASL, set()),
+        ("SASL_PLAINTEXT", SASL | TLS, set(TLS)),
+        ("SASL_SSL", SASL | TLS, set()),
+        ("SASL_SSL", TLS | {"KAFKA_USERNAME": "u"}, {"KAFKA_SASL_MECHANISM", "KAFKA_PASSWORD"}),
+        ("SASL_SSL", SASL | {"KAFKA_CERTIFICATE_FILE": "/c"}, {"KAFKA_CERTIFICATE_FILE"}),
+        ("SSL", {"KAFKA_CERTIFICATE_KEY_FILE": "/k"}, {"KAFKA_CERTIFICATE_FILE"}),
+    ],
+)
+def test_how_the_broker_is_reached_is_whole_and_leaves_nothing_unused(
+    protocol: str, given: dict[str, str], faulty: set[str]
+) -> None:
+    environ = {f"TASKFLOW_{name}": value for name, value in given.items()}
+    environ["TASKFLOW_KAFKA_SECURITY_PROTOCOL"] = protocol
+    if not faulty:
+        settings = Settings.from_env(environ)
+        assert Settings.from_env(settings.environ()) == settings
+        assert "hidden" not in f"{settings}{settings.shown()}"
+        return
+    with pytest.raises(BadSettings) as caught:
+        Settings.from_env(environ)
+    lines = str(caught.value).splitlines()[1:]
+    assert {line.split()[0].rstrip(":") for line in lines} == {f"TASKFLOW_{name}" for name in faulty}
+    assert "hidden" not in str(caught.value)
+
+
 def test_each_key_before_is_judged_and_none_is_repeated() -> None:
     given = ",".join([*PREVIOUS, "c2hvcnQ"])
     with pytest.raises(

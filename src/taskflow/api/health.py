@@ -13,15 +13,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from litestar import Request, Response, get
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
+from taskflow.kafka.connection import BrokerRefuses, ping
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import timestamp
 from taskflow.relay import status as relay_status
+from taskflow.settings import BadSettings
 from taskflow.store.pool import AWAY, abandon_after
 
 if TYPE_CHECKING:
@@ -98,13 +99,10 @@ class Health:
         return None
 
     async def _ping_kafka(self) -> None:
-        client = AIOKafkaClient(
-            bootstrap_servers=self._context.settings.kafka_bootstrap, request_timeout_ms=int(PROBE_S * 1000)
-        )
         try:
-            await client.bootstrap()
-        finally:
-            await client.close()
+            await ping(self._context.settings)
+        except (BrokerRefuses, BadSettings) as refusal:
+            raise _Unwell(str(refusal)) from refusal
 
     async def _relay(self) -> None:
         relay = await relay_status.read(self._context.store.pool)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from taskflow.kafka.connection import connection
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -35,7 +37,7 @@ class Offsets:
 async def open_offsets(settings: Settings) -> AsyncIterator[Offsets]:
     """A consumer that reads nothing and belongs to no group. Raises KafkaError where there is no broker."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap,
+        **connection(settings),
         enable_auto_commit=False,
         request_timeout_ms=settings.kafka_request_timeout_ms,
     )

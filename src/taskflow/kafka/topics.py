@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
 from taskflow.errors import TopicMismatch
 from taskflow.ids import SHARDS
+from taskflow.kafka.connection import connection, explained
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -130,11 +131,12 @@ class Topics:
 @asynccontextmanager
 async def open_topics(settings: Settings) -> AsyncIterator[Topics]:
     """A connection for asking about topics and making them. Raises KafkaError where there is no broker."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=settings.kafka_request_timeout_ms
-    )
+    admin = AIOKafkaAdminClient(**connection(settings), request_timeout_ms=settings.kafka_request_timeout_ms)
     try:
-        await admin.start()
+        try:
+            await admin.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise await explained(settings, error) from error
         yield Topics(admin, settings)
     finally:
         await admin.close()

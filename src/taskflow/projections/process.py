@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from taskflow.cache.cache import open_cache
 from taskflow.errors import TaskflowError
+from taskflow.kafka.connection import connection
 from taskflow.kafka.topics import Generation, current_generation
 from taskflow.privacy.keyring import KeyRing
 from taskflow.projections.mongo import open_database
@@ -37,6 +38,7 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
     unknown = [name for name in names if name not in VIEWS]
     if unknown:
         raise NoSuchProjection(f"no projection {unknown[0]}; there are {', '.join(VIEWS)}")
+    connection(settings)  # files that cannot be read are said at once
     await wait_for_schema(settings)
     pool = await wait_for_pool(settings, "taskflow projector")
     keyring = KeyRing(

@@ -25,6 +25,7 @@ from pymongo.errors import PyMongoError
 
 from taskflow.cancellation import heed_cancellation
 from taskflow.errors import BadMessage, Unavailable, UnverifiedMessage
+from taskflow.kafka.connection import connection
 from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.message import Message, from_message
 from taskflow.kafka.topics import open_topics
@@ -175,7 +176,7 @@ class Runner:
     @asynccontextmanager
     async def _open_consumer(self) -> AsyncIterator[Any]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **connection(self._settings),
             group_id=f"{self._generation.topic}.{self._view.name}.v{self._view.version}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",

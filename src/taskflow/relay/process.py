@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from taskflow.cancellation import heed_cancellation
 from taskflow.errors import BrokerError, EpochChanged, LeaseLost
+from taskflow.kafka.connection import connection
 from taskflow.relay.leader import keep_ranges, lead
 from taskflow.relay.lease import Lease, holder_name
 from taskflow.store.migrate import wait_for_schema
@@ -31,7 +32,9 @@ _RELEASE_S: Final = 0.5
 
 
 async def run(settings: Settings) -> None:
-    """Runs until cancelled. Raises BrokerError and EpochChanged: then an operator has to act first."""
+    """Runs until cancelled. Raises BrokerError and EpochChanged: then an operator has to act first, and BadSettings
+    for a broker that cannot be reached as they say."""
+    connection(settings)
     await wait_for_schema(settings)
     holder = holder_name()
     backoff = _Backoff(settings)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from taskflow.kafka.connection import connection
 from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.offsets import CLOSE_S
 
@@ -80,7 +81,7 @@ async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
     """An idempotent producer. Raises KafkaError or TimeoutError where there is no broker."""
     keys = MessageKeys.of(settings)
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap,
+        **connection(settings),
         enable_idempotence=settings.kafka_idempotence == "on",
         acks="all",
         max_batch_size=BATCH_BYTES_MAX,
