@@ -53,6 +53,23 @@ class TestRegistering:
         for address in (body["email"], body["email"].upper(), f" {body['email']} "):
             refused(await post(http, "register", body | {"email": address}), 409, "command-rejected", "email-taken")
 
+    async def test_takes_each_address_once_whatever_its_spelling(
+        self, http: httpx.AsyncClient, other_http: httpx.AsyncClient
+    ) -> None:
+        name = uuid4().hex
+        body = somebody() | {"email": f"zoe\u0301{name}@stra\u00dfe.example"}
+        registered = accepted(await post(http, "register", body), 201)
+        spellings = (
+            f"zo\u00e9{name}@stra\u00dfe.example",
+            f"ZO\u00c9{name.upper()}@XN--STRAE-OQA.example",
+            f"\uff5aoe\u0301{name}@stra\u00dfe\u3002example",
+        )
+        for address in spellings:
+            refused(await post(http, "register", body | {"email": address}), 409, "command-rejected", "email-taken")
+            answer = accepted(await post(other_http, "login", {"email": address, "password": PASSWORD}))
+            assert (answer["user"]["id"], answer["user"]["email"]) == (registered["user"]["id"], body["email"])
+        accepted(await post(http, "register", body | {"email": f"zo\u00e9{name}@strasse.example"}), 201)
+
     async def test_of_many_at_once_one_gets_the_address(
         self, http: httpx.AsyncClient, other_http: httpx.AsyncClient
     ) -> None:
@@ -66,6 +83,15 @@ class TestRegistering:
             ({"password": "short"}, "/password"),
             ({"password": "x" * 1025}, "/password"),
             ({"password": "Password1"}, "/password"),
+            ({"password": "\uff50assword"}, "/password"),
+            ({"password": "e\u0301" * 7}, "/password"),
+            ({"email": "ada@example.com", "password": "ADA@example.com"}, "/password"),
+            ({"email": "a\u200bda@example.com"}, "/email"),
+            ({"email": "\u202eada@example.com"}, "/email"),
+            ({"email": "ada@exam\u00adple.com"}, "/email"),
+            ({"email": "a\uff20b@example.com"}, "/email"),
+            ({"email": "ada@ex_ample.com"}, "/email"),
+            ({"email": "a" * 65 + "@example.com"}, "/email"),
             ({"email": "nobody"}, "/email"),
             ({"email": "a@" + "b" * 260}, "/email"),
             ({"name": ""}, "/name"),
@@ -110,6 +136,8 @@ class TestSigningIn:
         unknown = await post(http, "login", {"email": f"{uuid4().hex}@example.com", "password": "another one"})
         refused(wrong, 401, "unauthenticated")
         assert wrong.json() == unknown.json()
+        for address in ("", "nobody", f"a\u200b{body['email']}", "\u0378@x.org", "a@" * 400):
+            assert (await post(http, "login", {"email": address, "password": "another one"})).json() == wrong.json()
         assert wrong.headers["www-authenticate"].startswith("Bearer")
 
     async def test_hashes_for_an_unknown_address_too(self, http: httpx.AsyncClient) -> None:

@@ -19,7 +19,7 @@ from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import EventStore
-from taskflow.streams import TASK
+from taskflow.streams import TASK, USER
 
 from .world import (
     appends_held,
@@ -49,9 +49,9 @@ async def test_a_session_that_starts_while_its_person_registers_waits_for_their_
                 executor,
                 NOBODY,
                 session.start_session,
-                person.user_id,
-                person.claim_id,
-                person.password_hash,
+                settings.claim_secret_bytes,
+                person.address,
+                (await store.folds.load(USER, person.user_id)).state,
                 new,
             )
         )
@@ -99,8 +99,6 @@ async def test_a_member_who_is_not_there_is_told_nothing(
 
 
 async def test_many_readers_of_one_stream_share_one_read(store: EventStore, executor: Executor, owner: UUID) -> None:
-    from taskflow.streams import USER
-
     store.folds._folded.clear()
     loaded = await asyncio.gather(*[store.folds.load(USER, owner) for _ in range(100)])
     assert all(one is loaded[0] for one in loaded)

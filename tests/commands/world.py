@@ -13,6 +13,7 @@ import asyncpg
 from msgspec.structs import replace
 
 from taskflow.commands import project, task, user
+from taskflow.commands.claims import new_address
 from taskflow.commands.execute import Accepted, Executor, Request, Target
 from taskflow.commands.session import NewSession
 from taskflow.commands.unit import Unit
@@ -20,7 +21,6 @@ from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import EventStore
-from taskflow.streams.claim import claim_id
 from taskflow.streams.project import Role
 
 BOUND_S = 20.0
@@ -50,7 +50,7 @@ async def send(executor: Executor, caller: UUID, handler: Any, *arguments: Any, 
 def registration(settings: Settings, email: str, **changes: Any) -> user.Registration:
     fields: dict[str, Any] = {
         "user_id": new_id(),
-        "claim_id": claim_id(settings.claim_secret_bytes, email),
+        "address": new_address(settings.claim_secret_bytes, email, "/email"),
         "inbox_id": new_id(),
         "password_hash": "$argon2id$v=19$of-nothing",
         "session": NewSession(session_id=new_id(), address=None, agent=None),

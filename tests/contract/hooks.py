@@ -30,6 +30,8 @@ BY_STATE: Final = {
     "alone": "a clock without a time",
     "contradiction": "a version beside a time",
     "common": "a password that is among the most common ones",
+    "normalised-length": "a password that is shorter in the form by which it is verified",
+    "own-address": "a password that is its person's own address",
     "cursor": "a cursor that no page gave",
     "past-head": "a position that the log has not come to",
     "query": "words without a letter or a digit, or too many of them",
@@ -44,6 +46,8 @@ BY_STATE: Final = {
 
 RULES: Final = ("FREQ=DAILY", "FREQ=WEEKLY;BYDAY=MO,WE", "rrule:freq=monthly;bymonthday=-1;count=12", "FREQ=YEARLY")
 schemathesis.openapi.format("rrule", strategies.sampled_from(RULES))
+ADDRESSES: Final = r"\A[a-z0-9_.+-]{1,20}@([a-z][a-z0-9]{0,9}\.){1,3}[a-z]{2,5}\Z"
+schemathesis.openapi.format("idn-email", strategies.from_regex(ADDRESSES))
 
 
 @schemathesis.auth(refresh_interval=TOKEN_KEPT_S).skip_for(path=ENDS_A_SESSION)
@@ -119,6 +123,8 @@ def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> 
     if isinstance(failure, AcceptedNegativeData) and case.path == f"{BASE}/commands/batch":
         # One by one, each is answered for itself, and this is how a refusal is said.
         return all(result["outcome"] != "rejected" for result in response.json()["results"])
+    if isinstance(failure, AcceptedNegativeData) and "'idn-email' format" in failure.message:
+        return False  # addresses are made here in one plain shape, and others are addresses too
     if isinstance(failure, UseAfterFree):
         # What is in the trash or archived is read as before.
         return not KEPT.search(failure.free)

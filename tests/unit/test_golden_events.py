@@ -75,6 +75,7 @@ from taskflow.streams.upcasters import UPCASTERS
 from taskflow.streams.user import (
     UserAvatarSet,
     UserCalendarOpened,
+    UserClaimMoved,
     UserImported,
     UserPasswordChanged,
     UserRegistered,
@@ -161,6 +162,7 @@ TODAY: tuple[Event, ...] = (
     TaskStatusChanged(from_status="todo", status="done", category="done"),
     TaskTrashed(),
     UserCalendarOpened(generation=2),
+    UserClaimMoved(claim_id=A),
     UserAvatarSet(avatar_url="https://example.com/a.png"),
     UserImported(name="Frederic"),
     UserPasswordChanged(password_hash="$argon2id$x"),

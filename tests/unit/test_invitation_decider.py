@@ -15,7 +15,7 @@ from tests.unit.test_project_decider import ADMIN, MEMBER, NOW, OWNER, PROJECT_I
 from taskflow.commands.fields import INVITATIONS_MAX, MEMBERS_MAX
 from taskflow.commands.invitation_tokens import named_by, token_of
 from taskflow.commands.invitations import LASTS, InviteMember, accept, invite, pending, revoke
-from taskflow.errors import Forbidden, NotFound, Rejected
+from taskflow.errors import Forbidden, Invalid, NotFound, Rejected
 from taskflow.streams import Event
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
@@ -78,11 +78,26 @@ def test_who_invites_as_what(actor: UUID, role: Role, refusal: Any) -> None:
             inviting(team(), actor, role)
 
 
-@pytest.mark.parametrize("address", ["ada@example.com", "ADA@EXAMPLE.COM", " ada@example.com\t"])
+@pytest.mark.parametrize(
+    "address", ["ada@example.com", "ADA@EXAMPLE.COM", " ada@example.com\t", "\uff41da@example\u3002com"]
+)
 def test_nobody_is_invited_twice_at_once(address: str) -> None:
     with pytest.raises(Rejected) as refusal:
         inviting(team(), OWNER, "member", address, "bob@example.com", "Ada@example.com ")
     assert refusal.value.code == "already-invited"
+
+
+@pytest.mark.parametrize("address", ["a\u200bda@example.com", "ada@ex_ample.com", "a\uff20b@example.com"])
+def test_nobody_is_invited_by_what_nobody_can_register(address: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        inviting(team(), OWNER, "member", address)
+    assert (refusal.value.pointer, refusal.value.code) == ("/email", "format")
+
+
+def test_an_invitation_of_before_without_a_canonical_form_is_compared_as_before() -> None:
+    with pytest.raises(Rejected):
+        inviting(team(), OWNER, "member", "ada@example.com", "ADA@example.com", "b@ex_ample.com")
+    assert inviting(team(), OWNER, "member", "ada@example.com", "b@ex_ample.com")
 
 
 def test_there_are_only_so_many_that_can_be_accepted() -> None:

@@ -43,16 +43,17 @@ ALLOWED: dict[str, set[str]] = {
     "settings": set(),
     "secrets": set(),
     "logs": set(),
-    "streams": set(),
+    "streams": {"addresses"},
+    "addresses": {"invisible"},
     "cells": {"invisible"},
     "invisible": set(),
     "words": set(),
     "times": set(),
     "parameters": {"times"},
     "asked": {"streams", "words", "parameters"},
-    "privacy": {"streams"},
+    "privacy": {"streams", "addresses"},
     "store": {"streams", "privacy"},
-    "commands": {"streams", "privacy", "store", "asked", "parameters"},
+    "commands": {"streams", "privacy", "store", "addresses", "asked", "parameters"},
     "follower": {"streams", "store"},
     "kafka": {"store"},
     "relay": {"store", "kafka"},
@@ -147,7 +148,7 @@ def test_the_servers_processes_do_not_load_the_client() -> None:
 
 
 PURE = {
-    *("asked.py", "cells.py", "invisible.py", "parameters.py", "times.py", "words.py"),
+    *("addresses.py", "asked.py", "cells.py", "invisible.py", "parameters.py", "times.py", "words.py"),
     *(
         "commands/access.py",
         "commands/brought.py",

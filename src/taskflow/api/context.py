@@ -20,6 +20,7 @@ from taskflow.api.tokens import Tokens
 from taskflow.api.trash import open_trash_collection
 from taskflow.api.usage import ViewUsage
 from taskflow.cache.cache import open_cache
+from taskflow.commands.earlier_claims import EarlierClaims, open_earlier_claims
 from taskflow.commands.execute import Executor
 from taskflow.follower.feed import Feed
 from taskflow.follower.follower import open_follower
@@ -53,6 +54,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     store: EventStore
     history: History
     executor: Executor
+    earlier_claims: EarlierClaims
     follower: Follower
     feed: Feed
     database: Database
@@ -101,11 +103,13 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             usage=ViewUsage(views, saved, freshness, follower),
         )
         await stack.enter_async_context(open_trash_collection(executor, views, settings))
+        earlier_claims = await stack.enter_async_context(open_earlier_claims(store, executor, settings))
         history = History(store.pool)
         yield Context(
             settings=settings,
             store=store,
             executor=executor,
+            earlier_claims=earlier_claims,
             history=history,
             follower=follower,
             feed=Feed(follower, history, as_sent_live(store.mapper), settings),

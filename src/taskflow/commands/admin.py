@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from taskflow.commands.claims import claimed_address, holder
 from taskflow.commands.execute import Executor, Request, Target
 from taskflow.commands.user import set_roles
 from taskflow.errors import Rejected
 from taskflow.ids import new_id
 from taskflow.store.append import NOBODY, Outcome
 from taskflow.store.eventstore import open_event_store
-from taskflow.streams import CLAIM, USER
-from taskflow.streams.claim import claim_id
 
 if TYPE_CHECKING:
     from taskflow.commands.unit import Unit
@@ -23,15 +22,14 @@ if TYPE_CHECKING:
 async def grant(settings: Settings, email: str, role: SystemRole) -> None:
     """Adds a system role to those of whoever holds an address, and says so.
 
-    Raises Rejected where nobody holds it.
+    Raises Rejected where nobody holds it, or two people hold spellings of it.
     """
-    claim = claim_id(settings.claim_secret_bytes, email)
+    address = claimed_address(settings.claim_secret_bytes, email)
 
     async def add(unit: Unit) -> Target:
-        claimed = await unit.read(CLAIM, claim)
-        if claimed is None or claimed.user_id is None:
+        user = await holder(unit.read, address)
+        if user is None:
             raise Rejected("no-such-address", f"nobody is registered as {email}; register first, then grant {role}")
-        user = await unit.get(USER, claimed.user_id)
         return await set_roles(unit, user.id, (*user.roles, role))
 
     async with open_event_store(settings, "taskflow admin") as store:

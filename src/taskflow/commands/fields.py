@@ -7,14 +7,16 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from taskflow.addresses import ADDRESS_MAX
+
 TITLE_MAX: Final = 500
 DESCRIPTION_BYTES_MAX: Final = 100_000
 NAME_MAX: Final = 200
 LABEL_MAX: Final = 100
 LABELS_MAX: Final = 50
 PASSWORD_MIN: Final = 8
+"""Characters, as given and in the form by which a password is verified."""
 PASSWORD_MAX: Final = 1024
-EMAIL_MAX: Final = 254
 PARENT_DEPTH_MAX: Final = 20
 COMMENT_MAX: Final = 20_000
 COMMENTS_MAX: Final = 1_000
@@ -61,6 +63,7 @@ VISIBLE: Final = rf"[^{_UNSEEN}]"
 """At least one character that can be seen."""
 
 _ADDRESS: Final = rf"^[{_BLANK}]*[^@{_UNSEEN}]+@[^@{_UNSEEN}]+[{_BLANK}]*{_END}"
+"""What it is beyond that, `taskflow.addresses` says."""
 
 Title = Annotated[str, Meta(min_length=1, max_length=TITLE_MAX, pattern=VISIBLE, examples=["Write the report"])]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX, examples=["What was *done*, and what is left."])]
@@ -78,7 +81,16 @@ StatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, example
 NewStatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, pattern=VISIBLE, examples=["review"])]
 Colour = Annotated[str, Meta(min_length=7, max_length=7, pattern=rf"^#[0-9a-fA-F]{{6}}{_END}", examples=["#1e90ff"])]
 Time = Annotated[datetime, Meta(tz=True, examples=["2030-12-31T17:00:00Z"])]
-Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, pattern=_ADDRESS, examples=["ada@example.com"])]
+Email = Annotated[
+    str,
+    Meta(
+        min_length=3,
+        max_length=ADDRESS_MAX,
+        pattern=_ADDRESS,
+        extra_json_schema={"format": "idn-email"},
+        examples=["ada@example.com"],
+    ),
+]
 Password = Annotated[str, Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX, examples=["correct horse battery"])]
 SettingName = Annotated[str, Meta(min_length=1, max_length=SETTING_NAME_MAX)]
 Setting = Annotated[str, Meta(max_length=SETTING_MAX)] | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | bool | None

@@ -16,12 +16,13 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from taskflow.addresses import BadAddress, canonical_address, same_address, trimmed
 from taskflow.commands.access import at_least, caller, project_for, rank_of
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import INVITATION_DAYS, INVITATIONS_MAX, Command, Email
 from taskflow.commands.invitation_tokens import TOKEN_MAX, named_by
 from taskflow.commands.project import only_owners_touch, room_for_a_member
-from taskflow.errors import NotFound, Rejected
+from taskflow.errors import Invalid, NotFound, Rejected
 from taskflow.streams import PROJECT, USER, Event
 from taskflow.streams.project import (
     Invitation,
@@ -74,11 +75,6 @@ class AcceptInvitation(Command, frozen=True):
 # --- decide --------------------------------------------------------------------------------------
 
 
-def folded(address: str) -> str:
-    """Addresses that differ in nothing but case, or blanks around them, are one."""
-    return address.strip().casefold()
-
-
 def invite(
     project: ProjectState,
     actor: UUID,
@@ -93,7 +89,11 @@ def invite(
     if project.inbox:
         raise Rejected("inbox", "an Inbox is its owner's alone")
     only_owners_touch(mine, command.role, None)
-    if folded(command.email) in {folded(address) for address in addresses}:
+    try:
+        canonical_address(command.email)
+    except BadAddress as error:
+        raise Invalid("/email", "format", str(error)) from None
+    if any(same_address(command.email, address) for address in addresses):
         raise Rejected("already-invited", "an invitation of this address is pending; revoke it to send another")
     if len(pending(project, at)) >= INVITATIONS_MAX:
         raise Rejected(
@@ -102,7 +102,7 @@ def invite(
         )
     return [
         MemberInvited(
-            invitation_id=invitation_id, email=command.email.strip(), role=command.role, expires_at=at + LASTS
+            invitation_id=invitation_id, email=trimmed(command.email), role=command.role, expires_at=at + LASTS
         )
     ]
 

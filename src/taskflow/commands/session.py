@@ -8,13 +8,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from taskflow.commands.claims import ClaimedAddress, holders, settle_claim
 from taskflow.commands.execute import Target
 from taskflow.errors import Unauthenticated
-from taskflow.streams import CLAIM, SESSION, USER, Event
+from taskflow.streams import SESSION, Event
 from taskflow.streams.session import SessionEnded, SessionRefreshed, SessionStarted, SessionState
 
 if TYPE_CHECKING:
     from taskflow.commands.unit import Unit
+    from taskflow.streams.user import UserState
 
 GRACE_S: Final = 10
 """How long the direct predecessor of a refresh token is answered with the same successor."""
@@ -56,12 +58,16 @@ def end(session: SessionState) -> list[Event]:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def start_session(unit: Unit, user_id: UUID, claim_id: UUID, password_hash: str, session: NewSession) -> Target:
-    """Raises Unauthenticated where the account is no longer the one whose password was checked."""
-    claim = await unit.read(CLAIM, claim_id)
-    user = await unit.read(USER, user_id)
-    if claim is None or claim.user_id != user_id or user is None or user.password_hash != password_hash:
+async def start_session(
+    unit: Unit, claim_secret: bytes, address: ClaimedAddress, checked: UserState, session: NewSession
+) -> Target:
+    """Signs in the person whose password was `checked`, and moves a claim of the form before. Raises Unauthenticated
+    where the address or the password is no longer theirs."""
+    user_id = checked.id
+    user = next((one for one in await holders(unit.read, address) if one.id == user_id), None)
+    if user is None or user.password_hash != checked.password_hash:
         raise Unauthenticated("wrong address or password")
+    await settle_claim(unit, claim_secret, user)
     await unit.read(SESSION, session.session_id)
     unit.append(SESSION, session.session_id, *start(user_id, session), actor=user_id)
     return Target(SESSION, session.session_id)

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
+from taskflow.addresses import trimmed
 from taskflow.commands.access import caller
+from taskflow.commands.claims import ClaimedAddress, claim_address
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import SETTINGS_MAX, Command, Email, Name, Password, Setting, SettingName, Url
 from taskflow.commands.session import NewSession, start
-from taskflow.errors import Invalid, Rejected
-from taskflow.streams import CLAIM, PROJECT, SESSION, USER, Event
-from taskflow.streams.claim import AddressClaimed
+from taskflow.errors import Invalid
+from taskflow.streams import PROJECT, SESSION, USER, Event
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated
 from taskflow.streams.user import (
     Settings,
@@ -58,7 +59,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     """
 
     user_id: UUID
-    claim_id: UUID
+    address: ClaimedAddress
     inbox_id: UUID
     password_hash: str
     session: NewSession | None = None
@@ -89,21 +90,18 @@ def edit(user: UserState, command: EditProfile) -> list[Event]:
 async def register_user(unit: Unit, registration: Registration, command: RegisterUser) -> Target:
     """Claims the address, makes the person with their key, their Inbox and any first session, in one append."""
     user_id = registration.user_id
-    claim = await unit.read(CLAIM, registration.claim_id)
-    if claim is not None and claim.user_id is not None:
-        raise Rejected("email-taken", "this address is registered already")
+    claim_id = await claim_address(unit, registration.address, user_id)
     await unit.read(USER, user_id)
     await unit.read(PROJECT, registration.inbox_id)
     unit.make_key(user_id)
-    unit.append(CLAIM, registration.claim_id, AddressClaimed(user_id=user_id), actor=user_id)
     unit.append(
         USER,
         user_id,
         UserRegistered(
-            email=command.email.strip(),
+            email=trimmed(command.email),
             name=command.name,
             password_hash=registration.password_hash,
-            claim_id=registration.claim_id,
+            claim_id=claim_id,
             inbox_id=registration.inbox_id,
         ),
         actor=user_id,

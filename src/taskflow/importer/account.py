@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands.execute import Request
+from taskflow.commands.claims import claimed_address, holder, new_address
+from taskflow.commands.earlier_claims import EarlierClaims
+from taskflow.commands.execute import Executor, Request
 from taskflow.commands.user import RegisterUser, Registration, register_user
 from taskflow.errors import Rejected
 from taskflow.ids import new_id
 from taskflow.privacy.passwords import Passwords
 from taskflow.store.append import NOBODY
-from taskflow.streams import CLAIM
-from taskflow.streams.claim import claim_id
 
 if TYPE_CHECKING:
     from taskflow.commands.execute import Target
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from taskflow.importer.sending import Executes
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
+    from taskflow.streams import Kind
 
+S = TypeVar("S")
 PASSWORD_BYTES: Final = 18
 
 
@@ -44,15 +46,23 @@ async def importer(
     Raises Rejected where nobody is registered.
     """
     email = user or owner
-    claim = claim_id(settings.claim_secret_bytes, email)
-    known = (await store.folds.load(CLAIM, claim)).state
-    if known is not None and known.user_id is not None:
-        return Importer(known.user_id, email)
+    address = claimed_address(settings.claim_secret_bytes, email)
+
+    async def read(kind: Kind[S], stream_id: UUID) -> S | None:
+        state: S | None = (await store.folds.load(kind, stream_id)).state
+        return state
+
+    known = await holder(read, address)
+    if known is not None:
+        return Importer(known.id, email)
     if user is not None or not register:
         raise Rejected("no-such-address", f"nobody is registered as {email}; --as names who imports")
+    address = new_address(settings.claim_secret_bytes, email, "owner")
+    if isinstance(executor, Executor):
+        await EarlierClaims(store, executor, settings).move()
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     password_hash = await Passwords(settings).hash(password)
-    registration = Registration(user_id=new_id(), claim_id=claim, inbox_id=new_id(), password_hash=password_hash)
+    registration = Registration(user_id=new_id(), address=address, inbox_id=new_id(), password_hash=password_hash)
     command = RegisterUser(email=email, password=password, name=email.partition("@")[0])
 
     async def make(unit: Unit) -> Target:

@@ -12,16 +12,23 @@ from typing import TYPE_CHECKING
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from taskflow.addresses import same_address
 from taskflow.errors import Invalid
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 
-def refuse_common(password: str, pointer: str) -> None:
-    """Raises Invalid for one of the most common passwords, whatever its case."""
-    if password.casefold() in _common():
+def judge_password(password: str, address: str, pointer: str, *, least: int) -> None:
+    """Raises Invalid for a password that is too short, among the most common ones or its person's own address,
+    whatever the case: judged is the form by which it is verified."""
+    plain = _plain(password)
+    if len(plain) < least:
+        raise Invalid(pointer, "normalised-length", f"expected at least {least} characters in NFKC, found {len(plain)}")
+    if plain.casefold() in _common():
         raise Invalid(pointer, "common", "this password is among the most common ones; choose another")
+    if _plain(address).strip().casefold() == plain.strip().casefold() or same_address(address, plain):
+        raise Invalid(pointer, "own-address", "this password is your own address; choose another")
 
 
 @cache

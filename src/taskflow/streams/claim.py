@@ -1,7 +1,10 @@
 """A claim of an e-mail address: at most one person holds it.
 
-The stream's id is an HMAC of the trimmed, case-folded address under a secret of its own, so that
-two registrations of one address meet in one stream and the id reveals nothing.
+The stream's id is an HMAC of the address's canonical form under a secret of its own, so that two registrations of
+one address meet in one stream and the id reveals nothing.
+
+Claims that are older than the canonical form are on streams of another id, of the trimmed and case-folded address.
+`commands/claims.py` looks there too, and moves them.
 """
 
 from __future__ import annotations
@@ -12,13 +15,19 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from taskflow.addresses import canonical_address, earlier_form
 from taskflow.ids import derived_id
 from taskflow.streams.kind import Event, Happened, Kind
 
 
 def claim_id(claim_secret: bytes, address: str) -> UUID:
-    """The stream on which an address is claimed."""
-    return derived_id(claim_secret, "address", address.strip().casefold())
+    """The stream on which an address is claimed. Raises BadAddress."""
+    return derived_id(claim_secret, "canonical-address", canonical_address(address))
+
+
+def earlier_claim_id(claim_secret: bytes, address: str) -> UUID:
+    """The stream on which an address was claimed before there was a canonical form."""
+    return derived_id(claim_secret, "address", earlier_form(address))
 
 
 class AddressClaimed(Event, frozen=True):

@@ -50,6 +50,12 @@ class UserPasswordChanged(Event, frozen=True):
     password_hash: Annotated[str | None, PERSONAL]
 
 
+class UserClaimMoved(Event, frozen=True):
+    """The address stayed; the stream on which it is claimed is another."""
+
+    claim_id: UUID
+
+
 class UserCalendarOpened(Event, frozen=True):
     """A new secret for the feed of due tasks: made of this number, and the one before it counts no more."""
 
@@ -111,6 +117,8 @@ def evolve(state: UserState | None, event: Event, happened: Happened) -> UserSta
             changed = {"settings": {key: value for key, value in merged.items() if value is not None}}
         case UserPasswordChanged(password_hash=password_hash):
             changed = {"password_hash": password_hash}
+        case UserClaimMoved(claim_id=claim_id):
+            changed = {"claim_id": claim_id}
         case UserCalendarOpened(generation=generation):
             changed = {"calendar": generation}
         case UserRolesSet(roles=roles):
@@ -130,6 +138,7 @@ USER: Final = Kind(
         UserAvatarSet,
         UserSettingsChanged,
         UserPasswordChanged,
+        UserClaimMoved,
         UserCalendarOpened,
         UserRolesSet,
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import normalize
+
 from rich.text import Text
 
 from taskflow.terminal import short_ids
@@ -61,12 +63,17 @@ def uninvite(desk: Desk) -> None:
     project, text = named(desk), desk.typed.invitation
     piece = short_ids.piece_of(text)
     pending = list(desk.client.projects.invitations.list(project.id, limit=PAGE_MAX))
-    found = [one for one in pending if (one.email or "").casefold() == text.casefold()]
+    found = [one for one in pending if _plain(one.email or "") == _plain(text)]
     found = found or [one for one in pending if piece is not None and short_ids.fits(piece, one.id)]
     only = short_ids.one_of(((one.id, one.email or "") for one in found), text, "invitation")
     if only is None:
         raise short_ids.NoSuch(f"no invitation {text}; `taskflow projects invitations` shows those there are")
     told(desk, f"{text} is no longer invited to", desk.client.projects.invitations.withdraw(project.id, only))
+
+
+def _plain(address: str) -> str:
+    """What spellings of an address mostly have in common; the server alone knows which are one."""
+    return normalize("NFKC", address).strip().casefold()
 
 
 def accept(desk: Desk) -> None:
