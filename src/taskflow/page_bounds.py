@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 PAGE_BYTES_MAX: Final = 1_048_576
 """Of a page of anything. A text counts as it is sent: a control character is six bytes of JSON."""
@@ -22,3 +22,20 @@ def fitting(sizes: Iterable[int], bytes_max: int) -> int:
             break
         count += 1
     return count
+
+
+def fitting_rows(columns: Sequence[Sequence[int]], bytes_max: int) -> list[int]:
+    """How many of each column's first items fit, taken row by row, so that one long column does not crowd out the
+    others. A column ends with the first of its items for which there is no room."""
+    counts = [0] * len(columns)
+    left = bytes_max
+    growing = list(range(len(columns)))
+    while growing:
+        for index in list(growing):
+            at = counts[index]
+            if at == len(columns[index]) or columns[index][at] > left:
+                growing.remove(index)
+                continue
+            left -= columns[index][at]
+            counts[index] += 1
+    return counts

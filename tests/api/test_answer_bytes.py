@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from taskflow.api.writes import EVENTS_SINCE_MAX
 from taskflow.local.program import unused_port
-from taskflow.page_bounds import PAGE_BYTES_MAX
+from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX
+from taskflow.projections.queries import BOARD_TASKS_MAX
 from tests.api.stack import Caller, Process, Stack, accepted, client, refused, register, until
 
 LARGE = 99_000
@@ -110,6 +111,100 @@ class TestHistories:
         for left in (5, 4):
             assert accepted(await ada.post(f"{path}/undo"))["description"] == text(left)
         assert accepted(await ada.post(f"{path}/undo", {"version": 10}))["description"] == text(5)
+
+
+async def made(caller: Caller, count: int, **fields: Any) -> list[str]:
+    """Ids of large tasks in the order of their creation, once the views have them."""
+    tasks = [await caller.task(f"{number}", description=text(number), **fields) for number in range(count)]
+    await caller.read("/tasks", tasks[-1]["position"])
+    return [task["id"] for task in tasks]
+
+
+class TestViews:
+    @pytest.mark.parametrize("limit", [1, 5, 200])
+    async def test_a_list_of_tasks_comes_in_bounded_pages(self, ada: Caller, limit: int) -> None:
+        ids = await made(ada, 7)
+        small = (await ada.task("small"))["id"]
+        for sort, expected in (("created_at", [*ids, small]), ("-created_at", [small, *ids[::-1]])):
+            await ada.read("/tasks", (await ada.task("later", project_id=(await ada.project())["id"]))["position"])
+            inbox = (await ada.get(f"/tasks/{small}")).json()["project_id"]
+            found = await pages(ada, "/tasks", PAGE_BYTES_MAX + 5_000, sort=sort, limit=limit, project=inbox)
+            assert [task["id"] for page in found for task in page] == expected
+            for page in found:
+                assert all(
+                    task["description"] in {"", text(int(task["title"]))} for task in page if task["title"] != "small"
+                )
+
+    async def test_a_board_ends_its_columns_early_and_says_so(self, ada: Caller) -> None:
+        project = (await ada.project())["id"]
+        many = await made(ada, 6, project_id=project)
+        one = (await made(ada, 1, project_id=project, status="in_progress"))[0]
+        last = await ada.task("x", project_id=project, status="done")
+        response = await ada.read(f"/projects/{project}/board", last["position"])
+        now = accepted(response)["columns"]
+        then = accepted(await ada.get(f"/projects/{project}/board", params={"at": last["created_at"]}))["columns"]
+        for columns in (now, then):
+            by_status = {column["status"]: column for column in columns}
+            todo = [task["id"] for task in by_status["todo"]["tasks"]]
+            assert todo == many[: len(todo)]
+            assert 0 < len(todo) < 6
+            assert (by_status["todo"]["count"], by_status["todo"]["more"]) == (6, True)
+            assert [task["id"] for task in by_status["in_progress"]["tasks"]] == [one]
+            assert not any(by_status[status]["more"] for status in ("in_progress", "done", "cancelled"))
+        assert len(response.content) <= BOARD_BYTES_MAX + 20_000
+
+    async def test_a_board_of_many_small_tasks_says_that_there_are_more(self, ada: Caller) -> None:
+        project = (await ada.project())["id"]
+        for _ in range(BOARD_TASKS_MAX):
+            position = (await ada.task(project_id=project))["position"]
+        for more in (False, True):
+            (column, *_) = accepted(await ada.read(f"/projects/{project}/board", position))["columns"]
+            assert (len(column["tasks"]), column["more"]) == (BOARD_TASKS_MAX, more)
+            position = (await ada.task(project_id=project))["position"]
+
+    async def test_a_synchronisation_comes_in_bounded_answers(self, ada: Caller) -> None:
+        ids = await made(ada, 7)
+        token, found, answers = None, [], 0
+        while True:
+            response = await ada.get("/sync", params={} if token is None else {"token": token})
+            body = accepted(response)
+            assert len(response.content) <= ANSWER_BYTES_MAX
+            found += [task["id"] for task in body["tasks"]]
+            token, answers = body["token"], answers + 1
+            if not body["more"]:
+                break
+        assert found == ids
+        assert answers > 3
+
+    @pytest.mark.parametrize("form", ["application/json", "text/csv"])
+    async def test_an_export_has_all_of_it(self, ada: Caller, form: str) -> None:
+        project = (await ada.project())["id"]
+        ids = await made(ada, 7, project_id=project)
+        response = await ada.get(f"/projects/{project}/export", headers={"Accept": form})
+        assert response.status_code == 200
+        assert all(task_id.encode() in response.content for task_id in ids)
+        assert all(text(number).rstrip("\x01").encode() in response.content for number in range(7))
+
+    async def test_comments_come_in_bounded_pages(self, ada: Caller) -> None:
+        task = (await ada.task())["id"]
+        bodies = [f"{number}".ljust(20_000, "\x01") for number in range(25)]
+        for body in bodies:
+            accepted(await ada.post(f"/tasks/{task}/comments", {"body": body}), 201)
+        found = await pages(ada, f"/tasks/{task}/comments", PAGE_BYTES_MAX + 5_000)
+        assert [comment["body"] for page in found for comment in page] == bodies
+        assert len(found) > 2
+
+    async def test_projects_come_in_bounded_pages(self, ada: Caller) -> None:
+        inbox = accepted(await ada.get("/projects"))["items"][0]["id"]
+        ids = []
+        for number in range(4):
+            body = {"name": f"{number}", "description": text(number)}
+            ids.append(accepted(await ada.post("/projects", body), 201)["id"])
+        for parameters in ({}, {"archived": "false"}):
+            found = await pages(ada, "/projects", PAGE_BYTES_MAX + 5_000, **parameters)
+            assert [project["id"] for page in found for project in page] == [inbox, *ids]
+            assert len(found) == 4
+        assert accepted(await ada.get("/projects", params={"archived": "true"}))["items"] == []
 
 
 @pytest.fixture(scope="module")

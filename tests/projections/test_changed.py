@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from taskflow.projections.changed import START, Changed, ChangedTask, Place
+from taskflow.projections.changed import START, Changed, ChangedTask, Place, Room
 from taskflow.projections.mongo import Database
 from taskflow.projections.reach import Reach
 from taskflow.projections.tasks import TASKS
@@ -18,6 +18,8 @@ from tests.projections.world import World
 __all__ = ["asked"]
 
 Read = Callable[[Place, int], Awaitable[list[ChangedTask]]]
+
+HUGE = 10**9
 
 
 @pytest.fixture
@@ -56,7 +58,8 @@ async def test_tasks_that_changed(asked: Asked, changed: Changed, world: World, 
     ):
 
         async def read(after: Place, count: int, trashed_since: int | None = trashed_since) -> list[ChangedTask]:
-            return await changed.tasks(projects, since=since, trashed_since=trashed_since, after=after, limit=count)
+            room = Room(after, count, HUGE)
+            return (await changed.tasks(projects, since=since, trashed_since=trashed_since, room=room)).items
 
         query = {"project_id": {"$in": projects}, "position": {"$gt": since}, **trash}
         wanted = await expected(world.database, query)
@@ -64,6 +67,24 @@ async def test_tasks_that_changed(asked: Asked, changed: Changed, world: World, 
         assert await every(read, limit) == wanted
     for plan in await asked.plans():
         assert plan.isdisjoint({"SORT", "COLLSCAN"}), plan
+
+
+async def test_a_page_in_bytes_leads_on_to_the_next(changed: Changed, world: World) -> None:
+    projects = world.story.projects[:3]
+    wanted = await expected(world.database, {"project_id": {"$in": projects}, "position": {"$gt": 0}})
+    whole = await changed.tasks(projects, since=0, trashed_since=0, room=Room(START, 1000, HUGE))
+    by_place = {one.place: one for one in whole.items}
+    assert whole.last is None
+    for bytes_max in (1, 2_000, 20_000):
+        place: Place | None = START
+        found: list[ChangedTask] = []
+        while place is not None:
+            page = await changed.tasks(projects, since=0, trashed_since=0, room=Room(place, 1000, bytes_max))
+            assert len(page.items) == 1 or page.size <= bytes_max
+            found += page.items
+            place = page.last
+        assert [one.place for one in found] == wanted
+        assert all(one == by_place[one.place] for one in found)
 
 
 async def test_tasks_that_moved_away(asked: Asked, changed: Changed, world: World) -> None:
@@ -74,7 +95,7 @@ async def test_tasks_that_moved_away(asked: Asked, changed: Changed, world: Worl
     asked._commands.sent.clear()
 
     async def read(after: Place, count: int) -> list[ChangedTask]:
-        return await changed.moved_away(mine, since=500, after=after, limit=count)
+        return (await changed.moved_away(mine, since=500, room=Room(after, count, HUGE))).items
 
     wanted = await expected(world.database, {"project_id": {"$in": others}, "position": {"$gt": 500}})
     assert len(wanted) > 10

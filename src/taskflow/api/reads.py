@@ -25,13 +25,14 @@ from taskflow.api.concurrency_limits import Work
 from taskflow.api.stored import committed
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Behind, Invalid, NotFound
+from taskflow.page_bounds import PAGE_BYTES_MAX, fitting
 from taskflow.parameters import Parameters
 from taskflow.projections.registry import VIEWS
 from taskflow.store.pool import AWAY
 from taskflow.streams import SAVED_VIEW
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from taskflow.api.route import Call
     from taskflow.streams.project import Role
@@ -257,7 +258,17 @@ class Reading:
         encoded = render.ENCODER.encode(body)
         return self._answer(encoded, f'"{render.digest(encoded)}"')
 
-    def page(self, items: Sequence[Any], next_cursor: str | None) -> Response[bytes]:
+    def page(
+        self, items: Sequence[Any], next_cursor: str | None, *, cursor_after: Callable[[int], str] | None = None
+    ) -> Response[bytes]:
+        """`cursor_after` gives the cursor after an item by its index, for where not all of them fit; without it they
+        were read no further than they do."""
+        if cursor_after is not None:
+            encoded = [Raw(render.ENCODER.encode(item)) for item in items]
+            count = fitting([len(bytes(item)) for item in encoded], PAGE_BYTES_MAX)
+            if count < len(encoded):
+                next_cursor = cursor_after(count - 1)
+            items = encoded[:count]
         return self.listing(render.listing(items, next_cursor))
 
     def listing(self, page: render.Listing) -> Response[bytes]:

@@ -77,6 +77,8 @@ class Column(Struct, frozen=True, kw_only=True):
     category: Category
     count: int
     tasks: list[TaskBody]
+    more: bool
+    """Whether there are others after these: a board is bounded in tasks and in bytes."""
 
 
 class BoardBody(Struct, frozen=True):

@@ -229,13 +229,14 @@ class Diff(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """`count` is of all; `tasks` are the first of them by rank."""
+    """`count` is of all; `tasks` are the first of them by rank, and there may be `more`."""
 
     status: str
     name: str
     category: str
     count: int
     tasks: tuple[Task, ...]
+    more: bool
 
 
 class Board(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,18 +11,22 @@ from msgspec import Struct
 from taskflow.projections.queries import QUERY_MS_MAX
 from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.sized import SIZE, fetch_fitting, sized
 from taskflow.projections.tasks import ShownTask
 from taskflow.streams.project import ProjectState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
+    from taskflow.projections.mongo import Collection as MongoCollection
     from taskflow.projections.mongo import Database
+
+T = TypeVar("T")
 
 MANY_S: Final = 2.5
 _shown: Final = msgspec.json.Decoder(ShownTask)
 _projects: Final = msgspec.json.Decoder(ProjectState)
-_TASK: Final = {"position": 1, "trashed": 1, "shown": 1}
+_TASK: Final = {"position": 1, "trashed": 1}
 _ORDER: Final = [("position", 1), ("_id", 1)]
 # Named: another index looks cheaper while a project is small, and sorts in memory.
 _OF_PROJECT: Final = [("project_id", 1), *_ORDER]
@@ -40,6 +44,14 @@ class Place(NamedTuple):
 START: Final = Place(0, UUID(int=0))
 
 
+class Room(NamedTuple):
+    """Where a page begins, and how much it holds."""
+
+    after: Place
+    limit: int
+    bytes_max: int
+
+
 class ChangedTask(Struct, frozen=True):
     place: Place
     gone: bool
@@ -52,6 +64,15 @@ class ChangedProject(Struct, frozen=True):
     project: ProjectState
 
 
+class ChangedPage(Struct, Generic[T], frozen=True):
+    """Documents in that order, as many as fit. `last`: where the last of them is that was looked at; None where there
+    are no others after these."""
+
+    items: list[T]
+    last: Place | None
+    size: int
+
+
 class Changed:
     """Reads the documents of the views that serve. Raises Unavailable where MongoDB does not answer."""
 
@@ -62,56 +83,74 @@ class Changed:
 
     @read_within(MANY_S)
     async def projects(
-        self, ids: Collection[UUID], *, whole: Collection[UUID], since: int, after: Place, limit: int
-    ) -> list[ChangedProject]:
+        self, ids: Collection[UUID], *, whole: Collection[UUID], since: int, room: Room
+    ) -> ChangedPage[ChangedProject]:
         """Of these projects those that changed after `since`, and all that are in `whole`."""
         wanted = [{"position": {"$gt": since}}, {"_id": {"$in": list(whole)}}]
-        query = {"_id": {"$in": list(ids)}, **_beyond(0, after), "$and": [{"$or": wanted}]}
-        found = self._projects.find(query, {"position": 1, "state": 1}).sort(_ORDER).limit(limit)
-        return [
-            ChangedProject(Place(int(one["position"]), one["_id"]), _projects.decode(one["state"]))
-            async for one in found.max_time_ms(QUERY_MS_MAX)
-        ]
+        query = {"_id": {"$in": list(ids)}, **_beyond(0, room.after), "$and": [{"$or": wanted}]}
+        fields = sized("state", count=room.limit, bytes_max=room.bytes_max) | {"position": 1}
+        found = self._projects.find(query, fields).sort(_ORDER).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
+        fit, last = await _fitting(self._projects, query, "state", await found.to_list(), room)
+        items = [ChangedProject(_place(one), _projects.decode(one["state"])) for one in fit]
+        return ChangedPage(items, last, sum(one[SIZE] for one in fit))
 
     @read_within(MANY_S)
     async def tasks(
-        self, projects: Collection[UUID], *, since: int, trashed_since: int | None, after: Place, limit: int
-    ) -> list[ChangedTask]:
+        self,
+        projects: Collection[UUID],
+        *,
+        since: int,
+        trashed_since: int | None,
+        room: Room,
+    ) -> ChangedPage[ChangedTask]:
         """Of these projects' tasks those that changed after `since`. Those in the trash only if they changed after
         `trashed_since` too, which None says of none."""
-        query: dict[str, Any] = {"project_id": {"$in": list(projects)}, **_beyond(since, after)}
+        query: dict[str, Any] = {"project_id": {"$in": list(projects)}, **_beyond(since, room.after)}
         if trashed_since is None:
             query["trashed"] = False
         elif trashed_since > since:
             query["$and"] = [{"$or": [{"trashed": False}, {"position": {"$gt": trashed_since}}]}]
-        return await self._changed(query, _OF_PROJECT, limit)
+        return await self._changed(query, _OF_PROJECT, room)
 
     @read_within(MANY_S)
-    async def moved_away(
-        self, projects: Collection[UUID], *, since: int, after: Place, limit: int
-    ) -> list[ChangedTask]:
+    async def moved_away(self, projects: Collection[UUID], *, since: int, room: Room) -> ChangedPage[ChangedTask]:
         """Tasks that left these projects for others, and changed after `since`."""
         ids = list(projects)
-        query = {"former_projects": {"$in": ids}, "project_id": {"$nin": ids}, **_beyond(since, after)}
-        return await self._changed(query, _FORMER, limit)
+        query = {"former_projects": {"$in": ids}, "project_id": {"$nin": ids}, **_beyond(since, room.after)}
+        return await self._changed(query, _FORMER, room)
 
     @read_within(MANY_S)
     async def assigned(
-        self, projects: Collection[UUID], *, to: Collection[UUID], after: Place, limit: int
-    ) -> list[ChangedTask]:
+        self, projects: Collection[UUID], *, to: Collection[UUID], room: Room
+    ) -> ChangedPage[ChangedTask]:
         """Of these projects' tasks outside the trash those that are assigned to these people."""
         query = {"assignee_id": {"$in": list(to)}, "project_id": {"$in": list(projects)}, "trashed": False}
         # In this order they are sorted in memory: those of a few people, who are not renamed often.
-        return await self._changed(query | _beyond(0, after), _ASSIGNED, limit)
+        return await self._changed(query | _beyond(0, room.after), _ASSIGNED, room)
 
-    async def _changed(self, query: dict[str, Any], index: list[tuple[str, int]], limit: int) -> list[ChangedTask]:
-        found = self._tasks.find(query, _TASK).sort(_ORDER).hint(index).limit(limit).max_time_ms(QUERY_MS_MAX)
-        return [
-            ChangedTask(
-                Place(int(one["position"]), one["_id"]), one["trashed"] is not False, _shown.decode(one["shown"])
-            )
-            for one in await found.to_list()
-        ]
+    async def _changed(
+        self, query: dict[str, Any], index: list[tuple[str, int]], room: Room
+    ) -> ChangedPage[ChangedTask]:
+        fields = sized("shown", count=room.limit, bytes_max=room.bytes_max) | _TASK
+        found = self._tasks.find(query, fields).sort(_ORDER).hint(index).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
+        whole, last = await _fitting(self._tasks, query, "shown", await found.to_list(), room)
+        items = [ChangedTask(_place(one), one["trashed"] is not False, _shown.decode(one["shown"])) for one in whole]
+        return ChangedPage(items, last, sum(one[SIZE] for one in whole))
+
+
+async def _fitting(
+    collection: MongoCollection,
+    query: dict[str, Any],
+    field: str,
+    documents: Sequence[dict[str, Any]],
+    room: Room,
+) -> tuple[list[dict[str, Any]], Place | None]:
+    whole, count = await fetch_fitting(collection, query, field, documents[: room.limit], room.bytes_max)
+    return whole, _place(documents[count - 1]) if len(documents) > count else None
+
+
+def _place(document: dict[str, Any]) -> Place:
+    return Place(int(document["position"]), document["_id"])
 
 
 def _beyond(since: int, after: Place) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pymongo.errors import ConnectionFailure
 from pymongo.read_concern import ReadConcern
 
 from taskflow.errors import Unavailable
+from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.projections.registry import VIEWS
 from taskflow.streams.task import TaskState
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from taskflow.projections.reach import Reach
 
 PAGE: Final = 100
+FETCH: Final = 20
+"""Tasks that are fetched at once: MongoDB answers with at most 16 MB."""
 _state: Final = msgspec.json.Decoder(TaskState)
 
 
@@ -31,17 +34,20 @@ class Exported:
         self._tasks = database[VIEWS["tasks"].collection].with_options(read_concern=ReadConcern("snapshot"))
 
     async def tasks(self, project_id: UUID) -> AsyncGenerator[list[TaskState], None]:
-        """Pages of the tasks outside the trash, the oldest first. Raises Unavailable where MongoDB does not answer."""
+        """Pages of the tasks outside the trash, the oldest first, each ending with the task with which it reaches
+        PAGE_BYTES_MAX. Raises Unavailable where MongoDB does not answer."""
         self._reach.must_answer()
-        cursor = self._tasks.find({"project_id": project_id, "trashed": False}, {"state": 1}, batch_size=PAGE)
+        cursor = self._tasks.find({"project_id": project_id, "trashed": False}, {"state": 1}, batch_size=FETCH)
         try:
             async with cursor.sort([("created_at", 1), ("_id", 1)]) as found:
                 page: list[TaskState] = []
+                size = 0
                 async for document in found:
                     page.append(_state.decode(document["state"]))
-                    if len(page) == PAGE:
+                    size += len(document["state"])
+                    if len(page) == PAGE or size >= PAGE_BYTES_MAX:
                         yield page
-                        page = []
+                        page, size = [], 0
                 yield page
         except ConnectionFailure as error:
             raise Unavailable("the views do not answer; try again shortly") from error

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from taskflow.settings import Settings
 
+Collection = AsyncCollection[dict[str, Any]]
 Database = AsyncDatabase[dict[str, Any]]
 
 CLOSE_S: Final = 0.5

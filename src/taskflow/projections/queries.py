@@ -15,9 +15,11 @@ from pymongo.read_concern import ReadConcern
 
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Invalid, Unavailable
+from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
 from taskflow.projections import stats
 from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.sized import fetch_fitting, fetch_whole, sized
 from taskflow.projections.tasks import ShownTask
 from taskflow.projections.together import Together
 from taskflow.projections.view import micros
@@ -50,7 +52,6 @@ _projects: Final = msgspec.json.Decoder(ProjectState)
 _users: Final = msgspec.json.Decoder(UserState)
 
 
-_SHOWN: Final = {"_id": 0, "shown": 1}
 _NOTHING: Final[dict[str, Any]] = {"_id": {"$in": []}}
 """What no document fits."""
 
@@ -102,6 +103,13 @@ class Page(Struct, frozen=True):
     next_cursor: str | None
 
 
+class BoardColumn(Struct, frozen=True):
+    """The first tasks of a status, by rank; `more`: there are others."""
+
+    tasks: list[ShownTask]
+    more: bool
+
+
 class Views:
     """The documents of the views that serve. Every read raises Unavailable where MongoDB does not answer."""
 
@@ -127,7 +135,8 @@ class Views:
 
     @read_within(MANY_S)
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
-        """A page in the order of `sort` (`-` before it: descending), ties by id. Raises Invalid for a cursor
+        """A page in the order of `sort` (`-` before it: descending), ties by id, of at most `limit` tasks and of no
+        more than fit into PAGE_BYTES_MAX, but for a single one. Raises Invalid for a cursor
         of another order, and Unavailable for a question that takes too long."""
         query = task_query(await self._rarest_first(wanted))
         field, descending = sort.removeprefix("-"), sort.startswith("-")
@@ -138,8 +147,9 @@ class Views:
             from_there = {field: {beyond + "e": value}}
             query = {"$and": [query, from_there, {"$or": [{field: {beyond: value}}, {"_id": {beyond: last_id}}]}]}
         direction = -1 if descending else 1
+        fields = sized("shown", count=limit, bytes_max=PAGE_BYTES_MAX) | {field: 1}
         found = (
-            self._tasks.find(query, _SHOWN | {field: 1})
+            self._tasks.find(query, fields)
             .sort([(field, direction), ("_id", direction)])
             .limit(limit + 1)
             .max_time_ms(QUERY_MS_MAX)
@@ -150,12 +160,10 @@ class Views:
             raise Unavailable(
                 f"this list takes more than {QUERY_MS_MAX} ms to find; narrow it to a project, or by another filter"
             ) from None
-        more = len(documents) > limit
-        documents = documents[:limit]
-        tasks = [_shown.decode(document["shown"]) for document in documents]
+        whole, count = await fetch_fitting(self._tasks, query, "shown", documents[:limit], PAGE_BYTES_MAX)
         return Page(
-            tasks,
-            _cursor(sort, documents[-1][field], tasks[-1].id) if more else None,
+            [_shown.decode(document["shown"]) for document in whole],
+            _cursor(sort, documents[count - 1][field], documents[count - 1]["_id"]) if len(documents) > count else None,
         )
 
     async def _rarest_first(self, wanted: TaskFilter) -> TaskFilter:
@@ -230,20 +238,34 @@ class Views:
         return {found["_id"]: found["count"] async for found in await self._sums.aggregate(pipeline) if found["count"]}
 
     @read_within(MANY_S)
-    async def board(self, project_id: UUID, statuses: Statuses) -> dict[str, list[ShownTask]]:
-        """The first tasks of each status of today, by rank."""
+    async def board(self, project_id: UUID, statuses: Statuses) -> dict[str, BoardColumn]:
+        """The first tasks of each status of today, by rank: as many as fit into BOARD_BYTES_MAX."""
+        keys = [status.key for status in statuses.workflow.statuses]
+        fields = sized("shown", count=len(keys) * BOARD_TASKS_MAX, bytes_max=BOARD_BYTES_MAX)
 
-        async def column(status: str) -> list[ShownTask]:
+        async def column(status: str) -> list[dict[str, Any]]:
             raw = _any_of(frozenset(statuses.raw(status)))
             found = (
-                self._tasks.find({"project_id": project_id, "trashed": False, "status": raw}, _SHOWN)
+                self._tasks.find({"project_id": project_id, "trashed": False, "status": raw}, fields)
                 .sort([("rank", 1), ("_id", 1)])
-                .limit(BOARD_TASKS_MAX)
+                .limit(BOARD_TASKS_MAX + 1)
             )
-            return [_shown.decode(document["shown"]) for document in await found.to_list()]
+            return await found.to_list()
 
-        keys = [status.key for status in statuses.workflow.statuses]
-        return dict(zip(keys, await asyncio.gather(*[column(key) for key in keys]), strict=True))
+        columns = await asyncio.gather(*[column(key) for key in keys])
+        sizes = [[document["size"] for document in column[:BOARD_TASKS_MAX]] for column in columns]
+        counts = fitting_rows(sizes, BOARD_BYTES_MAX)
+        # All that are fetched once more at once.
+        chosen = [document for column, count in zip(columns, counts, strict=True) for document in column[:count]]
+        whole = await fetch_whole(self._tasks, {"project_id": project_id, "trashed": False}, "shown", chosen)
+        shown = {document["_id"]: _shown.decode(document["shown"]) for document in whole}
+        return {
+            key: BoardColumn(
+                [shown[document["_id"]] for document in column[:count] if document["_id"] in shown],
+                more=len(column) > count,
+            )
+            for key, column, count in zip(keys, columns, counts, strict=True)
+        }
 
     @read_within(MANY_S)
     async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> dict[str, int]:

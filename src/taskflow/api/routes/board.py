@@ -19,7 +19,8 @@ from taskflow.api.render import BoardBody
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes import past, past_board
 from taskflow.api.routes.projects import load_one
-from taskflow.projections.tasks import ShownTask, board_key
+from taskflow.projections.queries import BoardColumn
+from taskflow.projections.tasks import board_key
 from taskflow.streams.project import Statuses
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Board(Struct, frozen=True):
 
     statuses: Statuses
     counts: dict[str, int]
-    tasks: dict[str, list[ShownTask]]
+    tasks: dict[str, BoardColumn]
 
 
 _decoder: Final = msgspec.json.Decoder(Board)
@@ -51,7 +52,8 @@ async def get_board(call: Call) -> Response[bytes]:
     project = await load_one(reading, project_id)
     board = await _board(reading, project)
     statuses = board.statuses
-    people = {task.assignee_id for tasks in board.tasks.values() for task in tasks if task.assignee_id is not None}
+    shown = [task for column in board.tasks.values() for task in column.tasks]
+    people = {task.assignee_id for task in shown if task.assignee_id is not None}
     names = await reading.names(people)
     columns = [
         {
@@ -59,7 +61,8 @@ async def get_board(call: Call) -> Response[bytes]:
             "name": status.name,
             "category": status.category,
             "count": sum(board.counts.get(raw, 0) for raw in statuses.raw(status.key)),
-            "tasks": [render.task(task, statuses, names) for task in board.tasks[status.key]],
+            "tasks": [render.task(task, statuses, names) for task in board.tasks[status.key].tasks],
+            "more": board.tasks[status.key].more,
         }
         for status in statuses.workflow.statuses
     ]

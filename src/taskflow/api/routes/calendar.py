@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 TASKS_MAX: Final = 500
 """The first by due time."""
-PAGE: Final = 20
-"""Tasks in memory at once while a feed is read, whole."""
+PAGE: Final = 200
+"""Tasks in memory at once while a feed is read, or fewer: a page is bounded in bytes."""
 TEXT_BYTES_MAX: Final = 2_048
 """Of a task's description, and of all its labels: a calendar shows no more of them."""
 CUT: Final = "\n[cut here: the whole text is in taskflow]"

@@ -18,6 +18,7 @@ from taskflow.api.stored import committed
 from taskflow.api.writes import write
 from taskflow.commands.comments import AddComment, DeleteComment, EditComment, TaskComment
 from taskflow.errors import Invalid, NotFound
+from taskflow.page_bounds import PAGE_BYTES_MAX, fitting
 from taskflow.streams import PROJECT, TASK
 
 if TYPE_CHECKING:
@@ -36,9 +37,11 @@ async def list_comments(call: Call) -> Response[bytes]:
     after = None if reading.cursor is None else _read_cursor(reading.cursor)
     task, members = await _load(reading, task_id)
     left = task.comments if after is None else _after(task.comments, *after)
-    page = left[: reading.limit]
+    fit = fitting([len(comment.body) for comment in left[: reading.limit]], PAGE_BYTES_MAX)
+    page = left[:fit]
     next_cursor = _cursor(page[-1]) if len(left) > len(page) else None
-    return reading.page(await _shown(reading, task, page, members), next_cursor)
+    items = await _shown(reading, task, page, members)
+    return reading.page(items, next_cursor, cursor_after=lambda index: _cursor(page[index]))
 
 
 async def get_comment(call: Call) -> Response[bytes]:

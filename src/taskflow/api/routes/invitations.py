@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from taskflow.api import render
 from taskflow.api.invited import InvitationBody, WrittenInvitation, addresses_of, invitation_body
-from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.reads import COMMON, PAGED, Reading, to_cursor
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.projects import page_of
 from taskflow.api.stored import committed
@@ -44,7 +44,8 @@ async def list_invitations(call: Call) -> Response[bytes]:
     invitations = [one for one in found if one.id in set(page)]
     addresses = await addresses_of(reading.context.store, project, invitations)
     shown = {one.id: invitation_body(project, one, addresses.get(one.id)) for one in invitations}
-    return reading.page([shown[one] for one in page], next_cursor)
+    items = [shown[one] for one in page]
+    return reading.page(items, next_cursor, cursor_after=lambda index: to_cursor("invitations", str(page[index])))
 
 
 async def get_invitation(call: Call) -> Response[bytes]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from taskflow.api import render
 from taskflow.errors import Invalid, NotFound, Unavailable
+from taskflow.page_bounds import BOARD_BYTES_MAX, fitting, fitting_rows
 from taskflow.projections.queries import BOARD_TASKS_MAX
 from taskflow.projections.tasks import shown
 from taskflow.store.past import Moment, ever_placed, first_known_at, then_and_now
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from litestar import Response
 
     from taskflow.api.reads import Reading
+    from taskflow.projections.tasks import ShownTask
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import TaskState
 
@@ -74,7 +76,8 @@ async def _folded(reading: Reading, project_id: UUID, moment: Moment) -> Respons
             "name": status.name,
             "category": status.category,
             "count": counts[status.key],
-            "tasks": [render.task(shown(task), project.statuses, names) for task in tasks.get(status.key, [])],
+            "tasks": [render.task(task, project.statuses, names) for task in tasks[status.key]],
+            "more": len(tasks[status.key]) < counts[status.key],
         }
         for status in project.workflow.statuses
     ]
@@ -83,8 +86,8 @@ async def _folded(reading: Reading, project_id: UUID, moment: Moment) -> Respons
 
 async def _columns(
     reading: Reading, project: ProjectState, moment: Moment, visible: Collection[UUID]
-) -> tuple[Counter[str], dict[str, list[TaskState]]]:
-    """By status the number of tasks, and the first of them by rank."""
+) -> tuple[Counter[str], dict[str, list[ShownTask]]]:
+    """By status the number of tasks, and the first of them by rank, as many as fit."""
     store, settings = reading.context.store, reading.context.settings
     events_max = settings.past_board_events_max
     placed = await ever_placed(store, project.id, moment, limit=events_max + 1)
@@ -92,7 +95,8 @@ async def _columns(
     if events > events_max:
         raise Invalid("at", "too-much", f"this board would be folded from more than {events_max} events")
     counts: Counter[str] = Counter()
-    tasks: dict[str, list[TaskState]] = {}
+    keys = [status.key for status in project.workflow.statuses]
+    columns = {key: _Column(BOARD_BYTES_MAX // len(keys)) for key in keys}
     async for then, now in then_and_now(store, placed, moment, bytes_max=settings.past_board_bytes_max):
         if then.project_id != project.id or then.trashed_at is not None:
             continue
@@ -100,12 +104,35 @@ async def _columns(
         if status is None or now.purged or now.project_id not in visible:
             continue
         counts[status.key] += 1
-        column = tasks.setdefault(status.key, [])
-        column.append(then)
-        if len(column) > 2 * BOARD_TASKS_MAX:
-            column[:] = _first(column)
-    return counts, {key: _first(column) for key, column in tasks.items()}
+        columns[status.key].add(then)
+    first = [columns[key].first() for key in keys]
+    fit = fitting_rows([[len(bytes(task.facts)) for task in column] for column in first], BOARD_BYTES_MAX)
+    return counts, {key: column[:count] for key, column, count in zip(keys, first, fit, strict=True)}
 
 
-def _first(column: list[TaskState]) -> list[TaskState]:
-    return nsmallest(BOARD_TASKS_MAX, column, key=lambda task: (task.rank, task.id))
+class _Column:
+    """The first tasks of a status, by rank, while others come: never much more than BOARD_TASKS_MAX of them, nor
+    than its share of the board in bytes."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._size = 0
+        self._tasks: list[tuple[str, UUID, ShownTask]] = []
+
+    def add(self, task: TaskState) -> None:
+        one = shown(task)
+        self._tasks.append((task.rank, task.id, one))
+        self._size += len(bytes(one.facts))
+        if len(self._tasks) > 2 * BOARD_TASKS_MAX or self._size > 2 * self._bytes_max:
+            self._cut()
+
+    def first(self) -> list[ShownTask]:
+        self._cut()
+        return [one for _, _, one in self._tasks]
+
+    def _cut(self) -> None:
+        self._tasks = nsmallest(BOARD_TASKS_MAX, self._tasks, key=lambda entry: entry[:2])
+        sizes = [len(bytes(one.facts)) for _, _, one in self._tasks]
+        count = fitting(sizes, self._bytes_max)
+        del self._tasks[count:]
+        self._size = sum(sizes[:count])

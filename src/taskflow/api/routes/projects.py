@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from litestar import Response
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
@@ -17,12 +17,17 @@ from taskflow.commands.catalog import COMMANDS, Member
 from taskflow.commands.project import CreateProject
 from taskflow.errors import NotFound, Unavailable
 from taskflow.ids import parse_id
+from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from taskflow.streams.project import ProjectState
+
+
+LOAD_MAX: Final = 25
+"""Projects in memory at once while a list is made of them."""
 
 
 async def load(reading: Reading, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
@@ -59,15 +64,26 @@ async def list_projects(call: Call) -> Response[bytes]:
     archived = reading.parameters.truth("archived")
     await reading.begin()
     roles = await reading.projects()
-    ids: Iterable[UUID] = roles
-    if archived is not None:
-        mine = await load(reading, list(roles))
-        ids = [one for one, project in mine.items() if (project.archived_at is not None) == archived]
-    page, next_cursor = page_of(reading, "projects", ids)
-    projects = await load(reading, page)
-    roles = reading.known_projects()
-    items = [render.project(projects[one], roles[one]) for one in page if one in projects and one in roles]
-    return reading.page(items, next_cursor)
+    left = after_page(reading, "projects", roles)
+    items: list[Raw] = []
+    shown: list[UUID] = []
+    size = 0
+    for some in (left[at : at + LOAD_MAX] for at in range(0, len(left), LOAD_MAX)):
+        projects = await load(reading, some)
+        roles = reading.known_projects()
+        for one in some:
+            project, role = projects.get(one), roles.get(one)
+            if project is None or role is None:
+                continue
+            if archived is not None and (project.archived_at is not None) != archived:
+                continue
+            item = Raw(render.ENCODER.encode(render.project(project, role)))
+            size += len(bytes(item))
+            if items and (len(items) == reading.limit or size > PAGE_BYTES_MAX):
+                return reading.page(items, to_cursor("projects", str(shown[-1])))
+            items.append(item)
+            shown.append(one)
+    return reading.page(items, None)
 
 
 async def get_project(call: Call) -> Response[bytes]:
@@ -87,15 +103,21 @@ async def list_members(call: Call) -> Response[bytes]:
     page, next_cursor = page_of(reading, "members", project.members)
     names = await reading.names(page)
     items = [render.MemberBody(render.Person(one, names.get(one)), project.members[one]) for one in page]
-    return reading.page(items, next_cursor)
+    return reading.page(items, next_cursor, cursor_after=lambda index: to_cursor("members", str(page[index])))
 
 
-def page_of(reading: Reading, of: str, ids: Iterable[UUID]) -> tuple[list[UUID], str | None]:
-    """Of the list `of`, the ids of the page that was asked for, in order, and the next page's cursor."""
+def after_page(reading: Reading, of: str, ids: Iterable[UUID]) -> list[UUID]:
+    """Of the list `of`, the ids from the page on that was asked for, in order."""
     left = sorted(ids)
     if reading.cursor is not None:
         after = _id(after_cursor(reading.cursor, of))
         left = [one for one in left if one > after]
+    return left
+
+
+def page_of(reading: Reading, of: str, ids: Iterable[UUID]) -> tuple[list[UUID], str | None]:
+    """Of the list `of`, the ids of the page that was asked for, in order, and the next page's cursor."""
+    left = after_page(reading, of, ids)
     page = left[: reading.limit]
     return page, to_cursor(of, str(page[-1])) if len(left) > len(page) else None
 

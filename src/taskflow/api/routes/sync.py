@@ -28,7 +28,8 @@ from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.api.routes.tasks import joins
 from taskflow.errors import Unavailable
-from taskflow.projections.changed import ChangedProject, ChangedTask, Place
+from taskflow.page_bounds import PAGE_BYTES_MAX
+from taskflow.projections.changed import ChangedPage, ChangedProject, ChangedTask, Place, Room
 from taskflow.projections.registry import VIEWS
 
 if TYPE_CHECKING:
@@ -87,12 +88,15 @@ class Gathered(Struct):
 
     found: dict[UUID, Found] = field(default_factory=dict)
     count: int = 0
+    size: int = 0
 
-    def add(self, found: Found) -> None:
-        self.count += 1
-        known = self.found.get(found.place.id)
-        if known is None or known.place.position <= found.place.position:
-            self.found[found.place.id] = found
+    def add(self, section: ChangedPage[Found]) -> None:
+        self.size += section.size
+        for found in section.items:
+            self.count += 1
+            known = self.found.get(found.place.id)
+            if known is None or known.place.position <= found.place.position:
+                self.found[found.place.id] = found
 
 
 async def sync(call: Call) -> Response[bytes]:
@@ -107,15 +111,13 @@ async def sync(call: Call) -> Response[bytes]:
     token = _begun(context, reading.caller, text)
     gathered = Gathered()
     scope = _scope(context, reading.caller, token)
-    while token.section < len(SECTIONS) and gathered.count < PAGE_MAX:
-        left = PAGE_MAX - gathered.count
-        found = await _section(context, scope, token, left)
-        for one in found:
-            gathered.add(one)
-        if len(found) < left:
+    while token.section < len(SECTIONS) and gathered.count < PAGE_MAX and gathered.size < PAGE_BYTES_MAX:
+        section = await _section(context, scope, token, PAGE_MAX - gathered.count, PAGE_BYTES_MAX - gathered.size)
+        gathered.add(section)
+        if section.last is None:
             token = replace(token, section=token.section + 1, position=0, id=UUID(int=0))
         else:
-            token = replace(token, position=found[-1].place.position, id=found[-1].place.id)
+            token = replace(token, position=section.last.position, id=section.last.id)
     more = token.section < len(SECTIONS)
     if not more:
         # A round that began before the position that is asked for now does not bring the client to it.
@@ -158,32 +160,32 @@ def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
     )
 
 
-async def _section(context: Context, scope: Scope, token: SyncToken, limit: int) -> list[Found]:
-    """The next of the token's section."""
+async def _section(context: Context, scope: Scope, token: SyncToken, limit: int, bytes_max: int) -> ChangedPage[Found]:
+    """The next of the token's section: as many as fit."""
     changed, base = context.changed, scope.base
     after, known = Place(token.position, token.id), scope.roles.keys() - scope.whole
+    room = Room(after, limit, bytes_max)
+    trashed_since = base or None
     match SECTIONS[token.section]:
         case "lost":
-            return [Found(place, seen=False) for place in scope.lost if place > after][:limit]
+            left = [place for place in scope.lost if place > after]
+            page = [Found(place, seen=False) for place in left[:limit]]
+            return ChangedPage(page, page[-1].place if len(left) > len(page) else None, 0)
         case "projects":
-            projects = await changed.projects(
-                scope.roles.keys(), whole=scope.whole, since=base, after=after, limit=limit
-            )
-            return [Found(one.place, project=one) for one in projects]
+            projects = await changed.projects(scope.roles.keys(), whole=scope.whole, since=base, room=room)
+            return ChangedPage([Found(one.place, project=one) for one in projects.items], projects.last, projects.size)
         case "gained":
-            trashed_since = base or None
-            tasks = await changed.tasks(scope.whole, since=0, trashed_since=trashed_since, after=after, limit=limit)
+            tasks = await changed.tasks(scope.whole, since=0, trashed_since=trashed_since, room=room)
         case "changed":
-            trashed_since = base or None
-            tasks = await changed.tasks(known, since=base, trashed_since=trashed_since, after=after, limit=limit)
-        case "renamed":
-            tasks = await changed.assigned(known, to=scope.renamed, after=after, limit=limit) if scope.renamed else []
+            tasks = await changed.tasks(known, since=base, trashed_since=trashed_since, room=room)
+        case "renamed" if scope.renamed:
+            tasks = await changed.assigned(known, to=scope.renamed, room=room)
+        case "moved" if base:
+            away = await changed.moved_away(scope.roles.keys(), since=base, room=room)
+            return ChangedPage([Found(one.place, task=one, seen=False) for one in away.items], away.last, 0)
         case _:
-            if not base:
-                return []
-            away = await changed.moved_away(scope.roles.keys(), since=base, after=after, limit=limit)
-            return [Found(one.place, task=one, seen=False) for one in away]
-    return [Found(one.place, task=one, seen=not one.gone) for one in tasks]
+            return ChangedPage([], None, 0)
+    return ChangedPage([Found(one.place, task=one, seen=not one.gone) for one in tasks.items], tasks.last, tasks.size)
 
 
 async def _body(reading: Reading, gathered: Gathered, scope: Scope, token: SyncToken, *, more: bool) -> Any:

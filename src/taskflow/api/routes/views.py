@@ -47,7 +47,8 @@ async def list_views(call: Call) -> Response[bytes]:
     )
     page = found[: reading.limit]
     next_cursor = to_cursor(VIEW, str(page[-1].id)) if len(found) > len(page) else None
-    return reading.page([render.saved_view(view) for view in page], next_cursor)
+    items = [render.saved_view(view) for view in page]
+    return reading.page(items, next_cursor, cursor_after=lambda index: to_cursor(VIEW, str(page[index].id)))
 
 
 def _after(reading: Reading) -> UUID | None:
