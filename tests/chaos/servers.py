@@ -44,7 +44,7 @@ class Servers:
         postgres_program, postgres_url = await postgres.prepare(
             self.folder, self._ports["postgres"], self._log("postgres"), durable=False
         )
-        mongodb_program, _ = mongodb.prepare(self.folder, self._ports["mongodb"], self._log("mongodb"))
+        mongodb_program, mongodb_url = mongodb.prepare(self.folder, self._ports["mongodb"], self._log("mongodb"))
         redis_program, redis_url = valkey.prepare(self.folder, self._ports["redis"], self._log("valkey"))
         programs = {
             "postgres": postgres_program,
@@ -57,7 +57,10 @@ class Servers:
         for way, listen in self._behind.items():
             upstream = self._kafka_listeners[way.caller] if way.callee == "kafka" else self._ports[way.callee]
             await self.proxies.add(way, listen, upstream)
-        self.direct = self._at(replace(self.direct, postgres_url=postgres_url, redis_url=redis_url), self._ports)
+        # Direct: a member of a replica set is otherwise asked where it is, and does not know of the proxy.
+        mongodb_url = mongodb_url.replace(f"replicaSet={mongodb.REPLICA_SET}", "directConnection=true")
+        urls = {"postgres_url": postgres_url, "mongodb_url": mongodb_url, "redis_url": redis_url}
+        self.direct = self._at(replace(self.direct, **urls), self._ports)
 
     def behind(self, caller: str, settings: Settings) -> Settings:
         """The settings with every server behind the caller's own proxies."""
@@ -77,8 +80,7 @@ class Servers:
             settings,
             postgres_url=moved(settings.postgres_url, "postgres"),
             kafka_bootstrap=f"127.0.0.1:{ports['kafka']}",
-            # Direct: a member of a replica set is otherwise asked where it is, and does not know of the proxy.
-            mongodb_url=f"mongodb://127.0.0.1:{ports['mongodb']}/?directConnection=true",
+            mongodb_url=moved(settings.mongodb_url, "mongodb"),
             redis_url=moved(settings.redis_url, "redis"),
         )
 

@@ -101,16 +101,24 @@ class TestMongodb:
         stand_in.write_text(f"""
             const [made, primary] = JSON.parse(process.argv[2]), said = [];
             const rs = {{
-              status() {{ if (!made) throw new Error('NotYetInitialized') }},
+              status() {{ if (!made || signedIn !== 'admintaskflow,{PASSWORD}') throw new Error('NotYetInitialized') }},
               initiate(set) {{ said.push(set) }},
             }};
-            const db = {{ hello: () => ({{ isWritablePrimary: primary }}) }};
+            let signedIn;
+            const db = {{
+              hello: () => ({{ isWritablePrimary: primary }}),
+              getSiblingDB: name => ({{ auth: (...who) => {{ signedIn = name + who.join() }} }}),
+            }};
             const quit = code => {{ console.log(JSON.stringify([code, said])) }};
             {check}
         """)
 
+        environ = SERVICES["mongodb"]["environment"]
+        signed_in = {name: environ[name] for name in environ if "USERNAME" in name}
+        signed_in |= {name: PASSWORD for name in environ if "PASSWORD" in name}
+
         def outcome(*, made: bool, primary: bool) -> list[Any]:
-            said = run("node", str(stand_in), json.dumps([made, primary]))
+            said = run("node", str(stand_in), json.dumps([made, primary]), environ=signed_in)
             assert said.returncode == 0, said.stderr
             answer: list[Any] = json.loads(said.stdout)
             return answer

@@ -1,5 +1,6 @@
 """Servers of the real thing on a machine without Docker, and the processes of taskflow under one roof.
 
+`private`     files and folders that only their owner reads
 `program`     one child process: start, ready, stop; it dies with its parent
 `postgres`, `kafka`, `mongodb`, `valkey`   what each server needs, as a Program
 `addresses`   where they are, for commands run beside `taskflow up`

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from taskflow.local.private import write_private
 from taskflow.settings import BadSettings, variable
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ def remember(settings: Settings) -> None:
     """Writes the addresses down for as long as the servers run; they hold passwords, so for the owner alone."""
     path = _path(settings)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    path.write_text("".join(f"{name}={getattr(settings, name)}\n" for name in FIELDS))
+    write_private(path, "".join(f"{name}={getattr(settings, name)}\n" for name in FIELDS))
 
 
 def forget(settings: Settings) -> None:

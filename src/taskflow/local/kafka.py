@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from taskflow.local.private import write_private
 from taskflow.local.program import CannotStart, Program, finish
 
 _POM: Final = Path(__file__).with_name("pom.xml")
@@ -45,7 +46,7 @@ async def prepare(
         return _fallback(folder, port, log, bootstrap), bootstrap
     libs = await fetch_jars(cache)
     data = folder / "kafka"
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     listeners = advertised = f"PLAINTEXT://127.0.0.1:{port}"
     protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
     for number, one in enumerate(proxied):
@@ -53,7 +54,8 @@ async def prepare(
         advertised += f",PROXIED{number}://127.0.0.1:{one.advertised}"
         protocols += f",PROXIED{number}:PLAINTEXT"
     properties = data / "server.properties"
-    properties.write_text(
+    write_private(
+        properties,
         "\n".join(
             f"{key}={value}"
             for key, value in {
@@ -76,7 +78,7 @@ async def prepare(
                 "broker.heartbeat.interval.ms": 500,
                 "log.retention.check.interval.ms": 60_000,
             }.items()
-        )
+        ),
     )
     java = ["java", _HEAP, *_QUICK_START, "-cp", f"{libs}/*"]
     if not (data / "logs" / "meta.properties").exists():
@@ -158,7 +160,7 @@ def _fallback(folder: Path, port: int, log: Path, bootstrap: str) -> Program:
             "taskflow[fallback-broker] to try taskflow with a broker that keeps messages in memory only"
         )
     data = folder / "kafka"
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     print("taskflow: no Java: using a broker that keeps messages in memory only; good for a look, not for work")
     return Program(
         name="kafka",

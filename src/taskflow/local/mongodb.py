@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import secrets
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,12 +11,17 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from taskflow.local.program import CannotStart, Program
+from taskflow.secrets import kept_secret
 
 REPLICA_SET: Final = "rs0"
-_NOT_INITIATED: Final = 94
+USER: Final = "taskflow"
+_UNAUTHORIZED: Final = 13
 _NOT_A_MEMBER: Final = 93
 """It was a replica set on another port: the configuration on disk names somebody else."""
+_NOT_INITIATED: Final = 94
 _CACHE_GB: Final = "0.5"
+_SCRAM_ROUNDS: Final = 5_000
+"""The least that MongoDB takes: rounds protect passwords that people think of, and this one is random."""
 
 
 def binary() -> Path:
@@ -28,47 +34,89 @@ def binary() -> Path:
 
 
 def prepare(folder: Path, port: int, log: Path) -> tuple[Program, str]:
-    """Answers the program and its URL. Readiness includes that the replica set has a primary."""
+    """Answers the program and its URL, password included. Readiness includes that the replica set has a primary,
+    and that there is the one user; data of a release before, which had none, is given it."""
     data = folder / "mongodb"
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    password = kept_secret(folder / "secrets", "mongodb-password", secrets.token_urlsafe(24))
+    # What members of a replica set know each other by; with it, nobody gets in without a password.
+    kept_secret(folder / "secrets", "mongodb-keyfile", secrets.token_hex(32))
     program = Program(
         name="mongodb",
         argv=[
             str(binary()),
             *("--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET),
+            *("--keyFile", str(folder / "secrets" / "mongodb-keyfile")),
+            *("--setParameter", f"scramSHA256IterationCount={_SCRAM_ROUNDS}"),
             *("--wiredTigerCacheSizeGB", _CACHE_GB, "--setParameter", "diagnosticDataCollectionEnabled=false"),
-            *("--unixSocketPrefix", str(data), "--quiet"),
+            *("--nounixsocket", "--quiet"),
         ],
         log=log,
-        ready=lambda: ready(port),
+        ready=lambda: ready(port, password, data),
         folder=data,
         stop_timeout_s=20,
     )
-    return program, f"mongodb://127.0.0.1:{port}/?replicaSet={REPLICA_SET}"
+    return program, f"mongodb://{USER}:{password}@127.0.0.1:{port}/?replicaSet={REPLICA_SET}&authSource=admin"
 
 
-async def ready(port: int) -> bool:
-    """Whether there is a primary; initiates the set on the first time, and follows a port that changed."""
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-        f"mongodb://127.0.0.1:{port}/?directConnection=true", serverSelectionTimeoutMS=1_000
-    )
-    members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+async def ready(port: int, password: str, data: Path) -> bool:
+    """Whether there is a primary that takes the password; sets both up on the first time, and follows a port that
+    changed. Raises CannotStart where the data has another password."""
+    client = client_of(port, password)
     try:
-        try:
-            await client.admin.command("replSetGetStatus")
-        except OperationFailure as error:
-            if error.code == _NOT_INITIATED:
-                await client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
-            elif error.code == _NOT_A_MEMBER:
-                old = await client.local["system.replset"].find_one()
-                if old is not None:
-                    new = old | {"members": members, "version": old["version"] + 1}
-                    await client.admin.command("replSetReconfig", new, force=True)
-            else:
-                return False
-        hello = await client.admin.command("hello")
-        return bool(hello["isWritablePrimary"])
+        return await has_primary(client, port)
+    except OperationFailure as error:
+        if error.code == _UNAUTHORIZED or "authentication failed" in str(error).lower():
+            return await _set_up(port, password, data)
+        return False
     except PyMongoError:
         return False
     finally:
         await client.close()
+
+
+def client_of(port: int, password: str | None = None) -> AsyncMongoClient[dict[str, Any]]:
+    """A client of this very server, whatever its replica set; without a password, of nobody."""
+    login = "" if password is None else f"{USER}:{password}@"
+    return AsyncMongoClient(
+        f"mongodb://{login}127.0.0.1:{port}/?directConnection=true&authSource=admin", serverSelectionTimeoutMS=1_000
+    )
+
+
+async def has_primary(client: AsyncMongoClient[dict[str, Any]], port: int) -> bool:
+    """Makes the replica set where there is none, and whether it has a primary."""
+    members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+    try:
+        await client.admin.command("replSetGetStatus")
+    except OperationFailure as error:
+        if error.code == _NOT_INITIATED:
+            await client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
+        elif error.code == _NOT_A_MEMBER:
+            old = await client.local["system.replset"].find_one()
+            if old is not None:
+                new = old | {"members": members, "version": old["version"] + 1}
+                await client.admin.command("replSetReconfig", new, force=True)
+        else:
+            raise
+    hello = await client.admin.command("hello")
+    return bool(hello["isWritablePrimary"])
+
+
+async def _set_up(port: int, password: str, data: Path) -> bool:
+    """Makes the replica set and then the user, which MongoDB lets anyone on its own machine do while it has none;
+    whether both are there now is asked with the password."""
+    client = client_of(port)
+    try:
+        if await has_primary(client, port):
+            await client.admin.command("createUser", USER, pwd=password, roles=["root"], mechanisms=["SCRAM-SHA-256"])
+    except OperationFailure as error:
+        if error.code == _UNAUTHORIZED:
+            raise CannotStart(
+                f"{data} does not take the password in {data.parent / 'secrets'}: bring back the one that it had "
+                f"(or, of a release that made none, the port), or remove {data}: views are built anew from the log"
+            ) from error
+    except PyMongoError:
+        pass
+    finally:
+        await client.close()
+    return False

@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import Struct
 
 from taskflow.errors import TaskflowError
+from taskflow.local.private import UMASK, open_private
 from taskflow.settings import PREFIX
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -181,11 +182,12 @@ async def _spawn(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> asyncio.subprocess.Process:
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     parent = os.getpid()
 
     # Not the `user` argument of asyncio: uvloop has none, and the order below matters.
     def become() -> None:
+        os.umask(UMASK)
         if user is not None:
             os.setgroups([])
             os.setgid(user.gid)
@@ -198,7 +200,7 @@ async def _spawn(
 
     # The launcher's own settings hold secrets, which are no server's business; processes get theirs in `env`.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    with log.open("ab") as output:
+    with open_private(log, "ab") as output:
         return await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,

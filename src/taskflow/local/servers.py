@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from taskflow.local import kafka, mongodb, postgres, valkey
+from taskflow.local.private import make_private, open_private
 from taskflow.local.program import CannotStart, Program, Running, free_port
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Servers:
     async def start(self) -> None:
         """Starts what is missing. Raises CannotStart, after stopping what had come up."""
         self._lock = _lock(self._folder)
+        make_private(self._folder)
         starts = {
             "postgres_url": self._postgres,
             "kafka_bootstrap": self._kafka,
@@ -97,7 +99,7 @@ def _lock(folder: Path) -> IO[str]:
     """The folder for this process alone; the kernel lets go when it ends, however it ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("w")
+        file = open_private(folder / "lock", "w")
     except OSError as error:
         raise CannotStart(
             f"{folder} cannot be written ({error.strerror}); start as its owner, or set TASKFLOW_DATA_DIR to another"

@@ -9,6 +9,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from taskflow.local.private import write_private
 from taskflow.local.program import CannotStart, Program
 from taskflow.secrets import kept_secret
 
@@ -24,13 +25,13 @@ def binary() -> Path:
 def prepare(folder: Path, port: int, log: Path) -> tuple[Program, str]:
     """Answers the program and its URL, password included."""
     data = folder / "valkey"
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     password = kept_secret(folder / "secrets", "valkey-password", secrets.token_urlsafe(24))
     config = data / "valkey.conf"
-    config.touch(mode=0o600)
-    config.write_text(
+    write_private(
+        config,
         f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
-        f"maxmemory 256mb\nmaxmemory-policy allkeys-lru\ndir {data}\n"
+        f"maxmemory 256mb\nmaxmemory-policy allkeys-lru\ndir {data}\n",
     )
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     program = Program(name="valkey", argv=[str(binary()), str(config)], log=log, ready=lambda: _ready(url), folder=data)
