@@ -9,6 +9,7 @@
     │   ├── VersionConflict      412: the caller expected another version
     │   ├── Invalid              400: a value that only the domain can judge
     │   ├── HistoryTooLarge      400: more of a stream would be read for this than one request may
+    │   ├── TooManyUnchanged     429: too many commands that change nothing, whose receipts stay for ever
     │   ├── Uncounted            503: a rule asks how much there is of something, and nobody can tell now
     │   └── Unauthenticated      401: no credentials, or credentials that no longer count
     ├── Malformed                400: the request cannot be read; it says where, everywhere at once
@@ -118,6 +119,14 @@ class HistoryTooLarge(Refusal):
 
 class Uncounted(Refusal):
     """What a rule must know is in a view that cannot be read, or that does not catch up. Nothing is stored."""
+
+
+class TooManyUnchanged(Refusal):
+    """The caller's commands have changed nothing too often; try again after `retry_after_s`."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class Unauthenticated(Refusal):

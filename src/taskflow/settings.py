@@ -180,6 +180,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     people_bytes_max: Positive = 16_777_216
     """Of people in an API process's memory."""
     board_cache_ttl_s: Positive = 300
+    cache_entry_bytes_max: Positive = 1_048_576
+    """A larger value is not kept in Redis: on its way it would hold up everybody else's."""
     cache_lease_ttl_ms: Positive = 5_000
     cache_timeout_ms: Positive = 250
     """Redis has this long to answer; then it counts as a miss."""
@@ -224,6 +226,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     stream_heartbeat_ms: Positive = 15_000
     access_token_ttl_s: Positive = 900
     argon2_parallel_max: Positive = 2
+    argon2_queue_max: Positive = 128
+    """Passwords that wait to be hashed or checked in one process; then the network that has most of them is refused."""
+    argon2_wait_max_ms: Positive = 3_000
+    """None waits longer (503)."""
     argon2_memory_kib: Positive = 19_456
     argon2_time_cost: Positive = 2
     past_board_events_max: Positive = 100_000
@@ -260,10 +266,33 @@ class Settings(Struct, frozen=True, kw_only=True):
     user_requests_per_s: Positive = 50
     user_burst_max: Positive = 200
     login_attempts_max: Positive = 20
-    """Sign-ins and registrations from one address in a window."""
+    """Failed sign-ins from one network, to whatever accounts, in a window."""
     login_failures_max: Positive = 10
-    """Wrong passwords for one account in a window."""
+    """Failed sign-ins to one account from one network in a window."""
+    login_account_failures_max: Positive = 20
+    """Failed sign-ins to one account from all networks in a window, without a device that it knows."""
+    login_device_failures_max: Positive = 10
+    """Failed sign-ins to one account from a device that it knows in a window; nobody else's count against these."""
+    sign_ins_max: Positive = 200
+    """Sign-ins to one account in a window, each a session in the log."""
+    registrations_max: Positive = 10
+    """From one network in a window."""
+    refreshes_max: Positive = 100
+    """Of one session in a window, wherever they come from."""
     login_window_s: Positive = 900
+    device_token_ttl_s: Positive = 15_552_000
+    """How long after its last sign-in (180 days) a device is still known."""
+    unchanged_max: Positive = 500
+    """Commands of one caller that change nothing in a window: their receipts are kept for ever."""
+    unchanged_window_s: Positive = 3_600
+    api_processes: Positive = 1
+    """How many API processes there are: what share of a limit each of them grants while Redis is away."""
+    limits_timeout_ms: Positive = 100
+    """Redis has this long to count; then this process counts for itself."""
+    limits_pause_ms: Positive = 1_000
+    """After a failure Redis is left alone by the counters for this long."""
+    limits_connections_max: Positive = 32
+    """To Redis, of one process's counters; the cache has others."""
 
     # --- import
     import_inflight_max: Positive = 512

@@ -40,15 +40,45 @@ async def limited(limited_process: tuple[Process, str]) -> AsyncIterator[httpx.A
     """A client of that process: from another address, or as another user, it has met no limit yet."""
     process, url = limited_process
     async with client(url) as http:
+        await answers(process, http)
+        yield http
 
-        async def ready() -> bool:
-            assert process.alive, process.log.read_text()
-            try:
-                return (await http.get("/readyz")).status_code == 200
-            except httpx.TransportError:
-                return False
 
-        await until(ready, "the process is ready")
+async def answers(process: Process, http: httpx.AsyncClient) -> None:
+    async def ready() -> bool:
+        assert process.alive, process.log.read_text()
+        try:
+            return (await http.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await until(ready, "the process is ready")
+
+
+UNCHANGED_MAX = 30
+
+
+@pytest.fixture(scope="module")
+def patient_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, str]]:
+    """An API process that limits little but what changes nothing."""
+    settings = replace(
+        stack.settings,
+        api_port=unused_port(),
+        rate_limits="on",
+        user_burst_max=10_000,
+        unchanged_max=UNCHANGED_MAX,
+        unchanged_window_s=900,
+    )
+    process = Process(settings, tmp_path_factory.mktemp("patient") / "api.log", "api")
+    yield process, f"http://127.0.0.1:{settings.api_port}"
+    process.end()
+
+
+@pytest.fixture
+async def patient(patient_process: tuple[Process, str]) -> AsyncIterator[httpx.AsyncClient]:
+    process, url = patient_process
+    async with client(url) as http:
+        await answers(process, http)
         yield http
 
 
@@ -110,29 +140,80 @@ class TestWithAToken:
         assert {response.headers["ratelimit-policy"] for response in answers} == {'"user";q=8;w=8'}
         accepted(await Caller(limited, bob.id, "", bob.token).get("/projects"))
 
+    async def test_a_batch_counts_by_its_commands(self, limited: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
+        ada = await register(http, "Ada")
+        caller = Caller(limited, ada.id, "", ada.token)
 
-class TestSigningIn:
-    async def test_wrong_passwords_for_one_account(self, limited: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
-        body: Any = {"email": f"{uuid4().hex}@example.com", "password": "correct horse", "name": "Ada"}
-        accepted(await http.post("/api/v1/auth/register", json=body), 201)
-        login = {"email": body["email"], "password": "wrong"}
+        def batch(size: int) -> Any:
+            return {
+                "commands": [{"id": str(uuid4()), "type": "CreateTask", "data": {"title": "T"}} for _ in range(size)]
+            }
+
+        # The first of eight tokens; six are left for the largest batch, which then costs all that a full bucket has.
+        accepted(await caller.get("/projects"))
+        refused(await caller.post("/commands/batch", batch(100)), 429, "rate-limited")
+        # It was refused before any of it was looked at, and took nothing but its own request.
+        accepted(await caller.post("/commands/batch", batch(30)))
+        refused(await caller.post("/commands/batch", batch(60)), 429, "rate-limited")
+
+
+class TestCommandsThatChangeNothing:
+    """Each leaves a receipt for ever, and costs nothing: their number is limited, and no receipt is left out."""
+
+    async def test_single_ones_and_repeats(self, patient: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
+        ada = await register(http, "Ada")
+        caller = Caller(patient, ada.id, "", ada.token)
+        task = await caller.task("as it is")
+        key = str(uuid4())
+        first = accepted(
+            await caller.patch(f"/tasks/{task['id']}", {"title": "as it is"}, headers={"Idempotency-Key": key})
+        )
+        for _ in range(UNCHANGED_MAX - 1):
+            accepted(await caller.patch(f"/tasks/{task['id']}", {"title": "as it is"}))
         for _ in range(2):
-            response = await limited.post("/api/v1/auth/login", json=login, headers=whom())
-            refused(response, 401, "unauthenticated")
-        response = await limited.post("/api/v1/auth/login", json=login | {"password": "correct horse"}, headers=whom())
-        refused(response, 429, "rate-limited")
+            response = await caller.patch(f"/tasks/{task['id']}", {"title": "as it is"})
+            refused(response, 429, "rate-limited")
+            assert 0 < int(response.headers["retry-after"]) <= 900
+        # A repeat leaves nothing new, and what changes something is no matter of this limit.
+        for _ in range(3):
+            repeat = await caller.patch(f"/tasks/{task['id']}", {"title": "as it is"}, headers={"Idempotency-Key": key})
+            assert accepted(repeat) == first
+            assert repeat.headers["idempotency-replayed"] == "true"
+        accepted(await caller.patch(f"/tasks/{task['id']}", {"title": "another"}))
+        bob = await register(http, "Bob")
+        other = await Caller(patient, bob.id, "", bob.token).task("his")
+        accepted(await Caller(patient, bob.id, "", bob.token).patch(f"/tasks/{other['id']}", {"title": "his"}))
 
-    async def test_many_accounts_from_one_address(self, limited: httpx.AsyncClient) -> None:
-        address = whom()
-        statuses = [
-            (
-                await limited.post(
-                    "/api/v1/auth/login", json={"email": f"{uuid4().hex}@x.example", "password": "x"}, headers=address
-                )
-            ).status_code
-            for _ in range(5)
-        ]
-        assert statuses == [401] * 4 + [429]
+    @pytest.mark.parametrize("atomic", [False, True])
+    async def test_in_batches(self, patient: httpx.AsyncClient, http: httpx.AsyncClient, atomic: bool) -> None:
+        ada = await register(http, "Ada")
+        caller = Caller(patient, ada.id, "", ada.token)
+        task = await caller.task("as it is")
+
+        def batch(size: int) -> Any:
+            one = {"type": "EditTask", "target": task["id"], "data": {"title": "as it is"}}
+            return {"atomic": atomic, "commands": [{"id": str(uuid4())} | one for _ in range(size)]}
+
+        first = batch(UNCHANGED_MAX - 10)
+        results = accepted(await caller.post("/commands/batch", first))["results"]
+        assert {one["outcome"] for one in results} == {"unchanged"}
+        answer = await caller.post("/commands/batch", batch(20))
+        if atomic:
+            refused(answer, 429, "rate-limited")
+            assert accepted(await caller.post("/commands/batch", batch(10)))["results"]
+        else:
+            outcomes = [one["outcome"] for one in accepted(answer)["results"]]
+            assert outcomes == ["unchanged"] * 10 + ["rejected"] * 10
+            assert accepted(answer)["results"][-1]["problem"]["type"] == "/problems/rate-limited"
+        again = accepted(await caller.post("/commands/batch", first))["results"]
+        assert [one["outcome"] for one in again] == ["unchanged"] * len(first["commands"])
+        mixed = {"atomic": atomic, "commands": [*first["commands"], *batch(1)["commands"]]}
+        refusal = await caller.post("/commands/batch", mixed)
+        if atomic:
+            refused(refusal, 429, "rate-limited")
+        else:
+            outcomes = [one["outcome"] for one in accepted(refusal)["results"]]
+            assert outcomes == ["unchanged"] * len(first["commands"]) + ["rejected"]
 
 
 class TestHealth:
@@ -177,14 +258,12 @@ class TestHealth:
 
         await until(well, "Redis is there again")
 
-    async def test_limits_without_redis_refuse_nobody(
-        self, limited: httpx.AsyncClient, stack: Stack, server: Any
-    ) -> None:
+    async def test_limits_without_redis_hold(self, limited: httpx.AsyncClient, stack: Stack, server: Any) -> None:
         valkey = server("valkey")
         valkey.kill()
         address = whom()
-        statuses = {(await limited.get("/api/v1/nope", headers=address)).status_code for _ in range(8)}
-        assert statuses == {404}
+        statuses = [(await limited.get("/api/v1/nope", headers=address)).status_code for _ in range(8)]
+        assert statuses == [404] * 5 + [429] * 3
         valkey.start()
         async with Redis.from_url(stack.settings.redis_url) as redis:
             assert await redis.ping()

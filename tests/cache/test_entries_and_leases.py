@@ -166,3 +166,22 @@ async def test_a_full_redis_is_as_good_as_none(cache: Cache, views: Views) -> No
             value = before[name]
             assert value is not None
             await cache.redis.config_set(name, value)
+
+
+async def test_what_is_too_large_goes_through_nobodys_connection_and_leaves_no_lease(
+    own: Settings, views: Views
+) -> None:
+    """It is answered, and not kept; nor is what stood there before it grew."""
+    async with open_cache(replace(own, cache_entry_bytes_max=10)) as cache:
+        views.write("small", b"0123456789")
+        views.write("large", b"01234567890")
+        for _ in range(2):
+            entries = await cache.get_many(["small", "large"], at_least=0, ttl_s=TTL_S, load=views.load)
+            assert {key: len(entry.body) for key, entry in entries.items()} == {"small": 10, "large": 11}
+        assert views.loads == {"small": 1, "large": 2}
+        assert cache.too_large == 2
+        assert await cache.redis.exists("small") == 1
+        assert await cache.redis.exists("large", "large:lease") == 0
+        views.write("small", b"it has grown")
+        assert await get(cache, views, "small", at_least=views.position) == b"it has grown"
+        assert await cache.redis.exists("small", "small:lease") == 0

@@ -11,10 +11,12 @@ from msgspec import Struct
 
 from taskflow.api.calendar_feeds import CalendarFeeds
 from taskflow.api.concurrency_limits import Slots
+from taskflow.api.device_tokens import DeviceTokens
 from taskflow.api.envelopes import as_sent_live
 from taskflow.api.neighbours import ViewNeighbours
 from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
+from taskflow.api.sign_in_limits import SignInLimits
 from taskflow.api.token_checks import TokenChecks
 from taskflow.api.tokens import Tokens
 from taskflow.api.trash import open_trash_collection
@@ -25,6 +27,7 @@ from taskflow.commands.execute import Executor
 from taskflow.follower.feed import Feed
 from taskflow.follower.follower import open_follower
 from taskflow.kafka.topics import current_generation
+from taskflow.limits.counters import open_counters
 from taskflow.privacy.passwords import Passwords
 from taskflow.projections.changed import Changed
 from taskflow.projections.exported import Exported
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
     from taskflow.cache.cache import Cache
     from taskflow.follower.follower import Follower
+    from taskflow.limits.counters import Counters
     from taskflow.projections.freshness import Freshness
     from taskflow.projections.mongo import Database
     from taskflow.settings import Settings
@@ -69,7 +73,10 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     tokens: Tokens
     token_checks: TokenChecks
     passwords: Passwords
+    counters: Counters
     limits: RateLimits
+    sign_in_limits: SignInLimits
+    device_tokens: DeviceTokens
     calendars: CalendarFeeds
     slots: Slots
     past_boards: asyncio.Semaphore
@@ -95,12 +102,15 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             open_freshness(database, follower.ring, generation.number, settings)
         )
         cache = await stack.enter_async_context(open_cache(settings))
+        counters = await stack.enter_async_context(open_counters(settings))
+        limits = RateLimits(counters, settings)
         views, saved = Views(database, freshness.reach), SavedViews(database, freshness.reach)
         executor = Executor(
             store,
             settings,
             neighbours=ViewNeighbours(views, freshness, follower),
             usage=ViewUsage(views, saved, freshness, follower),
+            unchanged=limits,
         )
         await stack.enter_async_context(open_trash_collection(executor, views, settings))
         earlier_claims = await stack.enter_async_context(open_earlier_claims(store, executor, settings))
@@ -127,7 +137,10 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             tokens=Tokens(settings),
             token_checks=TokenChecks(settings),
             passwords=Passwords(settings),
-            limits=RateLimits(cache, settings),
+            counters=counters,
+            limits=limits,
+            sign_in_limits=SignInLimits(counters, settings),
+            device_tokens=DeviceTokens(settings),
             calendars=CalendarFeeds(settings),
             slots=Slots(settings),
             past_boards=asyncio.Semaphore(settings.past_boards_max),

@@ -110,6 +110,7 @@ class _Exchange:
             peer, self._forwarded_for() if settings.trusted_proxies else None, trusted_proxies=settings.trusted_proxies
         )
         state["principal"] = None
+        state["limit_headers"] = self._extra
         held = state["held"] = ExitStack()
         """What the request holds until it has been answered."""
         LOG_FIELDS.set({"request_id": self._request_id, "trace_id": self._trace_id})
@@ -125,6 +126,7 @@ class _Exchange:
                 address=state["address"],
                 authorization=header(self._headers, b"authorization"),
                 headers=self._extra,
+                path=self._path,
             )
             body = await self._body(receive)
             if body is None:

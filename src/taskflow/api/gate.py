@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from taskflow.api.context import Context
+
+COUNTED_BY_ROUTE: Final = frozenset(("/api/v1/auth/login", "/api/v1/auth/refresh"))
+"""Their bodies say who calls: a known device or a session is not counted with the strangers of its network."""
 
 
 class Principal(Struct, frozen=True):
@@ -25,7 +28,13 @@ class Principal(Struct, frozen=True):
 
 
 async def admit(
-    context: Context, *, under_api: bool, address: str, authorization: str | None, headers: dict[str, str]
+    context: Context,
+    *,
+    under_api: bool,
+    address: str,
+    authorization: str | None,
+    headers: dict[str, str],
+    path: str,
 ) -> Principal | None:
     """The caller, once counted against their limit; None for nobody in particular.
 
@@ -47,7 +56,7 @@ async def admit(
         fault = error
     if principal is not None:
         await context.limits.request(address, principal.user_id, headers)
-    elif not counted:
+    elif not counted and (fault is not None or path not in COUNTED_BY_ROUTE):
         # Whoever brings a bad token is counted like whoever brings none.
         await context.limits.request(address, None, headers)
     if fault is not None:

@@ -86,13 +86,20 @@ class Metrics(Collector):
         yield GaugeMetricFamily("taskflow_follower_position", "Log followed to here", follower.position)
         yield GaugeMetricFamily("taskflow_follower_age_seconds", "Since the last look at the log", follower.age_s)
         yield CounterMetricFamily("taskflow_cache_hits", "Entries that Redis had", cache.hits)
+        yield CounterMetricFamily("taskflow_cache_too_large", "Values too large to be kept", cache.too_large)
         yield CounterMetricFamily("taskflow_cache_misses", "Entries that were loaded", cache.misses)
+        yield CounterMetricFamily(
+            "taskflow_limits_local", "Counted by this process alone: Redis was away", context.counters.counted_here
+        )
         yield CounterMetricFamily("taskflow_page_hits", "Lists that this process had in memory", context.pages.hits)
         yield CounterMetricFamily("taskflow_page_misses", "Lists that were read", context.pages.misses)
         yield GaugeMetricFamily("taskflow_streams", "Open live streams", context.feed.streams)
         yield CounterMetricFamily(
             "taskflow_streams_dropped", "Live streams whose client was slow", context.feed.dropped
         )
+        passwords = context.passwords.queue
+        yield GaugeMetricFamily("taskflow_password_queue", "Passwords that wait to be hashed", passwords.waiting)
+        yield CounterMetricFamily("taskflow_passwords_shed", "Passwords that were refused a turn", passwords.shed)
         yield from self._slots()
         yield GaugeMetricFamily("taskflow_loop_tasks", "Tasks of this process's event loop", len(asyncio.all_tasks()))
         lag = GaugeMetricFamily("taskflow_view_lag_events", "Log positions that a view is behind", labels=["view"])

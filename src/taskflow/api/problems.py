@@ -67,6 +67,7 @@ _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...],
     (errors.CommandInProgress, 409, "command-in-progress"),
     (errors.Gone, 410, "gone"),
     (errors.RateLimited, 429, "rate-limited"),
+    (errors.TooManyUnchanged, 429, "rate-limited"),
     (errors.TooManyAtOnce, 429, "too-many-at-once"),
     (errors.Behind, 503, "projection-behind"),
     (errors.Unavailable, 503, "unavailable"),
@@ -172,7 +173,11 @@ def _headers(error: BaseException) -> dict[str, str]:
     match error:
         case errors.Unauthenticated():
             return {"WWW-Authenticate": 'Bearer realm="taskflow"'}
-        case errors.RateLimited(retry_after_s=seconds) | errors.TooManyAtOnce(retry_after_s=seconds):
+        case (
+            errors.RateLimited(retry_after_s=seconds)
+            | errors.TooManyAtOnce(retry_after_s=seconds)
+            | errors.TooManyUnchanged(retry_after_s=seconds)
+        ):
             return _retry(seconds)
         case (
             errors.Behind()

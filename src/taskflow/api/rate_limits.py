@@ -1,87 +1,89 @@
-"""Rate limits, counted in Redis for all processes together.
+"""Rate limits of requests: who is counted as what, and what an answer says about it.
 
-Without Redis nobody is refused: a limit protects the service, and is no reason for an outage.
+Counted in Redis for all processes together, and by each process for itself, with its share, while Redis is slow or
+gone: see `taskflow.limits`. Signing in has limits of its own: see `sign_in_limits`.
 """
 
 from __future__ import annotations
 
-from importlib import resources
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from taskflow.errors import RateLimited
+from taskflow.errors import RateLimited, TooManyUnchanged
+from taskflow.limits.limit import Bucket, Counted, Window
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from taskflow.cache.cache import Cache
+    from taskflow.limits.counters import Counters
     from taskflow.settings import Settings
 
-_ANONYMOUS: Final = "anonymous"
-_USER: Final = "user"
-_SIGN_IN: Final = "sign-in"
-_FAILURES: Final = "failures"
-
-
-def _script(name: str) -> str:
-    return (resources.files("taskflow.api") / name).read_text()
+COMMANDS_PER_TOKEN: Final = 10
+"""Commands of a batch that count as one request: what a batch saves over as many requests, about."""
 
 
 class RateLimits:
-    """The limits of every request, of signing in, and of wrong passwords."""
+    """The limits of every request, of batches, and of commands that change nothing."""
 
-    def __init__(self, cache: Cache, settings: Settings) -> None:
-        self._cache = cache
-        self._settings = settings
+    def __init__(self, counters: Counters, settings: Settings) -> None:
+        self._counters = counters
         self._on = settings.rate_limits == "on"
-        self._window = cache.redis.register_script(_script("window.lua"))
-        self._bucket = cache.redis.register_script(_script("bucket.lua"))
+        self._anonymous = Window("anonymous", settings.anonymous_requests_max, settings.anonymous_window_s)
+        self._user = Bucket("user", settings.user_burst_max, settings.user_requests_per_s)
+        self._refresh = Window("refresh", settings.refreshes_max, settings.login_window_s)
+        self._unchanged = Window("unchanged", settings.unchanged_max, settings.unchanged_window_s)
 
     async def request(self, address: str, user_id: UUID | None, headers: dict[str, str]) -> None:
         """Counts a request and tells in `headers` what is left. Raises RateLimited."""
         if not self._on:
             return
-        settings = self._settings
         if user_id is None:
-            quota, window_s = settings.anonymous_requests_max, settings.anonymous_window_s
-            left = await self._count(f"limit:{_ANONYMOUS}:{network_of(address)}", quota, window_s)
-            _tell(headers, _ANONYMOUS, quota, window_s, left)
-            _refuse(left, f"at most {quota} requests in {window_s} s without a token; sign in for more")
-            return
-        quota, rate = settings.user_burst_max, settings.user_requests_per_s
-        left = await self._cache.attempt(lambda: self._bucket(keys=[f"limit:{_USER}:{user_id}"], args=[quota, rate]))
-        _tell(headers, _USER, quota, max(1, quota // rate), left)
-        _refuse(left, f"at most {rate} requests a second, {quota} at once")
-
-    async def sign_in(self, address: str) -> None:
-        """Counts a registration or a sign-in from an address. Raises RateLimited."""
-        quota, window_s = self._settings.login_attempts_max, self._settings.login_window_s
-        if self._on:
-            left = await self._count(f"limit:{_SIGN_IN}:{network_of(address)}", quota, window_s)
-            _refuse(left, f"at most {quota} sign-ins and registrations in {window_s} s from one address")
-
-    async def may_try(self, account: UUID) -> None:
-        """Before a password is checked. Raises RateLimited after too many wrong ones for an account."""
-        if not self._on:
-            return
-        failures: Any = await self._cache.attempt(lambda: self._cache.redis.get(_failures(account)))
-        if failures is not None and int(failures) >= self._settings.login_failures_max:
-            raise RateLimited(
-                "too many wrong passwords for this account; try again later", self._settings.login_window_s
+            window = self._anonymous
+            counted = await self._counters.count(window, network_of(address))
+            _tell(headers, window.name, window.quota, window.window_s, counted)
+            _refuse(
+                counted, f"at most {window.quota} requests in {window.window_s} s without a token; sign in for more"
             )
+            return
+        bucket = self._user
+        counted = await self._counters.take(bucket, str(user_id))
+        _tell(headers, bucket.name, bucket.size, max(1, bucket.size // bucket.per_s), counted)
+        _refuse(counted, f"at most {bucket.per_s} requests a second, {bucket.size} at once")
 
-    async def failed(self, account: UUID) -> None:
-        """Notes a wrong password. They become no events: a stranger must not be able to fill the log."""
+    async def batch(self, user_id: UUID, commands: int) -> None:
+        """Counts a batch, one request of which was counted already, by how many commands it holds. Raises
+        RateLimited before any of them has run."""
+        bucket = self._user
+        # No more than a bucket that was full before the request: the largest batch must be possible, too.
+        more = min(-(-commands // COMMANDS_PER_TOKEN), bucket.size) - 1
+        if self._on and more > 0:
+            counted = await self._counters.take(bucket, str(user_id), more)
+            _refuse(counted, f"every {COMMANDS_PER_TOKEN} commands of a batch count as a request; send fewer at once")
+
+    async def refresh(self, session_id: UUID) -> None:
+        """Counts a refresh by its session, wherever it comes from. Raises RateLimited."""
         if self._on:
-            await self._count(_failures(account), self._settings.login_failures_max, self._settings.login_window_s)
+            window = self._refresh
+            counted = await self._counters.count(window, str(session_id))
+            _refuse(counted, f"at most {window.quota} refreshes of a session in {window.window_s} s")
 
-    async def succeeded(self, account: UUID) -> None:
+    async def reserve_unchanged(self, caller: UUID, commands: int) -> None:
+        """Counts commands that change nothing and are about to leave receipts. Raises TooManyUnchanged, with none of
+        them counted."""
         if self._on:
-            await self._cache.attempt(lambda: self._cache.redis.delete(_failures(account)))
+            window = self._unchanged
+            counted = await self._counters.count(window, str(caller), commands)
+            if counted.is_refused:
+                raise TooManyUnchanged(
+                    f"at most {window.quota} commands that change nothing in {window.window_s} s: "
+                    "each leaves a receipt for ever",
+                    counted.reset_s,
+                )
 
-    async def _count(self, key: str, quota: int, window_s: int) -> Any:
-        """[left, seconds to the reset]; -1 left: refused; None: Redis does not answer."""
-        return await self._cache.attempt(lambda: self._window(keys=[key], args=[quota, window_s]))
+    async def give_back_unchanged(self, caller: UUID, commands: int) -> None:
+        """They left no receipt after all."""
+        if self._on:
+            await self._counters.uncount(self._unchanged, str(caller), commands)
 
 
 def network_of(address: str) -> str:
@@ -97,17 +99,12 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
-def _failures(account: UUID) -> str:
-    return f"limit:{_FAILURES}:{account}"
-
-
-def _tell(headers: dict[str, str], policy: str, quota: int, window_s: int, left: Any) -> None:
+def _tell(headers: dict[str, str], policy: str, quota: int, window_s: int, counted: Counted) -> None:
     """The header fields of draft-ietf-httpapi-ratelimit-headers-11."""
     headers["RateLimit-Policy"] = f'"{policy}";q={quota};w={window_s}'
-    if left is not None:
-        headers["RateLimit"] = f'"{policy}";r={max(0, left[0])};t={left[1]}'
+    headers["RateLimit"] = f'"{policy}";r={max(0, counted.left)};t={counted.reset_s}'
 
 
-def _refuse(left: Any, detail: str) -> None:
-    if left is not None and left[0] < 0:
-        raise RateLimited(detail, max(1, left[1]))
+def _refuse(counted: Counted, detail: str) -> None:
+    if counted.is_refused:
+        raise RateLimited(detail, counted.reset_s)

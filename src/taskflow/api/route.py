@@ -60,6 +60,12 @@ class Call:
         principal: Principal | None = self.request.scope["state"]["principal"]
         return network_of(self.address) if principal is None else str(principal.user_id)
 
+    async def count_as_stranger(self) -> None:
+        """Counts the request against its network, where the gate has left that to the route. Raises RateLimited."""
+        state = self.request.scope["state"]
+        if state["principal"] is None:
+            await self.context.limits.request(self.address, None, state["limit_headers"])
+
     def hold(self, work: Work) -> None:
         """Takes a slot until the request has been answered, its last piece sent. Raises TooManyAtOnce where the
         caller has no other, and Unavailable where the process has none."""

@@ -76,11 +76,12 @@ class Cache:
         self.redis = redis
         self._settings = settings
         self._look = redis.register_script(_script("look.lua"))
+        self._release = redis.register_script(_script("release.lua"))
         self._fill = redis.register_script(_script("fill.lua"))
         self._quiet_until = 0.0
         self._loading: dict[str, _Loading] = {}
         self._tasks: set[asyncio.Task[_Loaded]] = set()
-        self.hits = self.misses = 0
+        self.hits = self.misses = self.too_large = 0
 
     @property
     def away(self) -> bool:
@@ -163,7 +164,13 @@ class Cache:
         return found, leases
 
     async def _keep(self, keys: Sequence[str], loaded: _Loaded, token: bytes, ttl_s: int) -> None:
-        for part in batched(keys):
+        """Fills the entries, and gives up the lease of those that are too large to be one."""
+        entry_max = self._settings.cache_entry_bytes_max
+        large = [key for key in keys if len(loaded.bodies[key]) > entry_max]
+        for part in batched(large):
+            self.too_large += len(part)
+            await self.attempt(partial(self._release, keys=_with_leases(part), args=[token]))
+        for part in batched([key for key in keys if len(loaded.bodies[key]) <= entry_max]):
             bodies = [loaded.bodies[key] for key in part]
             await self.attempt(
                 partial(self._fill, keys=_with_leases(part), args=[token, ttl_s, loaded.stamp, *bodies]),

@@ -82,6 +82,8 @@ class TokenPair(Struct, frozen=True, kw_only=True):
 
 class SignedIn(TokenPair, frozen=True, kw_only=True):
     user: Profile
+    device_token: str
+    """For the next `login` with this device; no credentials, and nobody else's business."""
 
     def __repr__(self) -> str:
         return f"SignedIn(user={self.user.id}, …)"

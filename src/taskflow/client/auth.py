@@ -33,9 +33,12 @@ class Auth(Resource[F]):
         return answer
 
     @flow
-    def login(self, email: str, password: str, otp: str | UnsetType = UNSET) -> Flow[SignedIn]:
-        """Raises Unauthenticated, with `otp_required` where a second factor is missing."""
-        body = given(email=email, password=password, otp=otp)
+    def login(
+        self, email: str, password: str, otp: str | UnsetType = UNSET, *, device_token: str | UnsetType = UNSET
+    ) -> Flow[SignedIn]:
+        """Raises Unauthenticated, with `otp_required` where a second factor is missing. `device_token` is that of the
+        last sign-in with this device: other people's wrong passwords then do not slow this one down."""
+        body = given(email=email, password=password, otp=otp, device_token=device_token)
         answer = yield from self._session.exchange(_asks(at("auth", "login"), SignedIn, body))
         self._session.keep(Tokens(answer.access_token, answer.refresh_token))
         return answer

@@ -27,12 +27,13 @@ from msgspec.structs import replace
 from taskflow.commands.made import made_by
 from taskflow.commands.unit import HistoryBounds, Staged, Unit
 from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
-from taskflow.store.append import Append, NewEvent, Outcome, Receipt
+from taskflow.store.append import NOBODY, Append, NewEvent, Outcome, Receipt
 from taskflow.store.committer import lost
 from taskflow.store.pool import AWAY
 
 if TYPE_CHECKING:
     from taskflow.commands.neighbours import Neighbours
+    from taskflow.commands.unchanged import UnchangedLimit
     from taskflow.commands.usage import Usage
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
@@ -107,11 +108,18 @@ class Executor:
     """Executes commands against one event store."""
 
     def __init__(
-        self, store: EventStore, settings: Settings, *, neighbours: Neighbours | None = None, usage: Usage | None = None
+        self,
+        store: EventStore,
+        settings: Settings,
+        *,
+        neighbours: Neighbours | None = None,
+        usage: Usage | None = None,
+        unchanged: UnchangedLimit | None = None,
     ) -> None:
         self._store = store
         self._neighbours = neighbours
         self._usage = usage
+        self._unchanged = unchanged
         self._token_secret = settings.token_secret_bytes
         self._history = HistoryBounds(settings.history_events_max, settings.history_bytes_max)
         self._attempts_max = settings.decide_attempts_max
@@ -199,6 +207,18 @@ class Executor:
             for stream_id, _, version in unit.checks:
                 self._store.folds.doubt(stream_id, version)
             return {}
+        unchanged = [step for step, decision in zip(steps, decisions, strict=True) if not decision.staged]
+        payer = first.caller if first.caller != NOBODY else decisions[0].target.stream_id
+        if unchanged and self._unchanged is not None:
+            try:
+                await self._unchanged.reserve_unchanged(payer, len(unchanged))
+            except Refusal as refusal:
+                # A repeat leaves no new receipt, and is answered whatever its caller has used up.
+                known = await self._store.receipts(first.caller, [step.request.command_id for step in unchanged])
+                if known:
+                    return await self._replay_found(unchanged, known, judge)
+                refusal.command_id = unchanged[0].request.command_id
+                raise
         head = _append(steps, decisions, unit, events)
         self._store.committer.submit(head)
         unit.leave(head)
@@ -207,6 +227,8 @@ class Executor:
         receipts = [one for one in outcomes if isinstance(one, Receipt) and one.own]
         if len(receipts) == len(steps):
             return await self._stored(steps, decisions, unit, receipts)
+        if unchanged and self._unchanged is not None:
+            await self._unchanged.give_back_unchanged(payer, len(unchanged))
         found: dict[UUID, Receipt] = {}
         for step, outcome in zip(steps, outcomes, strict=True):
             if isinstance(outcome, Receipt):

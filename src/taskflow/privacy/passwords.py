@@ -14,6 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from taskflow.addresses import same_address
 from taskflow.errors import Invalid
+from taskflow.privacy.hash_queue import HashQueue
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -49,17 +50,25 @@ class Passwords:
             time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_kib, parallelism=1
         )
         # The one place where a thread begins: argon2 lets go of the interpreter while it works.
+        self.queue = HashQueue(
+            parallel_max=settings.argon2_parallel_max,
+            waiting_max=settings.argon2_queue_max,
+            wait_max_s=settings.argon2_wait_max_ms / 1000,
+        )
         self._threads = ThreadPoolExecutor(settings.argon2_parallel_max, thread_name_prefix="argon2")
         self._nobody = self._hasher.hash("nobody's password")
 
-    async def hash(self, password: str) -> str:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, _plain(password))
+    async def hash(self, password: str, *, lane: str = "") -> str:
+        """`lane` is whom this counts as in the queue: a network. Raises TooManyAtOnce and QueueFull."""
+        async with self.queue.turn(lane):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, _plain(password))
 
-    async def check(self, password: str, password_hash: str | None) -> bool:
-        """Whether the password is the hashed one. Without a hash it takes as long and is false."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._check, _plain(password), password_hash
-        )
+    async def check(self, password: str, password_hash: str | None, *, lane: str = "") -> bool:
+        """Whether the password is the hashed one. Without a hash it takes as long and is false. Raises as `hash`."""
+        async with self.queue.turn(lane):
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._check, _plain(password), password_hash
+            )
 
     def _check(self, password: str, password_hash: str | None) -> bool:
         try:

@@ -6,6 +6,9 @@ import getpass
 import sys
 from contextlib import suppress
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from taskflow.client import Unauthenticated
 from taskflow.client.answers import Profile
 from taskflow.terminal.desk import Desk, at_a_terminal
@@ -39,8 +42,11 @@ def login(desk: Desk) -> None:
 
 
 def _login(desk: Desk, email: str, password: str, otp: str | None) -> Profile:
-    auth = desk.client.auth
-    answer = auth.login(email, password) if otp is None else auth.login(email, password, otp)
+    device = desk.accounts.of(desk.url).device
+    answer = desk.client.auth.login(
+        email, password, UNSET if otp is None else otp, device_token=UNSET if device is None else device
+    )
+    desk.accounts.update(desk.url, lambda account: replace(account, device=answer.device_token))
     return answer.user
 
 

@@ -34,6 +34,8 @@ class Account(Struct, frozen=True, omit_defaults=True):
     access: str | None = None
     refresh: str | None = None
     position: int = 0
+    device: str | None = None
+    """The device token of the last sign-in: it outlives signing out."""
 
     def __repr__(self) -> str:
         return "Account(…)"

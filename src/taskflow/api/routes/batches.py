@@ -114,6 +114,7 @@ class Batched(Struct, frozen=True, kw_only=True):
 async def post_batch(call: Call) -> Response[bytes]:
     call.hold(Work.BATCH)
     envelope = decode(await call.json(), _Envelope)
+    await call.context.limits.batch(call.user, len(envelope.commands))
     batch = read(envelope.commands)
     outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)
     accepted = [one for one in outcomes if isinstance(one, Accepted)]

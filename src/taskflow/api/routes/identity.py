@@ -6,13 +6,14 @@ import asyncio
 import hmac
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 from litestar import Response
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from taskflow.api import render
 from taskflow.api.bodies import decode
+from taskflow.api.rate_limits import network_of
 from taskflow.api.render import Profile
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
@@ -21,7 +22,7 @@ from taskflow.commands.execute import Request
 from taskflow.commands.fields import PASSWORD_MAX, PASSWORD_MIN, Command
 from taskflow.commands.session import NewSession, end_session, refresh_session, start_session
 from taskflow.commands.user import RegisterUser, Registration, register_user
-from taskflow.errors import Unauthenticated
+from taskflow.errors import TaskflowError, Unauthenticated
 from taskflow.ids import new_id
 from taskflow.privacy.passwords import judge_password
 from taskflow.store.append import NOBODY
@@ -38,6 +39,7 @@ AGENT_MAX: Final = 200
 LOOKUP_MS: Final = 20
 """The least that the look for an address takes: one that nobody has is looked for in the store, where others are in
 memory, and nobody may tell them apart by that."""
+C = TypeVar("C", bound=Command)
 _WRONG: Final = "wrong address or password"
 
 
@@ -46,6 +48,8 @@ class Login(Command, frozen=True):
     password: Annotated[str, Meta(max_length=PASSWORD_MAX)]
     otp: Annotated[str, Meta(max_length=20)] | None = None
     """Of no use before there is a second factor."""
+    device_token: Annotated[str, Meta(max_length=1000)] | None = None
+    """What the last sign-in with this device answered: strangers' failures then do not slow this one down."""
 
 
 class Refresh(Command, frozen=True):
@@ -69,45 +73,68 @@ class SignedIn(TokenPair, frozen=True, kw_only=True):
     user: Profile
 
 
+class LoggedIn(SignedIn, frozen=True, kw_only=True):
+    device_token: str
+    """To be sent with the next sign-in; a secret of this device, and no credentials."""
+
+
 async def register(call: Call) -> Response[bytes]:
     context = call.context
     body = decode(await call.json(), RegisterUser)
     address = new_address(context.settings.claim_secret_bytes, body.email, "/email")
     judge_password(body.password, body.email, "/password", least=PASSWORD_MIN)
-    await context.limits.sign_in(call.address)
+    await context.sign_in_limits.register(call.address)
     await context.earlier_claims.moved()
     session = _new_session(call)
     registration = Registration(
         user_id=new_id(),
         address=address,
         inbox_id=new_id(),
-        password_hash=await context.passwords.hash(body.password),
+        password_hash=await context.passwords.hash(body.password, lane=network_of(call.address)),
         session=session,
     )
     accepted = await _execute(call, lambda unit: register_user(unit, registration, body))
-    return _signed_in(call, accepted, session.session_id, status=201)
+    return _answer(_pair(call, render.profile(accepted.state), session.session_id), accepted, 201)
 
 
 async def login(call: Call) -> Response[bytes]:
     context = call.context
-    body = decode(await call.json(), Login)
-    await context.limits.sign_in(call.address)
+    body = await _of_a_stranger_unless_read(call, Login)
     secret = context.settings.claim_secret_bytes
     address = claimed_address(secret, body.email)
-    account = address.key
-    await context.limits.may_try(account)
-    person = await _person(call, address, body.password)
+    device = context.device_tokens.read(body.device_token, address.key)
+    if device is None:
+        await call.count_as_stranger()
+    attempt = await context.sign_in_limits.attempt(address.key, call.address, device)
+    lane = network_of(call.address) if device is None else str(device.device_id)
+    try:
+        person = await _person(call, address, body.password, lane)
+    except Exception:
+        await attempt.give_back()  # it was not checked
+        raise
     if person is None:
-        await context.limits.failed(account)
         raise Unauthenticated(_WRONG)
-    await context.limits.succeeded(account)
+    await context.sign_in_limits.signed_in(person.id)
+    await attempt.give_back()
     session = _new_session(call)
     accepted = await _execute(call, lambda unit: start_session(unit, secret, address, person, session))
     user = await committed(context.store, USER, person.id) or person
-    return _signed_in(call, accepted, session.session_id, user=render.profile(user))
+    pair = _pair(call, render.profile(user), session.session_id)
+    answer = LoggedIn(**structs.asdict(pair), device_token=context.device_tokens.make(address.key, device))
+    return _answer(answer, accepted)
 
 
-async def _person(call: Call, address: ClaimedAddress, password: str) -> UserState | None:
+async def _of_a_stranger_unless_read(call: Call, body: type[C]) -> C:
+    """The body. What cannot be read says of nobody who calls, and is counted as a stranger's. Raises Malformed,
+    UnsupportedMedia and RateLimited."""
+    try:
+        return decode(await call.json(), body)
+    except TaskflowError:
+        await call.count_as_stranger()
+        raise
+
+
+async def _person(call: Call, address: ClaimedAddress, password: str, lane: str) -> UserState | None:
     """Whose address and password these are. Takes as long for an address that nobody has."""
     context = call.context
     loop = asyncio.get_running_loop()
@@ -115,15 +142,20 @@ async def _person(call: Call, address: ClaimedAddress, password: str) -> UserSta
     found = await holders(partial(committed, context.store), address)
     await asyncio.sleep(began + LOOKUP_MS / 1000 - loop.time())
     for password_hash in [one.password_hash for one in found] or [None]:
-        if await context.passwords.check(password, password_hash):
+        if await context.passwords.check(password, password_hash, lane=lane):
             return next(one for one in found if one.password_hash == password_hash)
     return None
 
 
 async def refresh(call: Call) -> Response[bytes]:
     context = call.context
-    body = decode(await call.json(), Refresh)
-    session_id, generation = context.tokens.read_refresh(body.refresh_token)
+    body = await _of_a_stranger_unless_read(call, Refresh)
+    try:
+        session_id, generation = context.tokens.read_refresh(body.refresh_token)
+    except Unauthenticated:
+        await call.count_as_stranger()
+        raise
+    await context.limits.refresh(session_id)
     accepted = await _execute(call, lambda unit: refresh_session(unit, session_id, generation))
     session = accepted.state
     if session.ended_at is not None:
@@ -178,18 +210,14 @@ def _new_session(call: Call) -> NewSession:
     )
 
 
-def _signed_in(
-    call: Call, accepted: Accepted, session_id: UUID, *, user: Profile | None = None, status: int = 200
-) -> Response[bytes]:
+def _pair(call: Call, profile: Profile, session_id: UUID) -> SignedIn:
     tokens = call.context.tokens
-    profile = render.profile(accepted.state) if user is None else user
-    body = SignedIn(
+    return SignedIn(
         user=profile,
         access_token=tokens.access(profile.id, session_id),
         refresh_token=tokens.refresh(session_id, 1),
         expires_in=tokens.ttl_s,
     )
-    return _answer(body, accepted, status)
 
 
 def _answer(body: Struct, accepted: Accepted, status: int = 200) -> Response[bytes]:
@@ -202,7 +230,7 @@ ROUTES: Final = (
     Route(
         "POST", f"{AUTH}/register", register, "Register", RegisterUser, SignedIn, 201, signed_in=False, refusals=(409,)
     ),
-    Route("POST", f"{AUTH}/login", login, "Sign in", Login, SignedIn, signed_in=False),
+    Route("POST", f"{AUTH}/login", login, "Sign in", Login, LoggedIn, signed_in=False),
     Route("POST", f"{AUTH}/refresh", refresh, "A new pair of tokens", Refresh, TokenPair, signed_in=False),
     Route("POST", f"{AUTH}/logout", logout, "End this session", Logout, status=204),
     Route("GET", "/.well-known/jwks.json", jwks, "Public keys of access tokens", signed_in=False),

@@ -1,0 +1,1 @@
+"""Counters behind rate limits, on a real Valkey."""
