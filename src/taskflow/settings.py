@@ -287,7 +287,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     unchanged_window_s: Positive = 3_600
     api_processes: Positive = 1
     """How many API processes there are: what share of a limit each of them grants while Redis is away."""
-    limits_timeout_ms: Positive = 100
+    limits_timeout_ms: Positive = 250
     """Redis has this long to count; then this process counts for itself."""
     limits_pause_ms: Positive = 1_000
     """After a failure Redis is left alone by the counters for this long."""

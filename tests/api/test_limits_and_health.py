@@ -24,6 +24,7 @@ def limited_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> I
         api_port=unused_port(),
         rate_limits="on",
         trusted_proxies=1,
+        limits_timeout_ms=2_000,
         anonymous_requests_max=5,
         user_requests_per_s=1,
         user_burst_max=8,

@@ -18,7 +18,8 @@ from taskflow.limits.limit import Bucket, Counted, Window
 
 ROWS: Final = 4
 CELLS: Final = 65_536
-"""Of each row. A limit's cells weigh 1 MiB; with 65,536 callers in a window about one in seventy is counted too high."""
+"""Of each row. A window's cells weigh 1 MiB, a bucket's 2; after 65,536 keys with one count each, a sixth of all new keys
+begin at one instead of none."""
 _NEAR: Final = 1e-3
 """Sums of shares that are not whole are compared with this slack."""
 
