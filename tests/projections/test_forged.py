@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.record.util import calc_crc32c
 from msgspec.structs import replace
 
@@ -218,6 +219,22 @@ async def _send_bad_name(settings: Settings, partition: int) -> None:
         buffer[at : at + 2] = b"\xff\xfe"
         buffer[CRC_AT:COVERED_AT] = calc_crc32c(bytes(buffer[COVERED_AT:])).to_bytes(4, "big")
         await (await producer.send_batch(batch, settings.kafka_topic, partition=partition))
+    finally:
+        await producer.stop()
+
+
+async def test_a_message_that_grows_when_it_is_read_is_not_taken_by_the_topic(
+    settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
+) -> None:
+    await world.reached(await world.tell(50))
+    grows = bytes(8 * settings.kafka_message_bytes_max)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap, compression_type="gzip", max_request_size=2 * len(grows)
+    )
+    await producer.start()
+    try:
+        with pytest.raises(MessageSizeTooLargeError):
+            await producer.send_and_wait(settings.kafka_topic, grows, partition=0)
     finally:
         await producer.stop()
 

@@ -101,8 +101,10 @@ class Health:
     async def _ping_kafka(self) -> None:
         try:
             await ping(self._context.settings)
-        except (BrokerRefuses, BadSettings) as refusal:
-            raise _Unwell(str(refusal)) from refusal
+        except BrokerRefuses as refusal:
+            raise _Unwell(refusal.why) from refusal
+        except BadSettings as error:
+            raise _Unwell("the files of its certificates cannot be read") from error
 
     async def _relay(self) -> None:
         relay = await relay_status.read(self._context.store.pool)

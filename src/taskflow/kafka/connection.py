@@ -27,7 +27,12 @@ _PROBE_MS: Final = 1_500
 
 
 class BrokerRefuses(KafkaConnectionError):  # type: ignore[misc]  # aiokafka has no types
-    """The broker is there, and does not let this client in. The message says what to look at."""
+    """The broker is there, and does not let this client in. The message says what to look at; `why` is short, and
+    may be shown to anybody."""
+
+    def __init__(self, address: str, why: str, where: str) -> None:
+        super().__init__(f"Kafka at {address}: {why} ({where})")
+        self.why = why
 
 
 def connection(settings: Settings) -> dict[str, Any]:
@@ -96,13 +101,15 @@ async def explained(settings: Settings, error: BaseException) -> BaseException:
 def _refusal(settings: Settings, address: str, error: BaseException) -> BrokerRefuses | None:
     match error:
         case ssl.SSLCertVerificationError():
-            why = f"its certificate is not trusted ({error.verify_message}): see {variable('kafka_ca_file')}"
+            why, where = "its certificate is not trusted", f"{error.verify_message}; see {variable('kafka_ca_file')}"
         case ssl.SSLError():
-            why = f"it does not take this client's TLS ({error.reason})"
+            why, where = "it does not take this client's TLS", str(error.reason)
         case SaslAuthenticationFailed():
-            why = f"it refuses {variable('kafka_username')} with {variable('kafka_password')}"
+            why = "it refuses the user name or the password"
+            where = f"see {variable('kafka_username')} and {variable('kafka_password')}"
         case UnsupportedSaslMechanismError() | IllegalSaslStateError():
-            why = f"it does not take {settings.kafka_sasl_mechanism}: see {variable('kafka_sasl_mechanism')}"
+            why = f"it does not take {settings.kafka_sasl_mechanism}"
+            where = f"see {variable('kafka_sasl_mechanism')}"
         case _:
             return None
-    return BrokerRefuses(f"Kafka at {address}: {why}")
+    return BrokerRefuses(address, why, where)

@@ -111,6 +111,8 @@ class Topics:
             topic_configs={
                 "cleanup.policy": "delete",
                 "retention.ms": str(settings.kafka_retention_hours * 3_600_000),
+                # So that the bound below counts what a reader has to hold: a few kilobytes could become gigabytes.
+                "compression.type": "uncompressed",
                 "max.message.bytes": str(settings.kafka_message_bytes_max),
                 # acks=all means little where one replica is enough.
                 "min.insync.replicas": str(max(1, settings.kafka_replication - 1)),
