@@ -199,6 +199,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: Annotated[int, Meta(ge=0)] = 0
     """How many proxies in front add to X-Forwarded-For; 0: the header is ignored."""
+    connections_max: Positive = 8_192
+    """Of one process. One more ends those that have waited longest without a request; where none has, it gets 503."""
+    request_line_bytes_max: Positive = 16_384
+    """Of the path and the query; with more, and for the next two, the answer is 431."""
+    request_fields_max: Positive = 100
+    """Header fields of one request."""
+    request_head_bytes_max: Positive = 32_768
+    request_head_timeout_ms: Positive = 10_000
+    """From its first byte, or from the connection, to a head's end; then the answer is 408."""
+    request_body_timeout_ms: Positive = 20_000
+    """Of a body, beside what its bytes take at the least rate; then the answer is 408."""
+    request_body_bytes_per_s_min: Positive = 16_384
+    response_stall_timeout_ms: Positive = 30_000
+    """Of an answer that its client does not read, beside what it takes at the least rate; then the connection ends."""
+    response_bytes_per_s_min: Positive = 16_384
+    keep_alive_timeout_ms: Positive = 75_000
+    """Longer than a proxy keeps an idle connection, so that the proxy is the one to close it."""
     body_bytes_max: Positive = 1_048_576
     body_drain_bytes_max: Positive = 8_388_608
     streams_max: Positive = 5_000
@@ -443,6 +460,8 @@ def _contradictions(settings: Settings) -> list[str]:
         ("projector_idle_save_ms", "projector_silence_ms", "a projector that is well would be called gone"),
         ("watermark_interval_ms", "projector_silence_ms", "a projector would call an idle relay dead"),
         ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),
+        ("request_line_bytes_max", "request_head_bytes_max", "the line is a part of the head"),
+        ("streams_max", "connections_max", "each stream is a connection"),
     )
     return _kafka_contradictions(settings) + [
         f"{variable(less)}: expected at most {variable(more)} ({getattr(settings, more)}), "

@@ -12,7 +12,7 @@ from tests.api.test_conventions import HEADERS
 NOWHERE = [
     "//api/v1/tasks", "///api/v1/tasks", "/api//v1/tasks", "/api/v1//tasks", "/api/v1/tasks/", "/api/v1/tasks//",
     "/api/v1/./tasks", "/api/v1/x/../tasks", "/api/v1/%2e/tasks", "/api/v1/x/%2E%2E/tasks", "/x/../api/v1/tasks",
-    "/api/v1/tasks%00", "/api/v1/tasks%", "/api/v1/tasks%zz", "/api/v1/tasks/.",
+    "/api/v1/tasks%00", "/api/v1/tasks%", "/api/v1/tasks%zz", "/api/v1/tasks/.", "/api/v1/tasks#x", "*",
     "http://x//api/v1/tasks", "//health", "/health/", "/docs/", "/metrics/", "//metrics", "//docs", "/./docs",
 ]  # fmt: skip
 ANOTHER = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -81,6 +81,8 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     slots: Slots
     past_boards: asyncio.Semaphore
     """One place for each board that may be folded now."""
+    connections: set[Any]
+    """Of clients, open now: those that the server keeps."""
     started_at: float
     """Seconds of the monotonic clock."""
     stopping: asyncio.Event
@@ -144,6 +146,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             calendars=CalendarFeeds(settings),
             slots=Slots(settings),
             past_boards=asyncio.Semaphore(settings.past_boards_max),
+            connections=set(),
             started_at=time.monotonic(),
             stopping=asyncio.Event(),
         )

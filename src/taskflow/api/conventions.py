@@ -96,6 +96,8 @@ class _Exchange:
         self._trace_flags = trace[2] if trace else "01"
         self._extra: dict[str, str] = {}
         """Header fields that the gate adds to the answer."""
+        self._is_expecting = b"expect" in self._headers
+        """Whether the client may wait to be asked for the body: of one that it does not send nothing else is known."""
         self._is_last = False
         """Whether the answer is the connection's last: what is still to come of the request is not read."""
         self._status = 0
@@ -177,7 +179,13 @@ class _Exchange:
         read up to a bound, so that a client that is still sending gets to read the answer."""
         settings = self._context.settings
         parts: list[bytes] = []
-        size = 0
+        # A length that is too much is not waited for, nor is a client asked to go on with it.
+        length = int(self._headers.get(b"content-length", b"0"))
+        too_much = settings.body_bytes_max if self._is_expecting else settings.body_drain_bytes_max
+        if length > too_much:
+            self._is_last = True
+            raise PayloadTooLarge(f"expected a body of at most {settings.body_bytes_max} bytes, found {length}")
+        size, self._is_expecting = 0, False
         while True:
             message: Any = await receive()
             if message["type"] == "http.disconnect":
@@ -190,7 +198,10 @@ class _Exchange:
             size += len(part)
             if size <= settings.body_bytes_max:
                 parts.append(part)
-            if not message.get("more_body", False) or size > settings.body_drain_bytes_max:
+            if not message.get("more_body", False):
+                break
+            if size > settings.body_drain_bytes_max:
+                self._is_last = True
                 break
         if size > settings.body_bytes_max:
             raise PayloadTooLarge(f"expected a body of at most {settings.body_bytes_max} bytes")
@@ -210,7 +221,7 @@ class _Exchange:
             *SECURITY,
             *self._cors.headers(self._method, self._headers),
         ]
-        if self._is_last:
+        if self._is_last or self._is_expecting:
             headers.append(_CLOSE)
         if b"content-security-policy" not in present:
             headers.append(_CSP)

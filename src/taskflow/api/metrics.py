@@ -93,6 +93,7 @@ class Metrics(Collector):
         )
         yield CounterMetricFamily("taskflow_page_hits", "Lists that this process had in memory", context.pages.hits)
         yield CounterMetricFamily("taskflow_page_misses", "Lists that were read", context.pages.misses)
+        yield GaugeMetricFamily("taskflow_http_connections", "Open connections", len(context.connections))
         yield GaugeMetricFamily("taskflow_streams", "Open live streams", context.feed.streams)
         yield CounterMetricFamily(
             "taskflow_streams_dropped", "Live streams whose client was slow", context.feed.dropped

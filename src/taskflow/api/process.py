@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from taskflow.api.app import make_app
 from taskflow.api.context import open_context
+from taskflow.api.protocol import BoundedConfig, check_all
 from taskflow.errors import TaskflowError
 from taskflow.settings import variable
 from taskflow.store.migrate import wait_for_schema
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
-IDLE_S: Final = 75
-"""Longer than a proxy keeps an idle connection, so that the proxy is the one to close it."""
+CHECK_TICKS: Final = 3
+"""Between two looks at the connections' deadlines; uvicorn ticks ten times a second."""
+FILES_ELSEWHERE: Final = 256
+"""Open files that are no client's connections: servers, logs, libraries."""
 DRAIN_S: Final = 0.4
 """How long a process that was told to stop goes on taking requests, each answer closing its connection: who
 balances the load sees `/readyz` and goes elsewhere, and nobody writes into a connection as it is closed."""
@@ -44,20 +46,17 @@ class PortTaken(TaskflowError):
     """The API's port is another process's."""
 
 
-class _Protocol(HttpToolsProtocol):
-    """A connection that an answer can end at once, whatever is still to be sent."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["state"]["abort"] = self.transport.abort
-
-
 class _Server(uvicorn.Server):
     """Signals are the command line's, for every process alike."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % CHECK_TICKS == 0:
+            check_all(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     def close_after_answers(self) -> None:
         """From now on every answer is its connection's last."""
@@ -100,7 +99,7 @@ def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
 
 async def run(settings: Settings) -> None:
     """Serves until cancelled, then answers what is under way. Raises PortTaken and StoreError."""
-    _allow_many_connections()
+    files_max = _allow_many_files()
     listener = _bind(settings)
     await wait_for_schema(settings)
     while True:
@@ -108,7 +107,7 @@ async def run(settings: Settings) -> None:
             async with open_context(settings) as context:
                 # Not before: until there is somebody to answer, a client goes elsewhere.
                 _listen(listener, settings)
-                await _serve(context, listener)
+                await _serve(context, listener, connections_max=min(settings.connections_max, files_max))
             return
         except AWAY as error:
             # Before the first request: one that starts before its store is not a fault.
@@ -116,20 +115,22 @@ async def run(settings: Settings) -> None:
             await asyncio.sleep(RETRY_S)
 
 
-async def _serve(context: Context, listener: socket.socket) -> None:
-    config = uvicorn.Config(
+async def _serve(context: Context, listener: socket.socket, *, connections_max: int) -> None:
+    config = BoundedConfig(
         make_app(context),
+        context.settings,
+        connections_max=connections_max,
         backlog=BACKLOG,
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # whom to believe is a setting of ours: `trusted_proxies`
-        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=STOP_S,
-        http=_Protocol,
+        ws="none",
     )
     server = _Server(config)
+    server.server_state.connections = context.connections
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
     host, port = listener.getsockname()[:2]
     log.info("listening", extra={"host": host, "port": port})
@@ -173,7 +174,8 @@ def _taken(settings: Settings, error: OSError) -> PortTaken:
     )
 
 
-def _allow_many_connections() -> None:
-    """As many open files as the machine allows: each connection is one."""
+def _allow_many_files() -> int:
+    """As many open files as the machine allows: each connection is one. How many are left for connections."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return max(1, most - FILES_ELSEWHERE)
