@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from taskflow.settings import SECRET_BYTES_MIN, BadSettings, variable
+from taskflow.key_formats import SECRET_BYTES_MIN
+from taskflow.settings import BadSettings, variable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,31 +7,26 @@ from __future__ import annotations
 
 import os
 import re
-from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 import msgspec.inspect
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from msgspec import Meta, Struct
 
 from taskflow.errors import TaskflowError
+from taskflow.key_formats import key_fault, secret_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX: Final = "TASKFLOW_"
-SECRET_BYTES_MIN: Final = 32
 SECRETS: Final = ("master_key", "claim_secret", "token_secret", "message_key", "jwt_private_key")
 KEYS: Final = (*SECRETS, "jwt_previous_public_key", "message_previous_keys")
 MASKED: Final = (*SECRETS, "message_previous_keys", "kafka_password")
 CALLERS: Final = frozenset(("TASKFLOW_URL", "TASKFLOW_TOKEN"))
 """Variables of those who call a server (`taskflow tasks …`): they may be set where one runs too."""
 
-_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 _PASSWORD_IN_URL: Final = re.compile(
     r"(?<=://)\S*@|(?<=[?&])([^=&]*(?:password|passphrase|token)[^=&]*=)[^&]*", re.IGNORECASE
 )
@@ -323,23 +318,23 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def master_key_bytes(self) -> bytes:
-        return _secret(self.master_key)
+        return secret_bytes(self.master_key)
 
     @property
     def claim_secret_bytes(self) -> bytes:
-        return _secret(self.claim_secret)
+        return secret_bytes(self.claim_secret)
 
     @property
     def token_secret_bytes(self) -> bytes:
-        return _secret(self.token_secret)
+        return secret_bytes(self.token_secret)
 
     @property
     def message_key_bytes(self) -> bytes:
-        return _secret(self.message_key)
+        return secret_bytes(self.message_key)
 
     @property
     def message_previous_keys_bytes(self) -> tuple[bytes, ...]:
-        return tuple(_secret(key) for key in self.message_previous_keys)
+        return tuple(secret_bytes(key) for key in self.message_previous_keys)
 
     @property
     def data_path(self) -> Path:
@@ -367,7 +362,7 @@ class Settings(Struct, frozen=True, kw_only=True):
                 faults.append(f"{name}: expected {_expected(field.type)}, found {raw!r}")
         for name in KEYS:
             value = given.get(name, "")
-            found = [_key_fault(name, one) for one in (value if isinstance(value, tuple) else (value,))]
+            found = [key_fault(name, one) for one in (value if isinstance(value, tuple) else (value,))]
             faults += [f"{variable(name)}: {fault}" for fault in found if fault]
         faults += [
             f"{name}: no such setting"
@@ -405,10 +400,6 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def _secret(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))[:SECRET_BYTES_MIN]
-
-
 def _expected(kind: Any) -> str:
     """A setting's type in words."""
     info = msgspec.inspect.type_info(kind)
@@ -419,32 +410,6 @@ def _expected(kind: Any) -> str:
             return f"a whole number from {least}" + ("" if most is None else f" to {most}")
         case _:
             return type(info).__name__.removesuffix("Type").lower()
-
-
-def _key_fault(name: str, value: str) -> str | None:
-    """What is wrong with a secret or key, without a word of it."""
-    if not value:
-        return None
-    if name.startswith("jwt_"):
-        return _pem_fault(name, value.encode())
-    if not _BASE64URL.fullmatch(value):
-        return "expected base64url (letters, digits, - and _)"
-    try:
-        size = len(urlsafe_b64decode(value + "=" * (-len(value) % 4)))
-    except ValueError:
-        return "expected base64url, found a length that no bytes have"
-    return None if size >= SECRET_BYTES_MIN else f"expected at least {SECRET_BYTES_MIN} bytes, found {size}"
-
-
-def _pem_fault(name: str, pem: bytes) -> str | None:
-    try:
-        if name == "jwt_previous_public_key":
-            load_pem_public_key(pem)
-        elif not isinstance(load_pem_private_key(pem, password=None), Ed25519PrivateKey):
-            return "expected an Ed25519 key, found one of another kind"
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return "expected a key as PEM, without a password"
-    return None
 
 
 def _contradictions(settings: Settings) -> list[str]:

@@ -22,7 +22,8 @@ from msgspec.structs import replace
 
 from taskflow.errors import UnverifiedMessage
 from taskflow.kafka.message import Encoded
-from taskflow.settings import SECRET_BYTES_MIN, BadSettings, variable
+from taskflow.key_formats import SECRET_BYTES_MIN
+from taskflow.settings import BadSettings, variable
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
