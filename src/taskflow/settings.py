@@ -287,7 +287,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Failed sign-ins to one account from a device that it knows in a window; nobody else's count against these."""
     sign_ins_max: Positive = 200
     """Sign-ins to one account in a window, each a session in the log."""
-    registrations_max: Positive = 10
+    registrations_max: Positive = 20
     """From one network in a window."""
     refreshes_max: Positive = 100
     """Of one session in a window, wherever they come from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -39,15 +40,18 @@ def narrow_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture
 async def narrow(narrow_process: str) -> AsyncIterator[httpx.AsyncClient]:
     async with client(narrow_process) as http:
-
-        async def ready() -> bool:
-            try:
-                return (await http.get("/readyz")).status_code == 200
-            except httpx.TransportError:
-                return False
-
-        await until(ready, "the process is ready")
+        await answers(http)
         yield http
+
+
+async def answers(http: httpx.AsyncClient) -> None:
+    async def ready() -> bool:
+        try:
+            return (await http.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await until(ready, "the process is ready")
 
 
 @pytest.fixture
@@ -132,3 +136,46 @@ async def test_reads_that_wait(mine: Caller, his: Caller, stack: Stack) -> None:
     statuses = [(await one).status_code for one in waiting]
     assert statuses.count(200) == 2
     assert set(statuses) == {200, 429}
+
+
+async def test_sign_ins_of_one_network_leave_room_for_others(stack: Stack, tmp_path: Path) -> None:
+    """Passwords wait in a short queue: what is too much of one network is shed, and counts as no wrong guess."""
+    settings = replace(
+        stack.settings,
+        api_port=unused_port(),
+        trusted_proxies=1,
+        rate_limits="on",
+        anonymous_requests_max=1_000,
+        login_attempts_max=1_000,
+        login_failures_max=1_000,
+        login_account_failures_max=1_000,
+        argon2_memory_kib=19_456,
+        argon2_time_cost=2,
+        argon2_parallel_max=1,
+        argon2_queue_max=4,
+        argon2_wait_max_ms=60_000,
+        limits_timeout_ms=5_000,
+    )
+    process = Process(settings, tmp_path / "api.log", "api")
+    try:
+        async with client(f"http://127.0.0.1:{settings.api_port}") as http:
+            await answers(http)
+            email = f"{uuid4().hex}@example.com"
+            body = {"email": email, "password": "correct horse battery"}
+            accepted(await http.post("/api/v1/auth/register", json=body | {"name": "Ada"}), 201)
+
+            async def login(password: str, network: str) -> httpx.Response:
+                headers = {"X-Forwarded-For": network}
+                return await http.post("/api/v1/auth/login", json=body | {"password": password}, headers=headers)
+
+            flood = [asyncio.create_task(login("a wrong one", "10.1.1.1")) for _ in range(60)]
+            done, _ = await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
+            assert (await login(body["password"], "10.2.2.2")).status_code == 200
+            shed = [answer for answer in [await one for one in flood] if answer.status_code != 401]
+            assert shed
+            assert done
+            for answer in shed:
+                refused(answer, 429, "too-many-at-once")
+                assert int(answer.headers["retry-after"]) >= 1
+    finally:
+        process.end()
