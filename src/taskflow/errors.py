@@ -5,6 +5,7 @@
     │   ├── NotFound             404: it does not exist, or the caller may not know that it does
     │   ├── Forbidden            403: a member whose role is too low
     │   ├── Rejected             409 with a `code`: a rule of the domain
+    │   │   └── Erased           the person whose data it would hold is erased
     │   ├── NothingToUndo        409: no change is left that could be undone, or none is named
     │   ├── VersionConflict      412: the caller expected another version
     │   ├── Invalid              400: a value that only the domain can judge
@@ -115,6 +116,15 @@ class HistoryTooLarge(Refusal):
         super().__init__(
             f"{what} would be folded from {found} bytes of events; at most {bytes_max} are read for one request"
         )
+
+
+class Erased(Rejected):
+    """Something was to be written about a person who is erased: there is no key to seal it with, and will be none."""
+
+    def __init__(self, person: object, turn: int) -> None:
+        super().__init__("erased", f"the personal data of {person} were erased; nothing more is written about them")
+        self.turn = turn
+        """Which of the commands that were decided together."""
 
 
 class Uncounted(Refusal):

@@ -63,9 +63,26 @@ def derived_id(secret: bytes, *parts: str, at: datetime | None = None) -> UUID:
     return UUID(int=value | (version << 76) | (0x2 << 62))
 
 
-def command_id_of_key(idempotency_key: str) -> UUID:
-    """The command id that an `Idempotency-Key` stands for: itself if a UUID, else a hash of it."""
+def correlation_id_of(secret: bytes, request_id: str) -> str:
+    """What stands in events for a request's id: itself if a UUID, else one that the same text always gives.
+
+    A client may say anything by its id, a name too, and events are kept for ever.
+    """
+    if _UUID.fullmatch(request_id):
+        return request_id.lower()
+    return str(derived_id(secret, "request-id", request_id))
+
+
+def command_id_of_key(secret: bytes, caller: UUID, idempotency_key: str) -> UUID:
+    """The command id that a caller's `Idempotency-Key` stands for: itself if a UUID, else one that tells nobody the
+    key, and that nobody else's key can be compared with."""
     if is_id(idempotency_key):
         return UUID(idempotency_key)
+    return derived_id(secret, "idempotency-key", str(caller), idempotency_key)
+
+
+def earlier_command_id_of_key(idempotency_key: str) -> UUID:
+    """What a key that is no UUID stood for before: a hash without a secret, by which a short key can be guessed.
+    Frozen: receipts are found under it."""
     digest = hashlib.sha256(_KEY_NAMESPACE + idempotency_key.encode()).digest()
     return UUID(bytes=digest[:16], version=5)

@@ -31,9 +31,9 @@ class Beside:
         """The end of a task that is in the trash, however short its stay; the position."""
         return (await send(self._executor, NOBODY, purge_task, UUID(task_id), datetime.now(UTC))).receipt.position
 
-    async def command(self, by: str, at: datetime, handler: Any, *arguments: Any) -> Accepted:
+    async def command(self, by: str, at: datetime, handler: Any, *arguments: Any, **circumstances: Any) -> Accepted:
         """A command of somebody's at whatever time."""
-        return await send(self._executor, UUID(by), handler, *arguments, at=at)
+        return await send(self._executor, UUID(by), handler, *arguments, at=at, **circumstances)
 
 
 @asynccontextmanager

@@ -6,8 +6,9 @@ import asyncio
 import gzip
 import json
 import re
+from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -179,7 +180,27 @@ class TestRequestIds:
         assert response.headers["x-request-id"] == "my/request:1~!"
         task = accepted(response, 201)["id"]
         [event] = accepted(await ada.get(f"/tasks/{task}/events"))["items"]
-        assert event["correlation_id"] == "my/request:1~!"
+        assert UUID(event["correlation_id"]).version == 8, "what the client said is nobody else's to read"
+        again = accepted(await ada.post("/tasks", {"title": "y"}, headers={"X-Request-ID": "my/request:1~!"}), 201)
+        [other] = accepted(await ada.get(f"/tasks/{again['id']}/events"))["items"]
+        assert other["correlation_id"] == event["correlation_id"], "the same for the same"
+
+    @pytest.mark.parametrize("form", [str.lower, str.upper])
+    async def test_that_are_uuids_are_the_correlation(self, ada: Caller, form: Callable[[str], str]) -> None:
+        given = form(str(uuid4()))
+        response = await ada.post("/tasks", {"title": "x"}, headers={"X-Request-ID": given})
+        assert response.headers["x-request-id"] == given
+        [event] = accepted(await ada.get(f"/tasks/{accepted(response, 201)['id']}/events"))["items"]
+        assert event["correlation_id"] == given.lower()
+
+    @pytest.mark.parametrize("form", ["{%s}", "urn:uuid:%s", "%s0", "(%s)"])
+    async def test_that_only_look_like_uuids_are_derived_from(self, ada: Caller, form: str) -> None:
+        given = uuid4()
+        for text in (form % given, given.hex):
+            task = accepted(await ada.post("/tasks", {"title": "x"}, headers={"X-Request-ID": text}), 201)["id"]
+            [event] = accepted(await ada.get(f"/tasks/{task}/events"))["items"]
+            assert UUID(event["correlation_id"]).version == 8
+            assert event["correlation_id"] != str(given)
 
     @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "tab\there"])
     async def test_of_another_form_are_replaced(self, http: httpx.AsyncClient, given: str) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from tests.api.stack import Caller, accepted, refused
+from taskflow.api.writes import Sent, fingerprint
+from taskflow.commands.task import EditTask, edit_task
+from taskflow.ids import earlier_command_id_of_key
+from tests.api.beside import Beside
+from tests.api.stack import Caller, Stack, accepted, refused
 
 COPIES = 50
 
@@ -216,3 +221,42 @@ class TestTwoWriters:
         assert sorted(response.json()["version"] for response in answers) == list(range(2, 42))
         history = accepted(await ada.get(f"/tasks/{task['id']}/events", params={"limit": 200}))["items"]
         assert [event["stream_version"] for event in history] == list(range(1, 42))
+
+
+class TestKeysThatAreNoUuids:
+    async def test_tell_nobody_what_they_are(self, ada: Caller, bob: Caller) -> None:
+        """A short one could be guessed and checked, by its hash or by one's own command under the same key."""
+        found = set()
+        for one in (ada, bob):
+            task = accepted(await one.post("/tasks", {"title": "x"}, headers={"Idempotency-Key": "1234"}), 201)["id"]
+            [event] = accepted(await one.get(f"/tasks/{task}/events"))["items"]
+            found.add(event["command_id"])
+        assert len(found) == 2
+        assert str(earlier_command_id_of_key("1234")) not in found
+
+    async def test_of_before_find_their_receipts(self, ada: Caller, beside: Beside, stack: Stack) -> None:
+        """An earlier release stored commands under a hash of their keys."""
+        task, body = (await ada.task("x"))["id"], {"title": "of before"}
+        sent = Sent(
+            name="EditTask",
+            target=UUID(task),
+            plain=body,
+            command=EditTask(title="of before"),
+            command_id=earlier_command_id_of_key("of-before"),
+            expected_version=None,
+        )
+        before = await beside.command(
+            ada.id,
+            datetime.now(UTC),
+            edit_task,
+            sent.target,
+            sent.command,
+            command_id=sent.command_id,
+            fingerprint=fingerprint(stack, UUID(ada.id), sent),  # type: ignore[arg-type]  # it looks at settings alone
+        )
+        accepted(await ada.patch(f"/tasks/{task}", {"title": "since"}))
+        headers = {"Idempotency-Key": "of-before"}
+        repeat = await ada.patch(f"/tasks/{task}", body, headers=headers)
+        assert repeat.headers["idempotency-replayed"] == "true"
+        assert accepted(repeat)["position"] == before.receipt.position
+        refused(await ada.patch(f"/tasks/{task}", {"title": "z"}, headers=headers), 422, "idempotency-key-reused")

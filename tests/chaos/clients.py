@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from taskflow.ids import command_id_of_key
 from tests.api.stack import accepted
 from tests.chaos.records import Acknowledged, Journal, Read
 
@@ -88,7 +87,7 @@ class Client:
             await self._send(http, "POST", f"/tasks/{task}/assign", {"user_id": who}, None)
 
     async def _send(self, http: httpx.AsyncClient, method: str, path: str, body: Any, title: str | None) -> None:
-        key = uuid4().hex
+        key = str(uuid4())
         sendings = 2 if self._dice.random() < 0.1 else 1
         for sending in range(sendings):
             response = await self._until_acknowledged(http, method, path, body, key)
@@ -100,7 +99,7 @@ class Client:
             self._journal.acknowledged.append(
                 Acknowledged(
                     caller=UUID(self.id),
-                    command_id=command_id_of_key(key),
+                    command_id=UUID(key),
                     command=f"{method} {path}",
                     stream_id=UUID(answer["id"]),
                     version=answer["version"],

@@ -35,6 +35,8 @@ SECRETS = (
     "203.0.113.217",
     "Vxqbrowser/7.3",
     "Renamed Qwzxella",
+    "Setting of Vqzzyx",
+    "named-after-Qxwvorn",
     "Loser Qqvbxomir",
 )
 
@@ -89,7 +91,10 @@ async def people_with_a_history(settings: Settings) -> None:
                 person.user_id,
                 user.edit_profile,
                 None,
-                user.EditProfile(avatar_url="https://example.com/face-of-zephyrine"),
+                user.EditProfile(
+                    avatar_url="https://example.com/face-of-zephyrine",
+                    settings={"named-after-Qxwvorn": "Setting of Vqzzyx"},
+                ),
             )
             for _ in range(4):
                 for new_name in ("Renamed Qwzxella", name):

@@ -7,24 +7,33 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from taskflow.commands import invitations
-from taskflow.commands.execute import Accepted, Executor
+from taskflow.api import render
+from taskflow.api.envelopes import envelopes
+from taskflow.commands import invitations, session, user
+from taskflow.commands.execute import Accepted, Executor, Step, Target
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.commands.invitations import AcceptInvitation, InvitationToken, InviteMember, RevokeInvitation
+from taskflow.commands.session import NewSession
+from taskflow.commands.unit import Unit
 from taskflow.errors import KeyMissing, NotFound, Rejected
+from taskflow.follower.follower import open_follower
 from taskflow.ids import new_id
+from taskflow.lru import LruCache
 from taskflow.privacy.keyring import KeyRing
+from taskflow.projections.users import document
 from taskflow.settings import Settings
-from taskflow.store.append import NewKey
+from taskflow.store.append import NOBODY, NewKey
 from taskflow.store.append_group import Writer, arguments
 from taskflow.store.eventstore import EventStore, open_event_store
 from taskflow.store.mapper import Mapper
-from taskflow.streams import PROJECT
+from taskflow.streams import PROJECT, SESSION, USER
 from taskflow.streams.project import MemberInvited
-from tests.commands.world import appends_held, group_at_server, make_project, register, send, set_member, until
+from taskflow.streams.session import SessionStarted
+from tests.commands.world import appends_held, group_at_server, make_project, register, request, send, set_member, until
 from tests.store.test_append import append
 
 ADDRESS = "dora@example.com"
@@ -208,3 +217,167 @@ async def test_the_address_of_one_that_ran_out_goes_with_the_next_that_is_sent(
     assert await sealed_address(store, settings, project, old) is None
     assert await sealed_address(store, settings, project, new) == ADDRESS
     assert await store.pool.fetchval("select wrapped_key is null from keys where person = $1", old)
+
+
+class TestOfAPerson:
+    """Whose key was destroyed on record, as an erasure does: what it sealed reads as nothing, nothing more is sealed."""
+
+    @pytest.fixture
+    async def erased(self, store: EventStore, executor: Executor, settings: Settings) -> UUID:
+        """With everything that a person can have, and read by a process that remembers none of it."""
+        person = await register(executor, settings, "gone@example.com", name="Gone")
+        profile = user.EditProfile(avatar_url="https://example.com/gone.png", settings={"time_zone": "Europe/Berlin"})
+        await send(executor, person, user.edit_profile, None, profile)
+        await destroy(store, person)
+        store.folds._folded = LruCache(settings.folds_bytes_max)
+        return person
+
+    async def test_reads_as_nothing_and_folds_as_ever(self, store: EventStore, erased: UUID) -> None:
+        state = (await store.folds.load(USER, erased)).state
+        assert (state.id, state.version, state.roles) == (erased, 3, ())
+        assert (state.name, state.email, state.password_hash, state.avatar_url, state.settings) == (None,) * 5
+        assert render.profile(state).settings == {}
+        assert document(state) == {"email": None, "name": None}
+
+    @pytest.mark.parametrize(
+        "change", [{"name": "Back"}, {"avatar_url": "https://example.com/back.png"}, {"settings": {"a": "b"}}], ids=str
+    )
+    async def test_is_written_no_more_about(
+        self, store: EventStore, executor: Executor, erased: UUID, change: dict[str, Any]
+    ) -> None:
+        head = (await store.log.head()).position
+        with pytest.raises(Rejected, match=f"{erased} were erased") as refusal:
+            await send(executor, erased, user.edit_profile, None, user.EditProfile(**change))
+        assert refusal.value.code == "erased"
+        assert (await store.log.head()).position == head
+
+    async def test_is_written_no_more_about_in_one_of_many_commands(
+        self, store: EventStore, executor: Executor, erased: UUID
+    ) -> None:
+        """Which of them, is said; and none of them is stored."""
+        head = (await store.log.head()).position
+
+        async def rename(unit: Unit) -> Target:
+            return await user.edit_profile(unit, None, user.EditProfile(name="Back"))
+
+        async def open_calendar(unit: Unit) -> Target:
+            return await user.open_calendar(unit, None, user.OpenCalendar())
+
+        steps = [Step(request(erased), one) for one in (open_calendar, rename, open_calendar)]
+        with pytest.raises(Rejected) as refusal:
+            await executor.execute_together(steps)
+        assert (refusal.value.code, refusal.value.command_id) == ("erased", steps[1].request.command_id)
+        assert (await store.log.head()).position == head
+
+    async def test_is_written_about_where_it_says_nothing_of_them(
+        self, store: EventStore, executor: Executor, erased: UUID, settings: Settings
+    ) -> None:
+        """A session without an address, a role, a calendar; and what they do to what is not theirs alone."""
+        await send(executor, NOBODY, user.set_roles, erased, ("analyst",))
+        await send(executor, erased, user.open_calendar, None, user.OpenCalendar())
+        session_id = new_id()
+
+        async def begin(unit: Unit) -> Target:
+            await unit.read(USER, erased)
+            await unit.read(SESSION, session_id)
+            unit.append(SESSION, session_id, SessionStarted(user_id=erased), actor=erased)
+            return Target(SESSION, session_id)
+
+        await send(executor, NOBODY, begin)
+        project = await make_project(executor, erased)
+        invitation = invitation_of(await invite(executor, erased, project))
+        assert await sealed_address(store, settings, project, invitation) == ADDRESS, "a key of its own"
+
+    async def test_is_in_no_snapshot_and_snapshots_are_read(
+        self, store: EventStore, executor: Executor, settings: Settings
+    ) -> None:
+        often = replace(settings, snapshot_every_events=2)
+        async with open_event_store(often, "test snapshots") as another:
+            writer = Executor(another, often)
+            person = await register(writer, often, "gone@example.com", name="Gone")
+            for name in ("Ada", "Grace", "Ada", "Grace"):
+                await send(writer, person, user.edit_profile, None, user.EditProfile(name=name))
+            sealed = await another.pool.fetchval("select state from snapshots where stream_id = $1", person)
+            assert sealed.count(b"~1.") == 3
+            await destroy(another, person)
+            # This process has the name in memory still, and must not write it down again.
+            for roles in (("analyst",), (), ("admin",)):
+                await send(writer, NOBODY, user.set_roles, person, roles)
+            state = await another.pool.fetchrow("select version, state from snapshots where stream_id = $1", person)
+            assert state["version"] == 8
+            assert not [word for word in (b"~1.", b"Ada", b"Grace", b"gone@") if word in state["state"]]
+        async with open_event_store(often, "test reads") as another:
+            folded = await another.folds.load(USER, person)
+            assert (folded.version, folded.state.name, folded.state.roles) == (8, None, ("admin",))
+
+    async def test_of_a_session_too(self, store: EventStore, settings: Settings) -> None:
+        often = replace(settings, snapshot_every_events=2)
+        async with open_event_store(often, "test snapshots") as another:
+            writer = Executor(another, often)
+            person = await register(writer, often)
+            session_id = new_id()
+            new = NewSession(session_id=session_id, address="192.0.2.7", agent="Gone/1")
+
+            async def begin(unit: Unit) -> Target:
+                await unit.read(USER, person)
+                await unit.read(SESSION, session_id)
+                unit.append(SESSION, session_id, *session.start(person, new), actor=person)
+                return Target(SESSION, session_id)
+
+            await send(writer, NOBODY, begin)
+            await destroy(another, person)
+            for generation in (1, 2, 3):
+                await send(writer, NOBODY, session.refresh_session, session_id, generation)
+            state = await another.pool.fetchrow("select version, state from snapshots where stream_id = $1", session_id)
+            assert state["version"] == 4
+            assert b"192.0.2.7" not in state["state"]
+        async with open_event_store(often, "test reads") as another:
+            state = (await another.folds.load(SESSION, session_id)).state
+            assert (state.generation, state.address, state.agent) == (4, None, None)
+
+    async def test_is_nothing_in_events_that_are_told_whoever_asks(self, store: EventStore, erased: UUID) -> None:
+        told = await envelopes(store.mapper, await store.log.stream(erased), lambda _: True)
+        data = [msgspec.json.decode(one.data) for one in told]
+        assert [one["email"] for one in data if "email" in one] == [None]
+        assert [one["avatar_url"] for one in data if "avatar_url" in one] == [None]
+        assert [one["settings"] for one in data if "settings" in one] == [None]
+
+    async def test_does_not_stop_the_follower(self, store: EventStore, settings: Settings, erased: UUID) -> None:
+        async with open_follower(store, settings, settings.kafka_partitions) as follower:
+            assert follower.position == (await store.log.head()).position
+            assert follower.failure is None
+
+    async def test_without_a_record_is_an_alarm(
+        self, store: EventStore, executor: Executor, settings: Settings
+    ) -> None:
+        person = await register(executor, settings)
+        await store.pool.execute("delete from keys where person = $1", person)
+        store.keyring.forget(person)
+        with pytest.raises(KeyMissing):
+            await send(executor, person, user.edit_profile, None, user.EditProfile(name="Back"))
+
+
+async def test_settings_of_before_are_read_in_clear_until_their_person_is_erased(
+    store: EventStore, executor: Executor, settings: Settings
+) -> None:
+    """They were no personal data then, and the log is never rewritten."""
+    person = await register(executor, settings)
+    await send(executor, person, user.edit_profile, None, user.EditProfile(settings={"theme": "dark"}))
+    await store.pool.execute(
+        "update events set schema_version = 1, data = $2 where stream_id = $1 and type = 'UserSettingsChanged'",
+        person,
+        b'{"settings":{"theme":"light","days":5}}',
+    )
+    for expected in ({"theme": "light", "days": 5}, None):
+        async with open_event_store(settings, "test reads") as another:
+            assert (await another.folds.load(USER, person)).state.settings == expected
+            told = await envelopes(another.mapper, await another.log.stream(person, after=1), lambda _: True)
+            assert [msgspec.json.decode(one.data) for one in told] == [{"settings": None}], "nobody else's to read"
+        await destroy(store, person)
+
+
+async def destroy(store: EventStore, person: UUID) -> None:
+    """As an append does it that ends what the key was made for."""
+    await store.pool.execute("insert into keys (person, wrapped_key) values ($1, null)", person)
+    assert await store.pool.fetchval("select wrapped_key is null from keys where person = $1", person)
+    store.keyring.forget(person)

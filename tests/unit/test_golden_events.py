@@ -178,6 +178,7 @@ TODAY: tuple[Event, ...] = (
 
 READ_AS: dict[str, Event] = {f"{type(event).__name__}.v{event.schema_version}": event for event in TODAY} | {
     "TaskDueSet.v1": TaskDueSet(due_at=AT),
+    "UserSettingsChanged.v1": next(event for event in TODAY if isinstance(event, UserSettingsChanged)),
 }
 
 

@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "relay": {"store", "kafka"},
     "cache": set(),
     "limits": set(),
-    "projections": {"streams", "privacy", "store", "kafka", "cache", "words"},
+    "projections": {"streams", "addresses", "privacy", "store", "kafka", "cache", "words"},
     "api": {
         *("streams", "privacy", "store", "commands", "follower", "kafka", "relay", "cache", "projections"),
         *("asked", "cells", "limits", "parameters", "times", "words"),

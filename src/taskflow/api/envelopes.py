@@ -76,7 +76,9 @@ async def envelopes(
             for field in set(personal_fields(kind)) - SHOWN:
                 data[field] = None
             person = persons.get(event.position)
-            open_fields(kind, data, None if person is None else keys.get(person), event.event_id.bytes)
+            key = None if person is None else keys.get(person)
+            in_clear = event.schema_version < kind.sealed_since
+            open_fields(kind, data, key, event.event_id.bytes, in_clear=in_clear)
     return [_envelope(event, plain.get(event.position)) for event in events]
 
 

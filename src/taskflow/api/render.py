@@ -202,7 +202,7 @@ def profile(state: UserState) -> Profile:
         name=state.name,
         email=state.email,
         avatar_url=state.avatar_url,
-        settings=state.settings,
+        settings=state.settings or {},
         created_at=timestamp(state.created_at),
         version=state.version,
     )

@@ -14,7 +14,7 @@ from taskflow.api.bodies import JSON, PATCH, read_json
 from taskflow.api.gate import must_be_signed_in
 from taskflow.api.rate_limits import network_of
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
-from taskflow.ids import parse_id
+from taskflow.ids import correlation_id_of, parse_id
 from taskflow.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ class Call:
     def request_id(self) -> str:
         request_id: str = self.request.scope["state"]["request_id"]
         return request_id
+
+    @property
+    def correlation_id(self) -> str:
+        """What stands for the request's id in events."""
+        return correlation_id_of(self.context.settings.claim_secret_bytes, self.request_id)
 
     def id(self, parameter: str, what: str) -> UUID:
         """An id in the path. Raises NotFound for what is no id: nothing is called so."""

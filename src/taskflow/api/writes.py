@@ -27,7 +27,7 @@ from taskflow.api.stored import committed
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Handler, Request, Step, Target
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
-from taskflow.ids import command_id_of_key, new_id
+from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
 from taskflow.projections.view import timestamp
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, SAVED_VIEW, SESSION, TASK, USER
@@ -91,7 +91,7 @@ async def write(call: Call, name: str, target: Any = None) -> Response[bytes]:
         target=target,
         plain=plain,
         command=decode(plain, COMMANDS[name].body),
-        command_id=_command_id(request.headers.get("idempotency-key")),
+        command_id=await _command_id(call, request.headers.get("idempotency-key")),
         expected_version=expected_version(request.headers.get("if-match")),
     )
     done = await send(call, sent)
@@ -116,7 +116,7 @@ def step_of(call: Call, sent: Sent, handler: Handler | None = None, *, at: datet
         command_id=sent.command_id,
         fingerprint=fingerprint(call.context, call.user, sent),
         at=at or datetime.now(UTC),
-        correlation_id=call.request_id,
+        correlation_id=call.correlation_id,
         expected_version=sent.expected_version,
         actor=call.user,
     )
@@ -164,12 +164,18 @@ def expected_version(if_match: str | None) -> int | None:
     return int(found[1])
 
 
-def _command_id(key: str | None) -> UUID:
+async def _command_id(call: Call, key: str | None) -> UUID:
     if key is None:
         return new_id()
     if not 1 <= len(key) <= KEY_MAX:
         raise Malformed([Fault("Idempotency-Key", "length", f"expected 1 to {KEY_MAX} characters, found {len(key)}")])
-    return command_id_of_key(key)
+    context = call.context
+    if not is_id(key):
+        # Accepted by a release that hashed keys: its receipt is the answer, for as long as there are events.
+        earlier = earlier_command_id_of_key(key)
+        if await context.store.accepted(call.user, [earlier]):
+            return earlier
+    return command_id_of_key(context.settings.claim_secret_bytes, call.user, key)
 
 
 async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> None:

@@ -23,13 +23,15 @@ def _events(
     streams: Several,
     projects: Several,
     actors: Several,
+    commands: Several,
+    correlations: Several,
     from_time: datetime | None,
     to_time: datetime | None,
     clock: str | None,
 ) -> Call[EventPage]:
     query: dict[str, Value] = {
         "after": after, "limit": limit, "type": types, "stream": streams, "project": projects, "actor": actors,
-        "from": from_time, "to": to_time, "clock": clock,
+        "command": commands, "correlation": correlations, "from": from_time, "to": to_time, "clock": clock,
     }  # fmt: skip
     return read(at("events"), EventPage, query, fresh=False)
 
@@ -48,12 +50,14 @@ class Events(Resource[F]):
         stream: Several = (),
         project: Several = (),
         actor: Several = (),
+        command: Several = (),
+        correlation: Several = (),
         from_time: datetime | None = None,
         to_time: datetime | None = None,
         clock: str | None = None,
     ) -> Call[EventPage]:
         """One page; its `position` is the next `after`, also where it is empty."""
-        return _events(after, limit, types, stream, project, actor, from_time, to_time, clock)
+        return _events(after, limit, types, stream, project, actor, command, correlation, from_time, to_time, clock)
 
     @listed
     def list(
@@ -65,12 +69,14 @@ class Events(Resource[F]):
         stream: Several = (),
         project: Several = (),
         actor: Several = (),
+        command: Several = (),
+        correlation: Several = (),
         from_time: datetime | None = None,
         to_time: datetime | None = None,
         clock: str | None = None,
     ) -> Call[EventPage]:
         """Every event up to now, from page to page."""
-        return _events(after, limit, types, stream, project, actor, from_time, to_time, clock)
+        return _events(after, limit, types, stream, project, actor, command, correlation, from_time, to_time, clock)
 
     @told
     def download(
@@ -81,12 +87,14 @@ class Events(Resource[F]):
         stream: Several = (),
         project: Several = (),
         actor: Several = (),
+        command: Several = (),
+        correlation: Several = (),
         from_time: datetime | None = None,
         to_time: datetime | None = None,
         clock: str | None = None,
     ) -> Telling[Event]:
         """Every event up to now in one answer (NDJSON), which goes on where it broke off."""
-        first = _events(after, None, types, stream, project, actor, from_time, to_time, clock)
+        first = _events(after, None, types, stream, project, actor, command, correlation, from_time, to_time, clock)
         yield from download(self._session, first)
 
     @told
@@ -98,12 +106,14 @@ class Events(Resource[F]):
         stream: Several = (),
         project: Several = (),
         actor: Several = (),
+        command: Several = (),
+        correlation: Several = (),
         from_time: datetime | None = None,
         to_time: datetime | None = None,
         clock: str | None = None,
     ) -> Telling[bytes]:
         """Every event up to now as a CSV file, piece by piece. Raises Unreachable where it breaks off."""
-        first = _events(after, None, types, stream, project, actor, from_time, to_time, clock)
+        first = _events(after, None, types, stream, project, actor, command, correlation, from_time, to_time, clock)
         yield from pieces(self._session, first, CSV)
 
     @told

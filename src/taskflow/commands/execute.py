@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from taskflow.commands.made import made_by
 from taskflow.commands.unit import HistoryBounds, Staged, Unit
-from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
+from taskflow.errors import Erased, KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
 from taskflow.store.append import NOBODY, Append, NewEvent, Outcome, Receipt
 from taskflow.store.committer import lost
 from taskflow.store.pool import AWAY
@@ -195,13 +195,14 @@ class Executor:
             await self._ended(unit.stands_on)
             return {}
         except Refusal as refusal:
-            refusal.command_id = step.request.command_id
+            refused = steps[refusal.turn - 1] if isinstance(refusal, Erased) else step
+            refusal.command_id = refused.request.command_id
             # A refusal on a state that never came to be is none, even where another's version fits.
             if not await self._ended(unit.stands_on):
                 return {}
-            standing = await self._store.standing(step.request.caller, step.request.command_id, unit.checks)
+            standing = await self._store.standing(refused.request.caller, refused.request.command_id, unit.checks)
             if standing.receipt is not None:
-                return await self._replay_found([step], {step.request.command_id: standing.receipt}, judge)
+                return await self._replay_found([refused], {refused.request.command_id: standing.receipt}, judge)
             if not standing.moved:
                 raise
             for stream_id, _, version in unit.checks:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import HistoryTooLarge, NotFound, Rejected, Unavailable, Uncounted, VersionConflict
+from taskflow.errors import Erased, HistoryTooLarge, NotFound, Rejected, Unavailable, Uncounted, VersionConflict
 from taskflow.ids import new_id
-from taskflow.privacy.sealing import personal_fields
+from taskflow.privacy.sealing import personal_fields, says_of_person
 from taskflow.store.append import NewEvent, NewKey
 from taskflow.store.committer import lost
 from taskflow.store.mapper import encode
@@ -313,6 +313,8 @@ class Unit:
 
         Whatever appends a person's fields guards that person's stream, so an erasure in between makes
         the append lose. `causation_id` is that of the events that have none of their own.
+
+        Raises Erased where the key is destroyed, and KeyMissing where there is none and no record of it.
         """
         persons = [_person(staged) for staged in self.staged]
         needed = {person for person in persons if person is not None and person not in self._new_keys}
@@ -320,6 +322,9 @@ class Unit:
             await self.read(USER, person)
         keys = await self._store.keyring.fetch(needed) if needed else {}
         keys |= {person: key for person, (key, _) in self._new_keys.items()}
+        for staged, person in zip(self.staged, persons, strict=True):
+            if person is not None and person not in keys and says_of_person(staged.event):
+                raise Erased(person, staged.turn)
         return tuple(
             NewEvent(
                 stream_id=staged.happened.stream_id,
@@ -332,7 +337,7 @@ class Unit:
                 actor=staged.happened.actor,
                 correlation_id=correlation_id,
                 causation_id=staged.causation_id or causation_id,
-                data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys[person]),
+                data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys.get(person)),
                 project=project_decided_by(staged.event, staged.happened.stream_id),
             )
             for staged, person in zip(self.staged, persons, strict=True)

@@ -75,8 +75,9 @@ def edit(user: UserState, command: EditProfile) -> list[Event]:
     if command.avatar_url is not UNSET and command.avatar_url != user.avatar_url:
         events.append(UserAvatarSet(avatar_url=command.avatar_url))
     if command.settings is not UNSET:
-        changed: Settings = {key: value for key, value in command.settings.items() if value != user.settings.get(key)}
-        kept = [value for value in (user.settings | changed).values() if value is not None]
+        settings = user.settings or {}
+        changed: Settings = {key: value for key, value in command.settings.items() if value != settings.get(key)}
+        kept = [value for value in (settings | changed).values() if value is not None]
         if len(kept) > SETTINGS_MAX:
             raise Invalid("/settings", "too-many", f"expected at most {SETTINGS_MAX} settings")
         if changed:

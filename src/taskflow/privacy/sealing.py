@@ -11,7 +11,7 @@ import os
 import typing
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -22,6 +22,8 @@ from taskflow.streams.kind import PERSONAL
 
 if TYPE_CHECKING:
     from msgspec import Struct
+
+S = TypeVar("S", bound="Struct")
 
 _PREFIX: Final = "~1."
 _NONCE_BYTES: Final = 12
@@ -41,6 +43,22 @@ def _personal_fields(struct: type[Struct]) -> tuple[str, ...]:
         for field in msgspec.structs.fields(struct)
         if PERSONAL in getattr(hints[field.name], "__metadata__", ())
     )
+
+
+def says_of_person(value: Struct) -> bool:
+    """Whether any personal field of a Struct holds something."""
+    plain = msgspec.structs.asdict(value)
+    return any(
+        plain[field.name] is not None
+        for field in msgspec.structs.fields(value)
+        if field.encode_name in personal_fields(type(value))
+    )
+
+
+def without_person(value: S) -> S:
+    """A Struct as it reads once the key of its person is destroyed."""
+    names = [one.name for one in msgspec.structs.fields(value) if one.encode_name in personal_fields(type(value))]
+    return msgspec.structs.replace(value, **dict.fromkeys(names))
 
 
 def new_key() -> bytes:
@@ -64,8 +82,13 @@ def seal_fields(value: Struct, key: bytes, context: bytes) -> bytes:
     return msgspec.json.encode(plain)
 
 
-def open_fields(struct: type[Struct], plain: dict[str, Any], key: bytes | None, context: bytes) -> None:
-    """Replaces the sealed fields of a decoded JSON object in place; without a key they become None."""
+def open_fields(
+    struct: type[Struct], plain: dict[str, Any], key: bytes | None, context: bytes, *, in_clear: bool = False
+) -> None:
+    """Replaces the sealed fields of a decoded JSON object in place; without a key they become None. `in_clear`: they
+    were stored before they were personal."""
+    if in_clear and key is not None:
+        return
     cipher = None if key is None else AESGCM(key)
     for field in personal_fields(struct):
         sealed = plain.get(field)

@@ -7,13 +7,22 @@ from typing import Final
 from msgspec.structs import replace
 from pymongo import ASCENDING, IndexModel
 
+from taskflow.addresses import BadAddress, canonical_address, earlier_form
 from taskflow.projections.view import Document, View
 from taskflow.streams import USER
 from taskflow.streams.user import UserState
 
 
 def document(user: UserState) -> Document:
-    return {"email": None if user.email is None else user.email.casefold(), "name": user.name}
+    return {"email": None if user.email is None else _compared(user.email), "name": user.name}
+
+
+def _compared(email: str) -> str:
+    """The form by which somebody is looked for; of an address that has none, what was looked for before."""
+    try:
+        return canonical_address(email)
+    except BadAddress:
+        return earlier_form(email)
 
 
 def redact(user: UserState) -> UserState:
@@ -27,7 +36,7 @@ def cached(_: UserState | None, after: UserState) -> tuple[str, ...]:
 
 USERS: Final = View(
     name="users",
-    version=1,
+    version=2,
     kind=USER,
     document=document,
     indexes=(IndexModel([("email", ASCENDING)], sparse=True),),

@@ -60,6 +60,8 @@ class Sought(Struct, frozen=True, kw_only=True):
     streams: frozenset[UUID] | None = None
     types: frozenset[str] | None = None
     actors: frozenset[UUID] | None = None
+    commands: frozenset[UUID] | None = None
+    correlations: frozenset[str] | None = None
     since: datetime | None = None
     before: datetime | None = None
 
@@ -193,6 +195,10 @@ class _Query:
             found.append(f"e.type = any({self.argument(sought.types)}::text[])")
         if sought.actors is not None:
             found.append(f"coalesce(e.actor, '{SYSTEM}'::uuid) = any({self.argument(sought.actors)}::uuid[])")
+        if sought.commands is not None:
+            found.append(f"e.command_id = any({self.argument(sought.commands)}::uuid[])")
+        if sought.correlations is not None:
+            found.append(f"e.correlation_id = any({self.argument(sought.correlations)}::text[])")
         if sought.since is not None:
             found.append(f"e.occurred_at >= {self.argument(sought.since)}::timestamptz")
         if sought.before is not None:
@@ -201,7 +207,10 @@ class _Query:
 
 
 def _nothing(sought: Sought) -> bool:
-    return frozenset() in {sought.projects, sought.streams, sought.types, sought.actors}
+    return frozenset() in {
+        *(sought.projects, sought.streams, sought.types, sought.actors),
+        *(sought.commands, sought.correlations),
+    }
 
 
 def _page(rows: list[Any], limit: int, looked_to: int, *, found: int = 15) -> Page:

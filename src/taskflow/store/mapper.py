@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from taskflow.errors import UnknownEventType
-from taskflow.privacy.sealing import open_fields, personal_fields, seal_fields
+from taskflow.privacy.sealing import open_fields, personal_fields, says_of_person, seal_fields
 from taskflow.streams import EVENT_TYPES, Event
 from taskflow.streams.upcasters import UPCASTERS
 
@@ -46,8 +46,8 @@ def person_of(event: type[Event], stream_id: UUID, data: dict[str, Any]) -> UUID
 
 
 def encode(event: Event, *, event_id: UUID, key: bytes | None) -> bytes:
-    """An event's `data`. `key` is the person's, needed exactly where the type has personal fields."""
-    if not personal_fields(type(event)):
+    """An event's `data`. `key` is the person's, needed exactly where it says something of them."""
+    if not says_of_person(event):
         return _ENCODER.encode(event)
     if key is None:
         raise AssertionError(f"{type(event).__name__} holds personal data and no key was given")
@@ -83,7 +83,9 @@ class Mapper:
         if sealed:
             keys = await self.keyring.fetch(person for *_, person in sealed)
             for index, event, data, person in sealed:
-                open_fields(event, data, keys.get(person), events[index].event_id.bytes)
+                one = events[index]
+                in_clear = one.schema_version < event.sealed_since
+                open_fields(event, data, keys.get(person), one.event_id.bytes, in_clear=in_clear)
                 decoded[index] = msgspec.convert(data, event)
         return [event for event in decoded if event is not None]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from taskflow.privacy.sealing import open_fields, personal_fields, seal_fields
+from taskflow.privacy.sealing import open_fields, personal_fields, seal_fields, without_person
 
 if TYPE_CHECKING:
     import asyncpg
@@ -51,8 +51,12 @@ class Snapshots:
         """Keeps a committed state; an older one never replaces a newer."""
         if personal_fields(kind.state):
             person = getattr(state, kind.person_field) if kind.person_field else stream_id
-            keys = await self._keyring.fetch([person])
-            stored = seal_fields(state, keys[person], _context(stream_id, version))
+            key = (await self._keyring.fetch([person])).get(person)
+            if key is None:
+                # Erased: what this process may still hold of the person is not written down again.
+                stored = msgspec.json.encode(without_person(state))
+            else:
+                stored = seal_fields(state, key, _context(stream_id, version))
         else:
             stored = msgspec.json.encode(state)
         await self._pool.execute(_WRITE, stream_id, version, kind.state_version, stored)

@@ -29,11 +29,13 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
 
     `schema_version` rises when the stored shape changes; `taskflow.streams.upcasters` then lifts
     the old shape. `person_field` names the field with the id of the person whose key seals the
-    fields marked PERSONAL; empty: the stream itself is the person.
+    fields marked PERSONAL; empty: the stream itself is the person. Before the version `sealed_since` they were not
+    personal, and stand in clear.
     """
 
     schema_version: ClassVar[int] = 1
     person_field: ClassVar[str] = ""
+    sealed_since: ClassVar[int] = 1
 
 
 class Happened(Struct, frozen=True):

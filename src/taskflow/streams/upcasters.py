@@ -19,6 +19,12 @@ def _due_date_to_time(data: dict[str, Any]) -> dict[str, Any]:
     return {"due_at": None if due is None else f"{due}T23:59:59.999999Z"}
 
 
+def _settings_become_personal(data: dict[str, Any]) -> dict[str, Any]:
+    """The same, in clear: what was stored so stays so, and reads as nothing once its person is erased."""
+    return data
+
+
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     ("TaskDueSet", 1): _due_date_to_time,
+    ("UserSettingsChanged", 1): _settings_become_personal,
 }

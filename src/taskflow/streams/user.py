@@ -41,9 +41,11 @@ class UserAvatarSet(Event, frozen=True):
 
 
 class UserSettingsChanged(Event, frozen=True):
-    """The settings that changed; None removes one."""
+    """The settings that changed; None removes one. Their names are the person's data too."""
 
-    settings: Settings
+    schema_version = 2
+    sealed_since = 2
+    settings: Annotated[Settings | None, PERSONAL]
 
 
 class UserPasswordChanged(Event, frozen=True):
@@ -75,7 +77,7 @@ class UserState(Struct, frozen=True, kw_only=True, gc=False):
     name: Annotated[str | None, PERSONAL]
     password_hash: Annotated[str | None, PERSONAL]
     avatar_url: Annotated[str | None, PERSONAL]
-    settings: Settings
+    settings: Annotated[Settings | None, PERSONAL]
     roles: tuple[SystemRole, ...]
     claim_id: UUID | None
     inbox_id: UUID | None
@@ -113,8 +115,7 @@ def evolve(state: UserState | None, event: Event, happened: Happened) -> UserSta
         case UserAvatarSet(avatar_url=avatar_url):
             changed = {"avatar_url": avatar_url}
         case UserSettingsChanged(settings=settings):
-            merged = state.settings | settings
-            changed = {"settings": {key: value for key, value in merged.items() if value is not None}}
+            changed = {"settings": None if settings is None else _merged(state.settings or {}, settings)}
         case UserPasswordChanged(password_hash=password_hash):
             changed = {"password_hash": password_hash}
         case UserClaimMoved(claim_id=claim_id):
@@ -126,6 +127,10 @@ def evolve(state: UserState | None, event: Event, happened: Happened) -> UserSta
         case _:
             raise AssertionError(f"a user has no {type(event).__name__}")
     return replace(state, updated_at=at, version=happened.version, **changed)
+
+
+def _merged(settings: Settings, changed: Settings) -> Settings:
+    return {key: value for key, value in (settings | changed).items() if value is not None}
 
 
 USER: Final = Kind(
@@ -143,4 +148,5 @@ USER: Final = Kind(
         UserRolesSet,
     ),
     evolve=evolve,
+    state_version=2,
 )

@@ -60,6 +60,8 @@ _SEVERAL: Final[dict[str, Schema]] = {
     "actor": {"anyOf": [ID, {"const": "system"}]},
     "assignee": {"anyOf": [ID, {"enum": [ME, NOBODY]}]},
     "category": {"type": "string", "enum": list(CATEGORIES)},
+    "command": ID,
+    "correlation": _TEXT,
     "label": _TEXT,
     "parent": ID,
     "priority": {"type": "string", "enum": list(PRIORITIES)},
@@ -72,6 +74,8 @@ _SEVERAL: Final[dict[str, Schema]] = {
 _SAID: Final = {
     "at": "As of this time, inclusive.",
     "clock": "Whose time `at`, or `from` and `to`, are: when it occurred, or when the store took it.",
+    "command": "Ids of the commands that caused them.",
+    "correlation": "The `X-Request-ID` of the requests that caused them, or what stands for it in events.",
     "cursor": "The `next_cursor` of the page before.",
     "min_position": "Wait until the answer is at least this fresh. One past the head of the log is refused.",
     "q": "Words, each of which or the beginning of which the task holds, at most ten. No letter and no digit finds nothing.",

@@ -20,7 +20,7 @@ from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden, Invalid, NotFound
-from taskflow.ids import parse_id
+from taskflow.ids import correlation_id_of, parse_id
 from taskflow.store.history import SYSTEM, Sought
 from taskflow.streams import EVENT_TYPES
 
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from taskflow.api.context import Context
     from taskflow.api.streamed import Pieces
     from taskflow.follower.follower import Follower
+    from taskflow.settings import Settings
     from taskflow.store.recorded import RecordedEvent
 
-FILTERS: Final = ("after", "type", "stream", "project", "actor", "from", "to", "clock")
+FILTERS: Final = ("after", "type", "stream", "project", "actor", "command", "correlation", "from", "to", "clock")
 FILE_PAGE: Final = 500
 """Events that a file is made of at a time."""
 _LIST: Final = "events"
@@ -92,6 +93,8 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
         streams=streams,
         types=take.texts("type", EVENT_TYPES),
         actors=take.ids("actor", lambda text: SYSTEM if text == "system" else parse_id(text)),
+        commands=take.ids("command", parse_id),
+        correlations=_correlations(context.settings, take.texts("correlation")),
         since=None if by_record else since,
         before=None if by_record else before,
     )
@@ -117,6 +120,15 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
     if projects is None and not sees_all:
         projects = frozenset(mine)
     return replace(sought, projects=projects), Range(after, to, head)
+
+
+def _correlations(settings: Settings, request_ids: frozenset[str] | None) -> frozenset[str] | None:
+    """As they stand in events; as they are, too: so they stand in those that an earlier release has stored."""
+    if request_ids is None:
+        return None
+    derived = {correlation_id_of(settings.claim_secret_bytes, request_id) for request_id in request_ids}
+    # A text cannot hold NUL there.
+    return frozenset(derived | {request_id for request_id in request_ids if "\0" not in request_id})
 
 
 def is_analyst(follower: Follower, user: UUID) -> bool:

@@ -197,7 +197,7 @@ async def _execute(call: Call, handler: Handler, *, actor: UUID | None = None) -
         command_id=command_id,
         fingerprint=hmac.digest(call.context.settings.token_secret_bytes, command_id.bytes, "sha256"),
         at=datetime.now(UTC),
-        correlation_id=call.request_id,
+        correlation_id=call.correlation_id,
         actor=actor,
     )
     return await call.context.executor.execute(request, handler)
