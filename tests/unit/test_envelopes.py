@@ -63,6 +63,6 @@ async def test_whom_one_sees_one_reads_but_for_secrets(path: Path) -> None:
         assert data.get(field) == (whole[field] if field in SHOWN else None)
 
 
-def test_a_hash_of_a_password_is_never_shown() -> None:
+def test_a_hash_of_a_password_and_settings_are_never_shown() -> None:
     every = {field for event in EVENT_TYPES.values() for field in personal_fields(event)}
-    assert every - SHOWN == {"password_hash"}
+    assert every - SHOWN == {"password_hash", "settings"}

@@ -13,7 +13,7 @@ from taskflow.store.mapper import encode
 from taskflow.streams import EVENT_TYPES
 from taskflow.streams.session import SessionStarted
 from taskflow.streams.task import TaskRetitled
-from taskflow.streams.user import UserRegistered, UserState
+from taskflow.streams.user import UserRegistered, UserSettingsChanged, UserState
 
 EVENT = UserRegistered(
     email="ada@example.com", name="Ada", password_hash="$argon2", claim_id=UUID(int=1), inbox_id=UUID(int=2)
@@ -23,7 +23,8 @@ EVENT_ID = UUID(int=7)
 
 def test_personal_fields_are_named_in_the_types() -> None:
     assert set(personal_fields(UserRegistered)) == {"email", "name", "password_hash"}
-    assert set(personal_fields(UserState)) == {"email", "name", "password_hash", "avatar_url"}
+    assert set(personal_fields(UserState)) == {"email", "name", "password_hash", "avatar_url", "settings"}
+    assert personal_fields(UserSettingsChanged) == ("settings",)
     assert set(personal_fields(SessionStarted)) == {"address", "agent"}
     assert personal_fields(TaskRetitled) == ()
 

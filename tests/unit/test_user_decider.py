@@ -120,6 +120,7 @@ def test_every_edit_is_idempotent_and_leaves_what_it_asked_for(patches: list[dic
         events += edit(given_events(*events), command)
         state = given_events(*events)
         assert state.name == name
+        assert state.settings is not None
         assert {key: state.settings.get(key) for key in one} == one
         assert None not in state.settings.values()
         assert edit(state, command) == []

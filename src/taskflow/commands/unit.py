@@ -322,9 +322,9 @@ class Unit:
             await self.read(USER, person)
         keys = await self._store.keyring.fetch(needed) if needed else {}
         keys |= {person: key for person, (key, _) in self._new_keys.items()}
-        for staged, person in zip(self.staged, persons, strict=True):
-            if person is not None and person not in keys and says_of_person(staged.event):
-                raise Erased(person, staged.turn)
+        for staged, whose in zip(self.staged, persons, strict=True):
+            if whose is not None and whose not in keys and says_of_person(staged.event):
+                raise Erased(whose, staged.turn)
         return tuple(
             NewEvent(
                 stream_id=staged.happened.stream_id,
