@@ -103,8 +103,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     # --- the log follower
     follower_poll_ms: Positive = 50
     follower_batch_max: Positive = 2_000
-    own_write_seen_ms: Positive = 2_000
-    """How long an answer that withdraws something waits until this process has seen it itself."""
     follower_ring_max: Positive = 10_000
     follower_snapshot_every_events: Positive = 10_000
     auth_stale_max_s: Positive = 10

@@ -9,11 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from taskflow.commands import user
-from taskflow.commands.execute import Accepted, Executor
+from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.purging import purge_task
+from taskflow.commands.unit import Unit
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import open_event_store
+from taskflow.streams import PROJECT
+from taskflow.streams.project import MemberAdded, Role
 from tests.commands.world import send
 
 
@@ -30,6 +33,16 @@ class Beside:
     async def purge(self, task_id: str) -> int:
         """The end of a task that is in the trash, however short its stay; the position."""
         return (await send(self._executor, NOBODY, purge_task, UUID(task_id), datetime.now(UTC))).receipt.position
+
+    async def add_without_asking(self, by: str, project: str, user_id: str, role: Role) -> int:
+        """As releases did that asked nobody; the position."""
+
+        async def add(unit: Unit) -> Target:
+            await unit.get(PROJECT, UUID(project))
+            unit.append(PROJECT, UUID(project), MemberAdded(user_id=UUID(user_id), role=role))
+            return Target(PROJECT, UUID(project))
+
+        return (await send(self._executor, UUID(by), add)).receipt.position
 
     async def command(self, by: str, at: datetime, handler: Any, *arguments: Any, **circumstances: Any) -> Accepted:
         """A command of somebody's at whatever time."""

@@ -175,7 +175,16 @@ class Caller(Struct):
         return accepted(await self.post("/projects", {"name": name}), 201)
 
     async def add(self, project: str, member: Caller, role: str = "member") -> dict[str, Any]:
-        return accepted(await self.put(f"/projects/{project}/members/{member.id}", {"role": role}))
+        """Makes them a member of that role: whoever is none yet is invited, and accepts."""
+        response = await self.put(f"/projects/{project}/members/{member.id}", {"role": role})
+        if response.status_code != 409 or response.json()["code"] != "must-be-invited":
+            return accepted(response)
+        token = (await self.invite(project, role))["token"]
+        return accepted(await member.post(f"/invitations/{token}/accept"))
+
+    async def invite(self, project: str, role: str = "member", email: str | None = None) -> dict[str, Any]:
+        body = {"email": email or f"{uuid4().hex}@example.com", "role": role}
+        return accepted(await self.post(f"/projects/{project}/invitations", body), 201)
 
     async def read(self, path: str, position: int, **parameters: Any) -> httpx.Response:
         """A read that is at least as fresh as a position."""

@@ -153,6 +153,7 @@ async def test_a_filter_that_no_list_takes_is_its_commands_own_fault(ada: Caller
 
 @EITHER
 async def test_a_later_command_names_what_an_earlier_one_made(ada: Caller, bob: Caller, atomic: bool) -> None:
+    await ada.add((await ada.project())["id"], bob)  # so she may add him to others
     project = command("CreateProject", data={"name": "P"})
     member = command("SetMember", f"${project['id']}/{bob.id}", data={"role": "member"})
     parent = create("Parent", project_id=f"${project['id']}")

@@ -52,6 +52,7 @@ async def test_every_type_says_what_it_takes(ada: Caller) -> None:
 
 
 async def test_each_type_is_the_verb_behind_a_route(ada: Caller, bob: Caller) -> None:
+    await ada.add((await ada.project())["id"], bob)  # so she may add him to others
     project = accepted(await ada.command("CreateProject", data={"name": "P"}))["result"]
     member = f"{project['id']}/{bob.id}"
     assert accepted(await ada.command("SetMember", member, data={"role": "member"}))["version"] == 2

@@ -113,7 +113,7 @@ class TestMembers:
         project = await ada.project()
         path = f"/projects/{project['id']}"
         added = await ada.add(project["id"], bob, "member")
-        assert (added["id"], added["version"], added["role"]) == (project["id"], 2, "owner")
+        assert (added["id"], added["version"], added["role"]) == (project["id"], 4, "member")
         same = await ada.add(project["id"], bob, "member")
         assert (same["version"], same["position"]) == (added["version"], added["position"])
         changed = await ada.add(project["id"], bob, "admin")
@@ -140,7 +140,7 @@ class TestMembers:
         members = f"/projects/{project}/members"
         refused(await ada.delete(f"{members}/{ada.id}"), 409, "command-rejected", "last-owner")
         refused(await ada.put(f"{members}/{ada.id}", {"role": "member"}), 409, "command-rejected", "last-owner")
-        refused(await ada.put(f"{members}/{uuid4()}", {"role": "member"}), 404, "not-found")
+        refused(await ada.put(f"{members}/{uuid4()}", {"role": "member"}), 409, "command-rejected", "must-be-invited")
         refused(await ada.put(f"{members}/{bob.id}", {"role": "king"}), 400, "validation")
         refused(await ada.put(f"{members}/{bob.id}", {}), 400, "validation")
         await ada.add(project, bob, "admin")

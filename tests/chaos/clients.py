@@ -217,8 +217,10 @@ class Crowd:
         self.shared.project = project["id"]
         self.shared.people = [client.id for client in self._clients]
         for other in others:
-            path = f"/projects/{project['id']}/members/{other.id}"
-            accepted(await first.call(self._http, "PUT", path, json={"role": "member"}))
+            invited = {"email": f"{other.id}@example.com", "role": "member"}
+            path = f"/projects/{project['id']}/invitations"
+            token = accepted(await first.call(self._http, "POST", path, json=invited), 201)["token"]
+            accepted(await other.call(self._http, "POST", f"/invitations/{token}/accept"))
         self._tasks = [asyncio.create_task(self._run(client)) for client in self._clients]
         self.go_on()
 

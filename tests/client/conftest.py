@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -80,6 +80,14 @@ def own_api(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., OwnApi]]:
     yield make
     for api in made:
         api.end()
+
+
+def join(client: Client, project: UUID, theirs: Client, role: str) -> None:
+    """Makes somebody a member by an invitation that they accept; the inviter reads it from then on."""
+    invitation = client.projects.invitations.create(project, f"{uuid4().hex}@example.com", role)
+    assert invitation.token is not None
+    theirs.projects.invitations.accept(invitation.token)
+    client.projects.set_member(project, theirs.users.me().id, role)
 
 
 @pytest.fixture

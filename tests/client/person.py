@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 from msgspec import Struct
 
+from taskflow.client import Client
 from tests.api.stack import ROOT
 
 PATIENCE_S = 60.0
@@ -58,6 +60,12 @@ class Person:
             check=False,
         )
         return Said(done.returncode, done.stdout, done.stderr)
+
+    def joins(self, client: Client, project: UUID | str, role: str) -> None:
+        """Accepts an invitation by somebody else, who reads it from then on."""
+        invitation = client.projects.invitations.create(project, f"{uuid4().hex}@example.com", role)
+        self.does("projects", "accept", str(invitation.token))
+        client.projects.set_member(project, self.gets("whoami")["id"], role)
 
     def does(self, *words: str, stdin: str = "", **environment: str) -> str:
         """As `types`; it has to work, and says nothing on the standard error."""

@@ -26,7 +26,7 @@ from taskflow.client import (
 )
 from taskflow.client.session import InMemory
 from tests.api.stack import Stack
-from tests.client.conftest import Account, OwnApi
+from tests.client.conftest import Account, OwnApi, join
 
 UNKNOWN = "01a20e8c-46be-743b-ace1-62ad7a0754dd"
 STUBBORN = Retries(attempts_max=10_000, total_s=60, pause_max_s=0.2)
@@ -91,10 +91,10 @@ class TestRefusals:
         bob = account("Bob")
         project = client.projects.create("Ours")
         with Client(url) as theirs:
-            bobs = theirs.auth.login(bob.email, bob.password).user
+            theirs.auth.login(bob.email, bob.password)
             with pytest.raises(NotFound):
                 theirs.projects.get(project.id)
-            client.projects.set_member(project.id, bobs.id, "viewer")
+            join(client, project.id, theirs, "viewer")
             with pytest.raises(Forbidden):
                 theirs.tasks.create("x", project_id=project.id)
             with pytest.raises(Rejected) as taken:
@@ -121,7 +121,7 @@ class TestProjects:
         bob = account("Bob")
         with Client(url) as theirs:
             bob_id = theirs.auth.login(bob.email, bob.password).user.id
-            client.projects.set_member(project.id, bob_id, "member")
+            join(client, project.id, theirs, "member")
             assert theirs.users.get(client.users.me().id).name == "Ada Lovelace"
         assert {(one.user.name, one.role) for one in client.projects.members(project.id, limit=1)} == {
             ("Ada Lovelace", "owner"),

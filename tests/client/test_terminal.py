@@ -142,8 +142,7 @@ class TestExitCodes:
         self, grace: Person, client: Client, tmp_path: Path, account: Callable[[str], Account]
     ) -> None:
         project = client.projects.create("Theirs")
-        me = grace.gets("whoami")
-        client.projects.set_member(project.id, me["id"], "viewer")
+        grace.joins(client, project.id, "viewer")
         task = client.tasks.create("Not yours to change", project_id=project.id)
         assert "ask an admin" in grace.fails(4, "tasks", "done", str(task.id))
         nobody = Person(tmp_path / "elsewhere", grace.environment["TASKFLOW_URL"])
@@ -195,8 +194,11 @@ class TestShortIds:
         bob.signs_up(f"{uuid4().hex}@example.com", "correct horse battery", "Bob")
         bob_id = bob.gets("whoami")["id"]
         token = json.loads(grace.file.read_text())["accounts"][url]["access"]
+        said = grace.types("projects", "role", "Website", bob_id, "member")
+        assert said.code == 5
+        assert "`taskflow projects invite` asks them" in said.err
         with Client(url, token=token) as client:
-            client.projects.set_member(project["id"], bob_id, "member")
+            bob.joins(client, project["id"], "member")
             assert len(list(client.projects.members(project["id"]))) == 2  # and so the view has him
         task = grace.gets("tasks", "add", "x", "--project", "WEBSITE", "--assignee", "bob")
         assert task["assignee"] == {"id": bob_id, "name": "Bob"}

@@ -31,7 +31,7 @@ from taskflow.client import (
 from taskflow.client.answers import Changes, Status, Transition
 from taskflow.client.call import NOTHING, Call
 from tests.api.stack import Stack
-from tests.client.conftest import Account, OwnApi
+from tests.client.conftest import Account, OwnApi, join
 from tests.client.described import every_call, fields_of, fits, lacking, plain, schema_of
 from tests.client.person import Person
 
@@ -292,8 +292,8 @@ class TestViews:
         assert sorted(view.id for view in client.views.list(limit=1)) == sorted([shared.id, own.id])
         assert [view.id for view in client.views.list(project=[project.id])] == [shared.id]
         with Client(url) as theirs:
-            bob_id = theirs.auth.login(bob.email, bob.password).user.id
-            client.projects.set_member(project.id, bob_id, "member")
+            theirs.auth.login(bob.email, bob.password)
+            join(client, project.id, theirs, "member")
             assert [view.id for view in theirs.views.list()] == [shared.id]
 
 

@@ -25,7 +25,7 @@ from taskflow.settings import Settings
 from taskflow.store.append import Outcome
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import KIND_OF_TYPE, Event, Happened
-from taskflow.streams.project import MemberRemoved, ProjectState
+from taskflow.streams.project import InvitationAccepted, MemberAdded, MemberRemoved, ProjectState
 from taskflow.streams.task import TaskCreated, TaskMoved, TaskParentSet, TaskState
 
 from .world import make_project, make_task, register, send
@@ -168,7 +168,8 @@ def _judge(states: dict[UUID, Any], state: Any, event: Event, actor: UUID | None
         assert states[event.parent_id].project_id == state.project_id
     if isinstance(state, TaskState) and type(event).__name__ not in ("TaskTrashed", "TaskRestored"):
         assert state.trashed_at is None
-    if isinstance(state, ProjectState) and not (isinstance(event, MemberRemoved) and event.user_id == actor):
+    own = isinstance(event, MemberRemoved | MemberAdded | InvitationAccepted) and event.user_id == actor
+    if isinstance(state, ProjectState) and not own:
         assert rank_of(state.members[actor]) >= rank_of("admin")
 
 

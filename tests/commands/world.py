@@ -12,16 +12,18 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import replace
 
-from taskflow.commands import project, task, user
+from taskflow.commands import invitations, project, task, user
 from taskflow.commands.claims import new_address
 from taskflow.commands.execute import Accepted, Executor, Request, Target
+from taskflow.commands.invitation_tokens import token_of
 from taskflow.commands.session import NewSession
 from taskflow.commands.unit import Unit
+from taskflow.errors import Rejected
 from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import EventStore
-from taskflow.streams.project import Role
+from taskflow.streams.project import MemberInvited, Role
 
 BOUND_S = 20.0
 """No wait is longer; each ends as soon as what it waits for is there."""
@@ -73,7 +75,23 @@ async def make_project(executor: Executor, owner: UUID, **members: tuple[UUID, R
 
 
 async def set_member(executor: Executor, by: UUID, project_id: UUID, member: UUID, role: Role) -> Accepted:
-    return await send(executor, by, project.set_project_member, project_id, member, project.SetMember(role=role))
+    """Whoever is no member yet is invited, and accepts."""
+    try:
+        return await send(executor, by, project.set_project_member, project_id, member, project.SetMember(role=role))
+    except Rejected as refusal:
+        if refusal.code != "must-be-invited":
+            raise
+    return await join(executor, by, project_id, member, role)
+
+
+async def join(executor: Executor, by: UUID, project_id: UUID, member: UUID, role: Role) -> Accepted:
+    """By an invitation that they accept."""
+    command = invitations.InviteMember(email=f"{new_id().hex}@example.com", role=role)
+    made = await send(executor, by, invitations.invite_member, project_id, command)
+    (event,) = made.events
+    assert isinstance(event, MemberInvited)
+    target = invitations.InvitationToken(token_of(executor._token_secret, project_id, event.invitation_id))
+    return await send(executor, member, invitations.accept_invitation, target, invitations.AcceptInvitation())
 
 
 async def remove_member(executor: Executor, by: UUID, project_id: UUID, member: UUID) -> Accepted:

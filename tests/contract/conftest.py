@@ -59,14 +59,16 @@ def _make(url: str, http: httpx.Client) -> World:
         return account, answer["user"]["id"], answer["access_token"]
 
     account, me, token = register("Ada Lovelace")
-    _, member, _ = register("Bob")
+    _, member, theirs = register("Bob")
     http.headers["Authorization"] = f"Bearer {token}"
 
     def make(path: str, body: dict[str, object] | None = None) -> dict[str, str]:
         return accepted(http.post(path, json=body or {}), 201)
 
     project, spare_project = (make("/projects", {"name": name})["id"] for name in ("Engine", "Spare"))
-    accepted(http.put(f"/projects/{project}/members/{member}", json={"role": "member"}))
+    invited = make(f"/projects/{project}/invitations", {"email": "bob@example.com", "role": "member"})
+    taken = http.post(f"/invitations/{invited['token']}/accept", headers={"Authorization": f"Bearer {theirs}"})
+    accepted(taken)
     accepted(http.put(f"/projects/{project}/labels/red", json={"colour": "#ff0000"}))
     task, other, spare = (
         make("/tasks", {"title": title, "project_id": project, "labels": ["red"]})["id"]

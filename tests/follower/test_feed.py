@@ -83,7 +83,7 @@ def titles(told: list[Told]) -> list[str]:
     envelopes = [msgspec.json.decode(lines[2].removeprefix("data: ")) for lines in texts]
     assert [lines[0] for lines in texts] == [f"id: {one.position}" for one in told]
     assert [lines[1] for lines in texts] == [f"event: {one['type']}" for one in envelopes]
-    return [one["data"]["title"] for one in envelopes]
+    return [one["data"].get("title", one["type"]) for one in envelopes]
 
 
 async def test_members_hear_what_happens_and_nobody_else(
@@ -163,7 +163,10 @@ async def test_who_is_removed_hears_nothing_of_what_comes_after(
     # Granted anew, it goes on from there.
     await set_member(executor, owner, project_id, member, "viewer")
     await make_task(executor, owner, project_id, title="again")
-    assert len(await heard(every, 2)) == 2
+    told: list[str] = []
+    while "again" not in told:
+        told += titles(await heard(every, 1))
+    assert "after" not in told
     for each in (every, one, witness):
         await feed.leave(each)
 
@@ -224,15 +227,17 @@ async def test_open_streams_are_counted_and_none_begins_while_the_process_stops(
 async def test_hundreds_that_come_and_go_leave_nothing(
     feed: Feed, follower: Follower, executor: Executor, owner: UUID, project_id: UUID
 ) -> None:
-    before = len(asyncio.all_tasks())
+    def readers() -> int:
+        return sum(task.get_name() == "feed of live streams" for task in asyncio.all_tasks())
+
     for _ in range(4):
         listeners = [await joined(feed, follower, listener(owner)) for _ in range(100)]
         await make_task(executor, owner, project_id)
         await heard(listeners[0], 1)
-        assert len(asyncio.all_tasks()) == before + 1
+        assert readers() == 1
         for one in listeners:
             await feed.leave(one)
-    assert len(asyncio.all_tasks()) == before
+    assert readers() == 0
     assert not feed._listeners
 
 

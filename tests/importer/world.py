@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from taskflow.commands.execute import Executor, Request, Target
-from taskflow.commands.project import SetMember, set_project_member
-from taskflow.commands.unit import Unit
+from taskflow.commands.execute import Executor
 from taskflow.importer.account import importer
 from taskflow.importer.process import Report, import_file
 from taskflow.settings import Settings
@@ -20,6 +18,7 @@ from taskflow.store.eventstore import EventStore
 from taskflow.streams import TASK, USER, Happened
 from taskflow.streams.project import Role
 from taskflow.streams.task import TaskState
+from tests.commands.world import join
 
 EXAMPLES = Path(str(resources.files("taskflow.importer"))) / "examples"
 INCIDENTS, MAPPING = EXAMPLES / "incidents.csv", EXAMPLES / "incidents.toml"
@@ -122,8 +121,4 @@ async def register(store: EventStore, settings: Settings, email: str) -> UUID:
 async def add_member(
     store: EventStore, settings: Settings, project_id: UUID, owner: UUID, member: UUID, role: Role
 ) -> None:
-    async def handler(unit: Unit) -> Target:
-        return await set_project_member(unit, project_id, member, SetMember(role))
-
-    request = Request(caller=owner, command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=owner)
-    await Executor(store, settings).execute(request, handler)
+    await join(Executor(store, settings), owner, project_id, member, role)

@@ -26,7 +26,7 @@ from taskflow.commands.exported import FurnishProject, furnish
 from taskflow.errors import Rejected
 from taskflow.projections.tasks import TASKS
 from taskflow.streams import PROJECT, TASK, Event, Happened
-from taskflow.streams.project import DEFAULT_WORKFLOW, Label, LabelSet, MemberAdded, ProjectCreated, ProjectState
+from taskflow.streams.project import DEFAULT_WORKFLOW, Label, LabelSet, ProjectCreated, ProjectState
 from taskflow.streams.task import ChecklistItem, Relation, TaskState
 
 ANN, BOB, ID = UUID(int=1), UUID(int=2), UUID(int=9)
@@ -90,9 +90,9 @@ def test_what_lies_ahead_is_refused() -> None:
         create(replace(PROJECT_HERE, archived_at=AT), ID, task, NOW)
 
 
-def test_members_and_labels_come_once() -> None:
-    command = FurnishProject(labels=(Label("a", "#000000"),), members={ANN: "admin", BOB: "viewer"})
-    events: list[Event] = [LabelSet("a", "#000000"), MemberAdded(BOB, "viewer")]
+def test_labels_come_once_and_members_not_at_all() -> None:
+    command = FurnishProject(labels=(Label("a", "#000000"),))
+    events: list[Event] = [LabelSet("a", "#000000")]
     assert furnish(PROJECT_HERE, command) == events
     there = PROJECT_HERE
     for number, event in enumerate(events, 2):

@@ -17,6 +17,7 @@ from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import EVENT_TYPES, PROJECT, Event, Happened
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
+    InvitationAccepted,
     MemberAdded,
     MemberRemoved,
     MemberRoleChanged,
@@ -33,7 +34,9 @@ PROJECTS = [UUID(int=n) for n in range(1, 4)]
 USERS = [UUID(int=n) for n in range(11, 15)]
 
 roles = st.sampled_from(["viewer", "member", "admin", "owner"])
-changes = st.lists(st.tuples(st.sampled_from(PROJECTS), st.sampled_from(USERS), st.none() | roles), max_size=40)
+changes = st.lists(
+    st.tuples(st.sampled_from(PROJECTS), st.sampled_from(USERS), st.none() | roles, st.booleans()), max_size=40
+)
 
 
 def recorded(position: int, stream_id: UUID, event: Event, *, version: int = 1, at: datetime = NOW) -> RecordedEvent:
@@ -60,7 +63,7 @@ def story(wanted: list[Any]) -> list[tuple[UUID, Event]]:
     """The wanted changes as the events that projects have: each begins, nobody is added twice or removed twice."""
     events: list[tuple[UUID, Event]] = []
     members: dict[UUID, set[UUID]] = {}
-    for project, user, role in wanted:
+    for project, user, role, accepts in wanted:
         if project not in members:
             members[project] = {user}
             events.append((project, ProjectCreated(name="P", owner_id=user, workflow=DEFAULT_WORKFLOW)))
@@ -72,6 +75,8 @@ def story(wanted: list[Any]) -> list[tuple[UUID, Event]]:
             kind = MemberRoleChanged if user in members[project] else MemberAdded
             members[project].add(user)
             events.append((project, kind(user_id=user, role=role)))
+            if accepts:
+                events.append((project, InvitationAccepted(invitation_id=user, user_id=user)))
     return events
 
 
@@ -97,6 +102,8 @@ def test_memberships_equal_the_fold_of_the_projects(wanted: list[Any], cut: int,
     for user in USERS:
         expected = {project for project, state in states.items() if user in state.members}
         assert facts.projects_of.get(user, set()) == expected
+        consenting = {project for project, state in states.items() if user in state.consenting}
+        assert facts.consented.get(user, set()) == consenting
 
     # Through a snapshot anywhere, and with a stretch of the log read once more.
     half = msgspec.json.decode(msgspec.json.encode(applied(Facts(), log[:cut])), type=Facts)

@@ -17,6 +17,7 @@ from taskflow.streams import PROJECT, Event, Happened
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
     ROLES,
+    InvitationAccepted,
     MemberAdded,
     MemberRemoved,
     MemberRoleChanged,
@@ -32,10 +33,10 @@ PROJECT_ID = UUID(int=10)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def fold(*events: Event, state: ProjectState | None = None) -> ProjectState:
+def fold(*events: Event, state: ProjectState | None = None, by: UUID = OWNER) -> ProjectState:
     for event in events:
         version = 1 if state is None else state.version + 1
-        state = PROJECT.evolve(state, event, Happened(PROJECT_ID, version, NOW, OWNER))
+        state = PROJECT.evolve(state, event, Happened(PROJECT_ID, version, NOW, by))
     assert state is not None
     return state
 
@@ -68,9 +69,9 @@ def team(*more: Event) -> ProjectState:
 def test_who_sets_which_role(actor: UUID, user: UUID, role: Role, expected: Any) -> None:
     if isinstance(expected, type):
         with pytest.raises(expected):
-            commands.set_member(team(), actor, user, role)
+            commands.set_member(team(), actor, user, role, acquainted=True)
     else:
-        assert commands.set_member(team(), actor, user, role) == ([expected] if expected else [])
+        assert commands.set_member(team(), actor, user, role, acquainted=True) == ([expected] if expected else [])
 
 
 @pytest.mark.parametrize(
@@ -94,10 +95,80 @@ def test_who_removes_whom(actor: UUID, user: UUID, expected: Any) -> None:
         assert commands.remove_member(team(), actor, user) == ([expected] if expected else [])
 
 
+class TestConsent:
+    """Who is a member by their own consent; and who comes back only so."""
+
+    joined = fold(
+        MemberAdded(user_id=STRANGER, role="viewer"),
+        InvitationAccepted(invitation_id=UUID(int=30), user_id=STRANGER),
+        state=team(),
+        by=STRANGER,
+    )
+
+    def test_who_created_it_and_who_accepted_an_invitation(self) -> None:
+        assert self.joined.consenting == (OWNER, STRANGER)
+        assert self.joined.consents(OWNER, STRANGER)
+        assert not self.joined.consents(OWNER, MEMBER), "the log does not say that who was added had been asked"
+        assert set(team().members) == {OWNER, ADMIN, MEMBER, VIEWER}
+
+    def test_who_was_added_directly_and_accepts_one_later(self) -> None:
+        later = fold(InvitationAccepted(invitation_id=UUID(int=30), user_id=MEMBER), state=team(), by=MEMBER)
+        assert later.consents(OWNER, MEMBER)
+
+    def test_a_role_that_changes_changes_nothing_of_it(self) -> None:
+        for user in (STRANGER, MEMBER):
+            changed = fold(MemberRoleChanged(user_id=user, role="admin"), state=self.joined)
+            assert changed.consenting == self.joined.consenting
+
+    def test_strangers_are_invited(self) -> None:
+        for user in (STRANGER, UUID(int=99)):
+            with pytest.raises(Rejected) as refusal:
+                commands.set_member(team(), OWNER, user, "viewer", acquainted=False)
+            assert refusal.value.code == "must-be-invited"
+        changed = commands.set_member(team(), OWNER, MEMBER, "viewer", acquainted=False)
+        assert changed == [MemberRoleChanged(user_id=MEMBER, role="viewer")], "who is a member has a role"
+
+    def test_what_else_forbids_it_comes_first(self) -> None:
+        for actor, role, refusal in ((ADMIN, "admin", Forbidden), (MEMBER, "viewer", Forbidden)):
+            with pytest.raises(refusal):
+                commands.set_member(team(), actor, STRANGER, role, acquainted=False)  # type: ignore[arg-type]  # a role
+
+    def test_who_left_is_invited_and_who_was_removed_is_added(self) -> None:
+        left = fold(MemberRemoved(user_id=STRANGER), state=self.joined, by=STRANGER)
+        removed = fold(MemberRemoved(user_id=STRANGER), state=self.joined, by=ADMIN)
+        assert (left.consenting, removed.consenting) == ((OWNER,), (OWNER,))
+        with pytest.raises(Rejected) as refusal:
+            commands.set_member(left, OWNER, STRANGER, "viewer", acquainted=True)
+        assert refusal.value.code == "must-be-invited"
+        added = [MemberAdded(user_id=STRANGER, role="viewer")]
+        assert commands.set_member(removed, OWNER, STRANGER, "viewer", acquainted=True) == added
+        assert fold(*added, state=removed).consenting == (OWNER,), "they were not asked this time"
+
+    def test_an_invitation_that_they_accept_lifts_it(self) -> None:
+        left = fold(MemberRemoved(user_id=STRANGER), state=self.joined, by=STRANGER)
+        again = fold(
+            MemberAdded(user_id=STRANGER, role="viewer"),
+            InvitationAccepted(invitation_id=UUID(int=31), user_id=STRANGER),
+            state=left,
+            by=STRANGER,
+        )
+        removed = fold(MemberRemoved(user_id=STRANGER), state=again, by=ADMIN)
+        assert again.consents(OWNER, STRANGER)
+        assert len(commands.set_member(removed, OWNER, STRANGER, "viewer", acquainted=True)) == 1
+
+    def test_being_added_after_leaving_as_old_logs_have_it_is_no_consent(self) -> None:
+        left = fold(MemberRemoved(user_id=MEMBER), state=team(), by=MEMBER)
+        added = fold(MemberAdded(user_id=MEMBER, role="member"), state=left)
+        removed = fold(MemberRemoved(user_id=MEMBER), state=added, by=ADMIN)
+        assert added.members[MEMBER] == "member"
+        with pytest.raises(Rejected):
+            commands.set_member(removed, OWNER, MEMBER, "viewer", acquainted=True)
+
+
 def test_an_inbox_takes_no_members_and_is_not_archived() -> None:
     inbox = fold(ProjectCreated(name="Inbox", owner_id=OWNER, workflow=DEFAULT_WORKFLOW, inbox=True))
     with pytest.raises(Rejected, match="alone"):
-        commands.set_member(inbox, OWNER, MEMBER, "viewer")
+        commands.set_member(inbox, OWNER, MEMBER, "viewer", acquainted=True)
     with pytest.raises(Rejected, match="archived"):
         commands.archive(inbox)
 
@@ -124,7 +195,7 @@ def test_whatever_is_tried_there_is_always_an_owner_and_nobody_rises_by_themselv
             events = (
                 commands.remove_member(state, actor, user)
                 if role is None
-                else commands.set_member(state, actor, user, role)
+                else commands.set_member(state, actor, user, role, acquainted=True)
             )
         except Refusal:
             continue
@@ -140,17 +211,19 @@ def test_there_is_room_for_so_many_members() -> None:
     full = team(*[MemberAdded(user_id=UUID(int=1_000 + n), role="viewer") for n in range(MEMBERS_MAX - 4)])
     assert len(full.members) == MEMBERS_MAX
     with pytest.raises(Rejected) as refusal:
-        commands.set_member(full, OWNER, STRANGER, "viewer")
+        commands.set_member(full, OWNER, STRANGER, "viewer", acquainted=True)
     assert refusal.value.code == "too-many-members"
-    assert commands.set_member(full, OWNER, VIEWER, "member") == [MemberRoleChanged(user_id=VIEWER, role="member")]
+    assert commands.set_member(full, OWNER, VIEWER, "member", acquainted=True) == [
+        MemberRoleChanged(user_id=VIEWER, role="member")
+    ]
 
 
 class TestWhileArchived:
     archived = team(ProjectArchived())
 
     def test_who_may_see_it_can_change(self) -> None:
-        assert len(commands.set_member(self.archived, OWNER, STRANGER, "viewer")) == 1
-        assert len(commands.set_member(self.archived, OWNER, MEMBER, "viewer")) == 1
+        assert len(commands.set_member(self.archived, OWNER, STRANGER, "viewer", acquainted=True)) == 1
+        assert len(commands.set_member(self.archived, OWNER, MEMBER, "viewer", acquainted=True)) == 1
         assert len(commands.remove_member(self.archived, OWNER, MEMBER)) == 1
         assert len(commands.remove_member(self.archived, VIEWER, VIEWER)) == 1, "and anyone may leave"
 

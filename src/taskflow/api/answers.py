@@ -1,4 +1,8 @@
-"""What an accepted command answers: the resource that it wrote, as of its version, and where that is."""
+"""What an accepted command answers: the resource that it wrote, as of its version, and where that is.
+
+What is stored is acknowledged: the answer to a command that was decided here is made of what was decided, and of names,
+which are null where nobody can tell them just now. Only a repeat is read from the event store.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +48,8 @@ class Answer(Struct, frozen=True):
     location: str
 
 
-async def answer_of(
-    context: Context, caller: UUID, command: type[Command], target: Any, accepted: Accepted, *, then: bool = False
-) -> Answer:
-    """The stream's whole resource, but for the few commands that answer a part of it. `then`: other streams may
-    have gone on since."""
+async def answer_of(context: Context, caller: UUID, command: type[Command], target: Any, accepted: Accepted) -> Answer:
+    """The stream's whole resource, but for the few commands that answer a part of it."""
     part = _PARTS.get(command)
     if part is not None:
         return await part(context, caller, target, accepted)
@@ -62,25 +63,24 @@ async def answer_of(
         return Answer(render.ENCODER.encode(render.saved_view(state)), f"{BASE}/views/{accepted.receipt.stream_id}")
     if accepted.kind is not TASK:
         raise AssertionError(f"no route shows a {accepted.kind.name}")
-    statuses = await _statuses(context, accepted, then=then or accepted.receipt.replayed)
+    statuses = await _statuses(context, accepted)
     names = await context.people.stored_names({state.assignee_id} - {None})
     return Answer(bytes(render.task(shown(state), statuses, names)), location)
 
 
-async def _statuses(context: Context, accepted: Accepted, *, then: bool) -> Statuses | None:
-    """What the statuses of a task's project stand for: today, or as the command was accepted. A repeat says what
-    the first answer said, whatever the workflow has become."""
-    receipt, project_id = accepted.receipt, accepted.state.project_id
-    if then:
+async def _statuses(context: Context, accepted: Accepted) -> Statuses | None:
+    """What the statuses of a task's project stood for as the command was accepted. A repeat says what the first
+    answer said, whatever the workflow has become."""
+    project = accepted.project
+    if project is None:
+        receipt = accepted.receipt
         # Of what changed nothing, the position is older than the answer.
         moment = (
             Moment("position", receipt.position)
             if receipt.outcome is Outcome.APPLIED
             else Moment("recorded", receipt.recorded_at)
         )
-        project = await first_known_at(context.store, PROJECT, project_id, moment)
-    else:
-        project = await committed(context.store, PROJECT, project_id)
+        project = await first_known_at(context.store, PROJECT, accepted.state.project_id, moment)
     return None if project is None else project.statuses
 
 
@@ -105,7 +105,9 @@ async def _edited_comment(context: Context, _caller: UUID, target: Any, accepted
 
 async def _comment(context: Context, accepted: Accepted, comment_id: UUID) -> Answer:
     task = accepted.state
-    project = await committed(context.store, PROJECT, task.project_id)
+    project = accepted.project
+    if project is None:
+        project = await committed(context.store, PROJECT, task.project_id)
     members = () if project is None else project.members
     comment = task.comment(comment_id)
     names = await context.people.stored_names(people_of(comment, members))

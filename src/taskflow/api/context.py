@@ -113,6 +113,8 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             neighbours=ViewNeighbours(views, freshness, follower),
             usage=ViewUsage(views, saved, freshness, follower),
             unchanged=limits,
+            acquaintances=follower,
+            on_commit=follower.wrote,
         )
         await stack.enter_async_context(open_trash_collection(executor, views, settings))
         earlier_claims = await stack.enter_async_context(open_earlier_claims(store, executor, settings))

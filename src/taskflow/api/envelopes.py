@@ -1,7 +1,7 @@
 """Events as everybody outside sees them: the data in today's shape, and of people what the reader may know.
 
-A field that is personal reads `null` where the reader does not share a project with the person, where the
-person is erased, and always where it is a secret (a password's hash) or a key of its own seals it (the
+A field that is personal reads `null` where reader and person are not both, by their own consent, in some project, where
+the person is erased, and always where it is a secret (a password's hash) or a key of its own seals it (the
 address of an invitation).
 """
 

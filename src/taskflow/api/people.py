@@ -7,6 +7,8 @@ have yet is taken from the event store, so a name is never missing only because 
 from __future__ import annotations
 
 import asyncio
+import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from taskflow.api.stored import committed, committed_many
 from taskflow.errors import Unavailable
 from taskflow.lru import LruCache
 from taskflow.projections.users import redact
+from taskflow.store.pool import AWAY, abandon_after
 from taskflow.streams import STATE_BYTES, USER
 from taskflow.streams.user import UserState
 
@@ -34,6 +37,11 @@ VIEW: Final = "users"
 MARK_S: Final = 2.0
 """How old the view's position may be that a cached entry is held against. So a lost invalidation
 costs seconds and not an hour, and the position that a read names goes on."""
+
+NAMES_S: Final = 1.0
+"""The answer to a write waits so long for the names of people, and once more for their last known ones."""
+
+log = logging.getLogger(__name__)
 
 _decoder: Final = msgspec.json.Decoder(UserState)
 _encode: Final = msgspec.json.Encoder().encode
@@ -139,9 +147,34 @@ class People:
         return {user_id: state.name for user_id, state in people.items()}, position
 
     async def stored_names(self, ids: Collection[UUID]) -> dict[UUID, str | None]:
-        """Names as the event store has them now: what the answer to a write shows."""
-        states = await committed_many(self._store, USER, ids)
+        """Names as the event store has them now: what the answer to a write shows. Where they cannot be had in time,
+        as this process or the view last knew them, else None: what is stored is acknowledged all the same."""
+        try:
+            states = await committed_many(self._store, USER, ids, within_s=NAMES_S)
+        except AWAY as error:
+            log.warning("names were not read for the answer to a write", extra={"error": repr(error)})
+            states = await self._last_known(ids)
+        except Exception:
+            log.exception("names cannot be read for the answer to a write")
+            states = await self._last_known(ids)
         return {user_id: state.name for user_id, state in states.items()}
+
+    async def _last_known(self, ids: Collection[UUID]) -> dict[UUID, UserState]:
+        """Without the event store, and however old."""
+        states = {
+            user_id: known
+            for user_id in ids
+            if (known := self._store.folds.known(USER, user_id) or self._last_held(user_id)) is not None
+        }
+        missing = [user_id for user_id in ids if user_id not in states]
+        if missing:
+            with suppress(Exception):
+                states |= await abandon_after(NAMES_S, self._views.users(missing))
+        return states
+
+    def _last_held(self, user_id: UUID) -> UserState | None:
+        held = self._held.get(user_id)
+        return None if held is None else held.state
 
     def _needed(self, user_id: UUID, position: int) -> int:
         """The stamp that is fresh enough for `position`: of a partition that has not moved, an old one is."""

@@ -183,6 +183,7 @@ class Reading:
         """Called when the documents were read: what they were drawn from is still as fresh as was asked for, and
         what was named is still the caller's. Raises Behind where it is not, as when somebody dropped a view
         meanwhile, and NotFound where access was withdrawn."""
+        await self.context.follower.ready()  # whoever was stopped, or waited, learns first what was withdrawn
         if self._drawn:
             await self.context.freshness.confirm(self._drawn, self.min_position, timeout_s=max(self.left_s, ASK_S))
         self._call.still_signed_in()

@@ -30,10 +30,10 @@ from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
 from taskflow.projections.view import timestamp
 from taskflow.store.pool import AWAY
-from taskflow.streams import PROJECT, SAVED_VIEW, SESSION, TASK, USER
+from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from taskflow.api.context import Context
     from taskflow.commands.fields import Command
@@ -104,7 +104,6 @@ async def write(call: Call, name: str, target: Any = None) -> Response[bytes]:
 async def send(call: Call, sent: Sent) -> Written:
     """Executes a command for its caller and renders the answer. Raises what `execute` raises."""
     accepted = await execute(call, [step_of(call, sent)])
-    await seen_here(call.context, accepted)
     return await written(call, sent, accepted[0])
 
 
@@ -138,13 +137,6 @@ async def execute(call: Call, steps: Sequence[Step]) -> list[Accepted]:
     except VersionConflict as conflict:
         conflict.since = await _since(context.store, conflict)
         raise
-
-
-async def seen_here(context: Context, accepted: Iterable[Accepted]) -> None:
-    """What these withdraw must stop in this process before anybody hears that it was withdrawn."""
-    position = max((one.receipt.position for one in accepted if one.kind in {PROJECT, SESSION}), default=0)
-    if position:
-        await context.follower.reach(position, timeout_ms=context.settings.own_write_seen_ms)
 
 
 def fingerprint(context: Context, caller: UUID, sent: Sent) -> bytes:
@@ -203,10 +195,10 @@ async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> N
         raise NotFound(accepted.kind.name, stream_id)
 
 
-async def written(call: Call, sent: Sent, accepted: Accepted, *, then: bool = False) -> Written:
-    """The answer to a command that was accepted, `then`: as of that moment, whatever came after it."""
+async def written(call: Call, sent: Sent, accepted: Accepted) -> Written:
+    """The answer to a command that was accepted."""
     entry = COMMANDS[sent.name]
-    answer = await answer_of(call.context, call.user, entry.body, sent.target, accepted, then=then)
+    answer = await answer_of(call.context, call.user, entry.body, sent.target, accepted)
     return Written(
         accepted=accepted,
         body=render.with_position(answer.body, accepted.receipt.position),

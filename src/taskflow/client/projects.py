@@ -61,7 +61,8 @@ class Projects(Resource[F]):
 
     @call
     def set_member(self, project: Id, user: Id, role: str, *, expected_version: int | None = None) -> Call[Project]:
-        """Adds somebody, or changes their role."""
+        """Changes a role, or adds somebody who is in a project that both created or accepted an invitation to. Raises
+        Rejected with the code `must-be-invited` for anybody else: `invitations.create` asks them."""
         path = at("projects", project, "members", user)
         return write("PUT", path, Project, {"role": role}, expected=expected_version)
 

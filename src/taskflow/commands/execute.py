@@ -18,7 +18,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -29,9 +29,12 @@ from taskflow.commands.unit import HistoryBounds, Staged, Unit
 from taskflow.errors import Erased, KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
 from taskflow.store.append import NOBODY, Append, NewEvent, Outcome, Receipt
 from taskflow.store.committer import lost
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import AWAY, abandon_after
+from taskflow.streams.project import ProjectState
+from taskflow.streams.task import TaskState
 
 if TYPE_CHECKING:
+    from taskflow.commands.acquaintances import Acquaintances
     from taskflow.commands.neighbours import Neighbours
     from taskflow.commands.unchanged import UnchangedLimit
     from taskflow.commands.usage import Usage
@@ -40,6 +43,10 @@ if TYPE_CHECKING:
     from taskflow.streams import Event, Kind
 
 log = logging.getLogger(__name__)
+
+
+SNAPSHOT_S: Final = 1.0
+"""A command that is stored is answered no later than this for the sake of a snapshot."""
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -71,16 +78,23 @@ class AppendedEvent(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """An accepted command: its receipt, the target's state at the receipt's version, its events and where they are."""
+    """An accepted command: its receipt, the target's state at the receipt's version, its events and where they are.
+
+    `project` is the project of a task as the decision left it; None where this is a repeat, and nothing was decided.
+    """
 
     receipt: Receipt
     kind: Kind[Any]
     state: Any
     events: tuple[Event, ...]
     appended: tuple[AppendedEvent, ...]
+    project: ProjectState | None = None
 
 
 Handler = Callable[[Unit], Awaitable[Target]]
+OnCommit = Callable[[Iterable[Any], int], None]
+"""Told of every commit before its callers are: the states of its streams, and the position of its last event. It must
+not raise."""
 Judge = Callable[[Accepted], Awaitable[None]]
 """Raises where today's caller may not have the answer that an earlier copy of the command was given."""
 
@@ -93,11 +107,16 @@ class Step(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """What a handler came to: the target as it leaves it, and the events that it staged."""
+    """What a handler came to: the target as it leaves it, and the events that it staged. `project`: of a task."""
 
     target: Target
     state: Any
     staged: tuple[Staged, ...]
+    project: ProjectState | None = None
+
+
+def _nobody_told(_: Iterable[Any], __: int) -> None:
+    """For processes that judge nobody's access."""
 
 
 async def _any_caller(_: Accepted) -> None:
@@ -115,8 +134,12 @@ class Executor:
         neighbours: Neighbours | None = None,
         usage: Usage | None = None,
         unchanged: UnchangedLimit | None = None,
+        acquaintances: Acquaintances | None = None,
+        on_commit: OnCommit = _nobody_told,
     ) -> None:
         self._store = store
+        self._on_commit = on_commit
+        self._acquaintances = acquaintances
         self._neighbours = neighbours
         self._usage = usage
         self._unchanged = unchanged
@@ -180,6 +203,7 @@ class Executor:
             neighbours=self._neighbours,
             usage=self._usage,
             history=self._history,
+            acquaintances=self._acquaintances,
         )
         unit.made = {one: made_by(was.receipt.stream_id, was.events) for one, was in before.items()}
         step = steps[0]
@@ -222,6 +246,7 @@ class Executor:
                 raise
         head = _append(steps, decisions, unit, events)
         self._store.committer.submit(head)
+        head.done.add_done_callback(lambda _: self._tell_of_commit(head, unit, decisions))
         unit.leave(head)
         # The append goes on when the caller leaves: what was sent is committed or not, never half known.
         outcomes = [await asyncio.shield(append.done) for append in head.bundle]
@@ -241,6 +266,18 @@ class Executor:
             found = {one: replace(receipt, replayed=True) for one, receipt in found.items()}
         return await self._replay_found(steps, found, judge)
 
+    def _tell_of_commit(self, head: Append, unit: Unit, decisions: Sequence[Decision]) -> None:
+        """Also where the callers have left. What became of the whole bundle is known at once."""
+        outcomes = [append.done.result() for append in head.bundle if append.done.done() and not lost(append)]
+        receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+        if len(receipts) < len(head.bundle):
+            return
+        for decision, receipt in zip(decisions, receipts, strict=True):
+            # Of what changed nothing too: it may have been another process that had ended the session.
+            self._on_commit([decision.state], receipt.position)
+        written = [stream.state for stream in unit.streams.values() if stream.version > stream.read_version]
+        self._on_commit(written, max(receipt.position for receipt in receipts))
+
     @staticmethod
     async def _ended(appends: Sequence[Append]) -> bool:
         """Waits until it is known what became of these; True where all were stored."""
@@ -254,9 +291,10 @@ class Executor:
         for stream_id, written in unit.streams.items():
             if written.version > written.read_version:
                 try:
-                    await self._store.folds.snapshot_if_due(
+                    snapshot = self._store.folds.snapshot_if_due(
                         written.kind, stream_id, written.read_version, written.version, written.state
                     )
+                    await abandon_after(SNAPSHOT_S, snapshot)
                 except Exception:
                     # The command is stored: whatever befalls a shortcut to its state is no fault of it.
                     log.exception("a snapshot was not written", extra={"stream": str(stream_id)})
@@ -299,6 +337,7 @@ class Executor:
             if (receipt.events)
             else []
         )
+        self._on_commit([state], receipt.position)
         events = tuple(await self._store.mapper.decode(recorded))
         appended = tuple(AppendedEvent(event.type, event.stream_version, event.position) for event in recorded)
         return Accepted(receipt, kind, state, events, appended)
@@ -310,7 +349,14 @@ async def _decision(unit: Unit, step: Step) -> Decision:
     target = await step.handler(unit)
     staged = tuple(unit.staged[first:])
     unit.made[step.request.command_id] = made_by(target.stream_id, (one.event for one in staged))
-    return Decision(target, unit.streams[target.stream_id].state, staged)
+    state = unit.streams[target.stream_id].state
+    return Decision(target, state, staged, _project_of(unit, state))
+
+
+def _project_of(unit: Unit, state: Any) -> ProjectState | None:
+    """That of a task: every decision about one has read it."""
+    stream = unit.streams.get(state.project_id) if isinstance(state, TaskState) else None
+    return stream.state if stream is not None and isinstance(stream.state, ProjectState) else None
 
 
 def _append(steps: Sequence[Step], decisions: Sequence[Decision], unit: Unit, events: Iterable[NewEvent]) -> Append:
@@ -342,4 +388,4 @@ def _accepted(decision: Decision, receipt: Receipt) -> Accepted:
         AppendedEvent(type(staged.event).__name__, staged.happened.version, first + index)
         for index, staged in enumerate(decision.staged)
     )
-    return Accepted(receipt, decision.target.kind, decision.state, events, appended)
+    return Accepted(receipt, decision.target.kind, decision.state, events, appended, decision.project)

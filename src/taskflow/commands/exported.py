@@ -1,4 +1,5 @@
-"""What makes a project of an exported one, beside its tasks, which `brought` brings: its members and its labels."""
+"""What makes a project of an exported one, beside its tasks, which `brought` brings: its labels, and that it is
+archived. Nobody becomes a member by an import: who was one is invited."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 from taskflow.commands.access import project_for
 from taskflow.commands.execute import Target
 from taskflow.streams import PROJECT, Event
-from taskflow.streams.project import Label, LabelSet, MemberAdded, ProjectArchived, ProjectState, Role
+from taskflow.streams.project import Label, LabelSet, ProjectArchived, ProjectState
 
 if TYPE_CHECKING:
     from taskflow.commands.unit import Unit
@@ -22,18 +23,13 @@ class FurnishProject(Struct, frozen=True, kw_only=True):
     """What a project has beside its name and its workflow."""
 
     labels: tuple[Label, ...]
-    members: dict[UUID, Role]
 
 
 # --- decide --------------------------------------------------------------------------------------
 
 
 def furnish(project: ProjectState, command: FurnishProject) -> list[Event]:
-    labels: list[Event] = [
-        LabelSet(name=one.name, colour=one.colour) for one in command.labels if one not in project.labels
-    ]
-    members = [MemberAdded(user_id=who, role=role) for who, role in command.members.items()]
-    return labels + [one for one in members if one.user_id not in project.members]
+    return [LabelSet(name=one.name, colour=one.colour) for one in command.labels if one not in project.labels]
 
 
 # --- handlers ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ is archived.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from taskflow.commands.access import at_least, caller, project_for, rank_of
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import MEMBERS_MAX, Command, Description, Name
-from taskflow.errors import Forbidden, NotFound, Rejected
+from taskflow.errors import Forbidden, Rejected
 from taskflow.streams import PROJECT, USER, Event
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
@@ -33,6 +33,13 @@ from taskflow.streams.project import (
 if TYPE_CHECKING:
     from taskflow.commands.unit import Unit
 
+SHARED_PROJECTS_READ_MAX: Final = 10
+"""Projects that one command looks at for what two people share: nearly always the first is one."""
+MUST_BE_INVITED: Final = (
+    "only somebody who is in a project that both of you created or accepted an invitation to, and who did not leave "
+    "this one, is added directly; send an invitation, which they accept"
+)
+
 # --- commands ------------------------------------------------------------------------------------
 
 
@@ -42,6 +49,8 @@ class CreateProject(Command, frozen=True):
 
 
 class SetMember(Command, frozen=True):
+    """Changes a member's role, or adds somebody directly with whom the caller shares a project by both's consent."""
+
     role: Role
 
 
@@ -73,8 +82,12 @@ def create(owner: UUID, command: CreateProject) -> list[Event]:
     ]
 
 
-def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role) -> list[Event]:
-    """Adds a member or changes a role. Only an owner makes, or unmakes, admins and owners."""
+def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role, *, acquainted: bool) -> list[Event]:
+    """Adds a member or changes a role. Only an owner makes, or unmakes, admins and owners.
+
+    Nobody is put into a stranger's project: `acquainted` says that there is a project of which actor and user both
+    are members by their own consent. Who left comes back by an invitation only.
+    """
     mine = at_least(project, actor, "admin")
     current = project.members.get(user_id)
     if current == role:
@@ -85,6 +98,8 @@ def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role) ->
     if current == "owner":
         _not_the_last_owner(project)
     if current is None:
+        if not acquainted or user_id in project.left:
+            raise Rejected("must-be-invited", MUST_BE_INVITED)
         room_for_a_member(project)
         return [MemberAdded(user_id=user_id, role=role)]
     return [MemberRoleChanged(user_id=user_id, role=role)]
@@ -165,10 +180,21 @@ async def create_project(unit: Unit, target: UUID | None, command: CreateProject
 async def set_project_member(unit: Unit, target: UUID, user_id: UUID, command: SetMember) -> Target:
     project = await project_for(unit, target, "admin")
     unit.expect_version(target)
-    if await unit.read(USER, user_id) is None:
-        raise NotFound("user", user_id)
-    unit.append(PROJECT, target, *set_member(project, caller(unit), user_id, command.role))
+    actor = caller(unit)
+    acquainted = user_id not in project.members and await _acquainted(unit, actor, user_id)
+    unit.append(PROJECT, target, *set_member(project, actor, user_id, command.role, acquainted=acquainted))
     return Target(PROJECT, target)
+
+
+async def _acquainted(unit: Unit, one: UUID, other: UUID) -> bool:
+    """Whether two people are members of a project by their own consent: judged on that project's own stream, which
+    the append then guards."""
+    for fresh in (False, True):
+        for project_id in (await unit.shared_projects(one, other, fresh=fresh))[:SHARED_PROJECTS_READ_MAX]:
+            shared = await unit.read(PROJECT, project_id)
+            if shared is not None and shared.consents(one, other):
+                return True
+    return False
 
 
 async def remove_project_member(unit: Unit, target: UUID, user_id: UUID) -> Target:

@@ -22,10 +22,11 @@ from taskflow.streams import USER, Event, Happened
 from taskflow.streams.belonging import project_decided_by
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
+    from taskflow.commands.acquaintances import Acquaintances
     from taskflow.commands.neighbours import Neighbour, Neighbours, Side
     from taskflow.commands.usage import Saved, Usage
     from taskflow.store.append import Append
@@ -91,11 +92,13 @@ class Unit:
         token_secret: bytes,
         neighbours: Neighbours | None = None,
         usage: Usage | None = None,
+        acquaintances: Acquaintances | None = None,
         history: HistoryBounds,
     ) -> None:
         self._store = store
         self._history = history
         self._neighbours = neighbours
+        self._acquaintances = acquaintances
         self._caught_up = False
         self._usage = usage
         self.token_secret = token_secret
@@ -278,6 +281,12 @@ class Unit:
         if self._usage is None:
             raise Uncounted("nobody here can count tasks; send this to the API")
         return await self._usage.tasks_in(project_id, statuses)
+
+    async def shared_projects(self, one: UUID, other: UUID, *, fresh: bool) -> Sequence[UUID]:
+        """As `Acquaintances.shared_projects`; none where nobody here can tell."""
+        if self._acquaintances is None:
+            return ()
+        return await self._acquaintances.shared_projects(one, other, fresh=fresh)
 
     async def views_of(self, owner: UUID, project_id: UUID | None) -> Saved:
         """As `Usage.views_of`. Raises Uncounted where that cannot be had."""

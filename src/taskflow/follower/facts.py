@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from taskflow.streams.project import (
+    InvitationAccepted,
     MemberAdded,
     MemberRemoved,
     MemberRoleChanged,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FACT_TYPES: Final = frozenset(
     event.__name__
     for event in (
-        *(ProjectCreated, MemberAdded, MemberRoleChanged, MemberRemoved, ProjectWorkflowSet),
+        *(ProjectCreated, MemberAdded, MemberRoleChanged, MemberRemoved, InvitationAccepted, ProjectWorkflowSet),
         *(ProjectArchived, ProjectUnarchived),
         *(SessionEnded, UserRenamed, UserRolesSet),
     )
@@ -44,6 +45,8 @@ class Facts(Struct):
     """Project → user → role."""
     projects_of: dict[UUID, set[UUID]] = field(default_factory=dict)
     """User → projects: the same facts from the other side."""
+    consented: dict[UUID, set[UUID]] = field(default_factory=dict)
+    """User → projects that they created or accepted an invitation to, and are members of."""
     granted: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
     """Project → user → the position since which they are a member."""
     lost: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
@@ -68,12 +71,16 @@ class Facts(Struct):
                 self.members[stream] = {owner: "owner"}
                 self.granted[stream] = {owner: recorded.position}
                 self.projects_of.setdefault(owner, set()).add(stream)
+                self.consented.setdefault(owner, set()).add(stream)
             case MemberAdded(user_id=user, role=role) | MemberRoleChanged(user_id=user, role=role):
                 self.members[stream][user] = role
                 self.granted[stream].setdefault(user, recorded.position)
                 self.projects_of.setdefault(user, set()).add(stream)
                 self.lost.get(user, {}).pop(stream, None)
+            case InvitationAccepted(user_id=user):
+                self.consented.setdefault(user, set()).add(stream)
             case MemberRemoved(user_id=user):
+                self.consented.get(user, set()).discard(stream)
                 self.members[stream].pop(user, None)
                 self.granted[stream].pop(user, None)
                 self.projects_of[user].discard(stream)

@@ -11,12 +11,13 @@ import logging
 import time
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 
-from taskflow.errors import Behind, EpochChanged, Unavailable, UnknownEventType
+from taskflow.errors import EpochChanged, Unavailable, UnknownEventType
+from taskflow.follower.access import Access
 from taskflow.follower.facts import FACT_TYPES, Facts
 from taskflow.follower.ring import Ring
 from taskflow.ids import SHARDS
@@ -25,7 +26,7 @@ from taskflow.store.pool import AWAY, abandon_after
 from taskflow.streams import KIND_OF_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from taskflow.settings import Settings
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SNAPSHOT: Final = "follower-4"
-"""The 4 is the shape of Facts: another shape, another row, folded anew."""
+_SNAPSHOT: Final = "follower-5"
+"""The 5 is the shape of Facts: another shape, another row, folded anew."""
 _READ: Final = "select position, state from progress where name = $1"
 _WRITE: Final = """
 insert into progress as p (name, position, state) values ($1, $2, $3)
@@ -66,7 +67,7 @@ class Follower:
         self._store = store
         self._settings = settings
         self.ring = Ring(partitions, positions_max=settings.follower_ring_max)
-        self.facts = Facts()
+        self._access = Access()
         self.epoch = 0
         self.failure: str | None = None
         self._polled_at = 0.0
@@ -81,6 +82,11 @@ class Follower:
     # --- what it knows
 
     @property
+    def facts(self) -> Facts:
+        """As of `position`, without what this process has written and not followed yet."""
+        return self._access.facts
+
+    @property
     def position(self) -> int:
         """Every event at or before this position is folded."""
         return self.facts.position
@@ -91,22 +97,36 @@ class Follower:
         return time.monotonic() - self._polled_at
 
     def session_ended(self, session_id: UUID) -> bool:
-        return session_id in self.facts.ended_sessions
+        return self._access.session_ended(session_id)
 
     def system_roles(self, user_id: UUID) -> tuple[SystemRole, ...]:
-        return self.facts.system_roles.get(user_id, ())
+        return self._access.system_roles(user_id)
 
     def projects_of(self, user_id: UUID) -> Mapping[UUID, Role]:
         """The projects of a user and the roles there."""
-        members = self.facts.members
-        return {project: members[project][user_id] for project in self.facts.projects_of.get(user_id, ())}
+        return self._access.projects_of(user_id)
 
     def archived(self) -> AbstractSet[UUID]:
         """All projects that are archived."""
-        return self.facts.archived
+        return self._access.archived()
 
     def known_role(self, project_id: UUID, user_id: UUID) -> Role | None:
-        return self.facts.members.get(project_id, {}).get(user_id)
+        return self._access.role(project_id, user_id)
+
+    def consented(self, user_id: UUID) -> set[UUID]:
+        """The projects of a user that they created or accepted an invitation to."""
+        return self._access.consented(user_id)
+
+    async def shared_projects(self, one: UUID, other: UUID, *, fresh: bool) -> list[UUID]:
+        """Projects that two people both created or accepted an invitation to, as `commands.acquaintances` wants it."""
+        if fresh:
+            await self.poll()
+        return sorted(self.consented(one) & self.consented(other))
+
+    def wrote(self, states: Iterable[Any], position: int) -> None:
+        """What this process has committed: streams as they are by then, the last of the append's events at a position.
+        It counts from now on, whenever the log is followed to it."""
+        self._access.wrote(states, position)
 
     async def role(self, project_id: UUID, user_id: UUID) -> Role | None:
         """The user's role in a project. On a miss the log is asked: what was granted works at once. Where it
@@ -133,18 +153,6 @@ class Follower:
                 raise Unavailable(
                     f"this process has not seen the log for {self.age_s:.0f} s and may not judge access"
                 ) from error
-
-    async def reach(self, position: int, *, timeout_ms: int) -> None:
-        """Waits until the facts are at least as fresh as `position`. Raises Behind."""
-        try:
-            async with asyncio.timeout(timeout_ms / 1000):
-                while self.facts.position < position:
-                    await self.poll()
-                    if self.facts.position < position:
-                        self._moved.clear()
-                        await self._moved.wait()
-        except AWAY as error:
-            raise Behind(position, self.facts.position) from error
 
     async def past(self, position: int) -> None:
         """Returns once a poll, the background's or anybody's, has come past a position."""
@@ -198,7 +206,7 @@ class Follower:
         """From the snapshot to the head. Raises StoreError where an event cannot be folded."""
         row = await self._store.pool.fetchrow(_READ, _SNAPSHOT)
         if row is not None:
-            self.facts = msgspec.json.decode(row["state"], type=Facts)
+            self._access.facts = msgspec.json.decode(row["state"], type=Facts)
             self._saved_position = self.facts.position
         last = await self._store.log.last_positions(range(SHARDS), to=self.facts.position)
         self.ring.start(self.facts.position, last)
@@ -252,6 +260,7 @@ class Follower:
             self._store.folds.drop_stale(step.stream_id, step.stream_version)
             self.ring.add(step.position, step.shard, kind.name)
             self.facts.position = step.position
+        self._access.followed()
 
     async def _changes(self, after: int, to: int, limit: int) -> dict[int, tuple[RecordedEvent, Event]]:
         """Those of the events that grant or withdraw something, by position: few, so only they are read whole, and as

@@ -1,7 +1,8 @@
 """`taskflow import --format taskflow`: a project that was exported, made again.
 
 The same export is the same project, however often it is imported: ids are derived from those in it. People
-who are known here are themselves; others come as people without a login, by the name that the export has.
+who are known here are themselves; others come as people without a login, by the name that the export has. Nobody
+becomes a member: whoever was one is invited.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Made(Struct):
     people: int = 0
     relations_left_out: int = 0
     """To tasks that are not in the export."""
+    members_left_out: int = 0
+    """Members of the exported project: nobody becomes one by an import."""
     position: int = 0
     refused: list[str] = msgspec.field(default_factory=list)
 
@@ -73,6 +76,8 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
         print("dry run: nothing was written; this is what an import would do now")
     print(f"{made.tasks} tasks made, {made.already_there} already there, {len(made.refused)} refused")
     print(f"{made.people} new people; {made.relations_left_out} relations to tasks elsewhere left out")
+    if made.members_left_out:
+        print(f"{made.members_left_out} members left out; invite them to the project")
     print(f"project {made.project_id}, imported by {arguments.user}")
     for reason in made.refused:
         print(reason)
@@ -141,16 +146,17 @@ class _Restoring:
         )
         await self._send("found", b"", partial(import_project, project_id=self.made.project_id, command=command))
         await self._meet_people()
+        # Compared with that of earlier imports, whose members were part of the command.
         members = {
             self._people[one.id]: one.role
             for one in self._export.members
             if one.id in self._people and self._people[one.id] != self._user_id
         }
-        furnishing = FurnishProject(labels=project.labels, members=members)
+        self.made.members_left_out = len(members)
         await self._send(
             "furnish",
-            _digest(furnishing),
-            partial(furnish_project, project_id=self.made.project_id, command=furnishing),
+            _digest({"labels": project.labels, "members": members}),
+            partial(furnish_project, project_id=self.made.project_id, command=FurnishProject(labels=project.labels)),
         )
         await each(self._export.tasks, self._restore, at_once=self._at_once)
         if project.archived_at is not None:
@@ -239,7 +245,7 @@ class _Restoring:
         return ours
 
 
-def _digest(said: Struct) -> bytes:
+def _digest(said: object) -> bytes:
     return hashlib.sha256(msgspec.json.encode(said)).digest()[:16]
 
 

@@ -26,7 +26,7 @@ def boards_of(_: ProjectState | None, after: ProjectState) -> tuple[str, ...]:
 
 PROJECTS: Final = View(
     name="projects",
-    version=2,  # 1 had no invitations
+    version=3,  # 1 had no invitations, 2 did not know who consented
     kind=PROJECT,
     document=document,
     indexes=(IndexModel([("members", ASCENDING), ("_id", ASCENDING)]),),

@@ -133,7 +133,8 @@ class MemberInvited(Event, frozen=True):
 
 
 class InvitationAccepted(Event, frozen=True):
-    """The membership is an event of its own, in the same append."""
+    """The membership is an event of its own, before this one in the same append. From here on the member is one by
+    their own consent."""
 
     invitation_id: UUID
     user_id: UUID
@@ -144,6 +145,8 @@ class InvitationRevoked(Event, frozen=True):
 
 
 class MemberAdded(Event, frozen=True):
+    """By itself it says nothing of the member's consent: `InvitationAccepted` does."""
+
     user_id: UUID
     role: Role
 
@@ -154,6 +157,8 @@ class MemberRoleChanged(Event, frozen=True):
 
 
 class MemberRemoved(Event, frozen=True):
+    """A member whose own command it was has left."""
+
     user_id: UUID
 
 
@@ -183,6 +188,10 @@ class ProjectState(Struct, frozen=True, kw_only=True, gc=False):
     workflow: Workflow
     labels: tuple[Label, ...]
     members: dict[UUID, Role]
+    consenting: tuple[UUID, ...] = ()
+    """Members who created the project or accepted an invitation to it, sorted; the others were added directly."""
+    left: tuple[UUID, ...] = ()
+    """Who removed themselves and has accepted no invitation since, sorted."""
     mapped: dict[str, str] = {}
     """Statuses that left the workflow, and those that stand for them now."""
     invitations: tuple[Invitation, ...] = ()
@@ -196,6 +205,10 @@ class ProjectState(Struct, frozen=True, kw_only=True, gc=False):
     def statuses(self) -> Statuses:
         return Statuses(self.workflow, self.mapped)
 
+    def consents(self, *users: UUID) -> bool:
+        """Whether all of them are members by their own consent."""
+        return all(user in self.consenting for user in users)
+
     def invitation(self, invitation_id: UUID) -> Invitation | None:
         return next((one for one in self.invitations if one.id == invitation_id), None)
 
@@ -204,6 +217,18 @@ def _mapped(state: ProjectState, event: ProjectWorkflowSet) -> dict[str, str]:
     """Older mappings lead to where theirs lead now; a status that is there again stands for itself."""
     mapped = {key: event.mapped.get(to, to) for key, to in state.mapped.items()} | event.mapped
     return {key: to for key, to in mapped.items() if event.workflow.status(key) is None}
+
+
+def _with(users: tuple[UUID, ...], user: UUID) -> tuple[UUID, ...]:
+    return users if user in users else tuple(sorted((*users, user)))
+
+
+def _except(users: tuple[UUID, ...], user: UUID) -> tuple[UUID, ...]:
+    return tuple(one for one in users if one != user)
+
+
+def _without(invitations: tuple[Invitation, ...], ended: UUID) -> tuple[Invitation, ...]:
+    return tuple(one for one in invitations if one.id != ended)
 
 
 def evolve(state: ProjectState | None, event: Event, happened: Happened) -> ProjectState:
@@ -216,6 +241,7 @@ def evolve(state: ProjectState | None, event: Event, happened: Happened) -> Proj
             workflow=event.workflow,
             labels=(),
             members={event.owner_id: "owner"},
+            consenting=(event.owner_id,),
             inbox=event.inbox,
             archived_at=None,
             created_at=at,
@@ -247,12 +273,22 @@ def evolve(state: ProjectState | None, event: Event, happened: Happened) -> Proj
             )
             # Those that ran out end here: nobody can accept them any more.
             changed = {"invitations": (*[one for one in state.invitations if at < one.expires_at], invitation)}
-        case InvitationAccepted(invitation_id=ended) | InvitationRevoked(invitation_id=ended):
-            changed = {"invitations": tuple(one for one in state.invitations if one.id != ended)}
+        case InvitationAccepted(invitation_id=ended, user_id=user_id):
+            changed = {
+                "invitations": _without(state.invitations, ended),
+                "consenting": _with(state.consenting, user_id),
+                "left": _except(state.left, user_id),
+            }
+        case InvitationRevoked(invitation_id=ended):
+            changed = {"invitations": _without(state.invitations, ended)}
         case MemberAdded(user_id=user_id, role=role) | MemberRoleChanged(user_id=user_id, role=role):
             changed = {"members": state.members | {user_id: role}}
         case MemberRemoved(user_id=user_id):
-            changed = {"members": {who: role for who, role in state.members.items() if who != user_id}}
+            changed = {
+                "members": {who: role for who, role in state.members.items() if who != user_id},
+                "consenting": _except(state.consenting, user_id),
+                "left": _with(state.left, user_id) if happened.actor == user_id else state.left,
+            }
         case _:
             raise AssertionError(f"a project has no {type(event).__name__}")
     return replace(state, updated_at=at, version=happened.version, **changed)
@@ -278,5 +314,5 @@ PROJECT: Final = Kind(
         MemberRemoved,
     ),
     evolve=evolve,
-    state_version=2,  # 1 had no invitations and mapped no statuses
+    state_version=3,  # 1 had no invitations and mapped no statuses, 2 did not know who consented
 )

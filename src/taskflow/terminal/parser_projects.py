@@ -57,8 +57,8 @@ def add_projects(commands: Commands) -> None:
 
 def _people(projects: Commands) -> None:
     _project(projects, "members", "list who is in a project")
-    role = _project(projects, "role", "add a person to a project, or change their role")
-    role.add_argument("who", metavar="WHO", help="a member's name, or the id of anybody")
+    role = _project(projects, "role", "change a member's role, or add somebody with whom you share a project")
+    role.add_argument("who", metavar="WHO", help="a member's name, or somebody's id")
     role.add_argument("role", choices=ROLES, metavar="ROLE", help=", ".join(ROLES))
     remove = _project(projects, "remove", "remove a person from a project; me: leave it")
     remove.add_argument("who", metavar="WHO", help="me, a member's name, or an id")

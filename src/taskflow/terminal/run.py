@@ -21,6 +21,7 @@ from taskflow.client import (
     Invalid,
     NotFound,
     RateLimited,
+    Rejected,
     Unauthenticated,
     Unavailable,
     Unreachable,
@@ -181,6 +182,8 @@ def _what_to_do(error: Exception) -> str | None:
             return f"the token in {TOKEN} does not count" if given else "sign in with `taskflow login`"
         case Forbidden():
             return "ask an admin of the project for another role"
+        case Rejected(code="must-be-invited"):
+            return "`taskflow projects invite` asks them"
         case NotFound():
             return "`taskflow tasks list --all` and `taskflow projects list` show what there is"
         case VersionConflict():

@@ -80,6 +80,7 @@ class Conversation(Looking, RuleBasedStateMachine):
                 id=inbox["id"],
                 name="Inbox",
                 members={self.ids[-1]: "owner"},
+                consenting=frozenset((self.ids[-1],)),
                 inbox=True,
                 created_at=inbox["created_at"],
                 updated_at=inbox["updated_at"],
@@ -91,7 +92,9 @@ class Conversation(Looking, RuleBasedStateMachine):
             body = self.do(owner, Act("CreateProject", None, {"name": f"of P{owner}"}))
             assert body is not None
             self.shared.append(body["id"])
-            self.do(owner, Act("SetMember", (body["id"], self.ids[other]), {"role": role}))
+            invited = self.do(owner, Act("InviteMember", body["id"], {"email": "other@x.example", "role": role}))
+            assert invited is not None
+            self.accept(other, (body["id"], invited["id"]))
 
     def place(self, where: Any) -> str:
         """A shared project by its number, or the Inbox of the first."""

@@ -36,6 +36,7 @@ def create(world: World, who: str, target: None, data: Data, told: Told) -> Body
         name=data["name"],
         description=data.get("description", ""),
         members={who: "owner"},
+        consenting=frozenset((who,)),
         created_at=told.at,
         updated_at=told.at,
         position=told.position,
@@ -104,7 +105,10 @@ def remove_label(world: World, who: str, target: Pair, data: Data, told: Told) -
 def set_member(world: World, who: str, target: Pair, data: Data, told: Told) -> Body:
     project = world.project_for(who, target[0], "admin")
     if project.members.get(target[1]) != data["role"]:
-        unless(against_member(project, who, target[1], data["role"]))
+        against = list(against_member(project, who, target[1], data["role"]))
+        if target[1] not in project.members and (target[1] in project.left or not world.acquainted(who, target[1])):
+            against.append(rule("must-be-invited"))
+        unless(against)
         project = project.told(told.at, members={**project.members, target[1]: data["role"]})
     return _done(world, who, project, told)
 
@@ -113,8 +117,10 @@ def remove_member(world: World, who: str, target: Pair, data: Data, told: Told) 
     project = world.project_for(who, target[0], "viewer" if who == target[1] else "admin")
     if target[1] in project.members:
         unless(against_member(project, who, target[1], None))
-        left = {person: role for person, role in project.members.items() if person != target[1]}
-        project = project.told(told.at, members=left)
+        stay = {person: role for person, role in project.members.items() if person != target[1]}
+        gone = frozenset((target[1],))
+        left = project.left | gone if who == target[1] else project.left
+        project = project.told(told.at, members=stay, consenting=project.consenting - gone, left=left)
     return _done(world, who, project, told)
 
 
@@ -139,14 +145,19 @@ def revoke(world: World, who: str, target: Pair, data: Data, told: Told) -> Body
 
 
 def accept(world: World, who: str, target: Pair, data: Data, told: Told) -> Body:
-    """Whoever has the token becomes a member, in two events; who has a higher role keeps it."""
+    """Whoever has the token becomes a member by their own consent, in two events; who has a higher role keeps it."""
     project = world.projects[target[0]]
     invitation = project.invitation(target[1])
     if invitation is None or not counts(project, invitation):
         raise Refused(NOT_FOUND)
     if below(project.members.get(who), invitation.role):
         project = project.told(told.at, members={**project.members, who: invitation.role})
-    project = project.told(told.at, invitations=_without(project, invitation.id))
+    project = project.told(
+        told.at,
+        invitations=_without(project, invitation.id),
+        consenting=project.consenting | {who},
+        left=project.left - {who},
+    )
     return _done(world, who, project, told)
 
 

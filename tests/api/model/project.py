@@ -38,6 +38,10 @@ class Project(Struct, frozen=True, kw_only=True):
     workflow: Workflow = DEFAULT
     labels: Mapping[str, str] = {}
     members: Mapping[str, str]
+    consenting: frozenset[str] = frozenset()
+    """Members who created it or accepted an invitation."""
+    left: frozenset[str] = frozenset()
+    """Who went by themselves and has accepted no invitation since."""
     invitations: tuple[Invitation, ...] = ()
     inbox: bool = False
     archived_at: str | None = None

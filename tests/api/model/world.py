@@ -58,6 +58,10 @@ class World(Struct):
             raise Refused(NOT_FOUND)
         return task, self.project_for(who, task.now.project, minimum)
 
+    def acquainted(self, one: str, other: str) -> bool:
+        """Whether there is a project that both created or accepted an invitation to."""
+        return any({one, other} <= project.consenting for project in self.projects.values())
+
     def project_of(self, task_id: str) -> Project:
         return self.projects[self.tasks[task_id].now.project]
 

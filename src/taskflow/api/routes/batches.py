@@ -30,13 +30,12 @@ from taskflow.api.routes.commands import (
     read_target,
 )
 from taskflow.api.routes.references import references, with_ids
-from taskflow.api.writes import Sent, execute, seen_here, step_of, written
+from taskflow.api.writes import Sent, execute, step_of, written
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
 from taskflow.commands.made import made_by
 from taskflow.errors import BatchRefused, Fault, KeyReused, Malformed, Refusal
 from taskflow.ids import parse_id
-from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,15 +117,12 @@ async def post_batch(call: Call) -> Response[bytes]:
     batch = read(envelope.commands)
     outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)
     accepted = [one for one in outcomes if isinstance(one, Accepted)]
-    await seen_here(call.context, accepted)
     made = {
         one.sent.command_id: made_by(outcome.receipt.stream_id, outcome.events)
         for one, outcome in zip(batch, outcomes, strict=True)
         if isinstance(outcome, Accepted)
     }
-    # A task is shown with its project: not with what later commands of the batch made of that.
-    then = any(one.kind is PROJECT for one in accepted)
-    results = [await _result(call, one, outcome, made, then=then) for one, outcome in zip(batch, outcomes, strict=True)]
+    results = [await _result(call, one, outcome, made) for one, outcome in zip(batch, outcomes, strict=True)]
     headers = {}
     if accepted:
         headers["Taskflow-Position"] = str(max(one.receipt.position for one in accepted))
@@ -237,11 +233,11 @@ async def all_or_nothing(call: Call, batch: Sequence[Batched]) -> list[Accepted]
 
 
 async def _result(
-    call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID], *, then: bool
+    call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]
 ) -> CommandOutcome | BatchOutcome:
     if isinstance(outcome, Accepted):
         try:
-            return outcome_of(one.sent, await written(call, one.shown(made), outcome, then=then))
+            return outcome_of(one.sent, await written(call, one.shown(made), outcome))
         except Refusal as refusal:
             outcome = refusal
     problem = problem_of(outcome).body(call.request.scope["path"])

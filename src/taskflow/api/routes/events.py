@@ -76,9 +76,10 @@ async def list_events(call: Call) -> Response[bytes]:
 
 
 def who_is_seen(follower: Follower, caller: UUID) -> Callable[[UUID], bool]:
-    """Whether the caller shares a project with somebody today."""
-    mine = follower.projects_of(caller).keys()
-    return lambda person: not mine.isdisjoint(follower.projects_of(person))
+    """Whose personal fields the caller may read: their own, and those of people in a project that both created or
+    accepted an invitation to. Being added to one directly, by whomever, opens nobody's; nor does a system role."""
+    mine = follower.consented(caller)
+    return lambda person: person == caller or not mine.isdisjoint(follower.consented(person))
 
 
 async def _asked(reading: Reading) -> tuple[Sought, Range]:
@@ -154,6 +155,7 @@ async def _file(context: Context, call: Call, sought: Sought, positions: Range, 
     lines: Callable[[Sequence[Envelope]], bytes] = csv_lines if form == CSV else ndjson
     begun = csv_header() if form == CSV else b""
     while after < positions.to:
+        await context.follower.ready()
         _must_still_see(context.follower, caller.user_id, caller.session_id, sought)
         async with context.slots.page_turn:
             page = await context.history.page(sought, after=after, to=positions.to, limit=FILE_PAGE)

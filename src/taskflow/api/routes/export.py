@@ -104,6 +104,7 @@ async def _seen(context: Context, call: Call, project_id: UUID) -> AsyncGenerato
     pages = context.exported.tasks(project_id)
     try:
         async for page in pages:
+            await context.follower.ready()
             call.still_signed_in()
             if context.follower.known_role(project_id, call.user) is None:
                 raise Forbidden("access was withdrawn while this was sent")

@@ -159,8 +159,7 @@ async def refresh(call: Call) -> Response[bytes]:
     accepted = await _execute(call, lambda unit: refresh_session(unit, session_id, generation))
     session = accepted.state
     if session.ended_at is not None:
-        # The family ended here and now: its access tokens stop in this process before the answer is known.
-        await context.follower.reach(accepted.receipt.position, timeout_ms=context.settings.own_write_seen_ms)
+        # The family ended here and now: its access tokens have stopped in this process.
         raise Unauthenticated("the refresh token was used before; the session has ended, sign in again")
     pair = TokenPair(
         access_token=context.tokens.access(session.user_id, session_id),
@@ -177,7 +176,6 @@ async def logout(call: Call) -> Response[bytes]:
     if body.refresh_token is not None and context.tokens.read_refresh(body.refresh_token)[0] != session_id:
         raise Unauthenticated("the refresh token is of another session")
     accepted = await _execute(call, lambda unit: end_session(unit, session_id), actor=call.user)
-    await context.follower.reach(accepted.receipt.position, timeout_ms=context.settings.own_write_seen_ms)
     return Response(b"", status_code=204, headers={"Taskflow-Position": str(accepted.receipt.position)})
 
 

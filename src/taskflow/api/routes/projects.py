@@ -169,6 +169,11 @@ ROUTES: Final = (
     _command("DELETE", "", "ArchiveProject", "Archive a project"),
     _command("POST", "/unarchive", "UnarchiveProject", "Unarchive a project"),
     _command("PUT", "/workflow", "SetWorkflow", "Set the workflow: statuses, and the changes between them"),
-    _member_command("PUT", "SetMember", "Add a member, or change a role"),
+    _member_command(
+        "PUT",
+        "SetMember",
+        "Change a member's role, or add somebody directly who is in a project that both of us created or accepted an "
+        "invitation to, and who did not leave this one; anybody else is invited (409 `must-be-invited`)",
+    ),
     _member_command("DELETE", "RemoveMember", "Remove a member, or leave"),
 )

@@ -148,7 +148,9 @@ def _build(context: Context) -> Build:
 def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
     facts = context.follower.facts
     granted = {project: facts.granted[project][user] for project in facts.projects_of.get(user, ())}
-    roles = {project: facts.members[project][user] for project, at in granted.items() if at <= token.to}
+    # What this process has withdrawn itself and not followed yet is said to be lost once it has.
+    seen = context.follower.projects_of(user)
+    roles = {project: seen[project] for project, at in granted.items() if at <= token.to and project in seen}
     reset = {project for project in roles if token.base < facts.workflows.get(project, 0) <= token.to}
     lost = facts.lost.get(user, {}).items() if token.base else ()
     return Scope(

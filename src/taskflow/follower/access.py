@@ -1,0 +1,139 @@
+"""Who may do what as far as this process knows: the facts as it has followed them, and what it has written itself.
+
+A write that was committed is acknowledged whether or not the log can be read just now, and what it withdraws stops
+at once in the process that answers. So each commit leaves here what its streams grant and withdraw as of its version:
+a whole state, so what other processes wrote to the stream before it is in it too. An entry goes before the facts until
+those have come past it, and is dropped then: what is known of a stream never goes back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.follower.facts import Facts
+from taskflow.streams.project import ProjectState, Role
+from taskflow.streams.session import SessionState
+from taskflow.streams.user import SystemRole, UserState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+
+class ProjectAccess(Struct, frozen=True):
+    """Of a project at a version. `position` is that of the version's event, or a later one of the same append."""
+
+    version: int
+    position: int
+    members: dict[UUID, Role]
+    consenting: frozenset[UUID]
+    archived: bool
+
+
+class SystemRoles(Struct, frozen=True):
+    """Of a user; as ProjectAccess."""
+
+    version: int
+    position: int
+    roles: tuple[SystemRole, ...]
+
+
+class Access:
+    """Facts, and the few entries that are ahead of them."""
+
+    def __init__(self) -> None:
+        self.facts = Facts()
+        self._projects: dict[UUID, ProjectAccess] = {}
+        self._ended_sessions: dict[UUID, int] = {}
+        """Session → position: one that has ended stays so."""
+        self._system_roles: dict[UUID, SystemRoles] = {}
+
+    # --- what is known
+
+    def session_ended(self, session_id: UUID) -> bool:
+        return session_id in self.facts.ended_sessions or session_id in self._ended_sessions
+
+    def system_roles(self, user_id: UUID) -> tuple[SystemRole, ...]:
+        own = self._system_roles.get(user_id)
+        return self.facts.system_roles.get(user_id, ()) if own is None else own.roles
+
+    def role(self, project_id: UUID, user_id: UUID) -> Role | None:
+        own = self._projects.get(project_id)
+        members = self.facts.members.get(project_id, {}) if own is None else own.members
+        return members.get(user_id)
+
+    def projects_of(self, user_id: UUID) -> Mapping[UUID, Role]:
+        """The projects of a user and the roles there."""
+        members, own = self.facts.members, self._projects
+        followed = self.facts.projects_of.get(user_id, ())
+        roles = {project: members[project][user_id] for project in followed if project not in own}
+        return roles | {project: one.members[user_id] for project, one in own.items() if user_id in one.members}
+
+    def consented(self, user_id: UUID) -> set[UUID]:
+        """The projects of a user that they created or accepted an invitation to."""
+        own = self._projects
+        followed = {project for project in self.facts.consented.get(user_id, ()) if project not in own}
+        return followed | {project for project, one in own.items() if user_id in one.consenting}
+
+    def archived(self) -> AbstractSet[UUID]:
+        """All projects that are archived."""
+        own = self._projects
+        if not own:
+            return self.facts.archived
+        followed = {project for project in self.facts.archived if project not in own}
+        return followed | {project for project, one in own.items() if one.archived}
+
+    # --- what this process writes
+
+    def wrote(self, states: Iterable[Any], position: int) -> None:
+        """Streams as they are by a commit whose last event is at `position`. What is older than an entry, or than
+        the facts, changes nothing."""
+        if position <= self.facts.position:
+            return
+        for state in states:
+            match state:
+                case ProjectState():
+                    self._wrote_project(state, position)
+                case SessionState() if state.ended_at is not None:
+                    self._ended_sessions[state.id] = max(position, self._ended_sessions.get(state.id, 0))
+                case UserState():
+                    self._wrote_user(state, position)
+
+    def _wrote_project(self, state: ProjectState, position: int) -> None:
+        held = self._projects.get(state.id)
+        if held is None:
+            # Most writes to a project change nothing of this.
+            if self._is_followed(state):
+                return
+        elif held.version >= state.version:
+            return
+        self._projects[state.id] = ProjectAccess(
+            state.version, position, state.members, frozenset(state.consenting), state.archived_at is not None
+        )
+
+    def _is_followed(self, state: ProjectState) -> bool:
+        """Whether the facts say the same of a project."""
+        facts, project = self.facts, state.id
+        return (
+            state.members == facts.members.get(project)
+            and (state.archived_at is not None) == (project in facts.archived)
+            and all((project in facts.consented.get(user, ())) == (user in state.consenting) for user in state.members)
+        )
+
+    def _wrote_user(self, state: UserState, position: int) -> None:
+        held = self._system_roles.get(state.id)
+        known = self.facts.system_roles.get(state.id, ())
+        if held.version < state.version if held is not None else state.roles != known:
+            self._system_roles[state.id] = SystemRoles(state.version, position, state.roles)
+
+    def followed(self) -> None:
+        """Drops what the facts know by now."""
+        position = self.facts.position
+        for held in (self._projects, self._system_roles):
+            for stream_id in [one for one, entry in held.items() if entry.position <= position]:
+                del held[stream_id]
+        for session_id in [one for one, at in self._ended_sessions.items() if at <= position]:
+            del self._ended_sessions[session_id]
