@@ -225,6 +225,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Pages of such files that one process makes at once, in turn: more would only hold up everything else."""
     batches_per_caller_max: Positive = 20
     """Batches of commands of one caller under way in one process; one more is refused (429)."""
+    syncs_per_caller_max: Positive = 8
+    """Answers of `/sync` that one process makes for one caller; one more is refused (429)."""
     past_boards_per_caller_max: Positive = 2
     """Boards as they were that one caller folds or waits for in one process; one more is refused (429)."""
     calendars_per_caller_max: Positive = 8

@@ -29,6 +29,7 @@ def narrow_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> It
         waits_per_caller_max=2,
         exports_per_caller_max=2,
         batches_per_caller_max=2,
+        syncs_per_caller_max=2,
         past_boards_per_caller_max=2,
         calendars_per_caller_max=2,
     )
@@ -86,12 +87,16 @@ async def event_rows(who: Caller) -> httpx.Response:
     return await who.get("/events", headers={"Accept": "text/csv"})
 
 
+async def sync(who: Caller) -> httpx.Response:
+    return await who.get("/sync")
+
+
 async def project_file(who: Caller) -> httpx.Response:
     project = accepted(await who.get("/projects"))["items"][0]["id"]
     return await who.get(f"/projects/{project}/export")
 
 
-@pytest.mark.parametrize("ask", [batch, past_board, events, event_rows, project_file])
+@pytest.mark.parametrize("ask", [batch, past_board, events, event_rows, project_file, sync])
 async def test_one_more_than_a_caller_may_have_is_refused_and_others_go_on(mine: Caller, his: Caller, ask: Ask) -> None:
     await mine.task("what there is to read")
     asked = [asyncio.create_task(ask(mine)) for _ in range(MANY)]

@@ -21,6 +21,7 @@ def slots() -> Slots:
             streams_per_user_max=2,
             streams_max=3,
             batches_per_caller_max=2,
+            syncs_per_caller_max=2,
             past_boards_per_caller_max=2,
             calendars_per_caller_max=2,
             calendars_max=3,

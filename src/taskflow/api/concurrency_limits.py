@@ -35,6 +35,7 @@ class Work(Enum):
     EXPORT = "exports"
     STREAM = "streams"
     BATCH = "batches"
+    SYNC = "syncs"
     PAST_BOARD = "boards of the past"
     CALENDAR = "calendars"
 
@@ -48,6 +49,7 @@ class Slots:
             Work.EXPORT: settings.exports_per_caller_max,
             Work.STREAM: settings.streams_per_user_max,
             Work.BATCH: settings.batches_per_caller_max,
+            Work.SYNC: settings.syncs_per_caller_max,
             Work.PAST_BOARD: settings.past_boards_per_caller_max,
             Work.CALENDAR: settings.calendars_per_caller_max,
         }

@@ -48,7 +48,7 @@ _SAID: Final = {
     415: "The body is of another content type",
     431: "The request line or the header fields are too large",
     422: "The id of the command, or the key, stands for another request",
-    429: "Too many requests",
+    429: "Too many requests, or too many of one caller's under way at once",
     500: "It is logged under the request's id",
     503: "A server that this needs is away, or a view is not as fresh as was asked for",
 }

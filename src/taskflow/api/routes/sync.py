@@ -23,6 +23,7 @@ from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
 from taskflow.api import render
+from taskflow.api.concurrency_limits import Work
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.sync_tokens import Build, SyncToken, read_token, write_token
@@ -103,6 +104,7 @@ async def sync(call: Call) -> Response[bytes]:
     reading = Reading(call)
     text = reading.parameters.text("token")
     await reading.begin()
+    call.hold(Work.SYNC)
     context = reading.context
     mine = frozenset(await reading.projects())
     await reading.draw("projects", mine)
