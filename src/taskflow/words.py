@@ -22,6 +22,8 @@ QUERY_WORDS_MAX: Final = 10
 TEXTS_MAX: Final = 1_024
 """Texts whose words are remembered: an event seldom changes more than one of a task's."""
 
+SLICE: Final = 256
+"""Characters of a text that are taken apart at once."""
 _FIRST_MARK: Final = "\u0300"
 _ASCII: Final = re.compile(r"[a-z0-9]+")
 # Thai, Lao, Burmese, Hangul (also as its parts), Khmer, kana, and Han with what stands between its characters.
@@ -113,4 +115,12 @@ def fold(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    return "".join([one for one in normalize("NFKD", text) if one < _FIRST_MARK or category(one)[0] != "M"])
+    # In slices: putting a long run of marks in order takes the square of its length, and all of them are left out.
+    return "".join(
+        [
+            one
+            for at in range(0, len(text), SLICE)
+            for one in normalize("NFKD", text[at : at + SLICE])
+            if one < _FIRST_MARK or category(one)[0] != "M"
+        ]
+    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
+from taskflow.api.routes.batches import RESULTS_BYTES_MAX
 from taskflow.api.writes import EVENTS_SINCE_MAX
 from taskflow.local.program import unused_port
 from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX
@@ -205,6 +207,23 @@ class TestViews:
             assert [project["id"] for page in found for project in page] == [inbox, *ids]
             assert len(found) == 4
         assert accepted(await ada.get("/projects", params={"archived": "true"}))["items"] == []
+
+
+async def test_the_results_of_a_batch_are_bounded(ada: Caller) -> None:
+    task = (await edited(ada, 1))["id"]
+    commands = [
+        {"id": str(uuid4()), "type": "EditTask", "target": task, "data": {"title": f"{number}"}} for number in range(12)
+    ]
+    first = await ada.post("/commands/batch", {"commands": commands})
+    outcomes = accepted(first)["results"]
+    assert [one["outcome"] for one in outcomes] == ["applied"] * 12
+    assert [one["version"] for one in outcomes] == list(range(3, 15))
+    shown = [one["result"] for one in outcomes if one["result"] is not None]
+    assert [one["title"] for one in shown] == [f"{number}" for number in range(len(shown))]
+    assert 4 < len(shown) < 12
+    assert len(first.content) < RESULTS_BYTES_MAX + 20_000
+    again = accepted(await ada.post("/commands/batch", {"commands": commands}))
+    assert again["results"] == outcomes
 
 
 @pytest.fixture(scope="module")

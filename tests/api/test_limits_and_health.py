@@ -231,6 +231,19 @@ class TestHealth:
         assert set(checks.values()) == {"ok"}
         assert checks.keys() >= {"access", "relay", "projections"}
 
+    async def test_metrics_tell_how_late_the_event_loop_was(self, http: httpx.AsyncClient) -> None:
+        async def beats() -> float:
+            lines = (await http.get("/metrics")).text.splitlines()
+            (count,) = (line for line in lines if line.startswith("taskflow_loop_lag_seconds_count "))
+            return float(count.split()[1])
+
+        before = await beats()
+
+        async def beaten() -> bool:
+            return await beats() > before
+
+        await until(beaten, "the event loop is measured")
+
     async def test_metrics_count_by_route_and_not_by_path(self, http: httpx.AsyncClient, ada: Caller) -> None:
         task = await ada.task()
         text = (await http.get("/metrics")).text

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
+from typing import Any
 from unicodedata import category
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskflow import words as words_module
 from taskflow.words import QUERY_WORDS_MAX, WORD_MAX, WORDS_MAX, BadQuery, Term, fold, terms, words
 
 texts = st.text(max_size=60)
@@ -165,3 +168,24 @@ def test_a_task_has_at_most_so_many_words_the_first_of_them() -> None:
     many = " ".join(f"w{number}" for number in range(3 * WORDS_MAX))
     assert words("title", many, "comment") == ("title", *[f"w{number}" for number in range(WORDS_MAX - 1)])
     assert len(words("日" + "".join(chr(0x4E00 + number) for number in range(3_000)))) == WORDS_MAX
+
+
+@given(st.text(alphabet=st.sampled_from("aé\u0301\u0316각가\u1100\u1161漢ﷺ łß\u0345"), max_size=40), st.integers(1, 7))
+def test_a_text_is_taken_apart_in_slices_and_nobody_can_tell(text: str, length: int) -> None:
+    expected = words_module.fold(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words_module, "SLICE", length)
+        assert words_module.fold(text) == expected
+
+
+def test_a_long_run_of_marks_is_never_put_in_order_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    # That takes the square of its length: seconds for a description.
+    sorted_lengths: list[int] = []
+
+    def normalize(form: Any, text: str) -> str:
+        sorted_lengths.append(sum(category(one)[0] == "M" for one in text))
+        return unicodedata.normalize(form, text)
+
+    monkeypatch.setattr(words_module, "normalize", normalize)
+    assert words_module.fold("a" + "\u0301\u0316" * 20_000 + "b") == "ab"
+    assert max(sorted_lengths) <= words_module.SLICE

@@ -13,6 +13,7 @@ from taskflow.api.calendar_feeds import CalendarFeeds
 from taskflow.api.concurrency_limits import Slots
 from taskflow.api.device_tokens import DeviceTokens
 from taskflow.api.envelopes import as_sent_live
+from taskflow.api.loop_lag import LoopLag, open_loop_lag
 from taskflow.api.neighbours import ViewNeighbours
 from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
@@ -83,6 +84,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     """One place for each board that may be folded now."""
     connections: set[Any]
     """Of clients, open now: those that the server keeps."""
+    loop_lag: LoopLag
     started_at: float
     """Seconds of the monotonic clock."""
     stopping: asyncio.Event
@@ -119,6 +121,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         await stack.enter_async_context(open_trash_collection(executor, views, settings))
         earlier_claims = await stack.enter_async_context(open_earlier_claims(store, executor, settings))
         history = History(store.pool)
+        loop_lag = await stack.enter_async_context(open_loop_lag())
         yield Context(
             settings=settings,
             store=store,
@@ -149,6 +152,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             slots=Slots(settings),
             past_boards=asyncio.Semaphore(settings.past_boards_max),
             connections=set(),
+            loop_lag=loop_lag,
             started_at=time.monotonic(),
             stopping=asyncio.Event(),
         )

@@ -39,6 +39,7 @@ class Metrics(Collector):
         self._context = context
         self._relay: RelayStatus | None = None
         self._rejected: list[tuple[str, str, int]] = []
+        self._said: list[Any] = []
         self._registry = CollectorRegistry()
         self._requests = Histogram(
             "taskflow_http_request_seconds",
@@ -59,7 +60,9 @@ class Metrics(Collector):
         @get("/metrics")
         async def metrics() -> Response[bytes]:
             await asyncio.gather(self._ask_relay(), self._ask_rejections())
-            return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+            # What is said of this process is put together here; writing it down is long, with many routes and statuses.
+            self._said = list(self._say())
+            return Response(await asyncio.to_thread(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
 
         return metrics
 
@@ -78,6 +81,9 @@ class Metrics(Collector):
         return []
 
     def collect(self) -> Iterator[Any]:
+        yield from self._said
+
+    def _say(self) -> Iterator[Any]:
         context = self._context
         committer, follower, cache = context.store.committer, context.follower, context.cache
         yield CounterMetricFamily("taskflow_appends", "Commands stored or answered by the store", committer.appends)
@@ -102,6 +108,7 @@ class Metrics(Collector):
         yield GaugeMetricFamily("taskflow_password_queue", "Passwords that wait to be hashed", passwords.waiting)
         yield CounterMetricFamily("taskflow_passwords_shed", "Passwords that were refused a turn", passwords.shed)
         yield from self._slots()
+        yield context.loop_lag.metric()
         yield GaugeMetricFamily("taskflow_loop_tasks", "Tasks of this process's event loop", len(asyncio.all_tasks()))
         lag = GaugeMetricFamily("taskflow_view_lag_events", "Log positions that a view is behind", labels=["view"])
         for view in VIEWS:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from taskflow.api.bodies import JSON, PATCH, read_json
 from taskflow.api.gate import must_be_signed_in
+from taskflow.api.off_loop import run_off_loop
 from taskflow.api.rate_limits import network_of
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
 from taskflow.ids import correlation_id_of, parse_id
@@ -104,7 +105,8 @@ class Call:
         if encoding.lower() not in {"", "identity"}:
             raise UnsupportedMedia(f"expected a body as it is, found one in the encoding {encoding}")
         accepted = PATCH if request.method == "PATCH" else JSON
-        return read_json(await request.body(), request.headers.get("content-type"), accepted)
+        body = await request.body()
+        return await run_off_loop(len(body), read_json, body, request.headers.get("content-type"), accepted)
 
 
 class Route(Struct, frozen=True):

@@ -54,7 +54,7 @@ def schemas_of(
     results = _any_of({route.answer for route in routes if route.body in _BODIES and route.answer is not None})
     components["CommandOutcome"]["properties"]["result"] = results
     outcome = components["BatchOutcome"]["properties"]
-    outcome |= {"result": results, "problem": _ref(ProblemBody.__name__)}
+    outcome |= {"result": {"anyOf": [*results["anyOf"], {"type": "null"}]}, "problem": _ref(ProblemBody.__name__)}
     return dict(zip(structs, schemas, strict=True)), components
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from uuid import UUID
 
+import msgspec
 from litestar import Response
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 from taskflow.api import render
 from taskflow.api.bodies import FAULTS_MAX, decode
 from taskflow.api.concurrency_limits import Work
+from taskflow.api.off_loop import run_off_loop
 from taskflow.api.problems import problem_of
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.commands import (
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from taskflow.commands.unit import Unit
 
 COMMANDS_MAX: Final = 100
+RESULTS_BYTES_MAX: Final = 4_194_304
+"""Of the results in one answer: those that go beyond it are null, to be read where their resources are."""
+_NULL: Final = Raw(b"null")
 TICK: Final = timedelta(microseconds=1)
 """Between two commands that are decided together: none happened at the same moment as the one before it."""
 
@@ -65,7 +70,8 @@ class _Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BatchOutcome(Struct, frozen=True, kw_only=True):
-    """What `POST /commands` would have answered; where that is no outcome, the `problem` alone."""
+    """What `POST /commands` would have answered; where that is no outcome, the `problem` alone. A `result` is null
+    once those before it have filled the answer."""
 
     id: UUID
     outcome: Literal["applied", "unchanged", "rejected"]
@@ -114,7 +120,7 @@ async def post_batch(call: Call) -> Response[bytes]:
     call.hold(Work.BATCH)
     envelope = decode(await call.json(), _Envelope)
     await call.context.limits.batch(call.user, len(envelope.commands))
-    batch = read(envelope.commands)
+    batch = await run_off_loop(len(await call.request.body()), read, envelope.commands)
     outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)
     accepted = [one for one in outcomes if isinstance(one, Accepted)]
     made = {
@@ -122,7 +128,15 @@ async def post_batch(call: Call) -> Response[bytes]:
         for one, outcome in zip(batch, outcomes, strict=True)
         if isinstance(outcome, Accepted)
     }
-    results = [await _result(call, one, outcome, made) for one, outcome in zip(batch, outcomes, strict=True)]
+    results: list[CommandOutcome | BatchOutcome] = []
+    size = 0
+    for one, outcome in zip(batch, outcomes, strict=True):
+        result = await _result(call, one, outcome, made)
+        if isinstance(result, CommandOutcome):
+            size += len(bytes(result.result))
+            if size > RESULTS_BYTES_MAX:
+                result = msgspec.structs.replace(result, result=_NULL)
+        results.append(result)
     headers = {}
     if accepted:
         headers["Taskflow-Position"] = str(max(one.receipt.position for one in accepted))

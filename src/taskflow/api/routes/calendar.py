@@ -72,7 +72,8 @@ async def get_calendar(call: Call) -> Response[bytes]:
     async def make() -> bytes:
         return await asyncio.to_thread(_feed, user, await _due(context, projects))
 
-    feed = await context.calendars.get(user.id, _sources(context, user, projects), make)
+    with context.slots.hold(str(user.id), Work.CALENDAR):
+        feed = await context.calendars.get(user.id, _sources(context, user, projects), make)
     headers = {"ETag": feed.etag, "Taskflow-Position": str(position)}
     if matches(call.request.headers.get("if-none-match"), feed.etag):
         return Response(b"", status_code=304, headers=headers)

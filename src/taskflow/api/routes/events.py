@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.envelopes import Envelope, envelopes
+from taskflow.api.off_loop import run_off_loop
 from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
@@ -159,7 +160,9 @@ async def _file(context: Context, call: Call, sought: Sought, positions: Range, 
         _must_still_see(context.follower, caller.user_id, caller.session_id, sought)
         async with context.slots.page_turn:
             page = await context.history.page(sought, after=after, to=positions.to, limit=FILE_PAGE)
-            piece = lines(await _seen(context, page.events, caller.user_id)) if page.events else b""
+            size = sum(len(event.data) for event in page.events)
+            seen = await _seen(context, page.events, caller.user_id)
+            piece = await run_off_loop(size, lines, seen) if seen else b""
         after = page.position
         if piece:
             yield begun + piece
