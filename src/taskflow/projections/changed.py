@@ -11,7 +11,7 @@ from msgspec import Struct
 from taskflow.projections.queries import QUERY_MS_MAX
 from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.sized import SIZE, fetch_fitting, sized
+from taskflow.projections.sized import fetch_fitting, size_of, sized
 from taskflow.projections.tasks import ShownTask
 from taskflow.streams.project import ProjectState
 
@@ -92,7 +92,7 @@ class Changed:
         found = self._projects.find(query, fields).sort(_ORDER).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
         fit, last = await _fitting(self._projects, query, "state", await found.to_list(), room)
         items = [ChangedProject(_place(one), _projects.decode(one["state"])) for one in fit]
-        return ChangedPage(items, last, sum(one[SIZE] for one in fit))
+        return ChangedPage(items, last, sum(size_of(one, "state") for one in fit))
 
     @read_within(MANY_S)
     async def tasks(
@@ -135,7 +135,7 @@ class Changed:
         found = self._tasks.find(query, fields).sort(_ORDER).hint(index).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
         whole, last = await _fitting(self._tasks, query, "shown", await found.to_list(), room)
         items = [ChangedTask(_place(one), one["trashed"] is not False, _shown.decode(one["shown"])) for one in whole]
-        return ChangedPage(items, last, sum(one[SIZE] for one in whole))
+        return ChangedPage(items, last, sum(size_of(one, "shown") for one in whole))
 
 
 async def _fitting(

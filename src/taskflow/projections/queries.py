@@ -19,7 +19,7 @@ from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
 from taskflow.projections import stats
 from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.sized import fetch_fitting, fetch_whole, sized
+from taskflow.projections.sized import fetch_fitting, fetch_whole, size_of, sized
 from taskflow.projections.tasks import ShownTask
 from taskflow.projections.together import Together
 from taskflow.projections.view import micros
@@ -253,7 +253,7 @@ class Views:
             return await found.to_list()
 
         columns = await asyncio.gather(*[column(key) for key in keys])
-        sizes = [[document["size"] for document in column[:BOARD_TASKS_MAX]] for column in columns]
+        sizes = [[size_of(document, "shown") for document in column[:BOARD_TASKS_MAX]] for column in columns]
         counts = fitting_rows(sizes, BOARD_BYTES_MAX)
         # All that are fetched once more at once.
         chosen = [document for column, count in zip(columns, counts, strict=True) for document in column[:count]]

@@ -1,7 +1,7 @@
 """Documents with one large field, of which no more is fetched than an answer holds.
 
-A query asks for every document's size, and for the field itself where it is small: what comes is bounded by the number
-of documents. The large ones among those that fit are fetched after it.
+A query asks for the field where it is small, and for its size where it is not: what comes is bounded by the number of
+documents. The large ones among those that fit are fetched after it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
     from taskflow.projections.mongo import Collection
 
-SIZE = "size"
-
 
 def sized(field: str, *, count: int, bytes_max: int) -> dict[str, Any]:
-    """A projection: the size of the field, and the field where `count` documents like it fit into `bytes_max`."""
+    """A projection: the field where `count` documents like it fit into `bytes_max`, else its size."""
     size = {"$binarySize": f"${field}"}
-    return {SIZE: size, field: {"$cond": [{"$lte": [size, bytes_max // max(1, count)]}, f"${field}", None]}}
+    return {field: {"$cond": [{"$lte": [size, bytes_max // max(1, count)]}, f"${field}", size]}}
+
+
+def size_of(document: Mapping[str, Any], field: str) -> int:
+    """The size of a field that was asked for with `sized`, or that was fetched after it."""
+    found: Any = document[field]
+    return len(found) if isinstance(found, bytes) else int(found)
 
 
 async def fetch_fitting(
@@ -29,7 +33,7 @@ async def fetch_fitting(
 ) -> tuple[list[dict[str, Any]], int]:
     """Of documents that a query with `sized` found, those that fit, with their field; and how many of `found` were
     looked at for it: what does not meet the query any more is left out."""
-    count = fitting([document[SIZE] for document in found], bytes_max)
+    count = fitting([size_of(document, field) for document in found], bytes_max)
     return await fetch_whole(collection, query, field, found[:count]), count
 
 
@@ -37,13 +41,13 @@ async def fetch_whole(
     collection: Collection, query: Mapping[str, Any], field: str, found: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """These documents with their field, but for those that do not meet the query any more."""
-    large = [document["_id"] for document in found if document[field] is None]
+    large = [document["_id"] for document in found if not isinstance(document[field], bytes)]
     if not large:
         return list(found)
     again = collection.find({"$and": [query, {"_id": {"$in": large}}]}, {field: 1})
     fields = {document["_id"]: document[field] async for document in again}
     return [
-        document if document[field] is not None else document | {field: fields[document["_id"]]}
+        document | {field: fields.get(document["_id"], document[field])}
         for document in found
-        if document[field] is not None or document["_id"] in fields
+        if isinstance(document[field], bytes) or document["_id"] in fields
     ]
