@@ -134,6 +134,7 @@ class Looking:
                     "category": status.category,
                     "count": len(column),
                     "tasks": column[:50],
+                    "more": len(column) > 50,
                 }
             )
         for column in board["columns"]:
