@@ -150,8 +150,8 @@ class TestGrant:
         self, settings: Settings, store: EventStore, subprocess_env: dict[str, str]
     ) -> None:
         user = await register(store, settings, "ops@example.com")
-        for role in ("admin", "analyst"):
-            done = taskflow(subprocess_env, "admin", "grant", " Ops@example.com", role)
+        for role, typed in (("admin", " Ops@example.com"), ("analyst", "\uff4fps@EXAMPLE\u3002com")):
+            done = taskflow(subprocess_env, "admin", "grant", typed, role)
             assert done.returncode == 0, done.stderr
             assert f"now has the role {role}" in done.stdout
         before = await head(store)
