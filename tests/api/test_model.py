@@ -13,7 +13,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, initialize, invariant, multiple, precondition, rule, run_state_machine_as_test
 
-from tests.api.model.completion import DAILY, FORTNIGHTLY, HOURLY, LAST_OF_LONG_MONTHS, TWICE, UNTIL
+from tests.api.model.completion import (
+    AT_NIGHT,
+    DAILY,
+    FORTNIGHTLY,
+    HOURLY,
+    LAST_OF_LONG_MONTHS,
+    TWICE,
+    UNTIL,
+    UNTIL_DAY,
+)
 from tests.api.model.doors import Act
 from tests.api.model.links import DEPTH_MAX, RELATIONS
 from tests.api.model.machine import PEOPLE, SHARED, Conversation
@@ -34,8 +43,10 @@ labels = st.lists(st.sampled_from(["x", "y/z", "ж"]), max_size=3, unique=True)
 texts = st.sampled_from(["a word", "✓ @[{0}] and @[{2}], @[{0}]", "another\n\nword"])
 keys = st.sampled_from(["todo", "in_progress", "done", "cancelled", "review", "open", "shut"])
 due = st.none() | st.sampled_from(["2020-01-31T09:00:00Z", "2031-05-31T12:00:00.5+02:00", "2031-06-02T08:30:00Z"])
+days = st.none() | st.sampled_from(["2020-01-31", "2031-05-31", "2031-06-02"])
+zones = st.none() | st.sampled_from(["Europe/Berlin", "Pacific/Auckland", "Europe/Nowhere"])
 recurrences = st.none() | st.sampled_from(
-    [DAILY, f"rrule:{DAILY.lower()}", FORTNIGHTLY, TWICE, UNTIL, LAST_OF_LONG_MONTHS, HOURLY]
+    [DAILY, f"rrule:{DAILY.lower()}", FORTNIGHTLY, TWICE, UNTIL, UNTIL_DAY, AT_NIGHT, LAST_OF_LONG_MONTHS, HOURLY]
 )
 fields = {
     "title": titles,
@@ -44,6 +55,8 @@ fields = {
     "status": keys,
     "labels": st.none() | labels,
     "due_at": due,
+    "due_on": days,
+    "time_zone": zones,
     "recurrence": recurrences,
 }
 patches = st.lists(st.sampled_from(sorted(fields)), min_size=1, max_size=3, unique=True).flatmap(
@@ -136,9 +149,16 @@ class Machine(Conversation):
     def assign(self, who: int, task: str, person: int | None) -> None:
         self.do(who, Act("AssignTask", task, {"user_id": None if person is None else self.ids[person]}))
 
-    @rule(who=people, task=tasks, due_at=due, recurrence=recurrences)
-    def recur_and_complete(self, who: int, task: str, due_at: str | None, recurrence: str | None) -> None:
-        self.do(who, Act("EditTask", task, {"due_at": due_at, "recurrence": recurrence}))
+    @rule(who=people, task=tasks, when=due.map(lambda at: {"due_at": at}) | days.map(lambda on: {"due_on": on}),
+          zone=zones, recurrence=recurrences, moved=st.none() | due | days)  # fmt: skip
+    def recur_and_complete(
+        self, who: int, task: str, when: dict[str, Any], zone: str | None, recurrence: str | None, moved: str | None
+    ) -> None:
+        """Perhaps with the occurrence moved; and perhaps it is not completed after all."""
+        named = {} if zone is None else {"time_zone": zone}
+        self.do(who, Act("EditTask", task, when | named | {"recurrence": recurrence}))
+        if moved is not None:
+            self.do(who, Act("EditTask", task, {"due_at" if "T" in moved else "due_on": moved}))
         self.do(who, Act("CompleteTask", task))
 
     @rule(who=people, task=tasks, again=st.sampled_from([False, False, False, True]))

@@ -20,6 +20,8 @@ SOON: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 COLOUR: Final = "#1e90ff"
 TOGETHER: Final = {"tasks.get": ({"version"}, {"at_time", "clock"}), "tasks.diff": ({"from_version", "to_version"},)}
 """Optional arguments that go together only so; all others are also given all at once."""
+EITHER_OR: Final = {"tasks.create": ("due_at", "due_on"), "tasks.edit": ("due_at", "due_on")}
+"""Optional arguments of which one is given, or another."""
 NEEDED_BESIDE: Final = {
     ("tasks.get", "clock"): {"at_time"},
     ("projects.board", "clock"): {"at_time"},
@@ -107,6 +109,7 @@ def create_task(world: World) -> dict[str, Any]:
     parent = world.task(project)
     return {
         "title": "x", "project_id": project.id, "description": "x", "status": "todo", "priority": "high", "due_at": SOON,
+        "due_on": SOON.date(), "time_zone": "Europe/Berlin",
         "labels": ["x"], "assignee_id": world.me, "parent_id": parent.id, "recurrence": "FREQ=DAILY",
     }  # fmt: skip
 
@@ -314,7 +317,9 @@ def selections(name: str, optional: set[str]) -> Iterator[set[str]]:
         yield set()
     for one in sorted(optional):
         yield {one} | NEEDED_BESIDE.get((name, one), set())
-    yield from TOGETHER.get(name, (optional,))
+    alternatives = EITHER_OR.get(name, ())
+    all_at_once = [optional - {other} for other in alternatives] or [optional]
+    yield from TOGETHER.get(name, all_at_once)
 
 
 @pytest.mark.parametrize("name", every_method())

@@ -22,7 +22,7 @@ FILTERS: Final = (
     "--project {project} --status todo --category todo --category done --assignee me --label x --priority low "
     f"--parent {{task}} --due-before {SOON} --due-after {SOON} --text 🎉 --all --trashed --archived --sort=-due_at"
 )
-CHANGES: Final = f"--description x --priority high --due {SOON} --label x --label y --assignee me --repeat FREQ=DAILY"
+CHANGES: Final = f"--description x --priority high --due {SOON} --zone Europe/Berlin --label x --label y --assignee me --repeat FREQ=DAILY"
 LINES: Final = {
     "register": ["{address} --name Ada --password-stdin"],
     "login": ["{email} --otp 123456 --password-stdin"],
@@ -38,6 +38,8 @@ LINES: Final = {
     "tasks add": ["x --project {project} --status done --parent {task} " + CHANGES],
     "tasks edit": [
         "{task} --title z --status done --parent {sibling} --expect 2 " + CHANGES,
+        "{task} --due 2031-05-06",
+        "{task} --due 2031-05-06T07:08",
         "{task} --due none --label none --assignee none --parent none --repeat none",
     ],
     "tasks start": ["{task} {sibling}"],

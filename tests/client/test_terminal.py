@@ -122,7 +122,7 @@ class TestExitCodes:
             said = grace.types(*words)
             assert (said.code, said.out) == (2, ""), said
             assert "usage: " in said.err
-        assert "expected a time like" in grace.types("tasks", "add", "x", "--due", "tomorrow").err
+        assert "expected a day like" in grace.types("tasks", "add", "x", "--due", "tomorrow").err
         assert "4 or more characters" in grace.fails(2, "tasks", "done", "abc")
         for url in ("nowhere", "ftp://x", "http://[::1"):
             assert "expected a URL" in grace.fails(2, "tasks", "list", "--url", url)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from taskflow.commands.undo import (
     FACETS,
@@ -30,6 +31,7 @@ from taskflow.streams.project import (
     ProjectCreated,
     ProjectState,
 )
+from taskflow.streams.schedule import TaskDueSet, TaskRecurred, TaskRecurrenceSet
 from taskflow.streams.task import (
     ChecklistItemAdded,
     ChecklistItemChecked,
@@ -46,23 +48,22 @@ from taskflow.streams.task import (
     TaskChangeImported,
     TaskCreated,
     TaskDescribed,
-    TaskDueSet,
     TaskLabelled,
     TaskMoved,
     TaskParentSet,
     TaskPrioritised,
     TaskRanked,
-    TaskRecurred,
-    TaskRecurrenceSet,
     TaskRestored,
     TaskRetitled,
     TaskState,
     TaskStatusChanged,
     TaskTrashed,
 )
+from taskflow.time_zones import day_end, zone_of
 
 OWNER, MEMBER, STRANGER = UUID(int=1), UUID(int=2), UUID(int=3)
 HERE, THERE, TASK_ID = UUID(int=10), UUID(int=11), UUID(int=12)
+ZONE = "Europe/Berlin"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CREATED = TaskCreated(project_id=HERE, title="T", status="todo", category="todo", rank="m", labels=("red",))
 
@@ -172,9 +173,38 @@ def _imported(task: TaskState, n: int) -> Event:
     )
 
 
+def _due(task: TaskState, n: int) -> Event:
+    """Not, at a moment, on a day of a zone; or with the rule anew."""
+    match n:
+        case 0:
+            return TaskDueSet(due_at=None)
+        case 2:
+            day = date(2026, 3, 1 + task.version % 3)
+            return TaskDueSet(due_at=None, due_on=day, day_ends_at=day_end(day, zone_of(ZONE)), time_zone=ZONE)
+        case _:
+            return TaskDueSet(due_at=NOW + timedelta(hours=n), time_zone="UTC", restarts=n == 3)
+
+
+def _zone(task: TaskState, n: int) -> Event:
+    """Of a task that is due on a day, that ends elsewhen."""
+    name = (ZONE, "UTC", "America/New_York", "Asia/Tokyo")[n]
+    ends_at = None if task.due_on is None else day_end(task.due_on, zone_of(name))
+    return TaskDueSet(due_at=task.due_at, due_on=task.due_on, day_ends_at=ends_at, time_zone=name)
+
+
+def _recurrence(task: TaskState, n: int) -> Event:
+    zone = UNSET if task.time_zone else ZONE
+    return TaskRecurrenceSet(recurrence=None if n == 0 else f"FREQ=DAILY;INTERVAL={n}", time_zone=zone)
+
+
 def _recurred(task: TaskState, n: int) -> Event:
-    due_at = NOW + timedelta(days=n + 1)
-    return TaskRecurred(occurrence_at=task.due_at, due_at=due_at, status="todo", category="todo")
+    unticked = tuple(item.id for item in task.checklist if item.done)
+    if task.series is None or not task.series.days:
+        due_at = NOW + timedelta(days=n + 1)
+        return TaskRecurred(task.due_at, due_at, "todo", "todo", occurrence_on=task.due_on, unticked=unticked)
+    day = date(2026, 3, 11 + n)
+    ends_at = day_end(day, zone_of(task.time_zone or "UTC"))
+    return TaskRecurred(task.due_at, None, "todo", "todo", task.due_on, day, ends_at, unticked)
 
 
 def _comment(task: TaskState, n: int) -> Event | None:
@@ -213,13 +243,14 @@ ACTIONS: dict[str, Callable[[TaskState, int], Event | None]] = {
     "describe": lambda _, n: TaskDescribed(description="" if n == 0 else f"D{n}"),
     "status": _status,
     "prioritise": lambda _, n: TaskPrioritised(priority=("low", "medium", "high", "urgent")[n]),
-    "due": lambda _, n: TaskDueSet(due_at=None if n == 0 else NOW + timedelta(hours=n)),
+    "due": _due,
+    "zone": _zone,
     "label": _labelled,
     "assign": lambda _, n: TaskAssigned(assignee_id=(None, OWNER, MEMBER, None)[n]),
     "parent": lambda _, n: TaskParentSet(parent_id=None if n == 0 else UUID(int=800 + n)),
     "rank": lambda _, n: TaskRanked(rank=f"r{n}"),
     "move": moved,
-    "recurrence": lambda _, n: TaskRecurrenceSet(recurrence=None if n == 0 else f"FREQ=DAILY;INTERVAL={n}"),
+    "recurrence": _recurrence,
     "recur": _recurred,
     "import": _imported,
     "comment": _comment,

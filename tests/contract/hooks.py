@@ -42,6 +42,7 @@ BY_STATE: Final = {
     "stays": "a mapping of a status that does not leave",
     "rule": "a rule that never happens",
     "token": "a token that no answer gave",
+    "time-zone": "a name in a person's settings that is no zone's",
 }
 """Codes of faults that depend on what there is, or on two values together: JSON Schema has no words for these."""
 
@@ -49,6 +50,8 @@ RULES: Final = ("FREQ=DAILY", "FREQ=WEEKLY;BYDAY=MO,WE", "rrule:freq=monthly;bym
 schemathesis.openapi.format("rrule", strategies.sampled_from(RULES))
 ADDRESSES: Final = r"\A[a-z0-9_.+-]{1,20}@([a-z][a-z0-9]{0,9}\.){1,3}[a-z]{2,5}\Z"
 schemathesis.openapi.format("idn-email", strategies.from_regex(ADDRESSES))
+ZONES: Final = ("UTC", "Europe/Berlin", "Pacific/Auckland", "America/St_Johns")
+schemathesis.openapi.format("time-zone", strategies.sampled_from(ZONES))
 
 
 @schemathesis.auth(refresh_interval=TOKEN_KEPT_S).skip_for(path=ENDS_A_SESSION)

@@ -133,7 +133,7 @@ async def test_a_csv_with_a_fault_is_refused_whole(
     for was, faulty, reason in (
         (b",low,", b",lowest,", "line 3, column 'priority': Invalid enum value 'lowest', found 'lowest'"),
         (b"2026-01-02T00:00:00Z,", b"2026-31-02T00:00:00Z,", "line 3, column 'updated_at'"),
-        (b"project,", b"project,,", "line 2: expected 25 cells, found 26"),
+        (b"project,", b"project,,", "line 2: expected 28 cells, found 29"),
         (b"kind,", b"", "line 1: expected an export of a project"),
     ):
         file.write_bytes(as_csv(whole).replace(was, faulty, 1))

@@ -105,20 +105,23 @@ class TestCsv:
         plants, invite, eats, cake = await tasks(store)
         assert (plants.labels, plants.priority, plants.status) == (("home",), "low", "todo")
         assert plants.recurrence == "FREQ=WEEKLY;BYDAY=MO"
-        assert plants.due_at is not None
-        assert plants.due_at > datetime.now(UTC)
+        assert plants.due_on is not None
+        assert plants.due_on.weekday() == 0
+        assert plants.due is not None
+        assert plants.due > datetime.now(UTC)
+        assert (plants.due_at, plants.time_zone) == (None, "Europe/Stockholm")
         assert [comment.body for comment in plants.comments] == ["The fern needs less 🌿"]
         assert plants.comments[0].author_id is not None
         author = (await store.folds.load(USER, plants.comments[0].author_id)).state
         assert (author.name, author.claim_id) == ("Ada Lovelace", None)
         assert invite.description == "First those who live far away,\nthen the neighbours"
         assert (invite.priority, invite.labels) == ("urgent", ("people", "section:Garden party"))
-        assert str(invite.due_at) == "2031-06-01 21:59:59.999999+00:00"
+        assert (str(invite.due_on), str(invite.due)) == ("2031-06-01", "2031-06-01 21:59:59.999999+00:00")
         assert invite.assignee_id is not None
         assert (await store.folds.load(USER, invite.assignee_id)).state.name == "Zoë Ångström"
         assert (eats.parent_id, cake.parent_id) == (invite.id, invite.id)
-        assert str(eats.due_at) == "2031-06-03 16:00:00+00:00"
-        assert (cake.due_at, cake.description) == (None, "Due: three days before the party")
+        assert (str(eats.due_at), eats.time_zone) == ("2031-06-03 16:00:00+00:00", "Europe/Stockholm")
+        assert (cake.due, cake.time_zone, cake.description) == (None, None, "Due: three days before the party")
         project = (await store.folds.load(PROJECT, plants.project_id)).state
         assert project.name == "todoist"
         assert await imported_people(store) == ["Ada Lovelace", "Zoë Ångström"]
@@ -299,7 +302,11 @@ class TestJson:
         assert "4 applied, 0 already there, 0 unchanged, 0 rejected" in done.stdout
         plants, invite, eats = await tasks(store)
         assert (plants.title, invite.title, eats.title) == ("Water the plants", "Invite everybody", "Ask who eats what")
-        assert (plants.recurrence, str(plants.due_at)) == ("FREQ=WEEKLY;BYDAY=MO", "2031-06-02 23:59:59.999999+00:00")
+        assert (plants.recurrence, str(plants.due_on), plants.time_zone) == (
+            "FREQ=WEEKLY;BYDAY=MO",
+            "2031-06-02",
+            "UTC",
+        )
         assert (plants.priority, invite.priority, eats.priority) == ("low", "urgent", "high")
         assert (eats.parent_id, eats.status, str(eats.completed_at)) == (invite.id, "done", "2026-05-03 09:30:00+00:00")
         assert invite.labels == eats.labels == ("section:Party",)

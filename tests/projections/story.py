@@ -16,13 +16,13 @@ from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER, Event, Happened, Kind
 from taskflow.streams.project import DEFAULT_WORKFLOW, MemberAdded, MemberRemoved, ProjectCreated, ProjectRenamed
 from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
+from taskflow.streams.schedule import TaskDueSet
 from taskflow.streams.task import (
     CommentAdded,
     CommentDeleted,
     TaskAssigned,
     TaskCreated,
     TaskDescribed,
-    TaskDueSet,
     TaskLabelled,
     TaskParentSet,
     TaskPrioritised,

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from taskflow.commands.fields import COMMENT_MAX, DESCRIPTION_BYTES_MAX, LABELS_
 from taskflow.importer import exported_csv
 from taskflow.importer.exported import read_export
 from taskflow.importer.exported_csv import FAULTS_MAX
-from taskflow.importer.exported_file import Commented, Export, Item, Member, Person, Project, Related, Task
+from taskflow.importer.exported_file import Commented, Export, Item, Member, Person, Project, Related, Slots, Task
 from taskflow.importer.file import BadFile
 from taskflow.streams.project import CATEGORIES, DEFAULT_WORKFLOW, ROLES, Label, Transition
 from taskflow.streams.task import PRIORITIES
@@ -40,12 +40,38 @@ EMPTY = Export("taskflow", 1, Project(UUID(int=6), "P", "", DEFAULT_WORKFLOW, ()
 MARKS = st.sampled_from("=+-@'\t\r\n,;\"{[ é漢\u2028\x85\0🙂")
 LETTERS = st.one_of(MARKS, st.characters(exclude_categories=["Cs"]))
 IDS = st.uuids()
+DAYS = st.dates(date(1970, 1, 2), date(2100, 1, 1)).map(lambda day: datetime.combine(day, datetime.min.time(), UTC))
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis adds the zone
 
 
 def texts(most: int = 20, least: int = 0) -> st.SearchStrategy[str]:
     written = st.text(LETTERS, min_size=least, max_size=most)
     return written.filter(lambda text: re.search(VISIBLE, text) is not None) if least else written
+
+
+SLOTS = st.builds(Slots, TIMES, TIMES)
+DAY_SLOTS = st.builds(Slots, DAYS, DAYS, st.just(value=True))
+schedules = st.one_of(
+    st.just({"due_at": None, "recurrence": None}),
+    st.fixed_dictionaries(
+        {
+            "due_at": TIMES,
+            "recurrence": st.none() | st.just("FREQ=DAILY;BYHOUR=9"),
+            "time_zone": st.sampled_from([None, "UTC", "Europe/Berlin"]),
+            "series": st.none() | SLOTS,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "due_at": st.none(),
+            "due_on": st.dates(),
+            "recurrence": st.none() | st.just("FREQ=DAILY;UNTIL=20991231"),
+            "time_zone": st.just("Pacific/Kiritimati"),
+            "series": st.none() | DAY_SLOTS,
+        }
+    ),
+)
+"""Of a task: when it is due, and how that repeats."""
 
 
 @st.composite
@@ -76,12 +102,11 @@ def exports(draw: DrawFn) -> Export:
             status=draw(texts(least=1)),
             status_category=draw(st.sampled_from(CATEGORIES)),
             priority=draw(st.sampled_from(PRIORITIES)),
-            due_at=draw(st.none() | TIMES),
             labels=draw(st.lists(texts(least=1), max_size=2).map(tuple)),
             assignee=draw(somebody),
             parent_id=draw(st.none() | st.sampled_from(ids[:number])) if number else None,
             rank=draw(texts(least=1)),
-            recurrence=draw(st.none() | texts(least=1)),
+            **draw(schedules),
             created_by=None if creator is None else creator.id,
             created_at=began,
             updated_at=changed,
@@ -223,7 +248,7 @@ BAD: list[tuple[Change, str]] = [
     (header_cell("kind", "Kind"), "line 1: .* 'kind' is missing, found 'Kind', 'id'"),
     (lambda table: table[0].append("notes"), "line 1: .* 'notes' is none of them"),
     (lambda table: table[0].append("kind"), "line 1: .* 'kind' is there twice"),
-    (lambda table: table.append(["task"]), "line 4: expected 25 cells, found 1"),
+    (lambda table: table.append(["task"]), "line 4: expected 28 cells, found 1"),
     (lambda table: table.append(table[1]), "line 4, column 'kind': expected one project, found a second one"),
     (lambda table: table.append(table[2]), "line 4, column 'id': two tasks have one id: the other is in line 3"),
     (lambda table: table.pop(1), "expected a row of the kind project, found none"),

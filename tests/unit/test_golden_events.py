@@ -7,7 +7,7 @@ TASKFLOW_WRITE_GOLDEN=1 missing files are written; existing ones are never touch
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -40,6 +40,7 @@ from taskflow.streams.project import (
     Workflow,
 )
 from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
+from taskflow.streams.schedule import Series, TaskDueSet, TaskRecurred, TaskRecurrenceSet
 from taskflow.streams.session import SessionEnded, SessionRefreshed, SessionStarted
 from taskflow.streams.task import (
     ChecklistItemAdded,
@@ -57,15 +58,12 @@ from taskflow.streams.task import (
     TaskChangeImported,
     TaskCreated,
     TaskDescribed,
-    TaskDueSet,
     TaskLabelled,
     TaskMoved,
     TaskParentSet,
     TaskPrioritised,
     TaskPurged,
     TaskRanked,
-    TaskRecurred,
-    TaskRecurrenceSet,
     TaskRestored,
     TaskRetitled,
     TaskStatusChanged,
@@ -88,6 +86,7 @@ GOLDEN = Path(__file__).parent / "golden"
 KEY = b"k" * KEY_BYTES
 A, B = UUID("01900000-0000-7000-8000-00000000000a"), UUID("01900000-0000-7000-8000-00000000000b")
 AT = datetime(2026, 2, 28, 23, 59, 59, 999999, tzinfo=UTC)
+DAY = date(2026, 2, 28)
 
 TODAY: tuple[Event, ...] = (
     AddressClaimed(user_id=A),
@@ -140,23 +139,36 @@ TODAY: tuple[Event, ...] = (
         rank="00064d2a5e3c00",
         description="D",
         priority="urgent",
-        due_at=AT,
         labels=("a", "b"),
         assignee_id=A,
         parent_id=B,
+        recurrence="FREQ=DAILY",
         external_id="1-2",
         source={"k": "v"},
+        due_on=DAY,
+        day_ends_at=AT,
+        time_zone="Europe/Berlin",
+        series=Series(AT, AT, days=True),
     ),
     TaskDescribed(description="D"),
-    TaskDueSet(due_at=AT),
+    TaskDueSet(due_at=None, due_on=DAY, day_ends_at=AT, time_zone=None, series=Series(AT, AT), restarts=True),
     TaskLabelled(added=("a",), removed=("b",)),
     TaskMoved(from_project_id=A, project_id=B, status="todo", category="todo", rank="m", assignee_id=A, parent_id=B),
     TaskParentSet(parent_id=A),
     TaskPrioritised(priority="low"),
     TaskPurged(),
     TaskRanked(rank="m"),
-    TaskRecurred(occurrence_at=AT, due_at=AT, status="todo", category="todo"),
-    TaskRecurrenceSet(recurrence="FREQ=WEEKLY;BYDAY=MO"),
+    TaskRecurred(
+        occurrence_at=None,
+        due_at=None,
+        status="todo",
+        category="todo",
+        occurrence_on=DAY,
+        due_on=DAY,
+        day_ends_at=AT,
+        unticked=(A, B),
+    ),
+    TaskRecurrenceSet(recurrence="FREQ=WEEKLY;BYDAY=MO", time_zone="Europe/Berlin", series=Series(AT, AT)),
     TaskRestored(),
     TaskRetitled(title="T"),
     TaskStatusChanged(from_status="todo", status="done", category="done"),
@@ -177,7 +189,26 @@ TODAY: tuple[Event, ...] = (
 )
 
 READ_AS: dict[str, Event] = {f"{type(event).__name__}.v{event.schema_version}": event for event in TODAY} | {
-    "TaskDueSet.v1": TaskDueSet(due_at=AT),
+    "TaskCreated.v1": TaskCreated(
+        project_id=B,
+        title="T",
+        status="todo",
+        category="todo",
+        rank="00064d2a5e3c00",
+        description="D",
+        priority="urgent",
+        due_at=AT,
+        labels=("a", "b"),
+        assignee_id=A,
+        parent_id=B,
+        external_id="1-2",
+        source={"k": "v"},
+        time_zone="UTC",
+    ),
+    "TaskDueSet.v1": TaskDueSet(due_at=AT, time_zone="UTC", restarts=True),
+    "TaskDueSet.v2": TaskDueSet(due_at=AT, time_zone="UTC", restarts=True),
+    "TaskRecurred.v1": TaskRecurred(occurrence_at=AT, due_at=AT, status="todo", category="todo"),
+    "TaskRecurrenceSet.v1": TaskRecurrenceSet(recurrence="FREQ=WEEKLY;BYDAY=MO", time_zone="UTC"),
     "UserSettingsChanged.v1": next(event for event in TODAY if isinstance(event, UserSettingsChanged)),
 }
 

@@ -51,11 +51,12 @@ ALLOWED: dict[str, set[str]] = {
     "invisible": set(),
     "words": set(),
     "times": set(),
+    "time_zones": set(),
     "parameters": {"times"},
     "asked": {"streams", "words", "parameters"},
     "privacy": {"streams", "addresses"},
     "store": {"streams", "privacy"},
-    "commands": {"streams", "privacy", "store", "addresses", "asked", "parameters"},
+    "commands": {"streams", "privacy", "store", "addresses", "asked", "parameters", "time_zones"},
     "follower": {"streams", "store"},
     "kafka": {"store"},
     "relay": {"store", "kafka"},
@@ -64,9 +65,9 @@ ALLOWED: dict[str, set[str]] = {
     "projections": {"streams", "addresses", "privacy", "store", "kafka", "cache", "words"},
     "api": {
         *("streams", "privacy", "store", "commands", "follower", "kafka", "relay", "cache", "projections"),
-        *("asked", "cells", "limits", "parameters", "times", "words"),
+        *("asked", "cells", "limits", "parameters", "time_zones", "times", "words"),
     },
-    "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells", "times"},
+    "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells", "time_zones", "times"},
     "local": {"store", "secrets"},
     "client": set(),
     "terminal": {"client"},
@@ -151,7 +152,7 @@ def test_the_servers_processes_do_not_load_the_client() -> None:
 
 
 PURE = {
-    *("addresses.py", "asked.py", "cells.py", "invisible.py", "parameters.py", "times.py", "words.py"),
+    *("addresses.py", "asked.py", "cells.py", "invisible.py", "parameters.py", "time_zones.py", "times.py", "words.py"),
     *(
         "commands/access.py",
         "commands/brought.py",
@@ -162,6 +163,7 @@ PURE = {
     ),
     *("commands/checklist.py", "commands/comments.py", "commands/ranks.py", "commands/relations.py"),
     *("commands/moving.py", "commands/purging.py", "commands/ranking.py", "commands/recurrence.py"),
+    *("commands/schedule.py", "commands/undo_schedule.py"),
     *("commands/saved_view.py", "commands/session.py", "commands/task.py", "commands/undo.py", "commands/user.py"),
     *("commands/invitation_tokens.py", "commands/invitations.py", "commands/labels.py", "commands/workflow.py"),
     *("projections/batch.py", "projections/messages.py", "projections/registry.py", "projections/view.py"),

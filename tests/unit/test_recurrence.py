@@ -13,15 +13,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from taskflow.commands import task
-from taskflow.commands.recurrence import PERIODS_MAX, checked, next_occurrence, plain
+from taskflow.commands.recurrence import PERIODS_MAX, checked, next_slot, plain
 from taskflow.errors import Invalid
 from taskflow.streams import PROJECT, TASK, Event, Happened
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated, ProjectState, Status, Workflow
+from taskflow.streams.schedule import Series, TaskDueSet, TaskRecurred, TaskRecurrenceSet
 from taskflow.streams.task import (
     TaskCreated,
-    TaskDueSet,
-    TaskRecurred,
-    TaskRecurrenceSet,
     TaskState,
     TaskStatusChanged,
 )
@@ -163,15 +161,13 @@ starts = st.datetimes(datetime(2015, 1, 1), datetime(2030, 1, 1), timezones=st.j
 
 
 @given(rules, starts, st.timedeltas(timedelta(0), 4000 * DAY))
-def test_the_next_occurrence_is_later_and_one_that_dateutil_generates(
-    text: str, start: datetime, later: timedelta
-) -> None:
+def test_the_next_slot_is_later_and_one_that_dateutil_generates(text: str, start: datetime, later: timedelta) -> None:
     try:
         checked(text, start)
     except Invalid:
         assume(False)
     after = start + later
-    found = next_occurrence(text, start, after)
+    found = next_slot(text, start, after)
     expected = rrulestr(text, dtstart=start).after(after)
     if found is None:
         # Never again; or, of a rule that hardly ever happens, not within what is looked through.
@@ -184,7 +180,7 @@ class TestAtTheEdges:
     @pytest.mark.parametrize("frequency", ["DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
     def test_the_calendar_ends_and_so_does_the_rule(self, frequency: str) -> None:
         last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-        assert next_occurrence(f"FREQ={frequency}", last, last) is None
+        assert next_slot(f"FREQ={frequency}", last, last) is None
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -198,17 +194,17 @@ class TestAtTheEdges:
     )
     def test_a_rule_from_the_year_1_is_not_walked_through(self, text: str, expected: datetime | None) -> None:
         began = time.thread_time()
-        assert next_occurrence(text, datetime(1, 1, 1, tzinfo=UTC), NOW) == expected
+        assert next_slot(text, datetime(1, 1, 1, tzinfo=UTC), NOW) == expected
         assert time.thread_time() - began < 1
 
     def test_the_31st_is_left_out_of_months_without_one(self) -> None:
         start = datetime(2026, 1, 31, 9, tzinfo=UTC)
-        assert next_occurrence("FREQ=MONTHLY", start, start) == datetime(2026, 3, 31, 9, tzinfo=UTC)
-        assert next_occurrence("FREQ=MONTHLY", start, start + 1000 * DAY) == datetime(2028, 10, 31, 9, tzinfo=UTC)
+        assert next_slot("FREQ=MONTHLY", start, start) == datetime(2026, 3, 31, 9, tzinfo=UTC)
+        assert next_slot("FREQ=MONTHLY", start, start + 1000 * DAY) == datetime(2028, 10, 31, 9, tzinfo=UTC)
 
     def test_the_29th_of_february_comes_every_four_years(self) -> None:
         start = datetime(2024, 2, 29, tzinfo=UTC)
-        assert next_occurrence("FREQ=YEARLY", start, start) == datetime(2028, 2, 29, tzinfo=UTC)
+        assert next_slot("FREQ=YEARLY", start, start) == datetime(2028, 2, 29, tzinfo=UTC)
 
 
 # --- tasks ---------------------------------------------------------------------------------------
@@ -221,7 +217,14 @@ def project(workflow: Workflow = DEFAULT_WORKFLOW) -> ProjectState:
 
 def a_task(*events: Event, recurrence: str | None = "FREQ=DAILY", due_at: datetime | None = DUE) -> TaskState:
     created = TaskCreated(
-        project_id=PROJECT_ID, title="T", status="todo", category="todo", rank="a", recurrence=recurrence, due_at=due_at
+        project_id=PROJECT_ID,
+        title="T",
+        status="todo",
+        category="todo",
+        rank="a",
+        recurrence=recurrence,
+        due_at=due_at,
+        time_zone="UTC",
     )
     return fold(None, created, *events)
 
@@ -268,7 +271,7 @@ class TestCompleting:
 
     def test_without_a_due_time_counts_from_when_the_rule_was_set(self) -> None:
         state = a_task(due_at=None)
-        assert state.recurs_from == NOW
+        assert state.series == Series(NOW, NOW)
         assert complete(state, NOW + timedelta(hours=5)).due_at == NOW + DAY
 
     @pytest.mark.parametrize("due_at", [DUE, None])
@@ -288,9 +291,9 @@ class TestCompleting:
         assert (state.status, state.due_at) == ("todo", DUE + DAY)
         assert complete(state).status == "done"
 
-    def test_a_new_due_time_is_a_new_first_occurrence(self) -> None:
+    def test_a_due_that_was_set_before_series_were_kept_was_a_new_first_occurrence(self) -> None:
         state = complete(a_task(recurrence="FREQ=DAILY;COUNT=2"))
-        state = fold(state, TaskDueSet(due_at=DUE + 7 * DAY))
+        state = fold(state, TaskDueSet(due_at=DUE + 7 * DAY, restarts=True))
         state = complete(state)
         assert (state.status, state.due_at) == ("todo", DUE + 8 * DAY)
         assert complete(state).status == "done"
@@ -323,10 +326,10 @@ class TestSetting:
         rule = "FREQ=DAILY;UNTIL=20260306T093000Z"
         state = fold(a_task(recurrence=rule), TaskDueSet(due_at=DUE + 30 * DAY))
         assert task.edit(state, project(), task.EditTask(recurrence=rule), NOW) == []
-        assert complete(state).status == "done"
+        assert complete(state, DUE + 30 * DAY).status == "done"
 
     def test_with_a_new_due_time_counts_from_that(self) -> None:
         state = a_task(recurrence=None, due_at=None)
         command: Any = task.EditTask(recurrence="FREQ=DAILY;UNTIL=20260306T093000Z", due_at=DUE)
         state = fold(state, *task.edit(state, project(), command, NOW))
-        assert state.recurs_from == DUE
+        assert state.series == Series(DUE, DUE)

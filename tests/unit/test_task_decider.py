@@ -23,11 +23,11 @@ from taskflow.streams.project import (
     ProjectState,
     Transition,
 )
+from taskflow.streams.schedule import TaskDueSet
 from taskflow.streams.task import (
     TaskAssigned,
     TaskCreated,
     TaskDescribed,
-    TaskDueSet,
     TaskLabelled,
     TaskPrioritised,
     TaskRestored,
@@ -111,7 +111,7 @@ class TestEditing:
             ({"description": "D"}, [TaskDescribed(description="D")]),
             ({"description": None}, []),
             ({"priority": "urgent"}, [TaskPrioritised(priority="urgent")]),
-            ({"due_at": NOW}, [TaskDueSet(due_at=NOW)]),
+            ({"due_at": NOW}, [TaskDueSet(due_at=NOW, time_zone="UTC")]),
             ({"due_at": None}, []),
             ({"labels": ("y", "z")}, [TaskLabelled(added=("z",), removed=("x",))]),
             ({"labels": ("y", "x")}, []),

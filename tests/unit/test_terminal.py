@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -288,10 +288,24 @@ class TestTyping:
         assert {path[0] for path in EVERY if path} >= PEOPLES
         assert run.GROUPS.keys() | run.ALONE.keys() == PEOPLES
 
-    def test_a_time_without_a_zone_is_local(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        typed = parser().parse_args(["tasks", "add", "x", "--due", "2026-12-01T17:00+02:00"])
-        assert typed.due.utcoffset() == timedelta(hours=2)
-        local = parser().parse_args(["tasks", "add", "x", "--due", "2026-12-01"]).due
+    def test_a_due_is_a_day_or_a_time_with_or_without_an_offset(self) -> None:
+        def due(text: str) -> object:
+            return parser().parse_args(["tasks", "add", "x", "--due", text]).due
+
+        assert due("2026-12-01T17:00+02:00") == datetime(2026, 12, 1, 15, tzinfo=UTC)
+        assert due("2026-12-01T17:00") == datetime(2026, 12, 1, 17)  # noqa: DTZ001 - of a zone that is asked for later
+        assert (due("2026-12-01"), type(due("2026-12-01"))) == (date(2026, 12, 1), date)
+        assert due("2026-12-01T23:59:59.999999999Z") == datetime(2026, 12, 1, 23, 59, 59, 999_999, tzinfo=UTC)
+        assert due("none") == "none"
+
+    @pytest.mark.parametrize("text", ["tomorrow", "2026-02-30", "2026-12-01T25:00", ""])
+    def test_anything_else_is_none(self, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            parser().parse_args(["tasks", "edit", "x", "--due", text])
+        assert "expected a day like 2026-12-01 or a time" in capsys.readouterr().err
+
+    def test_a_time_without_an_offset_elsewhere_is_of_this_machine(self) -> None:
+        local = parser().parse_args(["tasks", "list", "--due-before", "2026-12-01"]).due_before
         assert (local.hour, local.tzinfo is not None) == (0, True)
 
     @pytest.mark.parametrize("limit", ["0", "-1", "10001", "x", "٣", "1" * 5000])

@@ -72,10 +72,11 @@ def test_what_has_no_field_of_its_own_is_kept(tmp_path: Path) -> None:
         "task,B,,4,1,,,2031-01-01,en,Mars/Base,,",
     )
     a, b = backup.entries
-    assert (a.description, a.due_at, a.repeat) == ("about\n\nDue: jeden Tag", None, None)
+    assert (a.description, a.due, a.repeat) == ("about\n\nDue: jeden Tag", None, None)
     assert a.source == {"DURATION": "30", "DURATION_UNIT": "minute"}
     assert a.notes[0].body == "said\n\nDate: some day"
-    assert (str(b.due_at), b.source) == ("2031-01-01 23:59:59.999999+00:00", {"TIMEZONE": "Mars/Base"})
+    assert (a.zone, b.zone) == ("Europe/Berlin", "UTC")
+    assert (str(b.due), b.source) == ("2031-01-01", {"TIMEZONE": "Mars/Base"})
     assert backup.notices == [
         "line 2: the date 'jeden Tag' is not understood: it stands in the description",
         "line 4: no time zone 'Mars/Base': its times are taken as UTC",

@@ -3,7 +3,7 @@ servers send have a default, so client and server may be of different releases."
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -190,6 +190,9 @@ class Task(Struct, frozen=True, kw_only=True):
     status_category: str
     priority: str
     due_at: datetime | None = None
+    due_on: date | None = None
+    """A day, where no moment is meant: it ends in `time_zone`."""
+    time_zone: str | None = None
     labels: tuple[str, ...] = ()
     assignee: Person | None = None
     parent_id: UUID | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -34,15 +34,19 @@ class Tasks(Resource[F]):
         status: str | UnsetType = UNSET,
         priority: str | UnsetType = UNSET,
         due_at: datetime | UnsetType | None = UNSET,
+        due_on: date | UnsetType | None = UNSET,
+        time_zone: str | UnsetType | None = UNSET,
         labels: Sequence[str] | UnsetType = UNSET,
         assignee_id: Id | UnsetType | None = UNSET,
         parent_id: Id | UnsetType | None = UNSET,
         recurrence: str | UnsetType | None = UNSET,
     ) -> Call[Task]:
-        """Without a project: in the Inbox."""
+        """Without a project: in the Inbox. Due at a moment or on a day, which ends in the zone, where a rule repeats too;
+        without one, in that of one's own settings."""
         body = given(
             title=title, project_id=project_id, description=description, status=status, priority=priority,
-            due_at=due_at, labels=labels, assignee_id=assignee_id, parent_id=parent_id, recurrence=recurrence,
+            due_at=due_at, due_on=due_on, time_zone=time_zone, labels=labels, assignee_id=assignee_id,
+            parent_id=parent_id, recurrence=recurrence,
         )  # fmt: skip
         return write("POST", at("tasks"), Task, body)
 
@@ -93,6 +97,8 @@ class Tasks(Resource[F]):
         status: str | UnsetType = UNSET,
         priority: str | UnsetType = UNSET,
         due_at: datetime | UnsetType | None = UNSET,
+        due_on: date | UnsetType | None = UNSET,
+        time_zone: str | UnsetType | None = UNSET,
         labels: Sequence[str] | UnsetType = UNSET,
         assignee_id: Id | UnsetType | None = UNSET,
         parent_id: Id | UnsetType | None = UNSET,
@@ -101,8 +107,8 @@ class Tasks(Resource[F]):
     ) -> Call[Task]:
         """Changes what is given; None clears."""
         body = given(
-            title=title, description=description, status=status, priority=priority, due_at=due_at, labels=labels,
-            assignee_id=assignee_id, parent_id=parent_id, recurrence=recurrence,
+            title=title, description=description, status=status, priority=priority, due_at=due_at, due_on=due_on,
+            time_zone=time_zone, labels=labels, assignee_id=assignee_id, parent_id=parent_id, recurrence=recurrence,
         )  # fmt: skip
         return write("PATCH", at("tasks", task), Task, body, expected=expected_version)
 

@@ -6,7 +6,7 @@ the caller's to derive, so that the same task of the same source is the same com
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -18,10 +18,12 @@ from taskflow.commands.comments import add
 from taskflow.commands.execute import Target
 from taskflow.commands.project import unarchived
 from taskflow.commands.ranks import rank_between
+from taskflow.commands.schedule import end_of
 from taskflow.commands.task import check_parent
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import TASK, Event
 from taskflow.streams.project import Category, Status
+from taskflow.streams.schedule import Series
 from taskflow.streams.task import (
     ChecklistItemAdded,
     Comment,
@@ -73,6 +75,10 @@ class BroughtTask(Struct, frozen=True, kw_only=True):
     relations: tuple[Relation, ...] = ()
     comments: tuple[Comment, ...] = ()
     source: dict[str, str] | None = None
+    due_on: date | None = None
+    time_zone: str | None = None
+    series: Series | None = None
+    """Of one that has begun; None: a rule begins with the task's due."""
 
 
 class BroughtNote(Struct, frozen=True, kw_only=True):
@@ -107,6 +113,10 @@ def create(project: ProjectState, task_id: UUID, task: BroughtTask, now: datetim
                 description=task.description,
                 priority=task.priority,
                 due_at=task.due_at,
+                due_on=task.due_on,
+                day_ends_at=end_of(task.due_on, task.time_zone),
+                time_zone=task.time_zone,
+                series=task.series,
                 labels=task.labels,
                 assignee_id=task.assignee_id,
                 parent_id=task.parent_id,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 from taskflow.addresses import ADDRESS_MAX
+from taskflow.time_zones import NAME_MAX as TIME_ZONE_MAX
 
 TITLE_MAX: Final = 500
 DESCRIPTION_BYTES_MAX: Final = 100_000
@@ -81,6 +82,11 @@ StatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, example
 NewStatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, pattern=VISIBLE, examples=["review"])]
 Colour = Annotated[str, Meta(min_length=7, max_length=7, pattern=rf"^#[0-9a-fA-F]{{6}}{_END}", examples=["#1e90ff"])]
 Time = Annotated[datetime, Meta(tz=True, examples=["2030-12-31T17:00:00Z"])]
+Day = Annotated[date, Meta(examples=["2031-01-15"])]
+TimeZone = Annotated[
+    str, Meta(max_length=TIME_ZONE_MAX, extra_json_schema={"format": "time-zone"}, examples=["Europe/Berlin"])
+]
+"""A name of IANA's."""
 Email = Annotated[
     str,
     Meta(

@@ -1,8 +1,8 @@
-"""When a recurring task is due next: RFC 5545's rules, in UTC, as python-dateutil follows them.
+"""When a recurring task is due next: RFC 5545's rules, in local time of a zone, as python-dateutil follows them.
 
 A rule is judged as it is set, part by part, so that one that is stored can always be followed. It is counted
-from a first occurrence, the task's due time as the rule was set; that time itself is one only where the rule
-says so. What a rule may cost is bounded: python-dateutil would look for the 30th of February until the year
+from a first occurrence, the task's due as the rule was set; that itself is one only where the rule says so. A slot
+is a moment; or, of a task that is due on days, a day, which stands as its midnight in UTC. What a rule may cost is bounded: python-dateutil would look for the 30th of February until the year
 9999. The slowest of those that are refused takes about a hundredth of a second, one that happens soon well below
 a millisecond.
 """
@@ -17,9 +17,11 @@ from dateutil.rrule import DAILY, MONTHLY, WEEKLY, YEARLY, rrule, weekday
 from msgspec import Struct
 
 from taskflow.errors import Invalid
+from taskflow.time_zones import UTC_NAME, to_local, to_moment, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
 
 PREFIX: Final = "RRULE:"
 INTERVAL_MAX: Final = 1_000
@@ -52,6 +54,10 @@ _NAMES: Final = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *_NUMBER
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,9}")
 _DAY: Final = re.compile(rf"([+-]?[0-9]{{1,2}})?({'|'.join(_DAYS)})")
 _UNTIL: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_UNTIL_DAY: Final = re.compile(r"[0-9]{8}")
+_OF_A_DAY: Final = ("BYHOUR", "BYMINUTE", "BYSECOND")
+_SHIFT_MAX: Final = timedelta(days=1)
+"""A change of clocks takes or gives no more."""
 
 
 class Rule(Struct, frozen=True):
@@ -69,11 +75,12 @@ def plain(text: str) -> str:
     return (text.upper() if text.isascii() else text).removeprefix(PREFIX)
 
 
-def checked(text: str, start: datetime) -> str:
-    """The rule as it is stored. Raises Invalid for one that cannot be read, or never happens from `start` on."""
+def checked(text: str, start: datetime, zone: str = UTC_NAME, *, days: bool = False) -> str:
+    """The rule as it is stored. Raises Invalid for one that cannot be read, or never happens from `start` on.
+    `days`: of a task that is due on days; `start` is one."""
     text = plain(text)
-    rule = _read(text)
-    if _first(rule, start, None) is None:
+    rule = _read(text, days=days)
+    if _first(rule, start, None, zone_of(UTC_NAME if days else zone)) is None:
         raise _fault(
             f"expected a rule that happens within {_periods(rule)} periods of its FREQ, from {start.isoformat()} on; "
             "this one does not"
@@ -81,9 +88,29 @@ def checked(text: str, start: datetime) -> str:
     return text
 
 
-def next_occurrence(text: str, start: datetime, after: datetime) -> datetime | None:
-    """The first time after `after` at which a rule happens that is counted from `start`; None: never again."""
-    return _first(_read(text), start, after)
+def readable(text: str, *, days: bool) -> None:
+    """Raises Invalid for a rule that a task cannot have that is due on days, or at moments."""
+    _read(text, days=days)
+
+
+def next_slot(
+    text: str, start: datetime, after: datetime, zone: str = UTC_NAME, *, days: bool = False
+) -> datetime | None:
+    """The first slot after `after` of a rule that is counted from `start`; None: never again."""
+    return _first(_read(text, days=days), start, after, zone_of(UTC_NAME if days else zone))
+
+
+def slots(text: str, start: datetime, zone: str = UTC_NAME, *, days: bool = False) -> Iterator[datetime]:
+    """From the first one on; those that a change of clocks makes one are told twice. Ends as `next_slot` does."""
+    rule, where = _read(text, days=days), zone_of(UTC_NAME if days else zone)
+    try:
+        for local in _locals(rule, to_local(start, where), None):
+            at = to_moment(local, where)
+            if rule.until is not None and at > rule.until:
+                return
+            yield at
+    except (_TooFarError, ValueError, OverflowError, IndexError):
+        return
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -93,7 +120,7 @@ def _fault(detail: str) -> Invalid:
     return Invalid("/recurrence", "rule", detail)
 
 
-def _read(text: str) -> Rule:
+def _read(text: str, *, days: bool) -> Rule:
     parts: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = part.partition("=")
@@ -113,8 +140,10 @@ def _read(text: str) -> Rule:
         by["byweekday"] = _days(parts["BYDAY"], frequency, by)
     by["wkst"] = _wkst(parts.get("WKST", "MO"))
     _fit_together(frequency, by)
+    if days and (times := [name for name in _OF_A_DAY if name in parts]):
+        raise _fault(f"expected no {times[0]}: the task is due on a day, not at a time of it")
     count = _whole("COUNT", parts["COUNT"], COUNT_MAX) if "COUNT" in parts else None
-    until = _until(parts["UNTIL"]) if "UNTIL" in parts else None
+    until = _until(parts["UNTIL"], days=days) if "UNTIL" in parts else None
     return Rule(frequency, _whole("INTERVAL", parts.get("INTERVAL", "1"), INTERVAL_MAX), count, until, by)
 
 
@@ -161,12 +190,14 @@ def _wkst(value: str) -> int:
     return _DAYS.index(value)
 
 
-def _until(value: str) -> datetime:
+def _until(value: str, *, days: bool) -> datetime:
     try:
-        if _UNTIL.fullmatch(value):
-            return datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        if (_UNTIL_DAY if days else _UNTIL).fullmatch(value):
+            return datetime.strptime(value, "%Y%m%d" if days else "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         pass
+    if days:
+        raise _fault(f"expected UNTIL as a day like 20301231, as the task's due is one, found {value[:30]!r}")
     raise _fault(f"expected UNTIL as a time in UTC like 20301231T235959Z, found {value[:30]!r}")
 
 
@@ -224,15 +255,32 @@ class _Interval(int):
         return int(self) * other
 
 
-def _first(rule: Rule, start: datetime, after: datetime | None) -> datetime | None:
+def _first(rule: Rule, start: datetime, after: datetime | None, zone: ZoneInfo) -> datetime | None:
+    found: datetime | None = None
     try:
-        for at in _occurrences(rule, start, after):
-            if after is None or at > after:
-                return at
+        for local in _locals(rule, to_local(start, zone), None if after is None else _before(after, zone)):
+            at = to_moment(local, zone)
+            if (after is not None and at <= after) or (rule.until is not None and at > rule.until):
+                if rule.until is not None and at > rule.until + _SHIFT_MAX:
+                    break
+                continue
+            found = at if found is None else min(found, at)
+            if to_local(at, zone) == local:
+                break
+            # A change of clocks leaves this one out: it is taken later, and one behind it may be earlier.
     except (_TooFarError, ValueError, OverflowError, IndexError):
         # Too seldom; or it leads out of the calendar, where python-dateutil stumbles.
-        return None
-    return None
+        return found
+    return found
+
+
+def _before(after: datetime, zone: ZoneInfo) -> datetime:
+    """A local time that is before every slot after `after`, whatever its zone's clocks do."""
+    local = to_local(after, zone)
+    try:
+        return local - _SHIFT_MAX
+    except OverflowError:
+        return local
 
 
 def _periods(rule: Rule) -> int:
@@ -245,12 +293,14 @@ def _counted(rule: Rule) -> int:
     return min(count, _periods(rule)) if rule.frequency == YEARLY else count
 
 
-def _occurrences(rule: Rule, start: datetime, after: datetime | None) -> Iterator[datetime]:
+def _locals(rule: Rule, start: datetime, after: datetime | None) -> Iterator[datetime]:
+    """The local times of slots; with `after`, some of those before it are left out. Where the rule ends is not looked
+    at: that is told by the moment."""
     by = dict(rule.by)
     if rule.count is None and after is not None:
         start = _nearer(rule, start, after, by)
     interval = _Interval.bounded(rule.interval, _periods(rule) + (0 if after is None else _counted(rule)))
-    return iter(rrule(rule.frequency, dtstart=start, interval=interval, count=rule.count, until=rule.until, **by))
+    return iter(rrule(rule.frequency, dtstart=start, interval=interval, count=rule.count, **by))
 
 
 def _nearer(rule: Rule, start: datetime, after: datetime, by: dict[str, Any]) -> datetime:

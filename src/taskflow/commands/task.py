@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -15,36 +15,37 @@ from taskflow.commands.fields import (
     DESCRIPTION_BYTES_MAX,
     PARENT_DEPTH_MAX,
     Command,
+    Day,
     Description,
     Labels,
     Recurrence,
     StatusKey,
     Time,
+    TimeZone,
     Title,
 )
 from taskflow.commands.project import unarchived
 from taskflow.commands.ranks import rank_at
-from taskflow.commands.recurrence import checked, next_occurrence, plain
+from taskflow.commands.schedule import Schedule, new_schedule, recur, reschedule, zone_for
 from taskflow.errors import Invalid, NotFound, Rejected
 from taskflow.streams import TASK, USER, Event
 from taskflow.streams.project import Category, ProjectState, Status
+from taskflow.streams.schedule import scheduled
 from taskflow.streams.task import (
     Priority,
     TaskAssigned,
     TaskCreated,
     TaskDescribed,
-    TaskDueSet,
     TaskLabelled,
     TaskParentSet,
     TaskPrioritised,
-    TaskRecurred,
-    TaskRecurrenceSet,
     TaskRestored,
     TaskRetitled,
     TaskState,
     TaskStatusChanged,
     TaskTrashed,
 )
+from taskflow.time_zones import UTC_NAME
 
 if TYPE_CHECKING:
     from taskflow.commands.unit import Unit
@@ -60,6 +61,8 @@ class CreateTask(Command, frozen=True, kw_only=True):
     status: StatusKey | None = None
     priority: Priority = "medium"
     due_at: Time | None = None
+    due_on: Day | None = None
+    time_zone: TimeZone | None = None
     labels: Labels = ()
     assignee_id: UUID | None = None
     parent_id: UUID | None = None
@@ -74,6 +77,8 @@ class EditTask(Command, frozen=True):
     status: StatusKey | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
     due_at: Time | UnsetType | None = UNSET
+    due_on: Day | UnsetType | None = UNSET
+    time_zone: TimeZone | UnsetType | None = UNSET
     labels: Labels | UnsetType | None = UNSET
     assignee_id: UUID | UnsetType | None = UNSET
     parent_id: UUID | UnsetType | None = UNSET
@@ -118,11 +123,14 @@ INTENTS: Final[dict[type[Command], Category]] = {
 # --- decide --------------------------------------------------------------------------------------
 
 
-def create(project: ProjectState, command: CreateTask, at: datetime, order: int = 0) -> list[Event]:
+def create(
+    project: ProjectState, command: CreateTask, at: datetime, order: int = 0, zone: str = UTC_NAME
+) -> list[Event]:
+    """`zone`: that of whoever writes, for a due or a rule that names none."""
     unarchived(project)
     status = project.workflow.initial() if command.status is None else named_status(project, command.status)
     assignable(project, command.assignee_id)
-    due_at = _utc(command.due_at, "/due_at")
+    due = new_schedule(schedule_of(command), at, zone)
     return [
         TaskCreated(
             project_id=project.id,
@@ -132,17 +140,20 @@ def create(project: ProjectState, command: CreateTask, at: datetime, order: int 
             category=status.category,
             rank=rank_at(at, order),
             priority=command.priority,
-            due_at=due_at,
+            due_at=due.at,
+            due_on=due.on,
+            day_ends_at=due.ends_at,
+            time_zone=due.zone,
             labels=tuple(dict.fromkeys(command.labels)),
             assignee_id=command.assignee_id,
             parent_id=command.parent_id,
-            recurrence=None if command.recurrence is None else checked(command.recurrence, due_at or at),
+            recurrence=due.recurrence,
         )
     ]
 
 
-def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime) -> list[Event]:
-    """One event for each field that differs, none for a field that is as it was."""
+def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime, zone: str = UTC_NAME) -> list[Event]:
+    """One event for each field that differs, none for a field that is as it was. `zone` as in `create`."""
     live(task, project)
     events: list[Event] = []
     if command.title is not UNSET and command.title != task.title:
@@ -151,18 +162,9 @@ def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime
         events.append(TaskDescribed(description=_description(command.description or "")))
     if command.priority is not UNSET and command.priority != task.priority:
         events.append(TaskPrioritised(priority=command.priority))
-    if command.due_at is not UNSET:
-        due_at = _utc(command.due_at, "/due_at")
-        if due_at != task.due_at:
-            events.append(TaskDueSet(due_at=due_at))
-            task = replace(task, due_at=due_at, recurs_from=due_at or at)
-    if command.recurrence is not UNSET:
-        start = task.due_at or at
-        recurrence = None if command.recurrence is None else plain(command.recurrence)
-        if recurrence != task.recurrence:
-            recurrence = None if recurrence is None else checked(recurrence, start)
-            events.append(TaskRecurrenceSet(recurrence=recurrence))
-            task = replace(task, recurrence=recurrence, recurs_from=start)
+    for event in reschedule(task, schedule_of(command), at, zone):
+        events.append(event)
+        task = replace(task, **scheduled(task, event, at))
     if command.labels is not UNSET:
         events += relabelled(task.labels, command.labels or ())
     if command.assignee_id is not UNSET:
@@ -191,21 +193,10 @@ def change_status(task: TaskState, project: ProjectState, status: Status, at: da
     if not project.workflow.allows(task.status, status.key):
         raise Rejected("transition", f"the workflow has no transition from {task.status} to {status.key}")
     if status.category == "done" and category_of(task, project) != "done":
-        due_at = due_next(task, at)
-        if due_at is not None:
-            initial = project.workflow.initial()
-            return [
-                TaskRecurred(occurrence_at=task.due_at, due_at=due_at, status=initial.key, category=initial.category)
-            ]
+        recurred = recur(task, project.workflow.initial(), at)
+        if recurred is not None:
+            return [recurred]
     return [TaskStatusChanged(from_status=task.status, status=status.key, category=status.category)]
-
-
-def due_next(task: TaskState, at: datetime) -> datetime | None:
-    """When the task is due once this occurrence is completed: those that have passed meanwhile are left out."""
-    if task.recurrence is None:
-        return None
-    after = at if task.due_at is None else max(task.due_at, at)
-    return next_occurrence(task.recurrence, task.recurs_from or task.created_at, after)
 
 
 def category_of(task: TaskState, project: ProjectState) -> Category:
@@ -265,11 +256,10 @@ def _description(text: str) -> str:
     return text
 
 
-def _utc(at: datetime | None, pointer: str) -> datetime | None:
-    try:
-        return None if at is None else at.astimezone(UTC)
-    except OverflowError:
-        raise Invalid(pointer, "out-of-range", "expected a time between the years 1 and 9999 in UTC") from None
+def schedule_of(command: CreateTask | EditTask) -> Schedule:
+    return Schedule(
+        due_at=command.due_at, due_on=command.due_on, time_zone=command.time_zone, recurrence=command.recurrence
+    )
 
 
 # --- handlers ------------------------------------------------------------------------------------
@@ -280,7 +270,8 @@ async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> T
     task_id = await unit.new(TASK, target)
     unit.expect_version(task_id)
     await check_parent(unit, project, task_id, command.parent_id)
-    unit.append(TASK, task_id, *create(project, command, unit.at, len(unit.staged)))
+    zone = await zone_for(unit, schedule_of(command))
+    unit.append(TASK, task_id, *create(project, command, unit.at, len(unit.staged), zone))
     return Target(TASK, task_id)
 
 
@@ -289,7 +280,8 @@ async def edit_task(unit: Unit, target: UUID, command: EditTask) -> Target:
     unit.expect_version(target)
     if command.parent_id is not UNSET and command.parent_id != task.parent_id:
         await check_parent(unit, project, target, command.parent_id)
-    unit.append(TASK, target, *edit(task, project, command, unit.at))
+    zone = await zone_for(unit, schedule_of(command), task)
+    unit.append(TASK, target, *edit(task, project, command, unit.at, zone))
     return Target(TASK, target)
 
 

@@ -28,6 +28,7 @@ from taskflow.commands.fields import (
 from taskflow.commands.project import unarchived
 from taskflow.commands.relations import check_way_back
 from taskflow.commands.task import assignable, check_parent
+from taskflow.commands.undo_schedule import SCHEDULE, set_back_schedule
 from taskflow.errors import Forbidden, NotFound, NothingToUndo, Rejected
 from taskflow.streams import TASK, Event, Happened
 from taskflow.streams.project import ProjectState, Status
@@ -47,14 +48,11 @@ from taskflow.streams.task import (
     RelationRemoved,
     TaskAssigned,
     TaskDescribed,
-    TaskDueSet,
     TaskLabelled,
     TaskMoved,
     TaskParentSet,
     TaskPrioritised,
     TaskRanked,
-    TaskRecurred,
-    TaskRecurrenceSet,
     TaskRestored,
     TaskRetitled,
     TaskState,
@@ -233,6 +231,10 @@ def _reassign(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
     return [TaskAssigned(assignee_id=values[None])]
 
 
+def _with_due(_: Undoing, __: Mapping[Any, Any]) -> list[Event]:
+    raise AssertionError(f"{SCHEDULE} are set back as one")
+
+
 def _relabel(_: Undoing, values: Mapping[Any, Any]) -> list[Event]:
     added = tuple(label for label, present in values.items() if present)
     removed = tuple(label for label, present in values.items() if not present)
@@ -333,13 +335,14 @@ FACETS: Final[dict[str, Facet]] = {
     "description": _field("description", lambda description: TaskDescribed(description=description)),
     "status": Facet(read=lambda task: {None: task.status}, set_back=_restatus),
     "priority": _field("priority", lambda priority: TaskPrioritised(priority=priority)),
-    "due": _field("due_at", lambda due_at: TaskDueSet(due_at=due_at)),
+    "due": Facet(read=lambda task: {None: (task.due_at, task.due_on)}, set_back=set_back_schedule),
+    "zone": Facet(read=lambda task: {None: task.time_zone}, set_back=_with_due),
+    "recurrence": Facet(read=lambda task: {None: task.recurrence}, set_back=_with_due),
+    "series": Facet(read=lambda task: {None: task.series}, set_back=_with_due),
     "label": Facet(read=lambda task: dict.fromkeys(task.labels, True), set_back=_relabel, presence=True),
     "assignee": Facet(read=lambda task: {None: task.assignee_id}, set_back=_reassign),
     "parent": _field("parent_id", lambda parent_id: TaskParentSet(parent_id=parent_id)),
     "rank": _field("rank", lambda rank: TaskRanked(rank=rank)),
-    # After the due time: a rule is counted from the one that stands when it is set.
-    "recurrence": _field("recurrence", lambda recurrence: TaskRecurrenceSet(recurrence=recurrence)),
     "comment": Facet(
         read=lambda task: {comment.id: True for comment in task.comments}, set_back=_comment_there, presence=True
     ),
@@ -371,11 +374,13 @@ def undo(undoing: Undoing, back: Values) -> list[Event]:
     back = dict(back)
     if "project" in back:
         back["project"] = {name: back.pop(name)[None] for name in MOVES_ALONG if name in back}
+    if schedule := {name: back.pop(name)[None] for name in SCHEDULE if name in back}:
+        back[SCHEDULE[0]] = schedule
     events = [event for name, facet in FACETS.items() if name in back for event in facet.set_back(undoing, back[name])]
     if not events:
         raise Rejected("changed-since", "nothing that the change set still has the value that it set")
     _check_room(undoing.task, _after(undoing, events))
-    return _counted_as_before(undoing, events)
+    return events
 
 
 def _after(undoing: Undoing, events: Iterable[Event]) -> TaskState:
@@ -397,30 +402,6 @@ def _check_room(now: TaskState, then: TaskState) -> None:
     ):
         if gets > max(most, has):
             raise Rejected(code, f"a task has at most {most} {what}; this makes {gets}: remove some first")
-
-
-def _counted_as_before(undoing: Undoing, events: list[Event]) -> list[Event]:
-    """The events, with the rule of a recurring task counted from where it was before: setting the due time begins
-    to count anew, a step to another occurrence does not. So the due time goes to the first one, and steps from it."""
-    before, then = undoing.before, _after(undoing, events)
-    if (
-        not any(isinstance(event, (TaskDueSet, TaskRecurrenceSet)) for event in events)
-        or before.recurs_from is None
-        or before.due_at is None
-        or (then.due_at, then.recurrence) != (before.due_at, before.recurrence)
-        or then.recurs_from == before.recurs_from
-    ):
-        return events
-    kept = [event for event in events if not isinstance(event, TaskDueSet)]
-    if undoing.task.recurs_from != before.recurs_from or undoing.task.recurrence != before.recurrence:
-        # A rule is counted from the due time that stands as it is set.
-        at = next((at for at, event in enumerate(kept) if isinstance(event, TaskRecurrenceSet)), len(kept))
-        kept.insert(at, TaskDueSet(due_at=before.recurs_from))
-    stepped = _after(undoing, kept)
-    step = TaskRecurred(
-        occurrence_at=stepped.due_at, due_at=before.due_at, status=stepped.status, category=stepped.category
-    )
-    return [*kept, step]
 
 
 # --- handlers ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from taskflow.commands.access import caller
 from taskflow.commands.claims import ClaimedAddress, claim_address
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import SETTINGS_MAX, Command, Email, Name, Password, Setting, SettingName, Url
+from taskflow.commands.schedule import SETTING, known_zone
 from taskflow.commands.session import NewSession, start
 from taskflow.errors import Invalid
 from taskflow.streams import PROJECT, SESSION, USER, Event
@@ -75,6 +76,10 @@ def edit(user: UserState, command: EditProfile) -> list[Event]:
     if command.avatar_url is not UNSET and command.avatar_url != user.avatar_url:
         events.append(UserAvatarSet(avatar_url=command.avatar_url))
     if command.settings is not UNSET:
+        if isinstance(zone := command.settings.get(SETTING), str):
+            known_zone(zone, f"/settings/{SETTING}")
+        elif zone is not None:
+            raise Invalid(f"/settings/{SETTING}", "type", "expected the name of a time zone, a text")
         settings = user.settings or {}
         changed: Settings = {key: value for key, value in command.settings.items() if value != settings.get(key)}
         kept = [value for value in (settings | changed).values() if value is not None]

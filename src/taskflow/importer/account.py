@@ -12,11 +12,14 @@ from msgspec import Struct
 from taskflow.commands.claims import claimed_address, holder, new_address
 from taskflow.commands.earlier_claims import EarlierClaims
 from taskflow.commands.execute import Executor, Request
+from taskflow.commands.schedule import zone_in
 from taskflow.commands.user import RegisterUser, Registration, register_user
 from taskflow.errors import Rejected
 from taskflow.ids import new_id
 from taskflow.privacy.passwords import Passwords
 from taskflow.store.append import NOBODY
+from taskflow.streams import USER
+from taskflow.time_zones import UTC_NAME
 
 if TYPE_CHECKING:
     from taskflow.commands.execute import Target
@@ -71,3 +74,9 @@ async def importer(
     request = Request(caller=NOBODY, command_id=new_id(), fingerprint=b"import", at=datetime.now(UTC))
     await executor.execute(request, make)
     return Importer(registration.user_id, email, password)
+
+
+async def zone_of(store: EventStore, who: Importer) -> str:
+    """The zone of whoever imports: for times of which a file says none."""
+    found = (await store.folds.load(USER, who.user_id)).state
+    return UTC_NAME if found is None else zone_in(found.settings)

@@ -26,13 +26,14 @@ from taskflow.errors import KeyReused, Rejected
 from taskflow.ids import derived_id
 from taskflow.importer.account import importer
 from taskflow.importer.exported_csv import read_csv
-from taskflow.importer.exported_file import Export, Task, fault
+from taskflow.importer.exported_file import Export, Slots, Task, fault
 from taskflow.importer.file import BadFile
 from taskflow.importer.process import first_answer, opened
 from taskflow.importer.sending import Into, Sender, each
 from taskflow.local.addresses import with_local_urls
 from taskflow.secrets import with_secrets
 from taskflow.streams import USER
+from taskflow.streams.schedule import Series
 from taskflow.streams.task import Comment, Relation
 from taskflow.times import cut_times
 
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
 """An export is read whole."""
+LATER: Final = frozenset(("due_on", "time_zone", "series"))
+"""Fields of a task that exports did not have from the first on."""
 _FINER_TIME: Final = re.compile(rb":[0-9]{2}\.[0-9]{7,}[Zz+-]")
 
 
@@ -214,6 +217,9 @@ class _Restoring:
             category=task.status_category,
             priority=task.priority,
             due_at=_utc(task.due_at),
+            due_on=task.due_on,
+            time_zone=task.zone,
+            series=_series(task.series),
             labels=task.labels,
             assignee_id=None if task.assignee is None else person(task.assignee.id),
             parent_id=None if task.parent_id not in self._created else self._id_of(task.parent_id),
@@ -246,7 +252,17 @@ class _Restoring:
 
 
 def _digest(said: object) -> bytes:
+    """The same for what an older release imported, which did not know the fields of LATER."""
+    if isinstance(said, Task):
+        fields = msgspec.structs.asdict(said)
+        said = {name: one for name, one in fields.items() if one is not None or name not in LATER}
     return hashlib.sha256(msgspec.json.encode(said)).digest()[:16]
+
+
+def _series(said: Slots | None) -> Series | None:
+    if said is None:
+        return None
+    return Series(said.start.astimezone(UTC), said.slot.astimezone(UTC), said.days)
 
 
 def _utc(at: datetime | None) -> datetime | None:

@@ -31,6 +31,8 @@ FAULTS_MAX: Final = 20
 SHOWN_MAX: Final = 60
 """Characters of a cell in a sentence about it."""
 TASK_COLUMNS: Final = {one.name: one.type for one in msgspec.structs.fields(Task) if one.name != "assignee"}
+LATER: Final = ("due_on", "time_zone", "series")
+"""Columns that exports did not have from the first on."""
 COLUMNS: Final = ("kind", *TASK_COLUMNS, "assignee_id", "assignee_name", "created_by_name", "project")
 NESTED: Final = frozenset(("labels", "checklist", "relations", "comments"))
 """Lists, as JSON: an empty cell is an empty one."""
@@ -61,8 +63,10 @@ class Row:
 
     def read(self, column: str, kind: Any) -> Any:
         """What is plain is empty where there is none of it."""
-        cell = self._cells[column]
+        cell = self._cells.get(column, "")
         try:
+            if column == "series":
+                return msgspec.convert(cut_times(msgspec.json.decode(cell or "null"), kind), kind)
             if column in NESTED or column == "project":
                 return msgspec.convert(cut_times(msgspec.json.decode(cell or "[]"), kind), kind)
             return msgspec.convert(None if not cell and NoneType in get_args(kind) else cut_times(cell, kind), kind)
@@ -162,7 +166,7 @@ def _records(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
 
 
 def _check(header: list[str]) -> None:
-    faults = [f"{name!r} is missing" for name in COLUMNS if name not in header]
+    faults = [f"{name!r} is missing" for name in COLUMNS if name not in (*header, *LATER)]
     faults += [f"{name!r} is none of them" for name in header if name not in COLUMNS]
     faults += [f"{name!r} is there twice" for name in COLUMNS if header.count(name) > 1]
     if faults:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 from uuid import UUID
 
@@ -18,11 +18,14 @@ from taskflow.commands.fields import (
     StatusKey,
     Title,
 )
+from taskflow.commands.recurrence import readable
+from taskflow.errors import Invalid
 from taskflow.importer.mapping import STATUSES_MAX
 from taskflow.importer.rows import EXTERNAL_ID_MAX
 from taskflow.streams.project import Category, Role, Workflow
 from taskflow.streams.project import Label as ProjectLabel
 from taskflow.streams.task import Priority, RelationType
+from taskflow.time_zones import NAMES, UTC_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +76,14 @@ class Item(Struct, frozen=True):
     done: bool
 
 
+class Slots(Struct, frozen=True):
+    """A series: where its rule is counted from, and the slot of the present occurrence."""
+
+    start: Time
+    slot: Time
+    days: bool = False
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """What is said beside these fields follows from them."""
 
@@ -97,6 +108,15 @@ class Task(Struct, frozen=True, kw_only=True):
     checklist: tuple[Item, ...] = ()
     relations: tuple[Related, ...] = ()
     comments: tuple[Commented, ...] = ()
+    due_on: date | None = None
+    time_zone: str | None = None
+    """None beside a due or a rule: an export of before there were zones; it meant UTC."""
+    series: Slots | None = None
+
+    @property
+    def zone(self) -> str | None:
+        said = (self.due_at, self.due_on, self.recurrence)
+        return UTC_NAME if self.time_zone is None and any(one is not None for one in said) else self.time_zone
 
 
 class Export(Struct, frozen=True):
@@ -128,6 +148,8 @@ def fault(export: Export, lines: Mapping[UUID, int]) -> str | None:
     for task in export.tasks:
         if not task.created_at <= task.updated_at:
             return f"{named(task.id)} was changed before it was created"
+        if wrong := _schedule_fault(task):
+            return f"{named(task.id)}: {wrong}"
         walked: set[UUID] = set()
         at: UUID | None = task.id
         while at is not None and at in above and at not in sound:
@@ -136,4 +158,19 @@ def fault(export: Export, lines: Mapping[UUID, int]) -> str | None:
             walked.add(at)
             at = above[at]
         sound |= walked
+    return None
+
+
+def _schedule_fault(task: Task) -> str | None:
+    """A due, a zone or a rule that no task can have had: what is stored has to be followed some day."""
+    if task.due_at is not None and task.due_on is not None:
+        return "expected a moment, due_at, or a day, due_on, and not both"
+    if task.time_zone is not None and task.time_zone not in NAMES:
+        return f"expected a time zone of IANA, found {task.time_zone[:50]!r}"
+    if task.recurrence is None:
+        return None
+    try:
+        readable(task.recurrence, days=task.due_on is not None if task.series is None else task.series.days)
+    except Invalid as invalid:
+        return f"recurrence: {invalid}"
     return None

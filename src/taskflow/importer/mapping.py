@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
@@ -14,6 +13,7 @@ from taskflow.commands.fields import LABEL_MAX, Description, Email, Name, Status
 from taskflow.errors import TaskflowError
 from taskflow.streams.project import Category, Status, Workflow
 from taskflow.streams.task import Priority
+from taskflow.time_zones import NAMES
 
 STATUSES_MAX: Final = 100
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
@@ -171,11 +171,8 @@ def _faults(mapping: Mapping) -> list[str]:
         if any("{" in text or "}" in text for text in literals(template)) or "" in slots(template)
     ]
     zone = mapping.time.zone
-    if zone is not None:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            faults.append(f"time.zone: no time zone {zone!r}")
+    if zone is not None and zone not in NAMES:
+        faults.append(f"time.zone: no time zone {zone!r}")
     return faults
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +13,7 @@ from taskflow.cells import unguarded
 from taskflow.commands.fields import LABEL_MAX, LABELS_MAX, NAME_MAX, TITLE_MAX
 from taskflow.importer.mapping import BadMapping, Mapping, Time, literals, slots
 from taskflow.streams.task import Priority
+from taskflow.time_zones import zone_of
 from taskflow.times import cut
 
 EXTERNAL_ID_MAX: Final = 200
@@ -158,7 +158,7 @@ def _at_most(what: str, text: str, most: int) -> None:
 
 
 def _time_parser(time: Time) -> Callable[[str], datetime]:
-    zone = None if time.zone is None else ZoneInfo(time.zone)
+    zone = None if time.zone is None else zone_of(time.zone)
     expected = "a time as ISO 8601" if time.format is None else f"a time as {time.format}"
 
     def parse(text: str) -> datetime:

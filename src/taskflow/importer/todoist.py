@@ -10,12 +10,13 @@ import gzip
 import re
 import zlib
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from taskflow.commands.fields import NAME_MAX
 from taskflow.commands.imports import ImportProject
-from taskflow.importer.account import importer
+from taskflow.importer.account import importer, zone_of
 from taskflow.importer.file import BadFile
 from taskflow.importer.process import Report, apart, carried_out, first_answer, opened, progress, project_id_of, shown
 from taskflow.importer.project import Own, open_to
@@ -100,6 +101,7 @@ async def import_backup(
         bar_id = bar.add_task(file.name, total=max(1, len(backup.entries)))
         async with opened(settings, dry=dry) as (store, executor):
             who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
+            zone = await first_answer(zone_of(store, who))
             # The list's name in these hands: the same file again is the same project, and in others another one.
             own = Own(settings.claim_secret_bytes, f"todoist/{who.user_id}/{backup.name}")
             key = own.key if project_id is None else f"todoist/{backup.name}"
@@ -116,7 +118,8 @@ async def import_backup(
                         sender.refuse(bad, bad.reason)
                     if backup.entries:
                         into = into or await own.found(sender, _project(backup))
-                        await Bringing(sender, settings, backup, into, key, lambda: bar.advance(bar_id)).run()
+                        step = partial(bar.advance, bar_id)
+                        await Bringing(sender, settings, backup, into, key, step, zone=zone).run()
 
                 seconds, whole = await carried_out(bring())
     return Report(

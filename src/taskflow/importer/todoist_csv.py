@@ -10,12 +10,11 @@ from typing import Final
 
 from taskflow.importer.file import BadFile
 from taskflow.importer.rows import Bad, RowFault
-from taskflow.importer.todoist_dates import due_time, repeat, zone_of
+from taskflow.importer.todoist_dates import due_of, repeat, said_at
 from taskflow.importer.todoist_rows import (
     PRIORITIES,
     SECTION,
     SHOWN_MAX,
-    UTC_ZONE,
     Backup,
     Entry,
     Note,
@@ -144,15 +143,10 @@ class _Reading:
         return entry
 
     def _dates(self, entry: Entry, row: dict[str, str]) -> None:
-        name = row.get("TIMEZONE", "").strip()
-        zone = zone_of(name) if name else UTC_ZONE
-        if zone is None:
-            self.backup.notice(entry.line, f"no time zone {name[:SHOWN_MAX]!r}: its times are taken as UTC")
-            entry.source["TIMEZONE"] = name
-        entry.zone = zone or UTC_ZONE
+        entry.in_zone(row.get("TIMEZONE", "").strip(), "TIMEZONE", self.backup)
         text = row.get("DATE", "").strip()
-        entry.due_at = due_time(text, entry.zone)
-        if text and entry.due_at is None:
+        entry.due = due_of(text)
+        if text and entry.due is None:
             english = row.get("DATE_LANG", "").strip().lower() in _ENGLISH
             entry.repeat = repeat(text) if english else None
             if entry.repeat is None:
@@ -167,7 +161,7 @@ class _Reading:
             raise RowFault("the task above it was refused" if refused else "the note has no task above it")
         sound(*fields)
         date = row.get("DATE", "").strip()
-        at = due_time(date, UTC_ZONE)
+        at = said_at(date)
         kept = f"\n\nDate: {date}" if date and at is None else ""
         body = bounded_note(row["CONTENT"].strip())
         bounded_note(body + kept)

@@ -1,22 +1,25 @@
 """Todoist's dates: a day, a time, or English for what repeats; what is simple there becomes a rule of RFC 5545.
 
-A day alone is due at its end. Rules here are followed in UTC: the weekday of one is that of the due time there.
+A day alone is a day here too. A local time is of the zone that the file names, else of that of whoever imports.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
 from taskflow.commands.recurrence import INTERVAL_MAX, checked
 from taskflow.errors import Invalid
+from taskflow.streams.schedule import midnight
+from taskflow.time_zones import UTC_NAME, day_end, to_local, to_moment, zone_of
 
-DAY_END: Final = time(23, 59, 59, 999_999)
-"""As a task is due on that was given a day alone."""
+Due = datetime | date
+"""A day; a moment; or, without a zone, a local time."""
+_YEARS: Final = (1, 9999)
+"""Between which a local time is a moment in any zone."""
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _CODES: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _UNITS: Final = {"day": "DAILY", "week": "WEEKLY", "month": "MONTHLY", "year": "YEARLY"}
@@ -33,23 +36,28 @@ class Repeat(Struct, frozen=True):
     weekday: int | None = None
 
 
-def zone_of(name: str) -> ZoneInfo | None:
-    """None where there is no such zone."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
-
-
-def due_time(text: str, zone: ZoneInfo) -> datetime | None:
-    """Of an ISO date, its end in the zone; of an ISO time, that. None for anything else."""
+def due_of(text: str) -> Due | None:
+    """An ISO date is a day, an ISO time a moment, or a local time where it says no offset. None for anything else."""
     try:
         if len(text) == len("2026-01-31"):
-            return datetime.combine(date.fromisoformat(text), DAY_END, zone).astimezone(UTC)
+            return date.fromisoformat(text)
         at = datetime.fromisoformat(text) if len(text) > len("2026-01-31") else None
-        return None if at is None else (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    if at is None or not _YEARS[0] < at.year < _YEARS[1]:
+        return None
+    return at.astimezone(UTC) if at.tzinfo else at
+
+
+def in_zone(due: Due | None, zone: str) -> datetime | date | None:
+    """A local time as the moment that it is there."""
+    return to_moment(due, zone_of(zone)) if isinstance(due, datetime) and due.tzinfo is None else due
+
+
+def said_at(text: str) -> datetime | None:
+    """When something was said: a day alone is its end, UTC."""
+    at = in_zone(due_of(text), UTC_NAME)
+    return at if at is None or isinstance(at, datetime) else day_end(at, zone_of(UTC_NAME))
 
 
 def repeat(text: str) -> Repeat | None:
@@ -72,23 +80,22 @@ def in_words(again: Repeat) -> str:
     return f"every {what}" if again.interval == 1 else f"every {again.interval} {what}s"
 
 
-def first_due(again: Repeat, now: datetime, zone: ZoneInfo) -> datetime:
-    """Of what repeats and says no day: the end of today, or of the next such weekday."""
-    today = now.astimezone(zone).date()
-    if again.weekday is not None:
-        today += timedelta(days=(again.weekday - today.weekday()) % 7)
-    return datetime.combine(today, DAY_END, zone).astimezone(UTC)
+def first_due(again: Repeat, now: datetime, zone: str) -> date:
+    """Of what repeats and says no day: today, or the next such weekday."""
+    today = to_local(now, zone_of(zone)).date()
+    return today if again.weekday is None else today + timedelta(days=(again.weekday - today.weekday()) % 7)
 
 
-def rule(again: Repeat, due_at: datetime, zone: ZoneInfo) -> str | None:
+def rule(again: Repeat, due: datetime | date, zone: str) -> str | None:
     """The rule, for a task that is due then. None where that could not be followed."""
     parts = [f"FREQ={again.unit}"]
     if again.interval > 1:
         parts.append(f"INTERVAL={again.interval}")
     if again.weekday is not None:
-        later: timedelta = due_at.date() - due_at.astimezone(zone).date()
-        parts.append(f"BYDAY={_CODES[(again.weekday + later.days) % 7]}")
+        parts.append(f"BYDAY={_CODES[again.weekday]}")
     try:
-        return checked(";".join(parts), due_at)
-    except (Invalid, OverflowError):
+        if isinstance(due, datetime):
+            return checked(";".join(parts), due, zone)
+        return checked(";".join(parts), midnight(due), days=True)
+    except Invalid:
         return None

@@ -6,7 +6,6 @@ from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct, field
@@ -14,12 +13,11 @@ from msgspec import Struct, field
 from taskflow.commands.fields import NAME_MAX
 from taskflow.importer.file import BadFile
 from taskflow.importer.rows import Bad, RowFault
-from taskflow.importer.todoist_dates import due_time, repeat, zone_of
+from taskflow.importer.todoist_dates import due_of, repeat
 from taskflow.importer.todoist_rows import (
     PRIORITIES,
     SECTION,
     SHOWN_MAX,
-    UTC_ZONE,
     Backup,
     Entry,
     Note,
@@ -29,6 +27,7 @@ from taskflow.importer.todoist_rows import (
     known_time,
     sound,
 )
+from taskflow.time_zones import NAMES
 from taskflow.times import cut_times
 
 HEADER: Final = ("kind", "id", "content")
@@ -102,6 +101,8 @@ class Named(Struct, frozen=True, kw_only=True):
     section_order: int | None = None
     child_order: int | None = None
     order: int | None = None
+    tz_info: Any = None
+    """Of a person: `timezone` in it is their zone."""
 
     @property
     def place(self) -> int:
@@ -145,6 +146,8 @@ class _Reading:
         self._labels = {str(one["id"]): str(one["name"]) for one in whole.labels if _is_named(one)}
         people = [*whole.collaborators, *([] if whole.user is None else [whole.user])]
         self._names = {str(one.id): one.full_name or one.name for one in people}
+        self._zone = _zone_of(whole.user)
+        """Of the person whose list this is; empty: the file does not say."""
         self._lines: dict[str, int] = {}
 
     def read(self, items: list[Any]) -> Backup:
@@ -263,18 +266,11 @@ class _Reading:
     def _dates(self, entry: Entry, item: Item) -> None:
         due = item.due
         if due is not None:
-            name = due.timezone
-            zone: ZoneInfo | None = zone_of(name) if name else UTC_ZONE
-            if zone is None:
-                self._backup.notice(
-                    entry.line, f"no time zone {(name or '')[:SHOWN_MAX]!r}: its times are taken as UTC"
-                )
-                entry.source["timezone"] = name or ""
-            entry.zone = zone or UTC_ZONE
+            entry.in_zone(due.timezone or self._zone, "timezone", self._backup)
             text = due.datetime or due.date or ""
             sound(text, due.string or "")
-            entry.due_at = due_time(text, entry.zone)
-            if text and entry.due_at is None:
+            entry.due = due_of(text)
+            if text and entry.due is None:
                 entry.keep("Due", text, self._backup)
             self._repeats(entry, due)
         if item.deadline is not None and item.deadline.date:
@@ -285,7 +281,7 @@ class _Reading:
 
     def _repeats(self, entry: Entry, due: Due) -> None:
         text = due.string or ""
-        if not due.is_recurring and (entry.due_at is not None or not text):
+        if not due.is_recurring and (entry.due is not None or not text):
             return
         entry.repeat = repeat(text) if (due.lang or "en") == "en" and due.is_recurring is not False else None
         if entry.repeat is None:
@@ -330,6 +326,11 @@ class _Reading:
             raise RowFault(f"a person's name is too long: expected at most {NAME_MAX} characters")
         self._backup.people[str(person)] = name
         return str(person)
+
+
+def _zone_of(user: Named | None) -> str:
+    said = None if user is None or not isinstance(user.tz_info, dict) else user.tz_info.get("timezone")
+    return said if isinstance(said, str) and said in NAMES else ""
 
 
 def _is_named(label: Any) -> bool:

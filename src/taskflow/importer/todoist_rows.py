@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct, field
@@ -28,14 +27,14 @@ from taskflow.commands.fields import (
     TITLE_MAX,
 )
 from taskflow.importer.rows import EXTERNAL_ID_MAX, SOURCE_VALUE_MAX, Bad, RowFault
-from taskflow.importer.todoist_dates import Repeat
+from taskflow.importer.todoist_dates import Due, Repeat
 from taskflow.streams.task import Priority
+from taskflow.time_zones import NAMES, UTC_NAME
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "high", "medium", "low")
 """From Todoist's first to its fourth, which is that of whoever gave none."""
 SHOWN_MAX: Final = 60
 """Characters of the file's own in a sentence about it."""
-UTC_ZONE: Final = ZoneInfo("UTC")
 SECTION: Final = "section:"
 _LABEL: Final = re.compile(r"(?:(?<=\s)|^)@(\S+)")
 _NUMBERED: Final = re.compile(r"\s*\(\d+\)$")
@@ -63,9 +62,10 @@ class Entry(Struct, kw_only=True, eq=False):
     description: str = ""
     priority: Priority = "low"
     labels: tuple[str, ...] = ()
-    due_at: datetime | None = None
+    due: Due | None = None
     repeat: Repeat | None = None
-    zone: ZoneInfo = UTC_ZONE
+    zone: str | None = None
+    """That the file names for it."""
     responsible: str | None = None
     author: str | None = None
     parent: Entry | None = None
@@ -77,6 +77,13 @@ class Entry(Struct, kw_only=True, eq=False):
     source: dict[str, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     task_id: UUID | None = None
+
+    def in_zone(self, name: str, field: str, backup: Backup) -> None:
+        """Its zone as the file names it, in that field; one that there is not is told, and kept."""
+        if name and name not in NAMES:
+            backup.notice(self.line, f"no time zone {name[:SHOWN_MAX]!r}: its times are taken as UTC")
+            self.source[field] = name
+        self.zone = (name if name in NAMES else UTC_NAME) if name else None
 
     def keep(self, what: str, text: str, backup: Backup) -> None:
         """As `also`, and told: for a date that nobody here understands."""

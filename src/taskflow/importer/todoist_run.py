@@ -14,7 +14,7 @@ from uuid import UUID
 from taskflow.commands.brought import BroughtNote, BroughtTask, bring_note, bring_task
 from taskflow.commands.ranks import rank_at
 from taskflow.importer.sending import Into, each
-from taskflow.importer.todoist_dates import first_due, in_words, rule
+from taskflow.importer.todoist_dates import first_due, in_words, in_zone, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,10 @@ class Bringing:
         project: ProjectState,
         key: str,
         step: Callable[[], None],
+        *,
+        zone: str,
     ) -> None:
-        """`key` tells the list from others that the project takes."""
+        """`key` tells the list from others that the project takes. `zone`: for dates of which the file says none."""
         self._sender = sender
         self._backup = backup
         self._into = Into(settings.claim_secret_bytes, "import", str(project.id), "todoist", key, project_id=project.id)
@@ -45,6 +47,7 @@ class Bringing:
         # goes on finds the same places.
         self._ranks = f"{rank_at(project.created_at)}{self._into.caller.hex[:4]}"
         self._step = step
+        self._zone = zone
         self._at_once = settings.import_inflight_max
         self._receipts: dict[UUID, tuple[bytes, UUID]] = {}
         """Of what earlier runs brought."""
@@ -120,11 +123,12 @@ class Bringing:
             parent = parent.parent
         if parent is not entry.parent:
             self._backup.notice(entry.line, "the task above it was refused: it stands one level higher")
-        due_at = entry.due_at
+        zone = entry.zone or self._zone
+        due = in_zone(entry.due, zone)
         recurrence = None
         if entry.repeat is not None:
-            due_at = due_at or first_due(entry.repeat, now, entry.zone)
-            recurrence = rule(entry.repeat, due_at, entry.zone)
+            due = due or first_due(entry.repeat, now, zone)
+            recurrence = rule(entry.repeat, due, zone)
             if recurrence is None:
                 entry.also("Repeats", in_words(entry.repeat))
                 self._backup.notice(entry.line, "how it repeats cannot be followed: it stands in the description")
@@ -137,7 +141,9 @@ class Bringing:
             description=entry.description,
             category="done" if entry.done else "todo",
             priority=entry.priority,
-            due_at=due_at,
+            due_at=due if isinstance(due, datetime) else None,
+            due_on=None if isinstance(due, datetime) else due,
+            time_zone=None if due is None else zone,
             recurrence=recurrence,
             labels=entry.labels,
             assignee_id=None if entry.responsible is None else self._people[entry.responsible],

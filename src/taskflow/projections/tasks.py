@@ -8,6 +8,7 @@ sums over streams, kept by shard.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from pymongo import ASCENDING, IndexModel
 from taskflow.projections.view import Document, SumKey, Sums, Timestamp, View, maybe, micros, timestamp
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
+from taskflow.streams.schedule import Series
 from taskflow.streams.task import PRIORITIES, Priority, Relation, TaskState
 from taskflow.words import words
 
@@ -45,6 +47,8 @@ class TaskFacts(Struct, frozen=True, kw_only=True):
     description: str
     priority: Priority
     due_at: Timestamp | None
+    due_on: date | None
+    time_zone: str | None
     labels: tuple[str, ...]
     parent_id: UUID | None
     rank: str
@@ -72,6 +76,8 @@ class ShownTask(Struct, frozen=True, kw_only=True):
     assignee_id: UUID | None
     version: int
     facts: Raw
+    series: Series | None = None
+    """Where a rule is counted from: calendars say that too."""
 
 
 def shown(task: TaskState) -> ShownTask:
@@ -83,6 +89,7 @@ def shown(task: TaskState) -> ShownTask:
         assignee_id=task.assignee_id,
         version=task.version,
         facts=Raw(facts(task)),
+        series=task.series,
     )
 
 
@@ -97,6 +104,8 @@ def facts(task: TaskState) -> bytes:
             description=task.description,
             priority=task.priority,
             due_at=maybe(task.due_at),
+            due_on=task.due_on,
+            time_zone=task.time_zone,
             labels=task.labels,
             parent_id=task.parent_id,
             rank=task.rank,
@@ -122,7 +131,7 @@ def document(task: TaskState) -> Document:
         "assignee_id": task.assignee_id,
         "labels": list(task.labels),
         "priority": PRIORITIES.index(task.priority),
-        "due_at": NO_DUE if task.due_at is None else micros(task.due_at),
+        "due_at": NO_DUE if task.due is None else micros(task.due),
         "created_at": micros(task.created_at),
         "updated_at": micros(task.updated_at),
         "rank": task.rank,
@@ -168,7 +177,9 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = View(
     name="tasks",
-    version=4,  # 1 counted nothing, 2 showed a task with its status, 3 knew no words, no purged ones and no moves
+    # 1 counted nothing, 2 showed a task with its status, 3 knew no words, no purged ones and no moves, 4 no days,
+    # zones and series.
+    version=5,
     kind=TASK,
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from taskflow.streams.kind import Event, Happened, Kind
 from taskflow.streams.project import Category
+from taskflow.streams.schedule import Series, TaskDueSet, TaskRecurred, TaskRecurrenceSet, begin_series, scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,9 @@ RelationType = Literal["blocks", "relates_to", "duplicates"]
 
 
 class TaskCreated(Event, frozen=True):
+    """Version 1 knew no zones: what was due or repeated did so in UTC."""
+
+    schema_version = 2
     project_id: UUID
     title: str
     status: str
@@ -38,6 +42,11 @@ class TaskCreated(Event, frozen=True):
     external_id: str | None = None
     source: dict[str, str] | None = None
     """What an imported row said that has no field of its own."""
+    due_on: date | None = None
+    day_ends_at: datetime | None = None
+    time_zone: str | None = None
+    series: Series | None = None
+    """Of a rule; None: it begins with this task."""
 
 
 class TaskRetitled(Event, frozen=True):
@@ -57,13 +66,6 @@ class TaskStatusChanged(Event, frozen=True):
 
 class TaskPrioritised(Event, frozen=True):
     priority: Priority
-
-
-class TaskDueSet(Event, frozen=True):
-    """Version 1 held a date, `due`; since version 2 it is a time."""
-
-    schema_version = 2
-    due_at: datetime | None
 
 
 class TaskLabelled(Event, frozen=True):
@@ -93,22 +95,6 @@ class TaskMoved(Event, frozen=True):
     rank: str
     assignee_id: UUID | None = None
     parent_id: UUID | None = None
-
-
-class TaskRecurrenceSet(Event, frozen=True):
-    """An RFC 5545 rule (without its name: `FREQ=WEEKLY;BYDAY=MO`), counted from the due time that stands then."""
-
-    recurrence: str | None
-
-
-class TaskRecurred(Event, frozen=True):
-    """An occurrence was completed and the next one is due: the task is open again in the same breath."""
-
-    occurrence_at: datetime | None
-    """When the completed one was due."""
-    due_at: datetime
-    status: str
-    category: Category
 
 
 class TaskTrashed(Event, frozen=True):
@@ -234,13 +220,18 @@ class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     category: Category
     priority: Priority
     due_at: datetime | None
+    due_on: date | None = None
+    day_ends_at: datetime | None = None
+    """The moment as which the day counts on which the task is due."""
+    time_zone: str | None = None
+    """In which a day ends and a rule repeats."""
     labels: tuple[str, ...]
     assignee_id: UUID | None
     parent_id: UUID | None
     rank: str
     recurrence: str | None
-    recurs_from: datetime | None = None
-    """The first occurrence: what the rule is counted from."""
+    series: Series | None = None
+    """Of a task with a rule."""
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
@@ -256,6 +247,11 @@ class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     former_projects: tuple[UUID, ...] = ()
     """Whoever follows one of these must learn that it left."""
     version: int
+
+    @property
+    def due(self) -> datetime | None:
+        """The moment by which it is due, whichever way that was said."""
+        return self.day_ends_at if self.due_at is None else self.due_at
 
     def comment(self, comment_id: UUID) -> Comment | None:
         return next((comment for comment in self.comments if comment.id == comment_id), None)
@@ -353,7 +349,10 @@ def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskSta
             parent_id=event.parent_id,
             rank=event.rank,
             recurrence=event.recurrence,
-            recurs_from=None if event.recurrence is None else event.due_at or at,
+            due_on=event.due_on,
+            day_ends_at=event.day_ends_at,
+            time_zone=event.time_zone,
+            series=None if event.recurrence is None else event.series or begin_series(event.due_at, event.due_on, at),
             created_by=happened.actor,
             created_at=at,
             updated_at=at,
@@ -374,10 +373,12 @@ def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskSta
             changed = _entered(state, status, category, at)
         case TaskPrioritised(priority=priority):
             changed = {"priority": priority}
-        case TaskDueSet(due_at=due_at):
-            changed = {"due_at": due_at}
-            if state.recurrence is not None:
-                changed["recurs_from"] = due_at or at
+        case TaskDueSet() | TaskRecurrenceSet():
+            changed = scheduled(state, event, at)
+        case TaskRecurred(unticked=unticked):
+            unticked_items = [replace(item, done=False) if item.id in unticked else item for item in state.checklist]
+            changed = scheduled(state, event, at) | _entered(state, event.status, event.category, at)
+            changed["checklist"] = tuple(unticked_items)
         case TaskLabelled(added=added, removed=removed):
             changed = {"labels": relabel(state.labels, added, removed)}
         case TaskAssigned(assignee_id=assignee_id):
@@ -388,10 +389,6 @@ def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskSta
             changed = {"rank": rank}
         case TaskMoved():
             changed = _moved(state, event, at)
-        case TaskRecurrenceSet(recurrence=recurrence):
-            changed = {"recurrence": recurrence, "recurs_from": None if recurrence is None else state.due_at or at}
-        case TaskRecurred(due_at=due_at, status=status, category=category):
-            changed = {"due_at": due_at} | _entered(state, status, category, at)
         case TaskTrashed():
             changed = {"trashed_at": at}
         case TaskPurged():
@@ -445,5 +442,5 @@ TASK: Final = Kind(
         RelationRemoved,
     ),
     evolve=evolve,
-    state_version=2,  # 1 had no comments, checklist or relations
+    state_version=3,  # 1 had no comments, checklist or relations, 2 no days, zones and series
 )

@@ -24,7 +24,25 @@ def _settings_become_personal(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
+def _due_in_utc(data: dict[str, Any]) -> dict[str, Any]:
+    """What was due or repeated did so in UTC."""
+    return data if data.get("due_at") is None and data.get("recurrence") is None else data | {"time_zone": "UTC"}
+
+
+def _restarting(data: dict[str, Any]) -> dict[str, Any]:
+    """Every new due time began the series anew."""
+    return _due_in_utc(data) | {"restarts": True}
+
+
+def _same(data: dict[str, Any]) -> dict[str, Any]:
+    return data
+
+
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
+    ("TaskCreated", 1): _due_in_utc,
     ("TaskDueSet", 1): _due_date_to_time,
+    ("TaskDueSet", 2): _restarting,
+    ("TaskRecurred", 1): _same,
+    ("TaskRecurrenceSet", 1): _due_in_utc,
     ("UserSettingsChanged", 1): _settings_become_personal,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 PRIORITIES: Final = ("low", "medium", "high", "urgent")
@@ -90,8 +90,18 @@ def time(text: str) -> datetime:
     return at if at.tzinfo is not None else at.astimezone()
 
 
-def clearable(read: Callable[[str], datetime]) -> Callable[[str], datetime | str]:
-    def value(text: str) -> datetime | str:
+def due(text: str) -> date:
+    """A day; or a time, which without an offset is a local one of a zone that is not known here."""
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-12-01") else datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a day like 2026-12-01 or a time like 2026-12-01T17:00, found {text}"
+        ) from None
+
+
+def clearable(read: Callable[[str], date]) -> Callable[[str], date | str]:
+    def value(text: str) -> date | str:
         return NONE if text == NONE else read(text)
 
     return value

@@ -10,6 +10,7 @@ from taskflow.terminal.parser_parts import (
     PRIORITIES,
     Commands,
     clearable,
+    due,
     filters,
     group,
     leaf,
@@ -23,10 +24,12 @@ KINDS: Final = ("blocks", "relates_to", "duplicates")
 _MORE: Final = """\
 TASK is an id, or the beginning or the end of one: lists show the last eight characters. Where several may be
 named, --json gives a list of them.
-Times are ISO 8601, like 2026-12-01 or 2026-12-01T17:00+01:00; without a zone they are local.
+Times are ISO 8601, like 2026-12-01 or 2026-12-01T17:00+01:00; without an offset they are local: of --zone, else of the
+zone in your settings, else of this machine. A due of 2026-12-01 is that day, and ends with it.
 
 examples:
   taskflow tasks add 'Write the report' --priority high --due 2026-12-01T17:00 --label q4
+  taskflow tasks add 'Water the plants' --due 2026-12-07 --repeat 'FREQ=WEEKLY;BYDAY=MO' --zone Europe/Berlin
   taskflow tasks list --assignee me --sort due_at
   taskflow tasks done 7a0754dd 12c4f0aa
   taskflow tasks check 7a0754dd 1
@@ -66,7 +69,7 @@ def _writing(tasks: Commands) -> None:
         tasks,
         "edit",
         "change a task",
-        f"`{NONE}` clears a due time, an assignee, a parent, a recurrence, or all labels.",
+        f"`{NONE}` clears a due, an assignee, a parent, a recurrence, or all labels.",
     )
     edit.add_argument("--title", metavar="TEXT")
     edit.add_argument("--expect", type=int, metavar="VERSION", help="only if it is still at this version")
@@ -74,7 +77,8 @@ def _writing(tasks: Commands) -> None:
         parser.add_argument("--description", metavar="TEXT", help="Markdown; - reads the standard input")
         parser.add_argument("--status", metavar="KEY")
         parser.add_argument("--priority", choices=PRIORITIES, metavar="P", help=", ".join(PRIORITIES))
-        parser.add_argument("--due", type=clearable(time), metavar="TIME")
+        parser.add_argument("--due", type=clearable(due), metavar="DAY|TIME", help="on a day, or at a time of the zone")
+        parser.add_argument("--zone", metavar="NAME", help="like Europe/Berlin (default: the task's, else yours)")
         many(parser, "--label", "NAME", "all the labels that it is to have", None)
         parser.add_argument("--assignee", metavar="WHO", help="me, a member's name, or an id")
         parser.add_argument("--parent", metavar="TASK", help="the task that it is a part of")

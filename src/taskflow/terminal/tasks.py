@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import UNSET, UnsetType
 from rich.text import Text
@@ -73,7 +75,7 @@ def row(task: Task) -> list[str | Text]:
         short(task.id),
         styled(task.status, task.status_category),
         styled(task.priority),
-        when(task.due_at),
+        _due_shown(task),
         _name(task),
         task.title,
         ", ".join(task.labels),
@@ -96,7 +98,8 @@ def show(desk: Desk) -> None:
         ("project", str(task.project_id)),
         ("status", styled(task.status, task.status_category)),
         ("priority", styled(task.priority)),
-        ("due", when(task.due_at)),
+        ("due", _due_shown(task)),
+        ("zone", task.time_zone or ""),
         ("assignee", _name(task)),
         ("labels", ", ".join(task.labels)),
         ("parent", str(task.parent_id or "")),
@@ -173,7 +176,7 @@ def add(desk: Desk) -> None:
         description=text_of(typed.description),
         status=given(typed.status),
         priority=given(typed.priority),
-        due_at=_clearable(typed.due),
+        **_due(desk),
         labels=_labels(desk),
         assignee_id=_assignee(desk, lambda: None if project_id is UNSET else project_id),
         parent_id=_parent(desk),
@@ -185,12 +188,12 @@ def add(desk: Desk) -> None:
 def edit(desk: Desk) -> None:
     typed, client = desk.typed, desk.client
     task_id = short_ids.task_id(client, typed.task)
-    changes = {
+    changes: dict[str, Any] = {
         "title": given(typed.title),
         "description": text_of(typed.description),
         "status": given(typed.status),
         "priority": given(typed.priority),
-        "due_at": _clearable(typed.due),
+        **_due(desk),
         "labels": _labels(desk),
         "assignee_id": _assignee(desk, lambda: str(client.tasks.get(task_id).project_id)),
         "parent_id": _parent(desk),
@@ -198,8 +201,37 @@ def edit(desk: Desk) -> None:
     }
     if all(value is UNSET for value in changes.values()):
         raise short_ids.Unclear("nothing to change; `taskflow tasks edit --help` lists what can be")
-    task = client.tasks.edit(task_id, expected_version=typed.expect, **changes)  # type: ignore[arg-type]  # by name
+    task = client.tasks.edit(task_id, expected_version=typed.expect, **changes)
     told(desk, "edited", task)
+
+
+def _due(desk: Desk) -> dict[str, Any]:
+    """What `--due` and `--zone` set."""
+    typed, zone = desk.typed.due, desk.typed.zone
+    set_: dict[str, Any] = {} if zone is None else {"time_zone": zone}
+    if typed is None:
+        return set_
+    if typed == NONE:
+        return set_ | {"due_at": None, "due_on": None}
+    if not isinstance(typed, datetime):
+        return set_ | {"due_on": typed}
+    return set_ | {"due_at": typed if typed.tzinfo is not None else _local(desk, typed, zone)}
+
+
+def _local(desk: Desk, at: datetime, zone: str | None) -> datetime:
+    """A local time of the zone that was typed, else of one's own, else of this machine."""
+    name = zone or desk.client.users.me().settings.get("time_zone")
+    if not isinstance(name, str):
+        return at.astimezone()
+    try:
+        return at.replace(tzinfo=ZoneInfo(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise short_ids.Unclear(f"no time zone {name!r}; expected one like Europe/Berlin") from None
+
+
+def _due_shown(task: Task) -> str:
+    """A day as a day: it is no moment of this machine's."""
+    return when(task.due_at) if task.due_on is None else task.due_on.isoformat()
 
 
 def _clearable(typed: T | None) -> T | UnsetType | None:

@@ -86,7 +86,10 @@ class Conversation(Looking, RuleBasedStateMachine):
                 updated_at=inbox["updated_at"],
                 position=0,
             )
-        self.world = World(names, inboxes, self.world.projects)
+        zones = {self.ids[1]: "Pacific/Auckland"}
+        changed = self.call(1, "PATCH", "/users/me", {"settings": {"time_zone": zones[self.ids[1]]}})
+        assert changed.status_code == 200, changed.text
+        self.world = World(names, inboxes, zones, self.world.projects)
         self.shared = []
         for owner, other, role in ((0, 1, "member"), (1, 0, "admin")):
             body = self.do(owner, Act("CreateProject", None, {"name": f"of P{owner}"}))

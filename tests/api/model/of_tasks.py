@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.api.model.completion import against_rule, change, first_of, plain
+from tests.api.model.completion import change, first_of
 from tests.api.model.links import against_parent
 from tests.api.model.order import must_be_beside, must_be_last, place_of
 from tests.api.model.project import Project, against_archived
 from tests.api.model.refusals import NOT_FOUND, Reason, Refused, fault, rule, unless
+from tests.api.model.schedule import Schedule
 from tests.api.model.task import Draft, Facts, Task, status_of
-from tests.api.model.times import normal
 from tests.api.model.undo import Undoing, to_undo
 from tests.api.model.world import Told, World, against_live
 
@@ -21,8 +21,7 @@ Data = Mapping[str, Any]
 
 def create(world: World, who: str, target: None, data: Data, told: Told) -> Body:
     project = world.project_for(who, data.get("project_id") or world.inboxes[who], "member")
-    rule_sent = None if data.get("recurrence") is None else plain(data["recurrence"])
-    due_at = normal(data.get("due_at"))
+    said = Schedule({name: value for name, value in data.items() if value is not None}, None, world.zone_of(who))
     status = project.workflow.initial if data.get("status") is None else project.workflow.find(data["status"])
 
     def against() -> Iterator[Reason]:
@@ -31,8 +30,7 @@ def create(world: World, who: str, target: None, data: Data, told: Told) -> Body
         yield from against_parent(world, None, data.get("parent_id"), project.id)
         if status is None:
             yield rule("no-such-status")
-        if rule_sent is not None:
-            yield from against_rule(rule_sent, due_at or told.at)
+        yield from said.against(told.at)
 
     unless(against())
     assert status is not None, "that was a reason"
@@ -45,13 +43,15 @@ def create(world: World, who: str, target: None, data: Data, told: Told) -> Body
         priority=data.get("priority", "medium"),
         status=status.key,
         category=status.category,
-        due_at=due_at,
+        due_at=said.due_at,
+        due_on=said.due_on,
+        zone=said.zone,
         labels=frozenset(data.get("labels", ())),
         assignee=data.get("assignee_id"),
         parent=data.get("parent_id"),
         rank=told.rank,
-        recurrence=rule_sent,
-        recurs_from=None if rule_sent is None else due_at or told.at,
+        recurrence=said.rule,
+        series=said.series(told.at),
         created_by=who,
         created_at=told.at,
         updated_at=told.at,
@@ -74,14 +74,9 @@ def edit(world: World, who: str, target: str, data: Data, told: Told) -> Body:
         for name in ("title", "description", "priority"):
             if name in data and (data[name] or "") != getattr(task.now, name):
                 draft.set(**{name: data[name] or ""})
-        if "due_at" in data and normal(data["due_at"]) != task.now.due_at:
-            draft.set_due(normal(data["due_at"]))
-        if "recurrence" in data:
-            wanted = None if data["recurrence"] is None else plain(data["recurrence"])
-            if wanted != task.now.recurrence:
-                if wanted is not None:
-                    yield from against_rule(wanted, draft.facts.due_at or told.at)
-                draft.set_recurrence(wanted)
+        said = Schedule(data, task.now, world.zone_of(who))
+        yield from said.against(told.at)
+        said.set_on(draft)
         if "labels" in data and set(data["labels"] or ()) != task.now.labels:
             draft.set(labels=frozenset(data["labels"] or ()))
         if "assignee_id" in data and data["assignee_id"] != task.now.assignee:

@@ -33,6 +33,14 @@ class Relation(Struct, frozen=True, order=True):
     task_id: str
 
 
+class Series(Struct, frozen=True):
+    """From when its rule is counted, and the slot of the present occurrence. A day is its midnight in UTC."""
+
+    start: str
+    slot: str
+    days: bool = False
+
+
 class Facts(Struct, frozen=True, kw_only=True):
     """What is so at one version. `status` is the one that was last entered, `category` what it was then."""
 
@@ -43,12 +51,14 @@ class Facts(Struct, frozen=True, kw_only=True):
     status: str
     category: str
     due_at: str | None
+    due_on: str | None
+    zone: str | None
     labels: frozenset[str]
     assignee: str | None
     parent: str | None
     rank: str
     recurrence: str | None
-    recurs_from: str | None
+    series: Series | None
     created_by: str
     created_at: str
     updated_at: str
@@ -97,19 +107,25 @@ class Draft:
     def set(self, **changed: Any) -> None:
         self.facts = replace(self.facts, version=self.facts.version + 1, updated_at=self.at, **changed)
 
-    def set_due(self, due_at: str | None) -> None:
-        """A rule is counted from the due time as it was last set."""
-        recurs = self.facts.recurrence is not None
-        self.set(due_at=due_at, recurs_from=(due_at or self.at) if recurs else None)
+    def set_due(self, due_at: str | None, due_on: str | None, zone: str | None, *, anew: bool = False) -> None:
+        """Moving an occurrence leaves its series as it is, unless it begins `anew`."""
+        series = begun(due_at, due_on, self.at) if anew else self.facts.series
+        self.set(due_at=due_at, due_on=due_on, zone=zone, series=series)
 
-    def set_recurrence(self, rule: str | None) -> None:
-        self.set(recurrence=rule, recurs_from=None if rule is None else self.facts.due_at or self.at)
+    def set_recurrence(self, rule: str | None, zone: str | None) -> None:
+        series = None if rule is None else begun(self.facts.due_at, self.facts.due_on, self.at)
+        self.set(recurrence=rule, zone=zone, series=series)
 
     def enter(self, status: Status, **more: Any) -> None:
         self.set(**entered(self.facts, status, self.at), **more)
 
     def set_items(self, items: tuple[Item, ...]) -> None:
         self.set(items=tuple(sorted(items, key=lambda one: (one.rank, one.id))))
+
+
+def begun(due_at: str | None, due_on: str | None, at: str) -> Series:
+    start = f"{due_on}T00:00:00.000000Z" if due_on is not None else due_at or at
+    return Series(start, start, due_on is not None)
 
 
 def entered(facts: Facts, status: Status, at: str) -> dict[str, Any]:
@@ -140,6 +156,8 @@ def shown(task_id: str, facts: Facts, workflow: Workflow, names: Mapping[str, st
         "description": facts.description,
         "priority": facts.priority,
         "due_at": facts.due_at,
+        "due_on": facts.due_on,
+        "time_zone": facts.zone,
         "labels": sorted(facts.labels),
         "parent_id": facts.parent,
         "rank": facts.rank,

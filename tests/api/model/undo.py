@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.api.model.links import against_parent, against_relation
 from tests.api.model.project import ROLES, Project, against_archived
 from tests.api.model.refusals import FORBIDDEN, NOTHING_TO_UNDO, Reason, Refused, rule
-from tests.api.model.task import Change, Comment, Draft, Facts, Item, status_of
+from tests.api.model.task import Change, Comment, Draft, Facts, Item, Series, status_of
 
 if TYPE_CHECKING:
     from tests.api.model.world import World
@@ -28,7 +28,9 @@ def values(facts: Facts) -> Values:
         ("description", ""): facts.description,
         ("status", ""): facts.status,
         ("priority", ""): facts.priority,
-        ("due", ""): facts.due_at,
+        ("due", ""): (facts.due_at, facts.due_on),
+        ("zone", ""): facts.zone,
+        ("series", ""): facts.series,
         ("assignee", ""): facts.assignee,
         ("parent", ""): facts.parent,
         ("rank", ""): facts.rank,
@@ -183,10 +185,7 @@ class Undoing:
         for name in ("title", "description", "priority"):
             if self._one(name) != MISSING:
                 draft.set(**{name: self._one(name)})
-        if self._one("due") != MISSING:
-            draft.set_due(self._one("due"))
-        if self._one("recurrence") != MISSING:
-            draft.set_recurrence(self._one("recurrence"))
+        self._schedule()
         if self._one("trashed") != MISSING:
             draft.set(trashed_at=draft.at if self._one("trashed") else None)
         labels = self._each("label")
@@ -194,6 +193,31 @@ class Undoing:
             draft.set(
                 labels=frozenset({*draft.facts.labels, *labels} - {one for one, was in labels.items() if not was})
             )
+
+    def _schedule(self) -> None:
+        """As one: what other changes have set since needs its zone, and a rule its own series."""
+        draft, was, now = self.draft, self.before, self.draft.facts
+        back = {name: self._one(name) for name in ("due", "zone", "recurrence", "series") if self._one(name) != MISSING}
+        due_at, due_on = back.get("due", (now.due_at, now.due_on))
+        rule, zone = back.get("recurrence", now.recurrence), back.get("zone", now.zone)
+        alone = (due_at, due_on, rule) in {(None, None, None), (was.due_at, was.due_on, was.recurrence)}
+        if zone is None and not alone:
+            zone = now.zone
+        series = now.series
+        if rule is None:
+            series = None
+        elif was.series is not None and rule == was.recurrence:
+            if "series" in back:
+                series = was.series
+            elif rule != now.recurrence and (series is None or series.days == was.series.days):
+                slot = was.series.slot if series is None else series.slot
+                series = Series(was.series.start, slot, was.series.days)
+        ruled = rule != now.recurrence
+        due = {"due_at": due_at, "due_on": due_on, "zone": zone}
+        if any(value != getattr(now, name) for name, value in due.items()) or (series != now.series and not ruled):
+            draft.set(**due, series=now.series if ruled else series)
+        if ruled:
+            draft.set(recurrence=rule, series=series)
 
     def _comments(self) -> Iterator[Reason]:
         """By their author, or an admin."""

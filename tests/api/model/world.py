@@ -32,15 +32,19 @@ class Stream(NamedTuple):
 
 
 class World(Struct):
-    """`names` and `inboxes` are by person."""
+    """`names`, `inboxes` and `zones` are by person."""
 
     names: Mapping[str, str] = {}
     inboxes: Mapping[str, str] = {}
+    zones: Mapping[str, str] = {}
     projects: dict[str, Project] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
 
     def copy(self) -> World:
-        return World(self.names, self.inboxes, dict(self.projects), dict(self.tasks))
+        return World(self.names, self.inboxes, self.zones, dict(self.projects), dict(self.tasks))
+
+    def zone_of(self, who: str) -> str:
+        return self.zones.get(who, "UTC")
 
     # --- access
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from icalendar import Calendar, Event
 from litestar import Response
+from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.api import render
+from taskflow.api.calendar_due import add_due, clocks_of, moment, years_of
 from taskflow.api.calendar_secrets import read_calendar_secret
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.reads import matches
@@ -25,6 +27,7 @@ from taskflow.parameters import Parameters
 from taskflow.projections.queries import TaskFilter, status_pairs
 from taskflow.projections.tasks import NO_DUE, TaskFacts, board_key
 from taskflow.streams import PROJECT, USER
+from taskflow.streams.schedule import Series
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -43,10 +46,6 @@ TEXT_BYTES_MAX: Final = 2_048
 """Of a task's description, and of all its labels: a calendar shows no more of them."""
 CUT: Final = "\n[cut here: the whole text is in taskflow]"
 """What a description ends with that is longer than TEXT_BYTES_MAX."""
-LASTS: Final = timedelta(minutes=30)
-"""A due time is a moment, and calendars show what has a length."""
-LAST: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
-"""The end of the calendar, and of what is due then."""
 OPEN: Final = frozenset(("todo", "in_progress", "waiting"))
 _SUFFIX: Final = ".ics"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -100,11 +99,16 @@ def _sources(context: Context, user: UserState, projects: Mapping[UUID, ProjectS
     return (user.version, frozenset(zip(versions, marks, strict=True)))
 
 
-async def _due(context: Context, projects: Mapping[UUID, ProjectState]) -> list[TaskFacts]:
+class DueTask(Struct, frozen=True):
+    facts: TaskFacts
+    series: Series | None
+
+
+async def _due(context: Context, projects: Mapping[UUID, ProjectState]) -> list[DueTask]:
     """Open tasks with a due time in these projects, with no more of each than a calendar shows."""
     pairs = status_pairs(projects.values(), None, OPEN)
     wanted = TaskFilter(projects=frozenset(projects), pairs=pairs, due_before=NO_DUE)
-    due: list[TaskFacts] = []
+    due: list[DueTask] = []
     cursor: str | None = None
     while True:
         limit = min(PAGE, TASKS_MAX - len(due))
@@ -118,11 +122,12 @@ async def _due(context: Context, projects: Mapping[UUID, ProjectState]) -> list[
 _decoder: Final = msgspec.json.Decoder(TaskFacts)
 
 
-def _shortened(tasks: Sequence[ShownTask]) -> list[TaskFacts]:
-    return [
-        replace(facts, description=_cut(facts.description), labels=_few(facts.labels), checklist=(), relations=())
-        for facts in map(_decoder.decode, [task.facts for task in tasks])
-    ]
+def _shortened(tasks: Sequence[ShownTask]) -> list[DueTask]:
+    return [DueTask(_short(_decoder.decode(task.facts)), task.series) for task in tasks]
+
+
+def _short(facts: TaskFacts) -> TaskFacts:
+    return replace(facts, description=_cut(facts.description), labels=_few(facts.labels), checklist=(), relations=())
 
 
 def _cut(text: str) -> str:
@@ -145,28 +150,35 @@ def _few(labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(few)
 
 
-def _feed(user: UserState, tasks: list[TaskFacts]) -> bytes:
+def _feed(user: UserState, tasks: list[DueTask]) -> bytes:
     """The same tasks give the same bytes: nothing in it is of the moment it was asked for."""
     calendar = Calendar()
     calendar.add("prodid", "-//taskflow//due tasks//EN")
     calendar.add("version", "2.0")
     calendar.add("x-wr-calname", _text(f"taskflow: {user.name}" if user.name else "taskflow"))
-    for task in tasks:
-        if task.due_at is None:
+    zones: dict[str, list[date]] = {}
+    events: list[Event] = []
+    for one in tasks:
+        task = one.facts
+        if task.due_at is None and task.due_on is None:
             continue
-        due_at = _time(task.due_at)
         event = Event()
         event.add("uid", f"{task.id}@taskflow")
-        event.add("dtstamp", _time(task.updated_at))
-        event.add("last-modified", _time(task.updated_at))
+        event.add("dtstamp", moment(task.updated_at))
+        event.add("last-modified", moment(task.updated_at))
         event.add("sequence", task.version)
-        event.add("dtstart", due_at)
-        event.add("dtend", due_at + min(LASTS, LAST - due_at))
+        zone = add_due(event, task, one.series)
+        if zone is not None:
+            zones.setdefault(zone, []).append(event["dtstart"].dt.date())
         event.add("summary", _text(task.title))
         if task.description:
             event.add("description", _text(task.description))
         if task.labels:
             event.add("categories", [_text(label) for label in task.labels])
+        events.append(event)
+    for name, days in zones.items():
+        calendar.add_component(clocks_of(name, *years_of(days)))
+    for event in events:
         calendar.add_component(event)
     return bytes(calendar.to_ical())
 
@@ -174,11 +186,6 @@ def _feed(user: UserState, tasks: list[TaskFacts]) -> bytes:
 def _text(text: str) -> str:
     """Without what no line of a calendar may hold: to some programs a bare carriage return begins another."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _time(text: str) -> datetime:
-    """Calendars know whole seconds."""
-    return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
 
 
 ROUTES: Final = (

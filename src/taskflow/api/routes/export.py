@@ -60,10 +60,20 @@ class ExportedComment(Struct, frozen=True):
     edited_at: Timestamp | None
 
 
+class ExportedSeries(Struct, frozen=True):
+    """Where the rule is counted from, and which of its slots the present occurrence fills; `days`: each is a day,
+    and stands as its midnight in UTC."""
+
+    start: Timestamp
+    slot: Timestamp
+    days: bool
+
+
 class ExportedTask(render.TaskBody, frozen=True, kw_only=True):
-    """A task as it is read, with its comments; only the document is made from it, see `_task`."""
+    """A task as it is read, with its comments and its series; only the document is made from it, see `_task`."""
 
     comments: tuple[ExportedComment, ...]
+    series: ExportedSeries | None
 
 
 class Export(Struct, frozen=True, kw_only=True):
@@ -216,7 +226,12 @@ def _task(project: ProjectState, task: TaskState, names: dict[UUID, str | None])
         for comment in task.comments
     ]
     body = bytes(render.task(shown(task), project.statuses, names))
-    return Raw(b'%b,"comments":%b}' % (body[:-1], render.ENCODER.encode(comments)))
+    series = (
+        None
+        if task.series is None
+        else ExportedSeries(timestamp(task.series.start), timestamp(task.series.slot), task.series.days)
+    )
+    return Raw(b'%b,"comments":%b,"series":%b}' % (body[:-1], *map(render.ENCODER.encode, (comments, series))))
 
 
 ROUTES: Final = (

@@ -16,8 +16,9 @@ from taskflow.cells import guarded
 
 CSV: Final = "text/csv"
 COLUMNS: Final = (
-    *("kind", "id", "external_id", "title", "description", "status", "status_category", "priority", "due_at", "labels"),
-    *("assignee_id", "assignee_name", "parent_id", "rank", "recurrence", "created_by", "created_by_name"),
+    *("kind", "id", "external_id", "title", "description", "status", "status_category", "priority", "due_at", "due_on"),
+    *("time_zone", "labels"),
+    *("assignee_id", "assignee_name", "parent_id", "rank", "recurrence", "series", "created_by", "created_by_name"),
     *("created_at", "updated_at", "started_at", "completed_at", "checklist", "relations", "comments", "project"),
 )
 

@@ -1,0 +1,201 @@
+"""When a task is due and how that repeats, as it is set: the zone that this takes, and the moments that it means.
+
+A due is a moment or a day, which ends in the task's zone. A rule repeats in local time of that zone; the series that it
+begins stays, whatever becomes of one occurrence, until the rule is set anew, or named beside another due.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from taskflow.commands.recurrence import checked, next_slot, plain, readable
+from taskflow.errors import Invalid
+from taskflow.streams import USER
+from taskflow.streams.schedule import TaskDueSet, TaskRecurred, TaskRecurrenceSet, begin_series, midnight
+from taskflow.time_zones import NAMES, UTC_NAME, day_end, to_local, zone_of
+
+if TYPE_CHECKING:
+    from taskflow.commands.unit import Unit
+    from taskflow.streams.project import Status
+    from taskflow.streams.task import TaskState
+    from taskflow.streams.user import Settings
+
+SETTING: Final = "time_zone"
+"""The name of a person's setting: the zone of what they set."""
+_DAY: Final = timedelta(days=1)
+
+
+class Schedule(Struct, frozen=True, kw_only=True):
+    """What a command says of it; what is UNSET stays."""
+
+    due_at: datetime | UnsetType | None = UNSET
+    due_on: date | UnsetType | None = UNSET
+    time_zone: str | UnsetType | None = UNSET
+    recurrence: str | UnsetType | None = UNSET
+
+    def takes_a_zone(self, task: TaskState | None) -> bool:
+        """Whether there is then what a zone belongs to, and none for it."""
+        if isinstance(self.time_zone, str) or (self.time_zone is UNSET and task is not None and task.time_zone):
+            return False
+        there = () if task is None else (task.due, task.recurrence)
+        return any(one is not UNSET and one is not None for one in (self.due_at, self.due_on, self.recurrence, *there))
+
+
+class Due(Struct, frozen=True, kw_only=True):
+    """What was said, judged: where there is a due or a rule there is a zone."""
+
+    at: datetime | None
+    on: date | None
+    ends_at: datetime | None
+    zone: str | None
+    recurrence: str | None
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def new_schedule(said: Schedule, at: datetime, zone: str) -> Due:
+    """Of a new task; `zone` is for what names none. Raises Invalid."""
+    due = _due(said, None, zone)
+    if due.recurrence is None:
+        return due
+    start = begin_series(due.at, due.on, at)
+    return _with_rule(due, checked(due.recurrence, start.start, due.zone or UTC_NAME, days=start.days))
+
+
+def reschedule(task: TaskState, said: Schedule, at: datetime, zone: str) -> list[TaskDueSet | TaskRecurrenceSet]:
+    """One event for the due, its zone included, and one for the rule, where they differ. Raises Invalid."""
+    if said == Schedule():
+        return []
+    due = _due(said, task, zone)
+    moved = (due.at, due.on) != (task.due_at, task.due_on)
+    rezoned = due.zone != task.time_zone
+    ruled = due.recurrence != task.recurrence
+    # The same rule beside another due is a new series too.
+    begins = due.recurrence is not None and said.recurrence is not UNSET and (ruled or moved)
+    if due.recurrence is not None and begins:
+        start = begin_series(due.at, due.on, at)
+        due = _with_rule(due, checked(due.recurrence, start.start, due.zone or UTC_NAME, days=start.days))
+    elif due.recurrence is not None and moved:
+        _fits(due)
+    events: list[TaskDueSet | TaskRecurrenceSet] = []
+    if moved or (rezoned and (due.on is not None or not ruled)):
+        events.append(
+            TaskDueSet(
+                due_at=due.at,
+                due_on=due.on,
+                day_ends_at=due.ends_at,
+                time_zone=due.zone if rezoned else UNSET,
+                restarts=begins and not ruled,
+            )
+        )
+        rezoned = False
+    if ruled:
+        events.append(TaskRecurrenceSet(recurrence=due.recurrence, time_zone=due.zone if rezoned else UNSET))
+    return events
+
+
+def _due(said: Schedule, task: TaskState | None, zone: str) -> Due:
+    at, on = (None, None) if task is None else (task.due_at, task.due_on)
+    at, on = at if said.due_at is UNSET else _in_utc(said.due_at), on if said.due_on is UNSET else said.due_on
+    if isinstance(said.due_at, datetime) and isinstance(said.due_on, date):
+        raise Invalid("/due_on", "contradiction", "expected a moment, due_at, or a day, due_on, and not both")
+    if isinstance(said.due_at, datetime):
+        on = None
+    if isinstance(said.due_on, date):
+        at = None
+    rule = None if task is None else task.recurrence
+    if said.recurrence is not UNSET:
+        rule = None if said.recurrence is None else plain(said.recurrence)
+    name = None if task is None else task.time_zone
+    if said.time_zone is not UNSET:
+        name = None if said.time_zone is None else known_zone(said.time_zone, "/time_zone")
+    if name is None and (at is not None or on is not None or rule is not None):
+        name = zone
+    return Due(at=at, on=on, ends_at=end_of(on, name), zone=name, recurrence=rule)
+
+
+def _with_rule(due: Due, rule: str) -> Due:
+    return Due(at=due.at, on=due.on, ends_at=due.ends_at, zone=due.zone, recurrence=rule)
+
+
+def _fits(due: Due) -> None:
+    """A rule that says times, or ends at one, is none of a task that is due on a day, and the other way round."""
+    if due.recurrence is None or (due.at is None and due.on is None):
+        return
+    try:
+        readable(due.recurrence, days=due.on is not None)
+    except Invalid as fault:
+        pointer = "/due_at" if due.on is None else "/due_on"
+        raise Invalid(pointer, "rule", f"the task's rule does not go with this: {fault}; set both together") from None
+
+
+def end_of(day: date | None, zone: str | None) -> datetime | None:
+    """The moment as which a day counts."""
+    return None if day is None else day_end(day, zone_of(zone or UTC_NAME))
+
+
+def known_zone(name: str, pointer: str) -> str:
+    """Raises Invalid."""
+    if name not in NAMES:
+        raise Invalid(pointer, "time-zone", f"expected a time zone of IANA like Europe/Berlin, found {name[:50]!r}")
+    return name
+
+
+def _in_utc(at: datetime | None) -> datetime | None:
+    try:
+        return None if at is None else at.astimezone(UTC)
+    except OverflowError:
+        raise Invalid("/due_at", "out-of-range", "expected a time between the years 1 and 9999 in UTC") from None
+
+
+def recur(task: TaskState, status: Status, at: datetime) -> TaskRecurred | None:
+    """The next occurrence, once this one is completed: in the first slot after its own and after now. None: there
+    is none."""
+    if task.recurrence is None or task.series is None:
+        return None
+    series, zone = task.series, task.time_zone or UTC_NAME
+    after = max(series.slot, _day_before(at, zone) if series.days else at)
+    slot = next_slot(task.recurrence, series.start, after, zone, days=series.days)
+    if slot is None:
+        return None
+    due_on = slot.date() if series.days else None
+    return TaskRecurred(
+        occurrence_at=task.due_at,
+        occurrence_on=task.due_on,
+        due_at=None if series.days else slot,
+        due_on=due_on,
+        day_ends_at=end_of(due_on, zone),
+        status=status.key,
+        category=status.category,
+        unticked=tuple(item.id for item in task.checklist if item.done),
+    )
+
+
+def _day_before(at: datetime, zone: str) -> datetime:
+    """The last day that has ended at a moment, as a slot."""
+    try:
+        today = to_local(at, zone_of(zone)).date()
+        return midnight(today if day_end(today, zone_of(zone)) <= at else today - _DAY)
+    except OverflowError:
+        return midnight(at.date())
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def zone_for(unit: Unit, said: Schedule, task: TaskState | None = None) -> str:
+    """That of whoever writes, where the command needs one; looked up, it is part of what the decision stands on."""
+    if unit.actor is None or said == Schedule() or not said.takes_a_zone(task):
+        return UTC_NAME
+    user = await unit.read(USER, unit.actor)
+    return UTC_NAME if user is None else zone_in(user.settings)
+
+
+def zone_in(settings: Settings | None) -> str:
+    """A person's zone."""
+    found = None if settings is None else settings.get(SETTING)
+    return found if isinstance(found, str) and found in NAMES else UTC_NAME
