@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from bson.raw_bson import RawBSONDocument
@@ -170,7 +170,8 @@ class Writer:
         # The checkpoints first: a worker that is no longer the owner learns it before it writes anything.
         await self._checkpoints.save(old, new, session)
         await self._checkpoints.park([parked for one in changes for parked in one.parked], session)
-        documents: list[InsertOne[RawBSONDocument] | ReplaceOne[RawBSONDocument]] = [
+        # The driver sends raw BSON as it is; its types know one kind of document for a collection.
+        documents: list[Any] = [
             InsertOne(RawBSONDocument(document))
             if stream_id in one.begun
             else ReplaceOne({"_id": stream_id}, RawBSONDocument(document), upsert=True)
