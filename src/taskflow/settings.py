@@ -96,6 +96,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     read in small chunks, and more is refused."""
     history_events_max: Positive = 100_000
     """Of a task's events that an undo may look through; more is refused."""
+    move_tasks_max: Positive = 500
+    """Subtasks that go along with a task to another project, in one command or one bundle; more is refused."""
     events_range_size: Positive = 10_000_000
     person_key_ttl_s: Positive = 60
     person_keys_max: Positive = 10_000

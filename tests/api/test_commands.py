@@ -16,7 +16,9 @@ async def test_a_command_answers_with_its_outcome_and_the_routes_answer(ada: Cal
     body = accepted(response)
     assert set(body) == {"id", "outcome", "events", "version", "position", "result"}
     assert (body["id"], body["outcome"], body["version"]) == (command_id, "applied", 1)
-    assert body["events"] == [{"type": "TaskCreated", "version": 1, "position": body["position"]}]
+    assert body["events"] == [
+        {"stream_id": body["result"]["id"], "type": "TaskCreated", "version": 1, "position": body["position"]}
+    ]
     assert (body["result"]["title"], body["result"]["position"]) == ("x", body["position"])
     assert response.headers["taskflow-position"] == str(body["position"])
     task = body["result"]["id"]

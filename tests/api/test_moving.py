@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -41,7 +43,9 @@ class TestMoving:
         found = accepted(await ada.read(f"/tasks/{task['id']}", body["position"]))
         assert found == {name: value for name, value in body.items() if name != "position"}
         below = accepted(await ada.get(f"/tasks/{child['id']}"))
-        assert (below["project_id"], below["parent_id"]) == (here, task["id"])
+        assert (below["project_id"], below["parent_id"]) == (there, task["id"])
+        assert below["rank"] > body["rank"]
+        assert accepted(await ada.get(f"/tasks/{parent['id']}"))["project_id"] == here
 
     async def test_takes_along_an_assignee_who_is_a_member_there(self, ada: Caller, bob: Caller) -> None:
         here, there = await two_projects(ada, bob, "viewer")
@@ -196,3 +200,105 @@ class TestRefusals:
         assert (problem["current_version"], len(problem["events"])) == (2, 1)
         refused(await bob.post(f"{path}/move", {"project_id": there}, headers={"If-Match": '"1"'}), 404, "not-found")
         accepted(await ada.post(f"{path}/move", {"project_id": there}, headers={"If-Match": '"2"'}))
+
+
+async def tree(caller: Caller, project: str) -> list[dict[str, Any]]:
+    """A top, a part of it and a part of that."""
+    made: list[dict[str, Any]] = []
+    for title in ("top", "part", "part of the part"):
+        parent = {"parent_id": made[-1]["id"]} if made else {}
+        made.append(await caller.task(title, project_id=project, **parent))
+    return made
+
+
+async def places(caller: Caller, position: int, tasks: Iterable[dict[str, Any]]) -> list[str]:
+    found = [accepted(await caller.read(f"/tasks/{one['id']}", position)) for one in tasks]
+    return [one["project_id"] for one in found]
+
+
+class TestSubtasks:
+    async def test_go_along_everywhere_it_is_seen(self, ada: Caller, bob: Caller) -> None:
+        here = (await ada.project())["id"]
+        there = (await ada.project())["id"]
+        position = (await ada.add(here, bob))["position"]
+        tasks = await tree(ada, here)
+        token = accepted(await bob.read("/sync", tasks[-1]["position"]))["token"]
+        answer = accepted(await ada.command("MoveTask", tasks[0]["id"], data={"project_id": there, "status": "done"}))
+        assert [one["stream_id"] for one in answer["events"]] == [one["id"] for one in tasks]
+        assert {one["type"] for one in answer["events"]} == {"TaskMoved"}
+        assert (answer["version"], answer["position"]) == (2, answer["events"][-1]["position"])
+        assert answer["result"]["id"] == tasks[0]["id"]
+        position = answer["position"]
+        assert (await count(ada, here, position), await count(ada, there, position)) == (0, 3)
+        listed = accepted(await ada.read("/tasks", position, project=there, sort="rank"))["items"]
+        assert [one["title"] for one in listed] == ["top", "part", "part of the part"]
+        assert [one["status"] for one in listed] == ["done", "todo", "todo"]
+        assert [one["parent_id"] for one in listed] == [None, tasks[0]["id"], tasks[1]["id"]]
+        changes = accepted(await bob.get("/sync", params={"token": token, "min_position": position}))
+        assert {one["id"] for one in changes["removed"]} == {one["id"] for one in tasks}
+        for one in tasks:
+            refused(await bob.read(f"/tasks/{one['id']}", position), 404, "not-found")
+            history = accepted(await ada.get(f"/tasks/{one['id']}/events"))["items"]
+            assert (history[-1]["type"], history[-1]["command_id"]) == ("TaskMoved", answer["id"])
+
+    async def test_come_back_with_it_wherever_that_is_asked(self, ada: Caller, other_http: httpx.AsyncClient) -> None:
+        here, there = [(await ada.project())["id"] for _ in range(2)]
+        elsewhere = Caller(other_http, ada.id, ada.name, ada.token)
+        tasks = await tree(ada, here)
+        for at in range(3):
+            moved = accepted(await ada.post(f"/tasks/{tasks[0]['id']}/move", {"project_id": there}))
+            assert await places(elsewhere, moved["position"], tasks) == [there] * 3
+            undone = accepted(await elsewhere.post(f"/tasks/{tasks[at]['id']}/undo"))
+            assert (undone["id"], undone["project_id"]) == (tasks[at]["id"], here)
+            assert await places(ada, undone["position"], tasks) == [here] * 3
+        redone = accepted(await ada.post(f"/tasks/{tasks[2]['id']}/undo", {"version": undone["version"]}))
+        assert await places(ada, redone["position"], tasks) == [there] * 3
+        away = (await ada.project())["id"]
+        moved = accepted(await ada.post(f"/tasks/{tasks[2]['id']}/move", {"project_id": away}))
+        refused(
+            await ada.post(f"/tasks/{tasks[0]['id']}/undo", {"version": 2}), 409, "command-rejected", "changed-since"
+        )
+        assert await places(ada, moved["position"], tasks) == [there, there, away]
+
+    async def test_a_repeat_is_answered_as_the_first(self, ada: Caller) -> None:
+        here, there = [(await ada.project())["id"] for _ in range(2)]
+        tasks = await tree(ada, here)
+        key = {"Idempotency-Key": "move them"}
+        first, again = [
+            await ada.post(f"/tasks/{tasks[0]['id']}/move", {"project_id": there}, headers=key) for _ in range(2)
+        ]
+        assert accepted(first) == accepted(again)
+        assert again.headers["idempotency-replayed"] == "true"
+
+    async def test_of_two_who_add_and_move_at_once_nobody_tears_the_tree(
+        self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient
+    ) -> None:
+        here, there = await two_projects(ada, bob, "member")
+        bob = Caller(other_http, bob.id, bob.name, bob.token)
+        top = await ada.task("top", project_id=here)
+        made: list[dict[str, Any]] = []
+        position = 0
+
+        async def add() -> None:
+            for n in range(40):
+                for project in (here, there):
+                    parent = made[-1] if made and n % 3 else top
+                    data = {"title": str(n), "project_id": project, "parent_id": parent["id"]}
+                    response = await bob.post("/tasks", data)
+                    if response.status_code != 404:
+                        made.append(accepted(response, 201))
+
+        async def move() -> None:
+            nonlocal position
+            for n in range(20):
+                path = f"/tasks/{top['id']}"
+                if n % 4 == 3:
+                    body = accepted(await ada.post(f"{path}/undo"))
+                else:
+                    body = accepted(await ada.post(f"{path}/move", {"project_id": here if n % 2 else there}))
+                position = body["position"]
+
+        await asyncio.gather(add(), move())
+        assert made
+        position = max(position, made[-1]["position"])
+        assert set(await places(ada, position, made)) == set(await places(bob, position, [top]))

@@ -8,11 +8,14 @@ from uuid import UUID
 import pytest
 
 from taskflow.commands import task
-from taskflow.commands.execute import Accepted, Executor
+from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
+from taskflow.commands.unit import Unit
 from taskflow.errors import Rejected
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
+from taskflow.streams import TASK
+from taskflow.streams.task import TaskParentSet
 from tests.commands.world import Gate, appends_held, edit, group_at_server, make_task, request, until
 
 
@@ -63,7 +66,17 @@ async def test_a_subtree_that_reaches_too_deep_takes_nothing_more_and_closes_no_
         return tasks
 
     upper, lower = await chain(), await chain()
-    await edit(executor, owner, lower[0], parent_id=upper[-2])
+    with pytest.raises(Rejected) as refused:
+        await edit(executor, owner, lower[0], parent_id=upper[-2])
+    assert refused.value.code == "too-deep"
+
+    async def hang(unit: Unit) -> Target:
+        """As it was possible before what is below was looked at."""
+        await unit.get(TASK, lower[0])
+        unit.append(TASK, lower[0], TaskParentSet(parent_id=upper[-2]))
+        return Target(TASK, lower[0])
+
+    await executor.execute(request(owner), hang)
     more = await make_task(executor, owner, project_id)
     for child in (more, upper[0]):
         with pytest.raises(Rejected) as refused:

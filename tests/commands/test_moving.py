@@ -19,6 +19,7 @@ from taskflow.settings import Settings
 from taskflow.store.append import NOBODY, Outcome
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import TASK
+from taskflow.streams.task import TaskMoved
 
 from .world import Gate, edit, make_project, make_task, remove_member, request, send, set_member, versions
 
@@ -129,7 +130,14 @@ async def test_a_cycle_is_none_the_less_one_through_two_projects(
 ) -> None:
     above = await make_task(executor, owner, project_id)
     below = await make_task(executor, owner, project_id, parent_id=above)
-    await move(executor, owner, above, there)
+
+    async def move_alone(unit: Unit) -> Target:
+        """As tasks moved before what is below them went along."""
+        await unit.get(TASK, above)
+        unit.append(TASK, above, TaskMoved(project_id, there, "todo", "todo", "a"))
+        return Target(TASK, above)
+
+    await executor.execute(request(owner), move_alone)
     await make_task(executor, owner, project_id, parent_id=below)
     third = await make_task(executor, owner, there)
     await edit(executor, owner, above, parent_id=third)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from taskflow.commands import moving, project, ranking, relations, task, undo
+from taskflow.commands import moving, project, ranking, relations, task, undo, undoing
 from taskflow.commands.access import rank_of
 from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
@@ -122,7 +122,7 @@ def _call(action: Any, users: list[UUID], projects: tuple[UUID, UUID], task_ids:
         case ("rank", n, after):
             return ranking.rank_task, task_ids[n], ranking.RankTask(after=task_ids[after])
         case ("undo", n, version):
-            return undo.undo_task, task_ids[n], undo.UndoTask(version=version)
+            return undoing.undo_task, task_ids[n], undo.UndoTask(version=version)
         case ("role", who, role):
             return project.set_project_member, project_id, users[who], project.SetMember(role=role)
         case ("remove", who, _):

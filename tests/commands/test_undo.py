@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from taskflow.commands import project, task
 from taskflow.commands.execute import Accepted, Executor, Target
-from taskflow.commands.undo import UndoTask, undo_task
+from taskflow.commands.undo import UndoTask
+from taskflow.commands.undoing import undo_task
 from taskflow.commands.unit import Unit
 from taskflow.errors import Forbidden, NotFound, NothingToUndo, Rejected, VersionConflict
 from taskflow.ids import new_id

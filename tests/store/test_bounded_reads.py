@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from taskflow.commands.execute import Executor
-from taskflow.commands.undo import UndoTask, undo_task
+from taskflow.commands.undo import UndoTask
+from taskflow.commands.undoing import undo_task
 from taskflow.errors import HistoryTooLarge, Rejected
 from taskflow.settings import Settings
 from taskflow.store import folds, log

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from taskflow.ids import new_id
 from taskflow.store.append_group import Writer, arguments
 from taskflow.store.past import STREAMS, Moment, ever_placed, state_at
@@ -25,6 +27,7 @@ async def test_appending_never_reads_a_whole_table(settings: Settings, store: Ev
         streams = [new_id() for _ in range(20)]
         await writer.send(arguments([append((stream, 0)) for stream in streams]))
         await writer.send(arguments([append((stream, 1)) for stream in streams]))
+        await writer.send(arguments([replace(append((streams[0], 2)), families=(streams[0],))]))
     assert writer._connection is not None
     await writer._connection.execute("select pg_stat_force_next_flush()")
     writer.drop()
@@ -43,6 +46,8 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
                 await store.accepted(stream, [new_id()])
                 await store.receipts(stream, [new_id()])
                 await store.kind_of(stream)
+                await store.children([stream], limit=10)
+                await store.streams_of(stream, new_id(), "TaskMoved")
                 await state_at(store, TASK, stream, Moment("position", 0))
             await store.log.read(0, limit=10)
             await store.log.last_positions(range(8), to=1_000)

@@ -320,6 +320,7 @@ class Appended(Struct, frozen=True):
     type: str
     version: int
     position: int
+    stream_id: UUID | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -56,7 +56,12 @@ async def task_for(unit: Unit, task_id: UUID, minimum: Role) -> tuple[TaskState,
         project = await project_for(unit, task.project_id, minimum)
     except NotFound:
         raise NotFound("task", task_id) from None
+    return in_todays_status(task, project), project
+
+
+def in_todays_status(task: TaskState, project: ProjectState) -> TaskState:
+    """The task in the status that stands for its own in the workflow of today."""
     today = project.statuses.resolve(task.status)
-    if today is not None and today.key != task.status:
-        task = replace(task, status=today.key, category=today.category)
-    return task, project
+    if today is None or today.key == task.status:
+        return task
+    return replace(task, status=today.key, category=today.category)

@@ -20,6 +20,7 @@ from taskflow.commands import (
     saved_view,
     task,
     undo,
+    undoing,
     user,
     workflow,
 )
@@ -101,6 +102,6 @@ COMMANDS: Final[dict[str, CommandType]] = {
         CommandType(relations.RemoveRelation, "relation", relations.remove_relation),
         CommandType(moving.MoveTask, "task", moving.move_task),
         CommandType(ranking.RankTask, "task", ranking.rank_task),
-        CommandType(undo.UndoTask, "task", undo.undo_task),
+        CommandType(undo.UndoTask, "task", undoing.undo_task),
     )
 }

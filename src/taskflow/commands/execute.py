@@ -72,6 +72,7 @@ class Target(NamedTuple):
 
 
 class AppendedEvent(Struct, frozen=True):
+    stream_id: UUID
     type: str
     version: int
     position: int
@@ -145,6 +146,7 @@ class Executor:
         self._unchanged = unchanged
         self._token_secret = settings.token_secret_bytes
         self._history = HistoryBounds(settings.history_events_max, settings.history_bytes_max)
+        self._move_tasks_max = settings.move_tasks_max
         self._attempts_max = settings.decide_attempts_max
         self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
 
@@ -204,6 +206,7 @@ class Executor:
             usage=self._usage,
             history=self._history,
             acquaintances=self._acquaintances,
+            move_tasks_max=self._move_tasks_max,
         )
         unit.made = {one: made_by(was.receipt.stream_id, was.events) for one, was in before.items()}
         step = steps[0]
@@ -339,7 +342,9 @@ class Executor:
         )
         self._on_commit([state], receipt.position)
         events = tuple(await self._store.mapper.decode(recorded))
-        appended = tuple(AppendedEvent(event.type, event.stream_version, event.position) for event in recorded)
+        appended = tuple(
+            AppendedEvent(event.stream_id, event.type, event.stream_version, event.position) for event in recorded
+        )
         return Accepted(receipt, kind, state, events, appended)
 
 
@@ -377,7 +382,12 @@ def _append(steps: Sequence[Step], decisions: Sequence[Decision], unit: Unit, ev
         for step, decision in zip(steps, decisions, strict=True)
     ]
     return replace(
-        appends[0], checks=unit.checks, keys=unit.keys, stands_on=tuple(unit.stands_on), others=tuple(appends[1:])
+        appends[0],
+        checks=unit.checks,
+        families=tuple(unit.families),
+        keys=unit.keys,
+        stands_on=tuple(unit.stands_on),
+        others=tuple(appends[1:]),
     )
 
 
@@ -385,7 +395,7 @@ def _accepted(decision: Decision, receipt: Receipt) -> Accepted:
     first = receipt.position - receipt.events + 1
     events = tuple(staged.event for staged in decision.staged)
     appended = tuple(
-        AppendedEvent(type(staged.event).__name__, staged.happened.version, first + index)
+        AppendedEvent(staged.happened.stream_id, type(staged.event).__name__, staged.happened.version, first + index)
         for index, staged in enumerate(decision.staged)
     )
     return Accepted(receipt, decision.target.kind, decision.state, events, appended, decision.project)

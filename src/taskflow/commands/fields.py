@@ -19,6 +19,8 @@ PASSWORD_MIN: Final = 8
 """Characters, as given and in the form by which a password is verified."""
 PASSWORD_MAX: Final = 1024
 PARENT_DEPTH_MAX: Final = 20
+LEVEL_TASKS_MAX: Final = 10_000
+"""Tasks of one level that are looked at for what is below them."""
 COMMENT_MAX: Final = 20_000
 COMMENTS_MAX: Final = 1_000
 COMMENTS_BYTES_MAX: Final = 1_000_000

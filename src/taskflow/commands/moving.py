@@ -1,7 +1,9 @@
-"""A task moves to another project: what belongs to a project is said anew, in one event.
+"""A task moves to another project with everything below it: of each, what belongs to a project is said anew in one
+event.
 
-Labels are names and go along; so does the assignee who is a member there. The parent does not: parents are of
-one project. The tasks below it stay where they are.
+Labels are names and go along; so does the assignee who is a member there. The moved task stands below nothing then:
+parents are of one project. What is below it keeps its place there, whether it is in the trash or not. A task below it
+that an earlier move has left in another project stays where it is, with all that is below that.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from taskflow.commands.access import project_for, task_for
+from taskflow.commands.access import in_todays_status, project_for, task_for
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command, StatusKey
 from taskflow.commands.project import unarchived
@@ -20,6 +22,7 @@ from taskflow.streams import TASK, Event
 from taskflow.streams.task import TaskMoved, TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from taskflow.commands.unit import Unit
@@ -27,9 +30,12 @@ if TYPE_CHECKING:
 
 
 class MoveTask(Command, frozen=True):
+    """With everything below it."""
+
     project_id: UUID
     status: StatusKey | None = None
-    """None: the status of the same name there, else the first of the same category."""
+    """Of the task itself. None, and for what is below it: the status of the same name there, else the first of the same
+    category."""
 
 
 # --- decide --------------------------------------------------------------------------------------
@@ -43,17 +49,34 @@ def move(
     if here.id == there.id:
         return [] if status is None else change_status(task, here, named_status(here, status), at)
     unarchived(there)
-    entered = _status_there(task, here, there) if status is None else named_status(there, status)
-    return [
-        TaskMoved(
-            from_project_id=here.id,
-            project_id=there.id,
-            status=entered.key,
-            category=entered.category,
-            rank=rank_at(at, order),
-            assignee_id=task.assignee_id if task.assignee_id in there.members else None,
-        )
-    ]
+    entered = None if status is None else named_status(there, status)
+    return [moved(task, here, there, entered, rank=rank_at(at, order), parent_id=None)]
+
+
+def follow(task: TaskState, here: ProjectState, there: ProjectState, at: datetime, order: int) -> TaskMoved:
+    """What goes along with the task that it is below: behind it, as things stood in order."""
+    return moved(in_todays_status(task, here), here, there, None, rank=rank_at(at, order), parent_id=task.parent_id)
+
+
+def moved(
+    task: TaskState,
+    here: ProjectState,
+    there: ProjectState,
+    status: Status | None,
+    *,
+    rank: str,
+    parent_id: UUID | None,
+) -> TaskMoved:
+    entered = _status_there(task, here, there) if status is None else status
+    return TaskMoved(
+        from_project_id=here.id,
+        project_id=there.id,
+        status=entered.key,
+        category=entered.category,
+        rank=rank,
+        assignee_id=task.assignee_id if task.assignee_id in there.members else None,
+        parent_id=parent_id,
+    )
 
 
 def _status_there(task: TaskState, here: ProjectState, there: ProjectState) -> Status:
@@ -62,7 +85,9 @@ def _status_there(task: TaskState, here: ProjectState, there: ProjectState) -> S
     if status is None:
         known = ", ".join(status.key for status in there.workflow.statuses)
         raise Rejected(
-            "no-such-status", f"the project has neither {task.status!r} nor a status of {category}: name one of {known}"
+            "no-such-status",
+            f"the project has neither {task.status!r}, in which task {task.id} is, nor a status of {category}; "
+            f"it has {known}",
         )
     return status
 
@@ -74,5 +99,35 @@ async def move_task(unit: Unit, target: UUID, command: MoveTask) -> Target:
     task, here = await task_for(unit, target, "member")
     there = await project_for(unit, command.project_id, "member")
     unit.expect_version(target)
-    unit.append(TASK, target, *move(task, here, there, command.status, unit.at, len(unit.staged)))
+    events = move(task, here, there, command.status, unit.at, len(unit.staged))
+    below = await subtasks(unit, [target], here) if here.id != there.id else []
+    unit.append(TASK, target, *events)
+    for one in sorted(below, key=lambda task: (task.rank, task.id)):
+        unit.append(TASK, one.id, follow(one, here, there, unit.at, len(unit.staged)))
     return Target(TASK, target)
+
+
+async def subtasks(unit: Unit, tops: Iterable[UUID], project: ProjectState) -> list[TaskState]:
+    """All that is below these tasks and in their project, level by level, the trash included. Whatever comes below one
+    of them meanwhile is a conflict. Raises Rejected where there is more than may move at once."""
+    level = list(tops)
+    seen = set(level)
+    found: list[TaskState] = []
+    while level:
+        ids = [one for one in await unit.children(level, limit=unit.moves_left) if one not in seen]
+        unit.families |= dict.fromkeys(level)
+        if len(ids) > unit.moves_left:
+            raise Rejected(
+                "too-many-subtasks", f"more subtasks would move than may at once; {unit.moves_left} are left"
+            )
+        seen.update(ids)
+        parents = set(level)
+        below = [
+            task
+            for task in await unit.read_many(TASK, ids)
+            if task.parent_id in parents and task.project_id == project.id and not task.purged
+        ]
+        unit.moves_left -= len(below)
+        found += below
+        level = [task.id for task in below]
+    return found

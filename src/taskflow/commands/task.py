@@ -13,6 +13,7 @@ from taskflow.commands.access import caller, project_for, task_for
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import (
     DESCRIPTION_BYTES_MAX,
+    LEVEL_TASKS_MAX,
     PARENT_DEPTH_MAX,
     Command,
     Day,
@@ -327,13 +328,12 @@ async def check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_
     The parent itself is in the task's project. What stands above it may have moved to another one, or into
     the trash: that is no end of the walk, and a refusal tells nothing of it.
 
-    The log does not tell what stands below a task: one that brings a subtree along may reach deeper than
-    tasks may be hung. Nothing more can be hung there then, and no cycle closes: a walk that does not come
-    to its end is refused.
+    What stands below the task counts too: it comes along. A walk that does not come to its end is refused.
     """
     above = parent_id
-    for _ in range(PARENT_DEPTH_MAX):
+    for depth in range(PARENT_DEPTH_MAX):
         if above is None:
+            await _check_height(unit, task_id, PARENT_DEPTH_MAX - depth)
             return
         if above == task_id:
             raise Rejected("cycle", "a task cannot stand below itself")
@@ -342,6 +342,18 @@ async def check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_
             _fit_for_parent(above, ancestor, project)
         above = None if ancestor is None else ancestor.parent_id
     raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep")
+
+
+async def _check_height(unit: Unit, task_id: UUID, levels: int) -> None:
+    """The task and what is below it fit into so many levels. Of what is new, or stands below nothing, nobody asks."""
+    if levels == PARENT_DEPTH_MAX or not unit.streams[task_id].version:
+        return
+    level = [task_id]
+    for _ in range(levels):
+        level = await unit.children(level, limit=LEVEL_TASKS_MAX)
+        if not level:
+            return
+    raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep, those below this one included")
 
 
 def _fit_for_parent(task_id: UUID, parent: TaskState | None, project: ProjectState) -> None:

@@ -8,15 +8,14 @@ redoes; the change counts as not undone again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct
 
-from taskflow.commands.access import at_least, caller, project_for, task_for
+from taskflow.commands.access import at_least
 from taskflow.commands.comments import size_of
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import (
     COMMENTS_BYTES_MAX,
     COMMENTS_MAX,
@@ -25,11 +24,9 @@ from taskflow.commands.fields import (
     RELATIONS_MAX,
     Command,
 )
-from taskflow.commands.project import unarchived
-from taskflow.commands.relations import check_way_back
-from taskflow.commands.task import assignable, check_parent
+from taskflow.commands.task import assignable
 from taskflow.commands.undo_schedule import SCHEDULE, set_back_schedule
-from taskflow.errors import Forbidden, NotFound, NothingToUndo, Rejected
+from taskflow.errors import Forbidden, NothingToUndo, Rejected
 from taskflow.streams import TASK, Event, Happened
 from taskflow.streams.project import ProjectState, Status
 from taskflow.streams.task import (
@@ -63,7 +60,7 @@ from taskflow.streams.task import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from taskflow.commands.unit import Past, Unit
+    from taskflow.commands.unit import Past
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -84,6 +81,9 @@ class Change(Struct, frozen=True, kw_only=True):
     """Everything that one command appended to the task: versions `first` to `last`. Named by its first event."""
 
     event_id: UUID
+    command: UUID | int
+    """As in `Past`."""
+    actor: UUID | None
     undoes: UUID | None
     """The change that this one undid."""
     first: int
@@ -107,6 +107,8 @@ def changes_of(history: Iterable[Past]) -> list[Change]:
         changes.append(
             Change(
                 event_id=event_id,
+                command=together[0].command,
+                actor=together[0].happened.actor,
                 undoes=cause if cause in named else None,
                 first=together[0].happened.version,
                 last=together[-1].happened.version,
@@ -241,7 +243,7 @@ def _relabel(_: Undoing, values: Mapping[Any, Any]) -> list[Event]:
     return [TaskLabelled(added=added, removed=removed)]
 
 
-def _move_back(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+def move_back(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
     """What belongs to a project is said anew with it. `values` hold that too, where it is to be set back; the
     rest stays as it is, as far as that other project can have it."""
     task, home = undoing.task, undoing.home
@@ -330,7 +332,7 @@ def _relate(_: Undoing, values: Mapping[Relation, Any]) -> list[Event]:
 
 
 FACETS: Final[dict[str, Facet]] = {
-    "project": Facet(read=lambda task: {None: task.project_id}, set_back=_move_back),
+    "project": Facet(read=lambda task: {None: task.project_id}, set_back=move_back),
     "title": _field("title", lambda title: TaskRetitled(title=title)),
     "description": _field("description", lambda description: TaskDescribed(description=description)),
     "status": Facet(read=lambda task: {None: task.status}, set_back=_restatus),
@@ -402,69 +404,3 @@ def _check_room(now: TaskState, then: TaskState) -> None:
     ):
         if gets > max(most, has):
             raise Rejected(code, f"a task has at most {most} {what}; this makes {gets}: remove some first")
-
-
-# --- handlers ------------------------------------------------------------------------------------
-
-
-async def undo_task(unit: Unit, target: UUID, command: UndoTask) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
-    unarchived(project)
-    change, effect = await _to_undo(unit, target, command.version)
-    back = still_set(effect, await unit.get(TASK, target))
-    home = project
-    if "project" in back:
-        home = await project_for(unit, effect.before.project_id, "member")
-        unarchived(home)
-    events = undo(Undoing(task=task, before=effect.before, home=home, actor=caller(unit)), back)
-    for event in events:
-        match event:
-            case TaskParentSet(parent_id=parent_id) | TaskMoved(parent_id=parent_id):
-                await _check_former_parent(unit, home, target, parent_id)
-            case RelationAdded(relation=relation, task_id=task_id):
-                await _check_relation(unit, target, Relation(relation, task_id))
-    unit.append(TASK, target, *events, causation_id=change.event_id)
-    return Target(TASK, target)
-
-
-async def _to_undo(unit: Unit, task_id: UUID, version: int | None) -> tuple[Change, Effect]:
-    """The change of that version; else the newest that is left, passing over those that set nothing. Raises
-    NothingToUndo."""
-    history = await unit.history(task_id)
-    changes = changes_of(history)
-    if version is not None:
-        change = change_of(changes, version)
-        return change, await _effect(unit, task_id, history, change)
-    for change in islice(candidates(changes), LOOKS_MAX):
-        effect = await _effect(unit, task_id, history, change)
-        if set_by(effect):
-            return change, effect
-    raise NothingToUndo("no change is left that is not undone")
-
-
-async def _effect(unit: Unit, task_id: UUID, history: Sequence[Past], change: Change) -> Effect:
-    """Folded from the log: of a history of any size only this is in memory."""
-    before = after = await unit.at_version(TASK, task_id, change.first - 1)
-    versions = range(change.first, change.last + 1)
-    for past, event in zip(history[change.first - 1 :], await unit.written(TASK, task_id, versions), strict=False):
-        after = TASK.evolve(after, event, past.happened)
-    return Effect(before, after)
-
-
-async def _check_former_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
-    """The caller named no parent: that it is gone is a rule that is broken, not something they did not find."""
-    try:
-        await check_parent(unit, project, task_id, parent_id)
-    except NotFound:
-        raise Rejected("no-such-parent", f"there is no task {parent_id} in project {project.id} any more") from None
-
-
-async def _check_relation(unit: Unit, task_id: UUID, relation: Relation) -> None:
-    """The other task is there, and the caller's to see; and no circle of tasks comes to block each other."""
-    try:
-        await task_for(unit, relation.task_id, "viewer")
-    except NotFound:
-        raise Rejected("no-such-task", f"there is no task {relation.task_id} to be related to any more") from None
-    if relation.type == "blocks":
-        await check_way_back(unit, task_id, relation.task_id)

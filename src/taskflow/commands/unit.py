@@ -19,7 +19,8 @@ from taskflow.store.append import NewEvent, NewKey
 from taskflow.store.committer import lost
 from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
-from taskflow.streams.belonging import project_decided_by
+from taskflow.streams.belonging import parent_decided_by, project_decided_by
+from taskflow.streams.task import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
+READS_MAX: Final = 16
+"""Streams that one unit reads at once."""
 HEADERS_MAX: Final = 5_000
 """Events of a history that are read at once: between two readings others have their turn."""
 
@@ -94,6 +97,7 @@ class Unit:
         usage: Usage | None = None,
         acquaintances: Acquaintances | None = None,
         history: HistoryBounds,
+        move_tasks_max: int,
     ) -> None:
         self._store = store
         self._history = history
@@ -114,6 +118,10 @@ class Unit:
         self.streams: dict[UUID, Stream] = {}
         self.staged: list[Staged] = []
         self.stands_on: list[Append] = []
+        self.families: dict[UUID, None] = {}
+        """Tasks whose children were all read: see `Append.families`."""
+        self.moves_left = move_tasks_max
+        """Subtasks that may still go along with a task that moves."""
         self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
         self._destroyed_keys: list[UUID] = []
 
@@ -144,6 +152,30 @@ class Unit:
         if state is None:
             raise NotFound(kind.name, stream_id)
         return state
+
+    async def read_many(self, kind: Kind[S], stream_ids: Sequence[UUID]) -> list[S]:
+        """The states of those of these streams that there are."""
+        states: list[S] = []
+        for first in range(0, len(stream_ids), READS_MAX):
+            reads = [self.read(kind, stream_id) for stream_id in stream_ids[first : first + READS_MAX]]
+            states += [state for state in await asyncio.gather(*reads) if state is not None]
+        return states
+
+    async def children(self, parents: Collection[UUID], *, limit: int) -> list[UUID]:
+        """The tasks that stand directly below one of these, staged events included; where there are more than
+        `limit`, more than that. What is on its way into the store may be missing: see `families`."""
+        here = {stream_id: s.state for stream_id, s in self.streams.items() if isinstance(s.state, TaskState)}
+        stored = await self._store.children(parents, limit=limit + 1 + len(here))
+        below = [one for one, task in here.items() if task.parent_id in parents and not task.purged]
+        return list(dict.fromkeys([*[one for one in stored if one not in here], *below]))
+
+    async def streams_of(self, caller: UUID | None, command: UUID | int, type_: type[Event]) -> list[UUID]:
+        """The streams to which somebody's command appended an event of this type: by its id, or of this unit by its
+        turn."""
+        if isinstance(command, int):
+            staged = [one for one in self.staged if one.turn == command and isinstance(one.event, type_)]
+            return [one.happened.stream_id for one in staged]
+        return [] if caller is None else await self._store.streams_of(caller, command, type_.__name__)
 
     async def history(self, stream_id: UUID) -> list[Past]:
         """Everything that has happened to a stream that was read, oldest first, staged events included.
@@ -348,6 +380,7 @@ class Unit:
                 causation_id=staged.causation_id or causation_id,
                 data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys.get(person)),
                 project=project_decided_by(staged.event, staged.happened.stream_id),
+                parent=parent_decided_by(staged.event),
             )
             for staged, person in zip(self.staged, persons, strict=True)
         )

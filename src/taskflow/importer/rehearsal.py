@@ -28,6 +28,7 @@ class Rehearsal:
             at=datetime.now(UTC),
             token_secret=settings.token_secret_bytes,
             history=HistoryBounds(settings.history_events_max, settings.history_bytes_max),
+            move_tasks_max=settings.move_tasks_max,
         )
         self._turn = asyncio.Lock()
 

@@ -37,6 +37,8 @@ class NewEvent(Struct, frozen=True, kw_only=True):
     data: bytes
     project: UUID | None = None
     """The project that it puts its stream into, where it is one of the few that decide that."""
+    parent: UUID | None = None
+    """The task that it puts its stream below, where it decides that; `NO_PARENT`: none."""
 
 
 class NewKey(Struct, frozen=True):
@@ -54,9 +56,11 @@ class Append(Struct, frozen=True, kw_only=True, eq=False):
     only looked at (guards); 0 means that the stream must not exist. `stands_on` is an append of this
     process whose events were read before they were committed: if it loses, so does this one.
 
+    `families` names streams whose children were all read: one that is not among `checks` is a conflict.
+
     `others` makes it the head of a bundle: commands that were decided together after this one and are stored
-    with it or not at all. The head carries the checks, the keys and the `stands_on` of all of them; others have
-    none of these, and no `others`.
+    with it or not at all. The head carries the checks, the families, the keys and the `stands_on` of all of them;
+    others have none of these, and no `others`.
     """
 
     caller: UUID
@@ -69,6 +73,7 @@ class Append(Struct, frozen=True, kw_only=True, eq=False):
     events: tuple[NewEvent, ...]
     keys: tuple[NewKey, ...] = ()
     stands_on: tuple[Append, ...] = ()
+    families: tuple[UUID, ...] = ()
     others: tuple[Append, ...] = ()
     done: asyncio.Future[Receipt | Lost] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Arguments = tuple[list[Any], ...]
 
-CALL: Final = f"select * from append_group({', '.join(f'${n}' for n in range(1, 31))})"
+CALL: Final = f"select * from append_group({', '.join(f'${n}' for n in range(1, 34))})"
 _APPLIED, _FOUND, _MISSED, _FELL = 1, 2, 3, 4
 
 
@@ -78,6 +78,7 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
     commands: list[tuple[Any, ...]] = []
     stands: list[int] = []
     checks: list[tuple[int, int]] = []
+    families: list[int] = []
     events: list[tuple[Any, ...]] = []
     keys: list[tuple[Any, ...]] = []
     for ordinal, append in enumerate(appends, 1):
@@ -87,6 +88,9 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
         elif heads and id(append) in heads:
             stands.append(heads[id(append)])
         checks += [(index(stream, kind), version) for stream, kind, version in append.checks]
+        if append.families:
+            # Each was read, so it is among the checks and known by its kind.
+            families += [streams[stream] for stream in append.families]
         events += [
             (
                 index(event.stream_id, event.kind),
@@ -102,6 +106,7 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
                 event.causation_id,
                 event.data,
                 event.project,
+                event.parent,
             )
             for event in append.events
         ]
@@ -115,12 +120,15 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
                 index(append.result_stream, append.result_kind),
                 len(stands),
                 len(checks),
+                len(families),
                 len(events),
             )
         )
-    caller, command_id, fingerprint, outcome, result, stand_ends, check_ends, event_ends = _columns(commands, 8)
+    caller, command_id, fingerprint, outcome, result, stand_ends, check_ends, family_ends, event_ends = _columns(
+        commands, 9
+    )
     check_streams, check_versions = _columns(checks, 2)
-    event_columns = _columns(events, 13)
+    event_columns = _columns(events, 14)
     return (
         list(streams),
         kinds,
@@ -134,6 +142,8 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
         check_ends,
         check_streams,
         check_versions,
+        family_ends,
+        families,
         event_ends,
         *event_columns,
         *_columns(keys, 3),

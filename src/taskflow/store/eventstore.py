@@ -20,7 +20,7 @@ from taskflow.store.snapshots import Snapshots
 from taskflow.streams import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable
 
     import asyncpg
 
@@ -43,6 +43,15 @@ select command_id, fingerprint, stream_id from receipts where caller = $1 and co
 _RECEIPTS: Final = """
 select command_id, fingerprint, outcome, stream_id, version, position, events, recorded_at
 from receipts where caller = $1 and command_id = any($2::uuid[])
+"""
+
+_CHILDREN: Final = "select stream_id from streams where parent = any($1::uuid[]) limit $2"
+
+_STREAMS_OF: Final = """
+select e.stream_id
+from receipts r join events e on e.position > r.position - r.events and e.position <= r.position
+where r.caller = $1 and r.command_id = $2 and e.command_id = r.command_id and e.type = $3
+order by e.position
 """
 
 
@@ -102,6 +111,15 @@ class EventStore(Struct, frozen=True, eq=False):
         """As `accepted`, with everything that is known about them."""
         rows = await self.pool.fetch(_RECEIPTS, caller, list(command_ids))
         return {UUID(int=row["command_id"].int): receipt(row, replayed=True, own=False) for row in rows}
+
+    async def children(self, parents: Collection[UUID], *, limit: int) -> list[UUID]:
+        """Tasks that stand directly below one of these tasks, `limit` of them at most."""
+        rows = await self.pool.fetch(_CHILDREN, list(parents), limit)
+        return [UUID(int=row[0].int) for row in rows]
+
+    async def streams_of(self, caller: UUID, command_id: UUID, type_: str) -> list[UUID]:
+        """The streams to which an accepted command appended an event of this type, in its order."""
+        return [UUID(int=row[0].int) for row in await self.pool.fetch(_STREAMS_OF, caller, command_id, type_)]
 
     async def kind_of(self, stream_id: UUID) -> Kind[Any] | None:
         """The kind of a stream; None where there is no such stream."""

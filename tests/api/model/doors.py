@@ -128,7 +128,9 @@ def of_outcome(outcome: Body) -> Answer:
     assert (outcome["version"], outcome["position"]) == (result["version"], result["position"])
     assert (outcome["outcome"] == "applied") == bool(events)
     assert [event["position"] for event in events[-1:]] == [outcome["position"]][: len(events)]
-    return _accepted(result, len(events))
+    # What moves along has events of its own.
+    own = [event for event in events if event["stream_id"] == result["id"]] or events
+    return _accepted(result, len(own))
 
 
 def _accepted(body: Body, events: int | None = None) -> Answer:

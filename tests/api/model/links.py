@@ -3,12 +3,13 @@ round in a circle."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from tests.api.model.refusals import NOT_FOUND, Reason, rule
 
 if TYPE_CHECKING:
+    from tests.api.model.task import Task
     from tests.api.model.world import World
 
 DEPTH_MAX: Final = 20
@@ -24,6 +25,28 @@ def above(world: World, task_id: str | None) -> list[str]:
     return found
 
 
+def below(world: World, tops: Iterable[str], project: str) -> list[Task]:
+    """Everything below these tasks in their project, those in the trash too; not these tasks."""
+    found = dict.fromkeys(tops)
+    more = list(found)
+    while more:
+        more = [
+            one.id
+            for one in world.tasks.values()
+            if one.now.parent in more and one.now.project == project and one.id not in found
+        ]
+        found |= dict.fromkeys(more)
+    return [world.tasks[one] for one in found if one not in tops]
+
+
+def height(world: World, task_id: str) -> int:
+    """The levels of a task and what is below it."""
+    level, count = [task_id], 0
+    while level:
+        level, count = [one.id for one in world.tasks.values() if one.now.parent in level], count + 1
+    return count
+
+
 def against_parent(world: World, task_id: str | None, parent: str | None, project: str) -> Iterator[Reason]:
     """What stands against a task's standing below another in a project. None: a new task; no parent."""
     if parent is None:
@@ -36,7 +59,7 @@ def against_parent(world: World, task_id: str | None, parent: str | None, projec
     way_up = above(world, parent if there is not None else None)
     if task_id in way_up:
         yield rule("cycle")
-    elif len(way_up) >= DEPTH_MAX:
+    elif len(way_up) + (1 if task_id is None else height(world, task_id)) > DEPTH_MAX:
         yield rule("too-deep")
 
 

@@ -193,7 +193,18 @@ class Conversation(Looking, RuleBasedStateMachine):
         rank = body.get("rank", UNTOLD.rank)
         if act.type in WITH_ITEMS:
             at, rank = self.told_by_the_log(who, act.parts[0], answer.position)
-        return Told(at=at, id=body["id"], rank=rank, position=answer.position)
+        return Told(
+            at=at,
+            id=body["id"],
+            rank=rank,
+            position=answer.position,
+            rank_of=lambda task, version: self.rank_at(who, task, version),
+        )
+
+    def rank_at(self, who: int, task: str, version: int) -> str:
+        response = self.call(who, "GET", f"/tasks/{task}?version={version}")
+        assert response.status_code == 200, response.text
+        return str(response.json()["rank"])
 
     def told_by_the_log(self, who: int, task: str, position: int) -> tuple[str, str]:
         """When the event at this position was, and the rank that it says."""

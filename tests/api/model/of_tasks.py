@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.api.model.completion import change, first_of
-from tests.api.model.links import against_parent
+from tests.api.model.links import against_parent, below
 from tests.api.model.order import must_be_beside, must_be_last, place_of
 from tests.api.model.project import Project, against_archived
 from tests.api.model.refusals import NOT_FOUND, Reason, Refused, fault, rule, unless
 from tests.api.model.schedule import Schedule
-from tests.api.model.task import Draft, Facts, Task, status_of
+from tests.api.model.task import Change, Draft, Facts, Task, status_of
 from tests.api.model.undo import Undoing, to_undo
+from tests.api.model.workflow import Status
 from tests.api.model.world import Told, World, against_live
 
 Body = dict[str, Any]
@@ -138,31 +139,53 @@ def restore(world: World, who: str, target: str, data: Data, told: Told) -> Body
 
 def move(world: World, who: str, target: str, data: Data, told: Told) -> Body:
     """What belongs to a project is said anew: it is in the status of the same name, else the first of its kind;
-    with its labels, below nothing, at the end, and whose it was if they are a member there too."""
+    with its labels, below nothing, at the end, and whose it was if they are a member there too. So is everything below
+    it, which stays there, in its order."""
     task, here = world.task_for(who, target, "member")
     there = world.project_for(who, data["project_id"], "member")
     named = data.get("status")
-    draft = Draft(task.now, told.at)
     if here is there:
         return edit(world, who, target, {} if named is None else {"status": named}, told)
-    today = status_of(task.now, here.workflow)
-    if named is None:
-        status = there.workflow.find(today.key) or there.workflow.first(today.category)
-    else:
-        status = there.workflow.find(named)
+    status = _status_there(task, here, there) if named is None else there.workflow.find(named)
+    follow = sorted(below(world, [target], here.id), key=place_of)
+    statuses = [status, *[_status_there(one, here, there) for one in follow]]
     unless(
         [
             *against_live(task, here),
             *against_archived(there),
-            *([rule("no-such-status")] if status is None else []),
+            *([rule("no-such-status")] if None in statuses else []),
         ]
     )
-    assert status is not None, "that was a reason"
     if told.position:
         must_be_last(world, there.id, target, told.rank)
+    drafts = {target: moved(task, status, there, None, told.rank, told)}
+    last = told.rank
+    for one, its_status in zip(follow, statuses[1:], strict=True):
+        drafts[one.id] = along(one, its_status, there, told)
+        assert drafts[one.id].facts.rank > last or not told.position, "they stay in order"
+        last = drafts[one.id].facts.rank
+    if not follow:
+        return world.shown(world.wrote_task(task, drafts[target], told))
+    world.wrote_tasks({one: (draft, None) for one, draft in drafts.items()})
+    return world.shown(world.tasks[target])
+
+
+def _status_there(task: Task, here: Project, there: Project) -> Status | None:
+    today = status_of(task.now, here.workflow)
+    return there.workflow.find(today.key) or there.workflow.first(today.category)
+
+
+def along(task: Task, status: Status | None, there: Project, told: Told) -> Draft:
+    """As one goes along with what it is below."""
+    return moved(task, status, there, task.now.parent, told.rank_of(task.id, task.now.version + 1), told)
+
+
+def moved(task: Task, status: Status | None, there: Project, parent: str | None, rank: str, told: Told) -> Draft:
+    assert status is not None, "that is a reason"
+    draft = Draft(task.now, told.at)
     assignee = task.now.assignee if task.now.assignee in there.members else None
-    draft.enter(status, project=there.id, rank=told.rank, assignee=assignee, parent=None)
-    return world.shown(world.wrote_task(task, draft, told))
+    draft.enter(status, project=there.id, rank=rank, assignee=assignee, parent=parent)
+    return draft
 
 
 def rank(world: World, who: str, target: str, data: Data, told: Told) -> Body:
@@ -206,5 +229,32 @@ def undo(world: World, who: str, target: str, data: Data, told: Told) -> Body:
         undoing.home.must_allow(who, "member")
     except Refused as refused:
         raise Refused(*refused.reasons, *archived) from None
-    unless([*archived, *undoing.set_back()])
-    return world.shown(world.wrote_task(task, draft, told, undoes=one.first))
+    if undoing.home is undoing.here:
+        unless([*archived, *undoing.set_back()])
+        return world.shown(world.wrote_task(task, draft, told, undoes=one.first))
+    others = [Undoing(world, who, other, *_same(world, other, first, told)) for other, first in one.along.items()]
+    if any(other.home is not undoing.home or other.here is not undoing.here for other in others):
+        raise Refused(rule("changed-since"), *archived, *undoing.set_back())
+    returning = {target: one, **{other.task_id: other.change for other in others}}
+    follow = below(world, returning, undoing.here.id)
+    statuses = [_status_there(later, undoing.here, undoing.home) for later in follow]
+    undoing.returning = set(returning)
+    reasons = [*archived, *undoing.set_back()]
+    for other in others:
+        other.returning = set(returning)
+        reasons += other.move_back()
+    unless([*reasons, *([rule("no-such-status")] if None in statuses else [])])
+    drafts = {target: draft, **{other.task_id: other.draft for other in others}}
+    wrote: dict[str, tuple[Draft, int | None]] = {id_: (drafts[id_], returning[id_].first) for id_ in returning}
+    for later, status in zip(follow, statuses, strict=True):
+        wrote[later.id] = (along(later, status, undoing.home, told), None)
+    if len(wrote) == 1:
+        return world.shown(world.wrote_task(task, draft, told, undoes=one.first))
+    world.wrote_tasks(wrote)
+    return world.shown(world.tasks[target])
+
+
+def _same(world: World, task_id: str, first: int, told: Told) -> tuple[Change, Draft]:
+    """Another task's part in a change."""
+    task = world.tasks[task_id]
+    return next(one for one in task.changes if one.first == first), Draft(task.now, told.at)

@@ -78,13 +78,15 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 class Change(Struct, frozen=True):
-    """What one command did: versions `first` to `last`. `undoes`: the `first` of the change that it is an undo of."""
+    """What one command did: versions `first` to `last`. `undoes`: the `first` of the change that it is an undo of.
+    `along`: the other tasks that it changed, with the `first` of each one's change."""
 
     first: int
     last: int
     before: Facts
     after: Facts
     undoes: int | None = None
+    along: Mapping[str, int] = {}
 
 
 class Task(Struct, frozen=True):

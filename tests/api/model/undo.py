@@ -106,6 +106,9 @@ class Undoing:
         self.who = who
         self.task_id = task_id
         self.draft = draft
+        self.change = change
+        self.returning: set[str] = set()
+        """Tasks that go back together: what they stand below among themselves is no question."""
         self.before = change.before
         self.here = world.projects[draft.facts.project]
         self.back = still_set(change, draft.facts)
@@ -117,8 +120,7 @@ class Undoing:
         if began.trashed_at is not None and ("trashed", "") not in self.back:
             yield rule("trashed")
         if self.home is not self.here:
-            yield from against_archived(self.home)
-            yield from self._move()
+            yield from self.move_back()
         else:
             yield from self._of_the_project()
         self._fields()
@@ -134,8 +136,9 @@ class Undoing:
     def _each(self, name: str) -> Mapping[Any, Any]:
         return {key: was for (of, key), was in self.back.items() if of == name}
 
-    def _move(self) -> Iterator[Reason]:
+    def move_back(self) -> Iterator[Reason]:
         """In one event, with what belongs to a project. What is not set back stays, if it can be had there."""
+        yield from against_archived(self.home)
         facts, workflow = self.draft.facts, self.home.workflow
         said = {name: was for name in OF_THE_PROJECT if (was := self._one(name)) != MISSING}
         if "status" in said:
@@ -145,7 +148,8 @@ class Undoing:
             status = workflow.today(today.key) or workflow.first(today.category)
         assignee, parent = said.get("assignee", facts.assignee), said.get("parent", facts.parent)
         yield from self._assignable(assignee)
-        yield from self._below(parent)
+        if parent not in self.returning:
+            yield from self._below(parent)
         if status is None:
             yield rule("no-such-status")
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, field
@@ -21,6 +21,8 @@ class Told(Struct, frozen=True, kw_only=True):
     id: str = "a new one"
     rank: str = "~"
     position: int = 0
+    rank_of: Callable[[str, int], str] = lambda _task, _version: "~"
+    """Of another task that the same command changed, at a version."""
 
 
 UNTOLD: Final = Told()
@@ -73,11 +75,22 @@ class World(Struct):
 
     def wrote_task(self, task: Task, draft: Draft, told: Told, undoes: int | None = None) -> Task:
         """Notes a change, if it is one."""
+        return self._wrote(task, draft, told.position, undoes, {})
+
+    def wrote_tasks(self, wrote: Mapping[str, tuple[Draft, int | None]]) -> None:
+        """Notes what one command did to several tasks: by their ids, with what it undoes. Nobody is told where the last
+        event of each is."""
+        firsts = {task_id: self.tasks[task_id].now.version + 1 for task_id in wrote}
+        for task_id, (draft, undoes) in wrote.items():
+            along = {one: first for one, first in firsts.items() if one != task_id}
+            self._wrote(self.tasks[task_id], draft, 0, undoes, along)
+
+    def _wrote(self, task: Task, draft: Draft, position: int, undoes: int | None, along: Mapping[str, int]) -> Task:
         if draft.facts is not task.now:
-            change = Change(task.now.version + 1, draft.facts.version, task.now, draft.facts, undoes)
+            change = Change(task.now.version + 1, draft.facts.version, task.now, draft.facts, undoes, along)
             workflow = self.projects[draft.facts.project].workflow
             seen = {**task.seen, draft.facts.version: shown(task.id, draft.facts, workflow, self.names)}
-            task = Task(task.id, draft.facts, told.position, (*task.changes, change), seen)
+            task = Task(task.id, draft.facts, position, (*task.changes, change), seen)
             self.tasks[task.id] = task
         return task
 

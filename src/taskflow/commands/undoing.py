@@ -1,0 +1,188 @@
+"""Undoing a change of a task, as a command: which change it is, what it can be set back to today, and with a move
+everything that moved along."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.commands.access import caller, in_todays_status, project_for, task_for
+from taskflow.commands.execute import Target
+from taskflow.commands.moving import follow, subtasks
+from taskflow.commands.project import unarchived
+from taskflow.commands.relations import check_way_back
+from taskflow.commands.task import check_parent
+from taskflow.commands.undo import (
+    LOOKS_MAX,
+    MOVES_ALONG,
+    Change,
+    Effect,
+    Undoing,
+    candidates,
+    change_of,
+    changes_of,
+    move_back,
+    set_by,
+    still_set,
+    undo,
+)
+from taskflow.errors import NotFound, NothingToUndo, Rejected
+from taskflow.streams import PROJECT, TASK, Event
+from taskflow.streams.task import Relation, RelationAdded, TaskMoved, TaskParentSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from taskflow.commands.undo import UndoTask, Values
+    from taskflow.commands.unit import Past, Unit
+    from taskflow.streams.project import ProjectState
+    from taskflow.streams.task import TaskState
+
+
+async def undo_task(unit: Unit, target: UUID, command: UndoTask) -> Target:
+    task, project = await task_for(unit, target, "member")
+    unit.expect_version(target)
+    unarchived(project)
+    change, effect = await _to_undo(unit, target, command.version)
+    back = still_set(effect, await unit.get(TASK, target))
+    if "project" in back:
+        home = await project_for(unit, effect.before.project_id, "member")
+        unarchived(home)
+        await _take_back(unit, change, Undoing(task=task, before=effect.before, home=home, actor=caller(unit)), back)
+        return Target(TASK, target)
+    events = undo(Undoing(task=task, before=effect.before, home=project, actor=caller(unit)), back)
+    for event in events:
+        match event:
+            case TaskParentSet(parent_id=parent_id):
+                await _check_former_parent(unit, project, target, parent_id)
+            case RelationAdded(relation=relation, task_id=task_id):
+                await _check_relation(unit, target, Relation(relation, task_id))
+    unit.append(TASK, target, *events, causation_id=change.event_id)
+    return Target(TASK, target)
+
+
+# --- moves
+
+
+class Returning(Struct, frozen=True):
+    """What takes a task back to the project that it came from."""
+
+    events: list[Event]
+    parent_id: UUID | None
+    """Which it then stands below."""
+    undoes: UUID | None = None
+    """The change that it undoes; None: it only goes along."""
+
+
+async def _take_back(unit: Unit, change: Change, undoing: Undoing, back: Values) -> None:
+    """Everything that moved with the task goes back with it, and whatever has come below any of it since goes along.
+    Raises Rejected where one of them cannot."""
+    task, home = undoing.task, undoing.home
+    here = await unit.get(PROJECT, task.project_id)
+    returning = {task.id: _returning(undo(undoing, back), change)}
+    for other in await unit.streams_of(change.actor, change.command, TaskMoved):
+        state = await unit.get(TASK, other)
+        if other != task.id and not state.purged:
+            returning[other] = await _also_returning(unit, state, change, here, home)
+    # What one undo may take back is as much as one move may take along.
+    unit.moves_left -= len(returning) - 1
+    if unit.moves_left < 0:
+        raise Rejected("too-many-subtasks", "more tasks would move back than may move at once")
+    below = await subtasks(unit, returning, here)
+    for one in sorted(below, key=lambda task: (task.rank, task.id)):
+        goes_along = follow(one, here, home, unit.at, len(unit.staged) + len(returning))
+        returning[one.id] = Returning([goes_along], one.parent_id)
+    for task_id in _parents_first(returning):
+        goes = returning[task_id]
+        if goes.parent_id not in returning:
+            await _check_former_parent(unit, home, task_id, goes.parent_id)
+        unit.append(TASK, task_id, *goes.events, causation_id=goes.undoes)
+    # Read after the tasks above them are where they were: a relation may lead to one of these.
+    for event in returning[task.id].events:
+        if isinstance(event, RelationAdded):
+            await _check_relation(unit, task.id, Relation(event.relation, event.task_id))
+
+
+async def _also_returning(
+    unit: Unit, task: TaskState, change: Change, here: ProjectState, home: ProjectState
+) -> Returning:
+    """Another task that the same command moved. Raises Rejected where it is not where that put it."""
+    history = await unit.history(task.id)
+    for same in changes_of(history):
+        if (same.command, same.actor) == (change.command, change.actor):
+            effect = await _effect(unit, task.id, history, same)
+            back = still_set(effect, task)
+            if "project" in back and task.project_id == here.id and effect.before.project_id == home.id:
+                undoing = Undoing(
+                    task=in_todays_status(task, here), before=effect.before, home=home, actor=caller(unit)
+                )
+                said_anew = {name: back[name][None] for name in MOVES_ALONG if name in back}
+                return _returning(move_back(undoing, said_anew), same)
+    raise Rejected("changed-since", f"task {task.id}, which moved along, is not where it was moved to any more")
+
+
+def _returning(events: list[Event], change: Change) -> Returning:
+    parent_id = next(event.parent_id for event in events if isinstance(event, TaskMoved))
+    return Returning(events, parent_id, change.event_id)
+
+
+def _parents_first(returning: Mapping[UUID, Returning]) -> Iterator[UUID]:
+    """What stands below another that goes back comes after it: it is looked for where it then is."""
+    done: set[UUID] = set()
+    for task_id in returning:
+        way: list[UUID] = []
+        above: UUID | None = task_id
+        while above is not None and above in returning and above not in done and above not in way:
+            way.append(above)
+            above = returning[above].parent_id
+        for one in reversed(way):
+            done.add(one)
+            yield one
+
+
+# --- what is undone
+
+
+async def _to_undo(unit: Unit, task_id: UUID, version: int | None) -> tuple[Change, Effect]:
+    """The change of that version; else the newest that is left, passing over those that set nothing. Raises
+    NothingToUndo."""
+    history = await unit.history(task_id)
+    changes = changes_of(history)
+    if version is not None:
+        change = change_of(changes, version)
+        return change, await _effect(unit, task_id, history, change)
+    for change in islice(candidates(changes), LOOKS_MAX):
+        effect = await _effect(unit, task_id, history, change)
+        if set_by(effect):
+            return change, effect
+    raise NothingToUndo("no change is left that is not undone")
+
+
+async def _effect(unit: Unit, task_id: UUID, history: Sequence[Past], change: Change) -> Effect:
+    """Folded from the log: of a history of any size only this is in memory."""
+    before = after = await unit.at_version(TASK, task_id, change.first - 1)
+    versions = range(change.first, change.last + 1)
+    for past, event in zip(history[change.first - 1 :], await unit.written(TASK, task_id, versions), strict=False):
+        after = TASK.evolve(after, event, past.happened)
+    return Effect(before, after)
+
+
+async def _check_former_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
+    """The caller named no parent: that it is gone is a rule that is broken, not something they did not find."""
+    try:
+        await check_parent(unit, project, task_id, parent_id)
+    except NotFound:
+        raise Rejected("no-such-parent", f"there is no task {parent_id} in project {project.id} any more") from None
+
+
+async def _check_relation(unit: Unit, task_id: UUID, relation: Relation) -> None:
+    """The other task is there, and the caller's to see; and no circle of tasks comes to block each other."""
+    try:
+        await task_for(unit, relation.task_id, "viewer")
+    except NotFound:
+        raise Rejected("no-such-task", f"there is no task {relation.task_id} to be related to any more") from None
+    if relation.type == "blocks":
+        await check_way_back(unit, task_id, relation.task_id)
