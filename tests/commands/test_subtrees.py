@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
 
-from taskflow.commands import moving, purging, task, undoing
-from taskflow.commands.execute import Accepted, Executor, Step, Target
+from taskflow.commands import moving, project, purging, task, undoing
+from taskflow.commands.execute import Accepted, Executor, Handler, Step, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.unit import Unit
@@ -21,13 +23,20 @@ from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import TASK
-from taskflow.streams.task import TaskState
+from taskflow.streams.task import TaskMoved, TaskState
 from tests.commands.world import Gate, edit, make_project, make_task, remove_member, request, send
 
 
 @pytest.fixture
 async def there(executor: Executor, owner: UUID, member: UUID) -> UUID:
     return await make_project(executor, owner, member=(member, "member"))
+
+
+def moving_of(task_id: UUID, project_id: UUID) -> Handler:
+    async def handler(unit: Unit) -> Target:
+        return await moving.move_task(unit, task_id, moving.MoveTask(project_id=project_id))
+
+    return handler
 
 
 async def move(executor: Executor, by: UUID, task_id: UUID, project_id: UUID, **more: Any) -> Accepted:
@@ -148,7 +157,7 @@ async def test_what_an_earlier_move_left_elsewhere_stays_with_what_is_below_it(
 
     async def move_alone(unit: Unit) -> Target:
         state = await unit.get(TASK, tree[1])
-        event = moving.TaskMoved(project_id, elsewhere, "todo", "todo", state.rank, None, tree[0])
+        event = TaskMoved(project_id, elsewhere, "todo", "todo", state.rank, None, tree[0])
         unit.append(TASK, tree[1], event)
         return Target(TASK, tree[1])
 
@@ -160,8 +169,6 @@ async def test_what_an_earlier_move_left_elsewhere_stays_with_what_is_below_it(
 async def test_a_purged_part_is_no_part(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID, tree: list[UUID]
 ) -> None:
-    from datetime import UTC, datetime, timedelta
-
     await send(executor, NOBODY, purging.purge_task, tree[2], datetime.now(UTC) + timedelta(days=1))
     accepted = await move(executor, owner, tree[0], there)
     assert accepted.receipt.events == 2
@@ -179,12 +186,9 @@ async def test_more_than_may_move_at_once_stay(
     parts.append(await make_task(small, owner, project_id, parent_id=parts[0]))
     part = await make_task(small, owner, project_id, parent_id=other)
     assert (await move(small, owner, top, there)).receipt.events == 4
-    steps = [
-        Step(request(owner), lambda unit, one=one, to=to: moving.move_task(unit, one, moving.MoveTask(project_id=to)))
-        for one, to in ((other, there), (top, project_id))
-    ]
+    moves = [moving_of(other, there), moving_of(top, project_id)]
     with pytest.raises(Rejected) as refused:  # together they are four
-        await small.execute_together(steps)
+        await small.execute_together([Step(request(owner), handler) for handler in moves])
     assert refused.value.code == "too-many-subtasks"
     await make_task(small, owner, there, parent_id=parts[2])
     for wants in (move(small, owner, top, project_id), undo(small, owner, parts[1])):
@@ -204,21 +208,15 @@ async def test_a_bundle_moves_what_it_has_made_and_undoes_it(
         command = task.CreateTask(project_id=project_id, title="T", parent_id=parent)
         return await task.create_task(unit, ids[n], command)
 
-    async def move_all(unit: Unit) -> Target:
-        return await moving.move_task(unit, ids[0], moving.MoveTask(project_id=there))
-
-    steps = [Step(request(owner), lambda unit, n=n: make(unit, n)) for n in range(3)]
-    made = await executor.execute_together([*steps, Step(request(owner), move_all)])
+    steps = [Step(request(owner), partial(make, n=n)) for n in range(3)]
+    made = await executor.execute_together([*steps, Step(request(owner), moving_of(ids[0], there))])
     assert made[-1].receipt.events == 3
     assert await places(store, *ids) == [there] * 3
 
     async def undo_at(unit: Unit) -> Target:
         return await undoing.undo_task(unit, ids[2], UndoTask())
 
-    async def move_again(unit: Unit) -> Target:
-        return await moving.move_task(unit, ids[0], moving.MoveTask(project_id=there))
-
-    steps = [Step(request(owner), handler) for handler in (undo_at, move_again, undo_at)]
+    steps = [Step(request(owner), handler) for handler in (undo_at, moving_of(ids[0], there), undo_at)]
     done = await executor.execute_together(steps)
     assert [one.receipt.events for one in done] == [3, 3, 3]
     assert await places(store, *ids) == [project_id] * 3
@@ -363,8 +361,6 @@ async def test_of_one_that_moved_alone_what_came_below_since_goes_back_along(
 async def test_where_one_cannot_come_back_none_does(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID, tree: list[UUID], since: str
 ) -> None:
-    from taskflow.commands import project
-
     await move(executor, owner, tree[0], there)
     elsewhere = await make_project(executor, owner)
     if since == "moved on":

@@ -155,11 +155,10 @@ class Unit:
 
     async def read_many(self, kind: Kind[S], stream_ids: Sequence[UUID]) -> list[S]:
         """The states of those of these streams that there are."""
-        states: list[S] = []
         for first in range(0, len(stream_ids), READS_MAX):
-            reads = [self.read(kind, stream_id) for stream_id in stream_ids[first : first + READS_MAX]]
-            states += [state for state in await asyncio.gather(*reads) if state is not None]
-        return states
+            await asyncio.gather(*[self.read(kind, one) for one in stream_ids[first : first + READS_MAX]])
+        states = [await self.read(kind, one) for one in stream_ids]
+        return [state for state in states if state is not None]
 
     async def children(self, parents: Collection[UUID], *, limit: int) -> list[UUID]:
         """The tasks that stand directly below one of these, staged events included; where there are more than
