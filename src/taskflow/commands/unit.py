@@ -155,10 +155,18 @@ class Unit:
 
     async def read_many(self, kind: Kind[S], stream_ids: Sequence[UUID]) -> list[S]:
         """The states of those of these streams that there are."""
+
+        async def load(stream_id: UUID) -> None:
+            await self.read(kind, stream_id)
+
         for first in range(0, len(stream_ids), READS_MAX):
-            await asyncio.gather(*[self.read(kind, one) for one in stream_ids[first : first + READS_MAX]])
-        states = [await self.read(kind, one) for one in stream_ids]
-        return [state for state in states if state is not None]
+            await asyncio.gather(*map(load, stream_ids[first : first + READS_MAX]))
+        states: list[S] = []
+        for stream_id in stream_ids:
+            state = await self.read(kind, stream_id)
+            if state is not None:
+                states.append(state)
+        return states
 
     async def children(self, parents: Collection[UUID], *, limit: int) -> list[UUID]:
         """The tasks that stand directly below one of these, staged events included; where there are more than
