@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from taskflow import words
 from taskflow.ids import parse_id
+from taskflow.names import normal_name
 from taskflow.streams.project import CATEGORIES
 from taskflow.streams.task import PRIORITIES
 from taskflow.words import BadQuery, Term
@@ -62,10 +63,10 @@ def take(parameters: Parameters) -> TaskQuery:
     """Takes all of FILTERS. What is wrong with them is with the parameters' other faults."""
     return TaskQuery(
         projects=parameters.ids("project", parse_id),
-        statuses=parameters.texts("status"),
+        statuses=_names(parameters.texts("status")),
         categories=parameters.texts("category", CATEGORIES),
         assignees=parameters.ids("assignee", _assignee),
-        labels=parameters.texts("label"),
+        labels=_names(parameters.texts("label")),
         priorities=parameters.texts("priority", PRIORITIES),
         parents=parameters.ids("parent", parse_id),
         due_before=parameters.time("due_before"),
@@ -75,6 +76,10 @@ def take(parameters: Parameters) -> TaskQuery:
         archived=parameters.truth("archived"),
         sort=parameters.one_of("sort", ORDERS) or "created_at",
     )
+
+
+def _names(texts: frozenset[str] | None) -> frozenset[str] | None:
+    return None if texts is None else frozenset(map(normal_name, texts))
 
 
 def _assignee(text: str) -> UUID | Literal["me"] | None:

@@ -1,4 +1,5 @@
-"""Times as others write them: what is finer than a microsecond is cut off, never rounded into the next day. Pure."""
+"""Times and names as others write them: of a time what is finer than a microsecond is cut off, never rounded into the
+next day; a name gets its normal form. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import inspect
+
+from taskflow.names import normal_name
 
 _FINER: Final = re.compile(r"(?<=[.,][0-9]{6})[0-9]+")
 """The digits of a fraction of a second beyond the sixth."""
@@ -28,7 +31,8 @@ def parse_time(text: str) -> datetime:
 
 
 def cut_times(plain: Any, kind: Any) -> Any:
-    """Plain JSON with the times cut off, wherever `kind`, a type that it is converted to, has one."""
+    """Plain JSON with the times cut off and the names in their normal form, wherever `kind`, a type that it is converted
+    to, has one."""
     cutter = _cutter_of(kind)
     return plain if cutter is None else cutter(plain)
 
@@ -43,6 +47,8 @@ def _cutter(kind: inspect.Type) -> Cut | None:
     match kind:
         case inspect.DateTimeType():
             return lambda value: cut(value) if isinstance(value, str) else value
+        case inspect.Metadata(extra={"name": True}):
+            return lambda value: normal_name(value) if isinstance(value, str) else value
         case inspect.Metadata():
             return _cutter(kind.type)
         case inspect.UnionType():
@@ -52,7 +58,7 @@ def _cutter(kind: inspect.Type) -> Cut | None:
         case inspect.TupleType():
             return _items(_each_of([_cutter(one) for one in kind.item_types]))
         case inspect.DictType():
-            return _values(_cutter(kind.value_type))
+            return _entries(_cutter(kind.key_type), _cutter(kind.value_type))
         case inspect.StructType():
             return _fields({one.encode_name: cutter for one in kind.fields if (cutter := _cutter(one.type))})
         case _:
@@ -74,10 +80,16 @@ def _items(item: Cut | None) -> Cut | None:
     return None if item is None else lambda value: [item(one) for one in value] if isinstance(value, list) else value
 
 
-def _values(item: Cut | None) -> Cut | None:
-    if item is None:
+def _entries(key: Cut | None, item: Cut | None) -> Cut | None:
+    if key is None and item is None:
         return None
-    return lambda value: {key: item(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    def cut_entries(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {one if key is None else key(one): of if item is None else item(of) for one, of in value.items()}
+
+    return cut_entries
 
 
 def _fields(cutters: dict[str, Cut]) -> Cut | None:

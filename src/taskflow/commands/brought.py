@@ -21,6 +21,7 @@ from taskflow.commands.ranks import rank_between
 from taskflow.commands.schedule import end_of
 from taskflow.commands.task import check_parent
 from taskflow.errors import NotFound, Rejected
+from taskflow.names import normal_names
 from taskflow.streams import TASK, Event
 from taskflow.streams.project import Category, Status
 from taskflow.streams.schedule import Series
@@ -117,7 +118,7 @@ def create(project: ProjectState, task_id: UUID, task: BroughtTask, now: datetim
                 day_ends_at=end_of(task.due_on, task.time_zone),
                 time_zone=task.time_zone,
                 series=task.series,
-                labels=task.labels,
+                labels=normal_names(task.labels),
                 assignee_id=task.assignee_id,
                 parent_id=task.parent_id,
                 recurrence=task.recurrence,

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from taskflow.commands.access import project_for
 from taskflow.commands.execute import Target
+from taskflow.names import normal_name
 from taskflow.streams import PROJECT, Event
 from taskflow.streams.project import Label, LabelSet, ProjectArchived, ProjectState
 
@@ -29,7 +30,10 @@ class FurnishProject(Struct, frozen=True, kw_only=True):
 
 
 def furnish(project: ProjectState, command: FurnishProject) -> list[Event]:
-    return [LabelSet(name=one.name, colour=one.colour) for one in command.labels if one not in project.labels]
+    wanted = {name: one.colour for one in command.labels if (name := normal_name(one.name))}
+    return [
+        LabelSet(name=name, colour=wanted[name]) for name in wanted if Label(name, wanted[name]) not in project.labels
+    ]
 
 
 # --- handlers ------------------------------------------------------------------------------------

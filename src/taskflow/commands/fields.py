@@ -68,10 +68,13 @@ VISIBLE: Final = rf"[^{_UNSEEN}]"
 _ADDRESS: Final = rf"^[{_BLANK}]*[^@{_UNSEEN}]+@[^@{_UNSEEN}]+[{_BLANK}]*{_END}"
 """What it is beyond that, `taskflow.addresses` says."""
 
+NAME: Final = {"name": True}
+"""Marks a text that is compared and stored in the form of `normal_name`: a body is read with it in that form."""
+
 Title = Annotated[str, Meta(min_length=1, max_length=TITLE_MAX, pattern=VISIBLE, examples=["Write the report"])]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX, examples=["What was *done*, and what is left."])]
-Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=VISIBLE, examples=["Ada Lovelace"])]
-Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX, pattern=VISIBLE, examples=["on hold"])]
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=VISIBLE, extra=NAME, examples=["Ada Lovelace"])]
+Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX, pattern=VISIBLE, extra=NAME, examples=["on hold"])]
 Labels = Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)]
 CommentText = Annotated[
     str, Meta(min_length=1, max_length=COMMENT_MAX, pattern=VISIBLE, examples=["Done but for the figures."])
@@ -80,8 +83,10 @@ ItemText = Annotated[str, Meta(min_length=1, max_length=ITEM_MAX, pattern=VISIBL
 Recurrence = Annotated[
     str, Meta(max_length=RECURRENCE_MAX, extra_json_schema={"format": "rrule"}, examples=["FREQ=WEEKLY;BYDAY=MO"])
 ]
-StatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, examples=["todo"])]
-NewStatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, pattern=VISIBLE, examples=["review"])]
+StatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, extra=NAME, examples=["todo"])]
+NewStatusKey = Annotated[
+    str, Meta(min_length=1, max_length=STATUS_KEY_MAX, pattern=VISIBLE, extra=NAME, examples=["review"])
+]
 Colour = Annotated[str, Meta(min_length=7, max_length=7, pattern=rf"^#[0-9a-fA-F]{{6}}{_END}", examples=["#1e90ff"])]
 Time = Annotated[datetime, Meta(tz=True, examples=["2030-12-31T17:00:00Z"])]
 Day = Annotated[date, Meta(examples=["2031-01-15"])]

@@ -17,6 +17,7 @@ from taskflow.commands.execute import Target
 from taskflow.commands.project import unarchived
 from taskflow.commands.ranks import rank_at
 from taskflow.errors import NotFound, Rejected
+from taskflow.names import normal_name, normal_names
 from taskflow.streams import PROJECT, TASK, USER, Event
 from taskflow.streams.project import ProjectCreated, ProjectState, Status, Workflow
 from taskflow.streams.task import Priority, TaskAssigned, TaskChangeImported, TaskCreated, TaskState
@@ -86,7 +87,7 @@ def create(project: ProjectState, row: ImportRow, now: datetime) -> list[Event]:
             category=status.category,
             rank=rank_at(row.at),
             priority=row.priority or "medium",
-            labels=row.labels,
+            labels=normal_names(row.labels),
             assignee_id=row.assignee_id,
             external_id=row.external_id,
             source=row.source,
@@ -112,8 +113,11 @@ def change(task: TaskState, project: ProjectState, row: ImportRow, now: datetime
         )
     moves = status.key != task.status
     priority = row.priority if row.priority != task.priority else None
-    added = tuple(label for label in row.labels if label not in task.labels)
-    removed = tuple(label for label in task.labels if label.startswith(row.prefixes) and label not in row.labels)
+    there, labels = set(normal_names(task.labels)), normal_names(row.labels)
+    added = tuple(label for label in labels if label not in there)
+    removed = tuple(
+        label for label in task.labels if label.startswith(row.prefixes) and normal_name(label) not in labels
+    )
     assignee_id = row.assignee_id if row.assignee_id != task.assignee_id else None
     left: list[Event] = [TaskAssigned(None)] if row.nobody and task.assignee_id is not None else []
     if not (moves or priority or added or removed or assignee_id or (left and row.source)):

@@ -12,6 +12,7 @@ from taskflow.commands.execute import Target
 from taskflow.commands.fields import PROJECT_LABELS_MAX, Colour, Command, Label
 from taskflow.commands.project import unarchived
 from taskflow.errors import NotFound, Rejected
+from taskflow.names import normal_name
 from taskflow.streams import PROJECT, Event
 from taskflow.streams.project import LabelRemoved, LabelSet, ProjectState
 
@@ -43,19 +44,22 @@ class RemoveLabel(Command, frozen=True):
 
 def set_label(project: ProjectState, name: str, colour: str) -> list[Event]:
     unarchived(project)
-    known = {label.name: label.colour for label in project.labels}
-    if known.get(name) == colour:
+    alike = [label for label in project.labels if normal_name(label.name) == normal_name(name)]
+    # One that was stored before names had a normal form gives way to the one that it is.
+    former = [LabelRemoved(name=label.name) for label in alike if label.name != name]
+    if not former and [label.colour for label in alike] == [colour]:
         return []
-    if name not in known and len(known) >= PROJECT_LABELS_MAX:
+    if not alike and len(project.labels) >= PROJECT_LABELS_MAX:
         raise Rejected("too-many-labels", f"a project has at most {PROJECT_LABELS_MAX} labels")
-    return [LabelSet(name=name, colour=colour)]
+    return [*former, LabelSet(name=name, colour=colour)]
 
 
 def remove_label(project: ProjectState, name: str) -> list[Event]:
     unarchived(project)
-    if not any(label.name == name for label in project.labels):
+    alike = [label.name for label in project.labels if normal_name(label.name) == normal_name(name)]
+    if not alike:
         raise NotFound("label", name)
-    return [LabelRemoved(name=name)]
+    return [LabelRemoved(name=one) for one in alike]
 
 
 # --- handlers ------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from taskflow.commands.project import unarchived
 from taskflow.commands.ranks import rank_at
 from taskflow.commands.schedule import Schedule, new_schedule, recur, reschedule, zone_for
 from taskflow.errors import Invalid, NotFound, Rejected
+from taskflow.names import normal_name, normal_names
 from taskflow.streams import TASK, USER, Event
 from taskflow.streams.project import Category, ProjectState, Status
 from taskflow.streams.schedule import scheduled
@@ -145,7 +146,7 @@ def create(
             due_on=due.on,
             day_ends_at=due.ends_at,
             time_zone=due.zone,
-            labels=tuple(dict.fromkeys(command.labels)),
+            labels=normal_names(command.labels),
             assignee_id=command.assignee_id,
             parent_id=command.parent_id,
             recurrence=due.recurrence,
@@ -225,8 +226,10 @@ def restore(task: TaskState, project: ProjectState) -> list[Event]:
 
 
 def relabelled(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
-    added = tuple(label for label in dict.fromkeys(wanted) if label not in labels)
-    removed = tuple(label for label in labels if label not in wanted)
+    """What makes them those that are wanted. One that was stored before labels had a normal form is known by that."""
+    there, names = set(normal_names(labels)), normal_names(wanted)
+    added = tuple(label for label in names if label not in there)
+    removed = tuple(label for label in labels if normal_name(label) not in names)
     return [TaskLabelled(added=added, removed=removed)] if added or removed else []
 
 
@@ -238,7 +241,10 @@ def live(task: TaskState, project: ProjectState) -> None:
 
 
 def named_status(project: ProjectState, key: str) -> Status:
-    status = project.workflow.status(key)
+    workflow = project.workflow
+    # One that was set before keys had a normal form is known by that.
+    alike = (one for one in workflow.statuses if normal_name(one.key) == normal_name(key))
+    status = workflow.status(key) or next(alike, None)
     if status is None:
         known = ", ".join(status.key for status in project.workflow.statuses)
         raise Rejected("no-such-status", f"the project has no status {key!r}; it has {known}")

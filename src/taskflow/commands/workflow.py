@@ -24,6 +24,7 @@ from taskflow.commands.fields import (
 )
 from taskflow.commands.project import unarchived
 from taskflow.errors import Invalid, Rejected
+from taskflow.names import normal_name
 from taskflow.streams import PROJECT, Event
 from taskflow.streams.project import Category, ProjectState, ProjectWorkflowSet, Status, Transition, Workflow
 
@@ -85,7 +86,7 @@ def in_question(project: ProjectState, command: SetWorkflow) -> frozenset[str]:
     workflow = workflow_of(command)
     if workflow == project.workflow:
         return frozenset()
-    unnamed = {key for key in _leaving(project, workflow) if key not in command.mapping}
+    unnamed = {key for key in _leaving(project, workflow) if _named_instead(command, key) is None}
     older = {key for key, to in project.mapped.items() if to in unnamed}
     return frozenset(unnamed | older | _returning(project, workflow))
 
@@ -98,14 +99,15 @@ def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str
         return []
     leaving = _leaving(project, workflow)
     keys = {status.key for status in workflow.statuses}
+    leaving_names = {normal_name(key) for key in leaving}
     for key, to in command.mapping.items():
-        if key not in leaving:
+        if key not in leaving_names:
             raise Invalid(f"/mapping/{_escaped(key)}", "stays", f"no status {key!r} leaves the workflow")
         if to not in keys:
             raise Invalid(f"/mapping/{_escaped(key)}", "no-such-status", _unknown(to, keys))
     for key in leaving:
         count = sum(tasks.get(one, 0) for one in project.statuses.raw(key))
-        if key not in command.mapping and count:
+        if _named_instead(command, key) is None and count:
             raise Rejected(
                 "status-in-use",
                 f"{_tasks(count)} in the status {key!r}, those in the trash included: "
@@ -120,12 +122,20 @@ def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str
             )
     if len(project.mapped.keys() - keys | leaving.keys()) > STATUSES_LEFT_MAX:
         raise Rejected("too-many-statuses-left", f"at most {STATUSES_LEFT_MAX} statuses may ever leave a workflow")
-    mapped = {key: command.mapping.get(key) or _successor(status, workflow) for key, status in leaving.items()}
+    mapped = {key: _named_instead(command, key) or _successor(status, workflow) for key, status in leaving.items()}
     return [ProjectWorkflowSet(workflow=workflow, mapped=mapped)]
 
 
 def _leaving(project: ProjectState, workflow: Workflow) -> dict[str, Status]:
     return {status.key: status for status in project.workflow.statuses if workflow.status(status.key) is None}
+
+
+def _named_instead(command: SetWorkflow, key: str) -> str | None:
+    """What the command says takes the place of a status that leaves. One whose key was set before keys had a normal form
+    gives way to the one that it is."""
+    name = normal_name(key)
+    same = name if name != key and any(status.key == name for status in command.statuses) else None
+    return command.mapping.get(key) or command.mapping.get(name) or same
 
 
 def _returning(project: ProjectState, workflow: Workflow) -> set[str]:

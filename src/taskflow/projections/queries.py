@@ -15,6 +15,7 @@ from pymongo.read_concern import ReadConcern
 
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Invalid, Unavailable
+from taskflow.names import normal_name
 from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
 from taskflow.projections import stats
 from taskflow.projections.reach import Reach, read_within
@@ -91,7 +92,7 @@ def status_pairs(
         (project.id, raw)
         for project in projects
         for status in project.workflow.statuses
-        if (keys is None or status.key in keys) and (categories is None or status.category in categories)
+        if (keys is None or normal_name(status.key) in keys) and (categories is None or status.category in categories)
         for raw in project.statuses.raw(status.key)
     )
 

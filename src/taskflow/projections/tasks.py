@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 from pymongo import ASCENDING, IndexModel
 
+from taskflow.names import normal_names
 from taskflow.projections.view import Document, SumKey, Sums, Timestamp, View, maybe, micros, timestamp
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
@@ -129,7 +130,8 @@ def document(task: TaskState) -> Document:
         "project_id": task.project_id,
         "status": task.status,
         "assignee_id": task.assignee_id,
-        "labels": list(task.labels),
+        # As they are asked for, whatever form those have that were stored before labels had one.
+        "labels": list(normal_names(task.labels)),
         "priority": PRIORITIES.index(task.priority),
         "due_at": NO_DUE if task.due is None else micros(task.due),
         "created_at": micros(task.created_at),
@@ -178,7 +180,7 @@ def _index(*fields: str) -> IndexModel:
 TASKS: Final = View(
     name="tasks",
     # 1 counted nothing, 2 showed a task with its status, 3 knew no words, no purged ones and no moves, 4 no days,
-    # zones and series.
+    # zones and series, and kept labels as they were typed.
     version=5,
     kind=TASK,
     document=document,

@@ -22,6 +22,7 @@ from taskflow.commands.execute import AppendedEvent
 from taskflow.errors import Fault, Invalid, Malformed
 from taskflow.ids import UUID_PATTERN, parse_id
 from taskflow.store.append import Outcome
+from taskflow.times import cut_times
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -126,7 +127,7 @@ def read_target(entry: CommandType, text: str | None, pointer: str) -> Any:
         shape = TARGETS[entry.target]
         parts = (text or "").split("/", len(shape.__struct_fields__) - 1)
         plain = dict(zip(shape.__struct_fields__, parts, strict=True))
-        meant = msgspec.convert(plain, shape)
+        meant = msgspec.convert(cut_times(plain, shape), shape)
         if any(loose_ids(plain, meant, "")):
             raise ValueError(text)
         return meant

@@ -14,6 +14,7 @@ from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.fields import LABEL_MAX
 from taskflow.commands.labels import ProjectLabel
 from taskflow.errors import Fault, Malformed
+from taskflow.names import normal_name
 
 if TYPE_CHECKING:
     from litestar import Response
@@ -27,7 +28,7 @@ def _target(call: Call) -> ProjectLabel:
     sent: bytes = call.request.scope["raw_path"]
     try:
         name = unquote_to_bytes(sent.partition(_BEFORE_NAME)[2]).decode()
-        return msgspec.convert({"project_id": project_id, "name": name}, ProjectLabel)
+        return msgspec.convert({"project_id": project_id, "name": normal_name(name)}, ProjectLabel)
     except ValueError:
         fault = Fault("name", "format", f"expected a label's name in UTF-8, of 1 to {LABEL_MAX} characters")
         raise Malformed([fault]) from None
