@@ -25,6 +25,7 @@ from taskflow.importer.exported import read_export
 from taskflow.importer.exported_csv import FAULTS_MAX
 from taskflow.importer.exported_file import Commented, Export, Item, Member, Person, Project, Related, Slots, Task
 from taskflow.importer.file import BadFile
+from taskflow.names import normal_name
 from taskflow.streams.project import CATEGORIES, DEFAULT_WORKFLOW, ROLES, Label, Transition
 from taskflow.streams.task import PRIORITIES
 
@@ -47,6 +48,10 @@ TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.ju
 def texts(most: int = 20, least: int = 0) -> st.SearchStrategy[str]:
     written = st.text(LETTERS, min_size=least, max_size=most)
     return written.filter(lambda text: re.search(VISIBLE, text) is not None) if least else written
+
+
+def names() -> st.SearchStrategy[str]:
+    return texts(least=1).map(normal_name)
 
 
 SLOTS = st.builds(Slots, TIMES, TIMES)
@@ -76,12 +81,12 @@ schedules = st.one_of(
 
 @st.composite
 def exports(draw: DrawFn) -> Export:
-    people = draw(st.dictionaries(IDS, st.none() | texts(least=1), min_size=1, max_size=4))
+    people = draw(st.dictionaries(IDS, st.none() | names(), min_size=1, max_size=4))
     somebody = st.none() | st.sampled_from([Person(*one) for one in people.items()])
     ids = draw(st.lists(IDS, max_size=3, unique=True))
     project = Project(
         id=draw(IDS),
-        name=draw(texts(least=1)),
+        name=draw(names()),
         description=draw(texts()),
         workflow=replace(
             DEFAULT_WORKFLOW, transitions=draw(st.none() | st.lists(st.builds(Transition, texts(), texts())).map(tuple))
@@ -99,10 +104,10 @@ def exports(draw: DrawFn) -> Export:
             external_id=draw(st.none() | texts(least=1)),
             title=draw(texts(least=1)),
             description=draw(texts()),
-            status=draw(texts(least=1)),
+            status=draw(names()),
             status_category=draw(st.sampled_from(CATEGORIES)),
             priority=draw(st.sampled_from(PRIORITIES)),
-            labels=draw(st.lists(texts(least=1), max_size=2).map(tuple)),
+            labels=draw(st.lists(names(), max_size=2).map(tuple)),
             assignee=draw(somebody),
             parent_id=draw(st.none() | st.sampled_from(ids[:number])) if number else None,
             rank=draw(texts(least=1)),

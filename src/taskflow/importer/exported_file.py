@@ -12,7 +12,6 @@ from taskflow.commands.fields import (
     DESCRIPTION_BYTES_MAX,
     LABEL_MAX,
     Description,
-    Label,
     Labels,
     Name,
     StatusKey,
@@ -98,7 +97,7 @@ class Task(Struct, frozen=True, kw_only=True):
     labels: Labels
     assignee: Person | None
     parent_id: UUID | None
-    rank: Label
+    rank: Annotated[str, Meta(min_length=1, max_length=LABEL_MAX)]
     recurrence: Annotated[str, Meta(max_length=RULE_MAX)] | None = None
     created_by: UUID | None
     created_at: Time
