@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import product
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -29,6 +29,7 @@ SOMETHING: dict[Any, Any] = {
     str: "x",
     int: 1,
     datetime: datetime(2026, 11, 27, tzinfo=UTC),
+    date: date(2026, 11, 27),
     Status: Status("x", "x", "todo"),
     Transition: Transition("x", "y"),
     Command: Command(type="x", target="x", expected_version=1),
