@@ -157,7 +157,9 @@ def _rows(position: int, size: int) -> dict[str, list[tuple[object, ...]]]:
             )
             for n, (stream, command) in enumerate(zip(streams, commands, strict=True), 1)
         ],
-        "streams": [(stream, "task", 1, position + n, position + n, now, None) for n, stream in enumerate(streams, 1)],
+        "streams": [
+            (stream, "task", 1, position + n, position + n, now, None, None) for n, stream in enumerate(streams, 1)
+        ],
         "receipts": [
             (NOBODY, command, b"0" * 32, 1, stream, 1, position + n, 1, now)
             for n, (stream, command) in enumerate(zip(streams, commands, strict=True), 1)
