@@ -201,7 +201,8 @@ def events(world: World) -> dict[str, Any]:
     task = world.task()
     return {
         "after": 0, "limit": 7, "types": ["TaskCreated"], "stream": [task.id], "project": [task.project_id],
-        "actor": [world.me, "system"], "from_time": SOON - timedelta(days=9_000), "to_time": SOON, "clock": "recorded",
+        "actor": [world.me, "system"], "command": [uuid4()], "correlation": ["a-request", str(uuid4())],
+        "from_time": SOON - timedelta(days=9_000), "to_time": SOON, "clock": "recorded",
     }  # fmt: skip
 
 
@@ -211,7 +212,10 @@ def but(arguments: Arguments, *names: str) -> Arguments:
 
 CALLS: Final[dict[str, Arguments]] = {
     "auth.register": lambda _: {"email": f"{uuid4().hex}@example.com", "password": uuid4().hex, "name": "Dan"},
-    "auth.login": lambda world: {"email": world.ada.email, "password": world.ada.password, "otp": "123456"},
+    "auth.login": lambda world: {
+        "email": world.ada.email, "password": world.ada.password, "otp": "123456",
+        "device_token": world.client.auth.login(world.ada.email, world.ada.password).device_token,
+    },
     "auth.refresh": lambda _: {},
     "auth.logout": lambda _: {},
     "users.me": lambda _: {},
