@@ -19,6 +19,7 @@ from pymongo.monitoring import CommandListener
 from taskflow.asked import SORTS
 from taskflow.cancellation import heed_cancellation
 from taskflow.projections import process as projections
+from taskflow.projections import queries
 from taskflow.projections.mongo import Database
 from taskflow.projections.queries import TaskFilter, Views, _cursor
 from taskflow.projections.registry import VIEWS
@@ -63,6 +64,13 @@ class Asked:
 
     async def plans(self) -> list[set[str]]:
         """The stages of the winning plan of each read since the last call."""
+        return [set(_stages(explained)) for explained in await self._explained()]
+
+    async def plans_compared(self) -> list[int]:
+        """With how many other plans MongoDB compares that of each read since the last call."""
+        return [len(explained["queryPlanner"]["rejectedPlans"]) for explained in await self._explained()]
+
+    async def _explained(self) -> list[Any]:
         sent, self._commands.sent = self._commands.sent, []
         plans = []
         for command in sent:
@@ -74,7 +82,7 @@ class Asked:
             explained = await self._database.command(
                 "explain", plain, verbosity="queryPlanner", codec_options=self._database.codec_options
             )
-            plans.append(set(_stages(explained)))
+            plans.append(explained)
         self._commands.sent = []
         assert plans, "a query was asked"
         return plans
@@ -158,6 +166,35 @@ async def test_no_list_of_tasks_reads_a_whole_collection_and_no_sort_alone_is_ma
                     assert "IXSCAN" in plan or narrowed == filters["no pairs"], (wanted, sort)
                     if narrowed in ({}, filters["trashed"]):
                         assert "SORT" not in plan, (wanted, sort)
+
+
+async def test_no_document_is_fetched_to_compare_plans_where_the_order_says_which_index(
+    world: World, asked: Asked
+) -> None:
+    """Nine plans of 60 tasks of 600 kB each took MongoDB seconds."""
+    for count, sort in product((1, 5), SORTED):
+        projects = frozenset(world.story.projects[:count])
+        narrowed = ({}, {"trashed": True}, *([{"due_before": 7}] if sort == "due_at" else []))
+        for one in narrowed:
+            await _ask(asked, TaskFilter(projects=projects, **one), sort)
+    with suppress(msgspec.ValidationError):
+        await asked.views.board(world.story.projects[0], Statuses(DEFAULT_WORKFLOW, {"waiting": "todo"}))
+    await asked.views.next_to(world.story.projects[0], "r0.5", above=True, besides=[])
+    assert set(await asked.plans_compared()) == {0}
+
+
+async def test_a_list_that_takes_long_by_the_plan_of_mongodbs_choice_is_answered_in_its_order(
+    world: World, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "PLANNED_MS_MAX", 1)
+    monkeypatch.setattr(queries, "QUERY_MS_MAX", 60_000)
+    tasks = asked._database[TASKS.collection]
+    project = world.story.projects[0]
+    slow = {"project_id": project, "trashed": False, "$where": "sleep(2) || true"}
+    index = queries.in_order_of("rank")
+    found = await queries._found(tasks.find(slow).sort([("rank", 1), ("_id", 1)]), index=index, narrowed=True)
+    assert len(found) == await tasks.count_documents({"project_id": project, "trashed": False})
+    assert ["hint" in command for command in asked._commands.sent] == [False, True, False]
 
 
 async def _ask(asked: Asked, wanted: TaskFilter, sort: str) -> None:

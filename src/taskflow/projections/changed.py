@@ -11,7 +11,7 @@ from msgspec import Struct
 from taskflow.projections.queries import QUERY_MS_MAX
 from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.sized import fetch_fitting, size_of, sized
+from taskflow.projections.sized import fetch_fitting, sized, values_of
 from taskflow.projections.tasks import ShownTask
 from taskflow.streams.project import ProjectState
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 MANY_S: Final = 2.5
 _shown: Final = msgspec.json.Decoder(ShownTask)
 _projects: Final = msgspec.json.Decoder(ProjectState)
-_TASK: Final = {"position": 1, "trashed": 1}
+_TASK: Final = {"_id": 1, "position": 1, "trashed": 1}
 _ORDER: Final = [("position", 1), ("_id", 1)]
 # Named: another index looks cheaper while a project is small, and sorts in memory.
 _OF_PROJECT: Final = [("project_id", 1), *_ORDER]
@@ -88,11 +88,11 @@ class Changed:
         """Of these projects those that changed after `since`, and all that are in `whole`."""
         wanted = [{"position": {"$gt": since}}, {"_id": {"$in": list(whole)}}]
         query = {"_id": {"$in": list(ids)}, **_beyond(0, room.after), "$and": [{"$or": wanted}]}
-        fields = sized("state", count=room.limit, bytes_max=room.bytes_max) | {"position": 1}
+        fields = sized("state", count=room.limit, bytes_max=room.bytes_max) | {"_id": 1, "position": 1}
         found = self._projects.find(query, fields).sort(_ORDER).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
         fit, last = await _fitting(self._projects, query, "state", await found.to_list(), room)
-        items = [ChangedProject(_place(one), _projects.decode(one["state"])) for one in fit]
-        return ChangedPage(items, last, sum(size_of(one, "state") for one in fit))
+        items = [ChangedProject(_place(one), _projects.decode(state)) for one, state in fit]
+        return ChangedPage(items, last, sum(len(state) for _, state in fit))
 
     @read_within(MANY_S)
     async def tasks(
@@ -134,8 +134,8 @@ class Changed:
         fields = sized("shown", count=room.limit, bytes_max=room.bytes_max) | _TASK
         found = self._tasks.find(query, fields).sort(_ORDER).hint(index).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
         whole, last = await _fitting(self._tasks, query, "shown", await found.to_list(), room)
-        items = [ChangedTask(_place(one), one["trashed"] is not False, _shown.decode(one["shown"])) for one in whole]
-        return ChangedPage(items, last, sum(size_of(one, "shown") for one in whole))
+        items = [ChangedTask(_place(one), one["trashed"] is not False, _shown.decode(task)) for one, task in whole]
+        return ChangedPage(items, last, sum(len(task) for _, task in whole))
 
 
 async def _fitting(
@@ -144,9 +144,12 @@ async def _fitting(
     field: str,
     documents: Sequence[dict[str, Any]],
     room: Room,
-) -> tuple[list[dict[str, Any]], Place | None]:
-    whole, count = await fetch_fitting(collection, query, field, documents[: room.limit], room.bytes_max)
-    return whole, _place(documents[count - 1]) if len(documents) > count else None
+) -> tuple[list[tuple[dict[str, Any], bytes]], Place | None]:
+    """Documents with that field, as many as fit, and where the last of them is if there are others."""
+    values = values_of(documents[: room.limit], field)
+    whole = await fetch_fitting(collection, query, field, values, room.bytes_max)
+    fit = [(one, value) for one, value in zip(documents, whole, strict=False) if value is not None]
+    return fit, _place(documents[len(whole) - 1]) if len(documents) > len(whole) else None
 
 
 def _place(document: dict[str, Any]) -> Place:

@@ -11,6 +11,7 @@ from pymongo.read_concern import ReadConcern
 
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
+from taskflow.projections.queries import in_order_of
 from taskflow.projections.registry import VIEWS
 from taskflow.streams.task import TaskState
 
@@ -39,7 +40,7 @@ class Exported:
         self._reach.must_answer()
         cursor = self._tasks.find({"project_id": project_id, "trashed": False}, {"state": 1}, batch_size=FETCH)
         try:
-            async with cursor.sort([("created_at", 1), ("_id", 1)]) as found:
+            async with cursor.sort([("created_at", 1), ("_id", 1)]).hint(in_order_of("created_at")) as found:
                 page: list[TaskState] = []
                 size = 0
                 async for document in found:

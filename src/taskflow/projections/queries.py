@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
 from taskflow.projections import stats
 from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.sized import fetch_fitting, fetch_whole, size_of, sized
+from taskflow.projections.sized import Large, fetch_fitting, fetch_whole, size_of, sized, values_of
 from taskflow.projections.tasks import ShownTask
 from taskflow.projections.together import Together
 from taskflow.projections.view import micros
@@ -32,13 +33,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
+    from pymongo.asynchronous.cursor import AsyncCursor
+
     from taskflow.projections.mongo import Database
+    from taskflow.projections.sized import Value
     from taskflow.projections.stats import Counts
     from taskflow.streams.project import Statuses
     from taskflow.words import Term
 
 BOARD_TASKS_MAX: Final = 50
 QUERY_MS_MAX: Final = 2_000
+PLANNED_MS_MAX: Final = 1_000
+"""For a plan of MongoDB's own choice, of those: to choose it fetches documents for each plan that it compares, and sorts
+them, which of large ones takes long."""
 COUNT_MS_MAX: Final = 200
 RARE_MAX: Final = 1_000
 """Tasks with a word, to which they are counted: more are many."""
@@ -53,6 +60,8 @@ _projects: Final = msgspec.json.Decoder(ProjectState)
 _users: Final = msgspec.json.Decoder(UserState)
 
 
+Index = list[tuple[str, int]]
+_OF_STATUS: Final[Index] = [("project_id", 1), ("trashed", 1), ("status", 1), ("rank", 1), ("_id", 1)]
 _NOTHING: Final[dict[str, Any]] = {"_id": {"$in": []}}
 """What no document fits."""
 
@@ -149,23 +158,22 @@ class Views:
             query = {"$and": [query, from_there, {"$or": [{field: {beyond: value}}, {"_id": {beyond: last_id}}]}]}
         direction = -1 if descending else 1
         fields = sized("shown", count=limit, bytes_max=PAGE_BYTES_MAX) | {field: 1}
-        found = (
-            self._tasks.find(query, fields)
-            .sort([(field, direction), ("_id", direction)])
-            .limit(limit + 1)
-            .max_time_ms(QUERY_MS_MAX)
-        )
+        found = self._tasks.find(query, fields).sort([(field, direction), ("_id", direction)]).limit(limit + 1)
         try:
-            documents = await found.to_list()
+            documents = await _found(found, index=in_order_of(field), narrowed=_narrowed(wanted, sorted_by=field))
         except ExecutionTimeout:
             raise Unavailable(
                 f"this list takes more than {QUERY_MS_MAX} ms to find; narrow it to a project, or by another filter"
             ) from None
-        whole, count = await fetch_fitting(self._tasks, query, "shown", documents[:limit], PAGE_BYTES_MAX)
-        return Page(
-            [_shown.decode(document["shown"]) for document in whole],
-            _cursor(sort, documents[count - 1][field], documents[count - 1]["_id"]) if len(documents) > count else None,
-        )
+        values = values_of(documents, "shown")
+        whole = await fetch_fitting(self._tasks, query, "shown", values[:limit], PAGE_BYTES_MAX)
+        tasks = [_shown.decode(one) for one in whole if one is not None]
+        next_cursor = None
+        if len(values) > len(whole):
+            last = values[len(whole) - 1]
+            last_id = last.id if isinstance(last, Large) else tasks[-1].id
+            next_cursor = _cursor(sort, documents[len(whole) - 1][field], last_id)
+        return Page(tasks, next_cursor)
 
     async def _rarest_first(self, wanted: TaskFilter) -> TaskFilter:
         """The first word leads the index, and the others are looked for in what it finds: that should be little."""
@@ -195,7 +203,8 @@ class Views:
             "rank": {beyond: rank},
             "_id": {"$nin": list(besides)},
         }
-        found = await self._tasks.find_one(query, {"rank": 1}, sort=[("rank", order), ("_id", order)])
+        by_rank = in_order_of("rank")
+        found = await self._tasks.find_one(query, {"rank": 1}, sort=[("rank", order), ("_id", order)], hint=by_rank)
         return None if found is None else (found["_id"], found["rank"])
 
     @read_within(MANY_S)
@@ -244,25 +253,25 @@ class Views:
         keys = [status.key for status in statuses.workflow.statuses]
         fields = sized("shown", count=len(keys) * BOARD_TASKS_MAX, bytes_max=BOARD_BYTES_MAX)
 
-        async def column(status: str) -> list[dict[str, Any]]:
+        async def column(status: str) -> list[Value]:
             raw = _any_of(frozenset(statuses.raw(status)))
             found = (
                 self._tasks.find({"project_id": project_id, "trashed": False, "status": raw}, fields)
                 .sort([("rank", 1), ("_id", 1)])
+                .hint(_OF_STATUS)
                 .limit(BOARD_TASKS_MAX + 1)
             )
-            return await found.to_list()
+            return values_of(await found.to_list(), "shown")
 
         columns = await asyncio.gather(*[column(key) for key in keys])
-        sizes = [[size_of(document, "shown") for document in column[:BOARD_TASKS_MAX]] for column in columns]
+        sizes = [[size_of(value) for value in column[:BOARD_TASKS_MAX]] for column in columns]
         counts = fitting_rows(sizes, BOARD_BYTES_MAX)
         # All that are fetched once more at once.
-        chosen = [document for column, count in zip(columns, counts, strict=True) for document in column[:count]]
-        whole = await fetch_whole(self._tasks, {"project_id": project_id, "trashed": False}, "shown", chosen)
-        shown = {document["_id"]: _shown.decode(document["shown"]) for document in whole}
+        chosen = [value for column, count in zip(columns, counts, strict=True) for value in column[:count]]
+        whole = iter(await fetch_whole(self._tasks, {"project_id": project_id, "trashed": False}, "shown", chosen))
         return {
             key: BoardColumn(
-                [shown[document["_id"]] for document in column[:count] if document["_id"] in shown],
+                [_shown.decode(value) for value in islice(whole, count) if value is not None],
                 more=len(column) > count,
             )
             for key, column, count in zip(keys, columns, counts, strict=True)
@@ -286,6 +295,30 @@ class Views:
         pipeline = stats.pipeline(project_id, over=over, at=at)
         (found,) = await (await self._tasks.aggregate(pipeline, maxTimeMS=QUERY_MS_MAX)).to_list()
         return stats.counts_of(found)
+
+
+def in_order_of(field: str) -> Index:
+    """The index that gives tasks of projects in this order."""
+    return [("project_id", 1), ("trashed", 1), (field, 1), ("_id", 1)]
+
+
+def _narrowed(wanted: TaskFilter, *, sorted_by: str) -> bool:
+    """Whether another index than that of the order may find less."""
+    sets = (wanted.pairs, wanted.assignees, wanted.labels, wanted.priorities, wanted.parents, wanted.terms)
+    due = wanted.due_before is not None or wanted.due_after is not None
+    return any(one is not None for one in sets) or (due and sorted_by != "due_at")
+
+
+async def _found(found: AsyncCursor[dict[str, Any]], *, index: Index, narrowed: bool) -> list[dict[str, Any]]:
+    """What a query finds, by the index of its order: at once, or where a plan of MongoDB's choice takes long. Raises
+    ExecutionTimeout."""
+    if not narrowed:
+        return await found.hint(index).max_time_ms(QUERY_MS_MAX).to_list()
+    again = found.clone().hint(index).max_time_ms(QUERY_MS_MAX - PLANNED_MS_MAX)
+    try:
+        return await found.max_time_ms(PLANNED_MS_MAX).to_list()
+    except ExecutionTimeout:
+        return await again.to_list()
 
 
 def task_query(wanted: TaskFilter) -> dict[str, Any]:

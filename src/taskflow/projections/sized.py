@@ -6,7 +6,10 @@ documents. The large ones among those that fit are fetched after it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from msgspec import Struct
 
 from taskflow.page_bounds import fitting
 
@@ -16,38 +19,57 @@ if TYPE_CHECKING:
     from taskflow.projections.mongo import Collection
 
 
+class Large(Struct, frozen=True):
+    """Stands for a field that was too large to be fetched at once."""
+
+    id: UUID
+    size: int
+
+
+Value = bytes | Large
+
+_BY_ID: Final = [("_id", 1)]
+"""Named: where MongoDB compares plans, it fetches the large documents for each of them."""
+
+
 def sized(field: str, *, count: int, bytes_max: int) -> dict[str, Any]:
-    """A projection: the field where `count` documents like it fit into `bytes_max`, else its size."""
+    """A projection: the field where `count` documents like it fit into `bytes_max`, else its size and the document's
+    id. Without `_id`: to decode an id for every document costs as much as all the rest of a list."""
     size = {"$binarySize": f"${field}"}
-    return {field: {"$cond": [{"$lte": [size, bytes_max // max(1, count)]}, f"${field}", size]}}
+    small = {"$lte": [size, bytes_max // max(1, count)]}
+    return {"_id": 0, field: {"$cond": [small, f"${field}", {"id": "$_id", "size": size}]}}
 
 
-def size_of(document: Mapping[str, Any], field: str) -> int:
-    """The size of a field that was asked for with `sized`, or that was fetched after it."""
-    found: Any = document[field]
-    return len(found) if isinstance(found, bytes) else int(found)
+def values_of(documents: Sequence[Mapping[str, Any]], field: str) -> list[Value]:
+    """A field that was asked for with `sized`."""
+    found = [document[field] for document in documents]
+    return [value if isinstance(value, bytes) else Large(value["id"], int(value["size"])) for value in found]
+
+
+def size_of(value: Value) -> int:
+    return value.size if isinstance(value, Large) else len(value)
 
 
 async def fetch_fitting(
-    collection: Collection, query: Mapping[str, Any], field: str, found: Sequence[dict[str, Any]], bytes_max: int
-) -> tuple[list[dict[str, Any]], int]:
-    """Of documents that a query with `sized` found, those that fit, with their field; and how many of `found` were
-    looked at for it: what does not meet the query any more is left out."""
-    count = fitting([size_of(document, field) for document in found], bytes_max)
-    return await fetch_whole(collection, query, field, found[:count]), count
+    collection: Collection, query: Mapping[str, Any], field: str, found: Sequence[Value], bytes_max: int
+) -> list[bytes | None]:
+    """Of the values that a query with `sized` found, those that fit, as `fetch_whole` answers them."""
+    # Of small ones `sized` asked for no more than fit.
+    count = fitting([size_of(value) for value in found], bytes_max) if _any_large(found) else len(found)
+    return await fetch_whole(collection, query, field, found[:count])
 
 
 async def fetch_whole(
-    collection: Collection, query: Mapping[str, Any], field: str, found: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """These documents with their field, but for those that do not meet the query any more."""
-    large = [document["_id"] for document in found if not isinstance(document[field], bytes)]
+    collection: Collection, query: Mapping[str, Any], field: str, found: Sequence[Value]
+) -> list[bytes | None]:
+    """These values, the large ones fetched; None for a document that does not meet the query any more."""
+    large = [value.id for value in found if isinstance(value, Large)]
     if not large:
-        return list(found)
-    again = collection.find({"$and": [query, {"_id": {"$in": large}}]}, {field: 1})
-    fields = {document["_id"]: document[field] async for document in again}
-    return [
-        document | {field: fields.get(document["_id"], document[field])}
-        for document in found
-        if isinstance(document[field], bytes) or document["_id"] in fields
-    ]
+        return [value for value in found if not isinstance(value, Large)]
+    again = collection.find({"$and": [query, {"_id": {"$in": large}}]}, {field: 1}).hint(_BY_ID)
+    fields: dict[UUID, bytes] = {document["_id"]: document[field] async for document in again}
+    return [fields.get(value.id) if isinstance(value, Large) else value for value in found]
+
+
+def _any_large(found: Sequence[Value]) -> bool:
+    return any(isinstance(value, Large) for value in found)
