@@ -41,6 +41,11 @@ class LruCache(Generic[K, V]):
         if found is not None:
             self.weight -= found[1]
 
+    def weight_of(self, key: K) -> int:
+        """What is kept under the key weighs so much; 0 where nothing is."""
+        found = self._kept.get(key)
+        return 0 if found is None else found[1]
+
     def clear(self) -> None:
         self._kept.clear()
         self.weight = 0

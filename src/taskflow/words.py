@@ -15,6 +15,9 @@ from unicodedata import category, normalize
 
 WORDS_MAX: Final = 2_000
 """Of one task; what it says beyond is not found by."""
+CHARACTERS_MAX: Final = 200_000
+"""Of one task's folded texts, to the end of the text that reaches it, and of one text: a description is read whole. One
+character may fold into eighteen."""
 WORD_MAX: Final = 40
 """Characters of a word: longer ones are cut, here and in a query, and so still meet."""
 QUERY_MAX: Final = 200
@@ -49,11 +52,14 @@ class BadQuery(ValueError):
 
 @lru_cache(maxsize=TEXTS_MAX)
 def words(*texts: str) -> tuple[str, ...]:
-    """The distinct words of these texts, in the order they come, at most WORDS_MAX."""
+    """The distinct words of these texts, in the order they come, at most WORDS_MAX, of the first CHARACTERS_MAX."""
     found: dict[str, None] = {}
+    characters = 0
     for text in texts:
-        found |= dict.fromkeys(_words_in(text))
-        if len(found) >= WORDS_MAX:
+        its_words, its_characters = _words_in(text)
+        found |= dict.fromkeys(its_words)
+        characters += its_characters
+        if len(found) >= WORDS_MAX or characters >= CHARACTERS_MAX:
             break
     return tuple(found)[:WORDS_MAX]
 
@@ -65,7 +71,7 @@ def terms(query: str) -> tuple[Term, ...]:
     """
     if len(query) > QUERY_MAX:
         raise BadQuery(f"expected at most {QUERY_MAX} characters, found {len(query)}")
-    said = list(_runs(query))
+    said = list(_runs(fold(query)))
     runs = dict.fromkeys(said)
     if len(runs) > QUERY_WORDS_MAX:
         raise BadQuery(f"expected at most {QUERY_WORDS_MAX} words, found {len(runs)}")
@@ -85,20 +91,22 @@ def terms(query: str) -> tuple[Term, ...]:
 
 
 @lru_cache(maxsize=TEXTS_MAX)
-def _words_in(text: str) -> tuple[str, ...]:
+def _words_in(text: str) -> tuple[tuple[str, ...], int]:
+    """The words of one text, and how many characters were looked through for them."""
+    folded = fold(text)
     if text.isascii():
-        return tuple(dict.fromkeys([word[:WORD_MAX] for word in _ASCII.findall(text.lower())]))[:WORDS_MAX]
+        return tuple(dict.fromkeys([word[:WORD_MAX] for word in _ASCII.findall(folded)]))[:WORDS_MAX], len(folded)
     found: dict[str, None] = {}
-    for run, spaced in _runs(text):
+    for run, spaced in _runs(folded):
         found |= dict.fromkeys([run[:WORD_MAX]] if spaced else [*run, *_pairs(run)])
         if len(found) >= WORDS_MAX:
             break
-    return tuple(found)[:WORDS_MAX]
+    return tuple(found)[:WORDS_MAX], len(folded)
 
 
-def _runs(text: str) -> Iterator[tuple[str, bool]]:
+def _runs(folded: str) -> Iterator[tuple[str, bool]]:
     """Letters and digits that stand together, and whether their script puts spaces between words."""
-    for found in _RUN.finditer(fold(text)):
+    for found in _RUN.finditer(folded):
         yield found[0], found[1] is None
 
 
@@ -107,20 +115,19 @@ def _pairs(run: str) -> list[str]:
 
 
 def fold(text: str) -> str:
-    """A text as it is compared: small letters without accents, each in its plainest form."""
+    """A text as it is compared: small letters without accents, each in its plainest form; the first CHARACTERS_MAX."""
     if text.isascii():
-        return text.lower()
+        return text[:CHARACTERS_MAX].lower()
     # Folding the case makes marks of its own; what is put together again are the syllables of Hangul.
     return normalize("NFC", _bare(_bare(text).casefold())).translate(_STROKES)
 
 
 def _bare(text: str) -> str:
     # In slices: putting a long run of marks in order takes the square of its length, and all of them are left out.
-    return "".join(
-        [
-            one
-            for at in range(0, len(text), SLICE)
-            for one in normalize("NFKD", text[at : at + SLICE])
-            if one < _FIRST_MARK or category(one)[0] != "M"
-        ]
-    )
+    bare: list[str] = []
+    for at in range(0, len(text), SLICE):
+        plain = normalize("NFKD", text[at : at + SLICE])
+        bare += [one for one in plain if one < _FIRST_MARK or category(one)[0] != "M"]
+        if len(bare) >= CHARACTERS_MAX:
+            break
+    return "".join(bare[:CHARACTERS_MAX])

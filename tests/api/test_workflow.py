@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from taskflow.api.stored import AT_ONCE_MAX
 from tests.api.stack import Caller, Stack, accepted, refused
 
 DEFAULT = [
@@ -234,3 +236,26 @@ async def test_while_the_view_does_not_come_nobody_knows_what_is_in_use(ada: Cal
         await set_to(ada, project, SHORT, mapping=TO_SHORT)
     finally:
         stack.projector.resume()
+
+
+async def test_tasks_by_status_are_found_in_more_projects_than_are_read_at_once(
+    ada: Caller, other_http: httpx.AsyncClient
+) -> None:
+    expected, position = [], 0
+    calendar = accepted(await ada.post("/users/me/calendar"), 201)
+    for number in range(AT_ONCE_MAX + 2):
+        project = (await ada.project(f"{number}"))["id"]
+        if number % 2:
+            await set_to(ada, project, SHORT, mapping=TO_SHORT)
+        task = await ada.task(f"{number}", project_id=project, due_at="2030-01-01T00:00:00Z")
+        expected.append(task["id"])
+        done = accepted(await ada.post(f"/tasks/{(await ada.task('done', project_id=project))['id']}/complete"))
+        position = done["position"]
+    elsewhere = replace(ada, http=other_http)
+    found = accepted(await elsewhere.read("/tasks", position, category="todo", sort="created_at"))
+    assert [task["id"] for task in found["items"]] == expected
+    assert {task["status"] for task in found["items"]} == {"todo", "open"}
+    shut = accepted(await elsewhere.read("/tasks", position, status="shut"))
+    assert len(shut["items"]) == (AT_ONCE_MAX + 2) // 2
+    feed = await other_http.get(f"/api/v1/calendar/{calendar['secret']}.ics")
+    assert feed.text.count("BEGIN:VEVENT") == AT_ONCE_MAX + 2

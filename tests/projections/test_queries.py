@@ -18,10 +18,11 @@ from pymongo.monitoring import CommandListener
 
 from taskflow.asked import SORTS
 from taskflow.cancellation import heed_cancellation
+from taskflow.errors import Invalid
 from taskflow.projections import process as projections
 from taskflow.projections import queries
 from taskflow.projections.mongo import Database
-from taskflow.projections.queries import TaskFilter, Views, _cursor
+from taskflow.projections.queries import STATUS_PAIRS_MAX, TaskFilter, Views, _cursor, all_pairs
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.saved import SavedViews
 from taskflow.projections.tasks import TASKS
@@ -174,7 +175,11 @@ async def test_no_document_is_fetched_to_compare_plans_where_the_order_says_whic
     """Nine plans of 60 tasks of 600 kB each took MongoDB seconds."""
     for count, sort in product((1, 5), SORTED):
         projects = frozenset(world.story.projects[:count])
-        narrowed = ({}, {"trashed": True}, *([{"due_before": 7}] if sort == "due_at" else []))
+        narrowed: tuple[dict[str, Any], ...] = (
+            {},
+            {"trashed": True},
+            *([{"due_before": 7}] if sort == "due_at" else []),
+        )
         for one in narrowed:
             await _ask(asked, TaskFilter(projects=projects, **one), sort)
     with suppress(msgspec.ValidationError):
@@ -201,6 +206,15 @@ async def _ask(asked: Asked, wanted: TaskFilter, sort: str) -> None:
     """The first page; its documents hold no state here, so only the question matters."""
     with suppress(msgspec.ValidationError):
         await asked.views.tasks(wanted, sort=sort, limit=20, cursor=None)
+
+
+def test_statuses_in_one_question_are_bounded() -> None:
+    """MongoDB takes no question of more than 16 MB, and says so as of a fault of ours."""
+    pairs = [frozenset((UUID(int=project), f"{status}") for status in range(1_000)) for project in range(51)]
+    assert len(all_pairs(pairs[:50])) == STATUS_PAIRS_MAX
+    with pytest.raises(Invalid) as refused:
+        all_pairs(pairs)
+    assert refused.value.code == "too-much"
 
 
 async def test_a_page_after_a_cursor_is_served_like_the_first(world: World, asked: Asked) -> None:

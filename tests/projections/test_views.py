@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import threading
 from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
 from taskflow.kafka.message import Encoded, to_watermark
 from taskflow.projections import process as projections
+from taskflow.projections import writer
+from taskflow.projections.batch import Changes, Held, apply
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.view import View
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
+from taskflow.store.recorded import RecordedEvent
+from taskflow.streams import TASK, Event
+from taskflow.streams.task import TaskDescribed, TaskRetitled
 from tests.projections.conftest import Start
 from tests.projections.world import World, until
 from tests.relay.world import RelayProcess, make_topic
@@ -38,6 +48,40 @@ async def test_a_worker_without_room_for_a_single_state_reads_each_anew(
     for _ in range(3):
         await world.reached(await world.tell(200))
         await world.assert_fold()
+
+
+async def test_large_states_are_folded_off_the_event_loop_and_small_ones_at_once(
+    settings: Settings, world: World, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded_in: dict[int, threading.Thread] = {}
+
+    def watched(
+        view: View, changes: Changes, held: Held | None, recorded: RecordedEvent, *rest: Any, **how: Any
+    ) -> None:
+        folded_in[recorded.position] = threading.current_thread()
+        apply(view, changes, held, recorded, *rest, **how)
+
+    monkeypatch.setattr(writer, "apply", watched)
+    await world.tell(50)
+    task, other = list(world.story.tasks)[:2]
+
+    async def folded(settings: Settings, stream: UUID, event: Event) -> threading.Thread:
+        projector = start(projections.run(settings))
+        position = await world.append([world.story.step(TASK, stream, event)])
+        await world.reached(position)
+        projector.cancel()
+        await asyncio.wait([projector])
+        return folded_in[position]
+
+    forgetful = replace(settings, projector_states_bytes_max=1)
+    await folded(settings, other, TaskRetitled("small"))
+    here = threading.current_thread()
+    assert await folded(settings, other, TaskRetitled("smaller")) is here
+    assert await folded(settings, task, TaskDescribed("large " * 16_000)) is not here
+    # The event is small, what it changes is not, whether it is read or in memory.
+    for one in (settings, forgetful):
+        assert await folded(one, task, TaskRetitled("renamed")) is not here
+    await world.assert_fold()
 
 
 async def test_messages_dropped_repeated_and_reordered_change_nothing(

@@ -10,8 +10,8 @@ import pytest
 
 from taskflow.api.bodies import JSON, read_json
 from taskflow.api.loop_lag import BUCKETS_S, LoopLag
-from taskflow.api.off_loop import SMALL_BYTES_MAX, run_off_loop
 from taskflow.errors import Malformed
+from taskflow.off_loop import SMALL_BYTES_MAX, run_off_loop
 
 MIB = 1_048_576
 read = partial(read_json, content_type="application/json", accepted=JSON)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow import words as words_module
-from taskflow.words import QUERY_WORDS_MAX, WORD_MAX, WORDS_MAX, BadQuery, Term, fold, terms, words
+from taskflow.commands.fields import DESCRIPTION_BYTES_MAX
+from taskflow.words import CHARACTERS_MAX, QUERY_WORDS_MAX, WORD_MAX, WORDS_MAX, BadQuery, Term, fold, terms, words
 
 texts = st.text(max_size=60)
 # Scripts that people mix, with accents, ligatures, full width, digits and what is no letter at all.
@@ -176,6 +177,32 @@ def test_a_text_is_taken_apart_in_slices_and_nobody_can_tell(text: str, length: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(words_module, "SLICE", length)
         assert words_module.fold(text) == expected
+
+
+@pytest.mark.parametrize("filling", ["word ", "é ", "ﬃ ", "漢字 "])
+def test_a_description_is_found_by_its_last_word(filling: str) -> None:
+    last = "außerdem"
+    room = DESCRIPTION_BYTES_MAX - len(last.encode())
+    text = filling * (room // len(filling.encode())) + last
+    assert finds(last, "title", text)
+    assert finds(last, "title", text, "comment")
+
+
+@pytest.mark.parametrize("filling", ["\ufdfa", "é", "a", "日", "\u0390"])
+def test_what_is_looked_through_for_words_is_bounded(filling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = 0
+
+    def normalize(form: Any, text: str) -> str:
+        nonlocal seen
+        found = unicodedata.normalize(form, text)
+        seen += len(found)
+        return found
+
+    monkeypatch.setattr(words_module, "normalize", normalize)
+    texts = [f"{number}{filling}" * 20_000 for number in range(50)]
+    assert not finds("beyond", *texts, "beyond")
+    # Each of the texts is taken apart twice and put together once.
+    assert seen <= 3 * 2 * CHARACTERS_MAX + 50 * words_module.SLICE
 
 
 def test_a_long_run_of_marks_is_never_put_in_order_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:

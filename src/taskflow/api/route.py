@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from taskflow.api.bodies import JSON, PATCH, read_json
 from taskflow.api.gate import must_be_signed_in
-from taskflow.api.off_loop import run_off_loop
 from taskflow.api.rate_limits import network_of
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
 from taskflow.ids import correlation_id_of, parse_id
+from taskflow.off_loop import run_off_loop
 from taskflow.parameters import Parameters
 
 if TYPE_CHECKING:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
 from taskflow.store.pool import abandon_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import Kind
 
 S = TypeVar("S")
+T = TypeVar("T")
+
+AT_ONCE_MAX: Final = 16
+"""States that one request reads at once: each may be a megabyte."""
 
 
 async def committed(store: EventStore, kind: Kind[S], stream_id: UUID) -> S | None:
@@ -30,24 +34,40 @@ async def committed(store: EventStore, kind: Kind[S], stream_id: UUID) -> S | No
 async def committed_many(
     store: EventStore, kind: Kind[S], stream_ids: Iterable[UUID], *, within_s: float | None = None
 ) -> dict[UUID, S]:
-    """Those of these streams that there are. Raises TimeoutError where the store takes longer than that."""
-    states: dict[UUID, S] = {}
+    """Those of these streams that there are: few, for all of their states are in memory then. Raises TimeoutError
+    where the store takes longer than that."""
+    return await committed_parts(store, kind, stream_ids, lambda state: state, within_s=within_s)
+
+
+async def committed_parts(
+    store: EventStore,
+    kind: Kind[S],
+    stream_ids: Iterable[UUID],
+    part: Callable[[S], T],
+    *,
+    within_s: float | None = None,
+) -> dict[UUID, T]:
+    """A part of the state of each of these streams that there are: of the states themselves no more than AT_ONCE_MAX
+    are held for it at once. Raises TimeoutError where the store takes longer than that."""
+    parts: dict[UUID, T] = {}
     elsewhere: list[UUID] = []
     for stream_id in stream_ids:
         known = store.folds.known(kind, stream_id)
         if known is None:
             elsewhere.append(stream_id)
         else:
-            states[stream_id] = known
+            parts[stream_id] = part(known)
+    left = iter(elsewhere)
 
-    async def read(stream_id: UUID) -> None:
-        state = await committed(store, kind, stream_id)
-        if state is not None:
-            states[stream_id] = state
+    async def read() -> None:
+        for stream_id in left:
+            state = await committed(store, kind, stream_id)
+            if state is not None:
+                parts[stream_id] = part(state)
 
     async def read_all() -> None:
-        await asyncio.gather(*[read(stream_id) for stream_id in elsewhere])
+        await asyncio.gather(*[read() for _ in elsewhere[:AT_ONCE_MAX]])
 
     if elsewhere:
         await (read_all() if within_s is None else abandon_after(within_s, read_all()))
-    return states
+    return parts

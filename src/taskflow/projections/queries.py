@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -30,7 +30,7 @@ from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from pymongo.asynchronous.cursor import AsyncCursor
@@ -41,7 +41,13 @@ if TYPE_CHECKING:
     from taskflow.streams.project import Statuses
     from taskflow.words import Term
 
+T = TypeVar("T")
+
 BOARD_TASKS_MAX: Final = 50
+STATUS_PAIRS_MAX: Final = 50_000
+"""Statuses of projects in one question, those that left their workflow included: MongoDB takes 16 MB."""
+PROJECTS_FETCHED: Final = 25
+"""At once."""
 QUERY_MS_MAX: Final = 2_000
 PLANNED_MS_MAX: Final = 1_000
 """For a plan of MongoDB's own choice, of those: to choose it fetches documents for each plan that it compares, and sorts
@@ -104,6 +110,18 @@ def status_pairs(
         if (keys is None or normal_name(status.key) in keys) and (categories is None or status.category in categories)
         for raw in project.statuses.raw(status.key)
     )
+
+
+def all_pairs(parts: Iterable[Collection[tuple[UUID, str]]]) -> frozenset[tuple[UUID, str]]:
+    """What `status_pairs` answered for several projects. Raises Invalid for more than STATUS_PAIRS_MAX."""
+    pairs: set[tuple[UUID, str]] = set()
+    for part in parts:
+        pairs.update(part)
+        if len(pairs) > STATUS_PAIRS_MAX:
+            raise Invalid(
+                "project", "too-much", f"these projects have more than {STATUS_PAIRS_MAX} statuses; name some"
+            )
+    return frozenset(pairs)
 
 
 class Page(Struct, frozen=True):
@@ -228,9 +246,17 @@ class Views:
 
     @read_within(ONE_S)
     async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
-        """Those of these projects that the view has."""
-        found = self._projects.find({"_id": {"$in": list(ids)}}, {"state": 1})
-        return {document["_id"]: _projects.decode(document["state"]) async for document in found}
+        """Those of these projects that the view has: few, for all of them are in memory then."""
+        return await self._parts_of_projects(ids, lambda project: project)
+
+    @read_within(MANY_S)
+    async def parts_of_projects(self, ids: Sequence[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
+        """A part of each of these projects that the view has, of which no more than MongoDB answers at once are held."""
+        return await self._parts_of_projects(ids, part)
+
+    async def _parts_of_projects(self, ids: Sequence[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
+        found = self._projects.find({"_id": {"$in": list(ids)}}, {"state": 1}, batch_size=PROJECTS_FETCHED)
+        return {document["_id"]: part(_projects.decode(document["state"])) async for document in found}
 
     @read_within(ONE_S)
     async def users(self, ids: Sequence[UUID]) -> dict[UUID, UserState]:

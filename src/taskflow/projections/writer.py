@@ -23,6 +23,7 @@ from pymongo.errors import BulkWriteError
 
 from taskflow.errors import StoreError
 from taskflow.lru import LruCache
+from taskflow.off_loop import run_off_loop
 from taskflow.projections.batch import Changes, Held, apply
 from taskflow.projections.checkpoints import Checkpoint, Checkpoints
 from taskflow.projections.marks import marked
@@ -237,14 +238,17 @@ class Writer:
             if kind is self._view.kind and recorded.stream_id not in checkpoint.parked:
                 mine.append(recorded)
         decoded = await self._decode(mine)
-        changes.begun, read = await self._hold(mine, checkpoint)
+        changes.begun, read, read_bytes = await self._hold(mine, checkpoint)
+        # What is folded and what documents are made of: the words of large texts alone take long to find.
+        size = read_bytes + sum(len(recorded.data) for recorded in mine)
+        size += sum(self._held.weight_of(stream_id) for stream_id in {recorded.stream_id for recorded in mine})
         unreadable = next((at for at, event in enumerate(decoded) if isinstance(event, StoreError)), len(mine))
         last = {recorded.stream_id: recorded.position for recorded in mine[:unreadable]}
-        found = self._apply_all(changes, read, mine, decoded, checkpoint.partition, last)
+        found = await run_off_loop(size, self._apply_all, changes, read, mine, decoded, checkpoint.partition, last)
         if changes.parked:
             # A stream goes as far as its documents can be stored: here each of them has to be seen.
             changes.forget()
-            found = self._apply_all(changes, read, mine, decoded, checkpoint.partition, None)
+            found = await run_off_loop(size, self._apply_all, changes, read, mine, decoded, checkpoint.partition, None)
         halt = found or halt
         if halt is not None:
             raise halt
@@ -293,8 +297,9 @@ class Writer:
 
     async def _hold(
         self, events: Sequence[RecordedEvent], checkpoint: Checkpoint
-    ) -> tuple[set[UUID], dict[UUID, Held]]:
-        """Of streams that are not in memory, those that begin here, and the documents of the others."""
+    ) -> tuple[set[UUID], dict[UUID, Held], int]:
+        """Of streams that are not in memory, those that begin here, the documents of the others, and how many bytes
+        of these were read."""
         first: dict[UUID, int] = {}
         for recorded in events:
             first.setdefault(recorded.stream_id, recorded.stream_version)
@@ -302,18 +307,20 @@ class Writer:
         begun = set() if self._cautious else {stream_id for stream_id in missing if first[stream_id] == 1}
         missing = [stream_id for stream_id in missing if stream_id not in begun]
         read: dict[UUID, Held] = {}
+        read_bytes = 0
         if not missing:
-            return begun, read
+            return begun, read, read_bytes
         fields = {"position": 1, "version": 1, "state": 1}
         found = self._documents.find({"_id": {"$in": missing}}, fields, session=self._session)
         async for document in found:
+            read_bytes += len(document["state"])
             try:
                 state = msgspec.json.decode(document["state"], type=self._view.kind.state)
             except msgspec.MsgspecError as error:
                 reason = f"{self._view.collection} {document['_id']} holds a state of another shape: {error}"
                 raise _Halted(checkpoint.position, reason) from error
             read[document["_id"]] = Held(document["position"], document["version"], state)
-        return begun, read
+        return begun, read, read_bytes
 
     # --- the cache
 

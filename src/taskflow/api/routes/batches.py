@@ -20,7 +20,6 @@ from msgspec.structs import replace
 from taskflow.api import render
 from taskflow.api.bodies import FAULTS_MAX, decode
 from taskflow.api.concurrency_limits import Work
-from taskflow.api.off_loop import run_off_loop
 from taskflow.api.problems import problem_of
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.commands import (
@@ -38,6 +37,7 @@ from taskflow.commands.execute import Accepted, AppendedEvent, Target
 from taskflow.commands.made import made_by
 from taskflow.errors import BatchRefused, Fault, KeyReused, Malformed, Refusal
 from taskflow.ids import parse_id
+from taskflow.off_loop import run_off_loop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

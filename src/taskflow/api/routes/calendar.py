@@ -19,12 +19,12 @@ from taskflow.api.calendar_secrets import read_calendar_secret
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.reads import matches
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.stored import committed, committed_many
+from taskflow.api.stored import committed, committed_parts
 from taskflow.api.writes import write
 from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
 from taskflow.parameters import Parameters
-from taskflow.projections.queries import TaskFilter, status_pairs
+from taskflow.projections.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.projections.tasks import NO_DUE, TaskFacts, board_key
 from taskflow.streams import PROJECT, USER
 from taskflow.streams.schedule import Series
@@ -66,7 +66,7 @@ async def get_calendar(call: Call) -> Response[bytes]:
     await context.limits.request(call.address, user.id, {})
     position = context.freshness.position(["tasks"])
     open_projects = context.follower.projects_of(user.id).keys() - context.follower.archived()
-    projects = await committed_many(context.store, PROJECT, open_projects)
+    projects = await committed_parts(context.store, PROJECT, open_projects, _open_statuses)
 
     async def make() -> bytes:
         return await asyncio.to_thread(_feed, user, await _due(context, projects))
@@ -89,14 +89,25 @@ async def _owner(context: Context, file: str) -> UserState:
     raise NotFound("calendar", file[:100])
 
 
-def _sources(context: Context, user: UserState, projects: Mapping[UUID, ProjectState]) -> Hashable | None:
+def _sources(context: Context, user: UserState, projects: Mapping[UUID, OpenStatuses]) -> Hashable | None:
     """What a feed is made of: the owner, their projects and the marks of these projects' tasks. None while the marks
     cannot be seen."""
     marks = [context.freshness.mark("tasks", board_key(project_id)) for project_id in projects]
     if None in marks:
         return None
-    versions = [(project.id, project.version) for project in projects.values()]
+    versions = [(project_id, project.version) for project_id, project in projects.items()]
     return (user.version, frozenset(zip(versions, marks, strict=True)))
+
+
+class OpenStatuses(Struct, frozen=True):
+    """All that a feed needs of a project, and at which of its versions."""
+
+    version: int
+    pairs: frozenset[tuple[UUID, str]]
+
+
+def _open_statuses(project: ProjectState) -> OpenStatuses:
+    return OpenStatuses(project.version, status_pairs([project], None, OPEN))
 
 
 class DueTask(Struct, frozen=True):
@@ -104,9 +115,9 @@ class DueTask(Struct, frozen=True):
     series: Series | None
 
 
-async def _due(context: Context, projects: Mapping[UUID, ProjectState]) -> list[DueTask]:
+async def _due(context: Context, projects: Mapping[UUID, OpenStatuses]) -> list[DueTask]:
     """Open tasks with a due time in these projects, with no more of each than a calendar shows."""
-    pairs = status_pairs(projects.values(), None, OPEN)
+    pairs = all_pairs(project.pairs for project in projects.values())
     wanted = TaskFilter(projects=frozenset(projects), pairs=pairs, due_before=NO_DUE)
     due: list[DueTask] = []
     cursor: str | None = None

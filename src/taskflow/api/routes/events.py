@@ -15,13 +15,13 @@ from msgspec.structs import replace
 from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.envelopes import Envelope, envelopes
-from taskflow.api.off_loop import run_off_loop
 from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden, Invalid, NotFound
 from taskflow.ids import correlation_id_of, parse_id
+from taskflow.off_loop import run_off_loop
 from taskflow.store.history import SYSTEM, Sought
 from taskflow.streams import EVENT_TYPES
 

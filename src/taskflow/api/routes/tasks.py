@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from uuid import UUID
 
 from litestar import Response
@@ -13,24 +13,26 @@ from taskflow.api import render
 from taskflow.api.reads import ASK_S, COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes import past
-from taskflow.api.stored import committed, committed_many
+from taskflow.api.stored import committed, committed_parts
 from taskflow.api.writes import Method, write
 from taskflow.asked import FILTERS, TaskQuery, take
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.pages import Wanted
-from taskflow.projections.queries import TaskFilter, status_pairs
+from taskflow.projections.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, TASK
-from taskflow.streams.project import Statuses
+from taskflow.streams.project import Statuses, Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from taskflow.streams.project import ProjectState
+
+T = TypeVar("T")
 
 
 class Joins(Struct, frozen=True):
@@ -47,19 +49,24 @@ async def joins(
     reading: Reading, projects: Collection[UUID], assignees: Collection[UUID], *, at_least: int = 0
 ) -> Joins:
     """For any number of tasks at once; names as of `at_least` or later."""
-    found = await projects_of(reading, projects)
+    statuses = await of_projects(reading, projects, _without_transitions)
     names = await reading.names(assignees, at_least=at_least)
-    return Joins({project_id: project.statuses for project_id, project in found.items()}, names)
+    return Joins(statuses, names)
 
 
-async def projects_of(reading: Reading, ids: Collection[UUID]) -> dict[UUID, ProjectState]:
-    """Projects as this process has followed them, which is as fresh as it is; from their view where the
-    event store is away."""
+def _without_transitions(project: ProjectState) -> Statuses:
+    """Of a workflow, its transitions may be most."""
+    return Statuses(Workflow(project.workflow.statuses), project.mapped)
+
+
+async def of_projects(reading: Reading, ids: Collection[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
+    """A part of each of any number of projects as this process has followed them, which is as fresh as it is; from
+    their view where the event store is away."""
     try:
-        found = await committed_many(reading.context.store, PROJECT, ids, within_s=ASK_S)
+        found = await committed_parts(reading.context.store, PROJECT, ids, part, within_s=ASK_S)
     except (*AWAY, Unavailable):
         await reading.draw("projects", ids)
-        return await reading.context.views.projects(list(ids))
+        return await reading.context.views.parts_of_projects(list(ids), part)
     reading.drew(reading.context.follower.position)
     return found
 
@@ -119,8 +126,8 @@ async def _pairs(
     reading: Reading, projects: frozenset[UUID], keys: frozenset[str] | None, categories: frozenset[str] | None
 ) -> frozenset[tuple[UUID, str]]:
     """Statuses and categories as what tasks may last have entered that stands for them in each project today."""
-    found = await projects_of(reading, set(projects))
-    return status_pairs(found.values(), keys, categories)
+    found = await of_projects(reading, projects, lambda project: status_pairs([project], keys, categories))
+    return all_pairs(found.values())
 
 
 async def get_task(call: Call) -> Response[bytes]:
