@@ -11,6 +11,7 @@ from taskflow.api.writes import KEY_MAX
 from taskflow.asked import ME, NOBODY, ORDERS
 from taskflow.commands.fields import LABEL_MAX, SAVED_VALUE_MAX, VISIBLE
 from taskflow.commands.invitation_tokens import TOKEN_MAX
+from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.parameters import VALUES_MAX
 from taskflow.streams import EVENT_TYPES
 from taskflow.streams.project import CATEGORIES
@@ -72,6 +73,8 @@ _SEVERAL: Final[dict[str, Schema]] = {
 }
 """Repeatable: any of them."""
 _SAID: Final = {
+    "limit": f"Items at most. A page may be shorter, for it ends where it reaches {PAGE_BYTES_MAX} bytes: the last page is "
+    "the one whose `next_cursor` is null.",
     "at": "As of this time, inclusive.",
     "clock": "Whose time `at`, or `from` and `to`, are: when it occurred, or when the store took it.",
     "command": "Ids of the commands that caused them.",
