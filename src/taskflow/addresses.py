@@ -18,6 +18,9 @@ ADDRESS_MAX: Final = 254
 LOCAL_OCTETS_MAX: Final = 64
 """Of what stands before the `@`, as given and in canonical form (RFC 5321, in UTF-8 by RFC 6531)."""
 _REFUSED: Final = re.compile(rf"[{BLANKS}{CONTROLS}{IGNORABLE}\ud800-\udfff]")
+_QUOTING: Final = re.compile(r'["(),:;<>\[\]\\]')
+"""With these (RFC 5322's specials) one mailbox has many spellings, `"ada"@…` and `ada(x)@…`, and mail programs differ in
+how they read them."""
 _TRIMMED: Final = re.compile(rf"\A[{BLANKS}]+|[{BLANKS}]+\Z")
 
 
@@ -58,6 +61,17 @@ def canonical_address(address: str) -> str:
     canonical = f"{local}@{host}"
     if len(canonical.encode()) > ADDRESS_MAX:
         raise BadAddress(f"expected an address of at most {ADDRESS_MAX} octets")
+    return canonical
+
+
+def registrable_address(address: str) -> str:
+    """The canonical form of an address that nobody has used here yet: those that are taken may have quoting.
+
+    Raises BadAddress.
+    """
+    canonical = canonical_address(address)
+    if _QUOTING.search(canonical):
+        raise BadAddress("expected an address without quotation marks, brackets and the like before the @")
     return canonical
 
 

@@ -127,6 +127,19 @@ async def test_every_line_of_forwarded_for_counts(gate: httpx.AsyncClient) -> No
     assert statuses == [404] * 5 + [429]
 
 
+async def test_an_address_that_a_proxy_writes_with_its_port_counts_as_that_address(gate: httpx.AsyncClient) -> None:
+    six, four = from_elsewhere()["X-Forwarded-For"], ".".join(str(part) for part in (198, *uuid4().bytes[:3]))
+    for spellings in (f"[{six}]:{{port}}", f"[{six}]"), (f"{four}:{{port}}", four):
+        statuses = [
+            (await gate.get("/api/v1/nope", headers={"X-Forwarded-For": spelling.format(port=port)})).status_code
+            for port in (1, 65_535, 80)
+            for spelling in spellings
+        ]
+        assert statuses == [404] * 5 + [429]
+    # Another one is not counted with it.
+    assert (await gate.get("/api/v1/nope", headers={"X-Forwarded-For": "203.0.113.200:80"})).status_code == 404
+
+
 class TestCors:
     @pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/nope", "//api/v1/tasks", "/livez"])
     async def test_a_page_of_ours_may_read_every_answer(self, gate: httpx.AsyncClient, path: str) -> None:

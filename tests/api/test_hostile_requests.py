@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
 from taskflow.local.program import unused_port
-from tests.api.raw import RawAnswer, ask, connection, get
+from tests.api.raw import BOUND_S, RawAnswer, ask, connection, get
 from tests.api.stack import Caller, Process, Stack, client, register, until
 from tests.api.test_conventions import HEADERS
 
@@ -117,6 +119,11 @@ NO_HTTP = {
     "another transfer coding": post(b"Transfer-Encoding: gzip", body=b"0\r\n\r\n"),
     "a coding behind chunks": post(b"Transfer-Encoding: chunked, gzip", body=b"0\r\n\r\n"),
     "a coding like chunks": post(b"Transfer-Encoding: xchunked", body=b"0\r\n\r\n"),
+    "another coding before chunks": post(b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
+    "another coding in a field before": post(b"Transfer-Encoding: identity", CHUNKED, body=b"0\r\n\r\n"),
+    "no coding before chunks": post(b"Transfer-Encoding: , chunked", body=b"0\r\n\r\n"),
+    "chunks twice": post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"),
+    "chunks in two fields": post(CHUNKED, CHUNKED, body=b"0\r\n\r\n"),
     "chunks in HTTP/1.0": b"POST /api/v1/tasks HTTP/1.0\r\nHost: x\r\n" + CHUNKED + b"\r\n\r\n0\r\n\r\n",
     "a chunk without a size": post(CHUNKED, body=b"zz\r\n\r\n"),
     "a chunk below nothing": post(CHUNKED, body=b"-1\r\nx\r\n"),
@@ -373,6 +380,31 @@ class TestManyAtOnce:
             await until(lambda: fewer(strict.url, 5), "they are let go")
         assert strict.resident_bytes() - before < GROWTH_MAX
 
+    async def test_nothing_is_kept_for_who_reads_a_byte_now_and_then(self, strict: Strict) -> None:
+        """Neither here nor by the kernel, which would go on sending what it has."""
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            parts = urlsplit(strict.url)
+            one.connect((parts.hostname, parts.port))
+            one.settimeout(BOUND_S)
+            await asyncio.to_thread(one.sendall, get("/openapi.json") * 200)
+            others = await connections(strict.url)
+            await until(lambda: fewer(strict.url, others), "it is let go")
+            with pytest.raises(ConnectionResetError):
+                while await asyncio.to_thread(one.recv, MIB):
+                    pass
+
+    async def test_who_leaves_is_missed_although_another_request_waits(
+        self, strict: Strict, http: httpx.AsyncClient
+    ) -> None:
+        ada = await register(http, "Ada")
+        async with connection(strict.url) as one:
+            await one.send(get("/api/v1/stream", f"Authorization: Bearer {ada.token}") + get("/livez"))
+            await until(lambda: streams(strict.url, 1), "the stream has begun")
+
+        await until(lambda: streams(strict.url, 0), "the stream has ended")
+        assert "Exception in ASGI application" not in strict.process.log.read_text()
+
     async def test_more_connections_than_may_be_end_those_that_wait(
         self, strict: Strict, http: httpx.AsyncClient
     ) -> None:
@@ -392,11 +424,19 @@ class TestManyAtOnce:
             assert await connections(strict.url) <= 41
 
 
-async def connections(url: str) -> int:
+async def gauge(url: str, name: str) -> int:
     answer: RawAnswer | None = await ask(url, get("/metrics"))
     assert answer is not None
-    [line] = [line for line in answer.body.decode().splitlines() if line.startswith("taskflow_http_connections ")]
+    [line] = [line for line in answer.body.decode().splitlines() if line.startswith(f"{name} ")]
     return int(float(line.split()[1]))
+
+
+async def connections(url: str) -> int:
+    return await gauge(url, "taskflow_http_connections")
+
+
+async def streams(url: str, count: int) -> bool:
+    return await gauge(url, "taskflow_streams") == count
 
 
 async def fewer(url: str, than: int) -> bool:

@@ -14,6 +14,7 @@ from taskflow.addresses import (
     LOCAL_OCTETS_MAX,
     BadAddress,
     canonical_address,
+    registrable_address,
     same_address,
     trimmed,
 )
@@ -86,6 +87,17 @@ def test_what_is_not_seen_is_refused_within_an_address(character: str, shape: st
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(BadAddress):
         canonical_address(text)
+
+
+@pytest.mark.parametrize(
+    "local", ['"ada"', "(x)ada", "ada(x)", "mailto:ada", "a,da", "a;da", "a\\da", "\uff02ada\uff02"]
+)
+def test_spellings_of_a_mailbox_by_quoting_cannot_be_registered(local: str) -> None:
+    with pytest.raises(BadAddress):
+        registrable_address(f"{local}@example.com")
+    # Whoever has one still signs in.
+    assert claim_id(b"secret", f"{local}@example.com")
+    assert registrable_address("O'Hara.{x}+y/z=!#$%&*?^_`|~-@example.com") == "o'hara.{x}+y/z=!#$%&*?^_`|~-@example.com"
 
 
 def test_the_longest_are_taken() -> None:

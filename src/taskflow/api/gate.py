@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 COUNTED_BY_ROUTE: Final = frozenset(("/api/v1/auth/login", "/api/v1/auth/refresh"))
 """Their bodies say who calls: a known device or a session is not counted with the strangers of its network."""
+
+_WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+"""As some proxies write an address: `[::1]:80`, `192.0.2.1:80`."""
 
 
 class Principal(Struct, frozen=True):
@@ -91,7 +95,9 @@ def address_of(peer: str, forwarded_for: str | None, *, trusted_proxies: int) ->
     """The client's address: the one that the outermost trusted proxy saw, else the connection's."""
     if trusted_proxies and forwarded_for:
         hops = [hop.strip() for hop in forwarded_for.split(",")]
-        return hops[-min(trusted_proxies, len(hops))]
+        hop = hops[-min(trusted_proxies, len(hops))]
+        with_port = _WITH_PORT.fullmatch(hop)
+        return hop if with_port is None else with_port[1] or with_port[2]
     return peer
 
 

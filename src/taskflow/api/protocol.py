@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
 from collections.abc import Iterable
 from heapq import nsmallest
 from math import inf
@@ -40,6 +42,7 @@ ROOM_SHARE: Final = 100
 
 _ABSOLUTE: Final = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _VERSIONS: Final = frozenset(("1.0", "1.1"))
+_NO_LINGERING: Final = struct.pack("ii", 1, 0)
 
 
 class BoundedConfig(uvicorn.Config):
@@ -79,6 +82,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._settings = config.settings
         self._outgoing: Any = None
+        self._under_way: Any = None
+        """The cycle that the application answers; `cycle` is the newest, which may wait behind it."""
         self._in_head = False
         self._head_bytes = 0
         self._in_body = False
@@ -109,6 +114,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._under_way is not None and not self._under_way.response_complete:
+            self._under_way.disconnected = True
+            self._under_way.message_event.set()
         super().connection_lost(exc)
         self._unread = b""
         self.pipeline.clear()
@@ -147,7 +155,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def check(self, now: float) -> None:
         """Ends what has taken too long."""
         if self._stall_deadline <= now:
-            self.transport.abort()
+            self._reset()
         elif self.transport.is_closing():
             if self._stall_deadline == inf:
                 # What is still to be written may never be read.
@@ -155,7 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._deadline <= now:
             self._deadline = inf
             if self._is_ending:
-                self.transport.abort()
+                self._reset()
             elif self._in_head:
                 bound_ms = self._settings.request_head_timeout_ms
                 self.refuse(RequestTimeout(f"expected the whole of a request's head within {bound_ms} ms"))
@@ -163,9 +171,17 @@ class BoundedProtocol(HttpToolsProtocol):
                 floor = self._settings.request_body_bytes_per_s_min
                 self.refuse(RequestTimeout(f"expected a body at {floor} bytes a second or more"))
             elif self.transport.get_write_buffer_size():
-                self.transport.abort()
+                self._reset()
             else:
                 self.transport.close()
+
+    def _reset(self) -> None:
+        """Ends the connection, and has the kernel drop what it has not sent: it would keep megabytes of it for a client
+        that reads next to nothing, for as long as that goes on."""
+        connected: socket.socket | None = self.transport.get_extra_info("socket")
+        if connected is not None and connected.fileno() >= 0:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -297,6 +313,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return Unparsable("expected the header field Host")
         if version == "1.0" and b"transfer-encoding" in fields:
             return Unparsable("expected no Transfer-Encoding in HTTP/1.0")
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+            # The parser reads the last of several; a proxy that reads another would see other requests than this process.
+            return Unparsable("expected no transfer coding but chunked, once")
         if self.parser.get_method() == b"CONNECT":
             return NoSuchPath("nothing is tunnelled here")
         has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0").strip(b"0")
@@ -314,6 +334,10 @@ class BoundedProtocol(HttpToolsProtocol):
         path, _, self.scope["query_string"] = target.partition(b"?")
         self.scope["raw_path"] = path
         self.scope["path"] = path.decode("latin-1")
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._under_way = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _take(self, *, keep_alive: bool, expects: bool) -> None:
         """The request is answered once those before it are."""

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.addresses import BadAddress, canonical_address, same_address, trimmed
+from taskflow.addresses import BadAddress, canonical_address, registrable_address, same_address, trimmed
 from taskflow.commands.execute import Target
 from taskflow.errors import Invalid, Rejected
 from taskflow.streams import CLAIM, USER
@@ -60,9 +60,9 @@ class ClaimedAddress(Struct, frozen=True):
 
 
 def new_address(claim_secret: bytes, text: str, pointer: str) -> ClaimedAddress:
-    """An address for somebody who registers. Raises Invalid for one that has no canonical form."""
+    """An address for somebody who registers. Raises Invalid for one that has no canonical form, or several readings."""
     try:
-        canonical_address(text)
+        registrable_address(text)
     except BadAddress as error:
         raise Invalid(pointer, "format", str(error)) from None
     return claimed_address(claim_secret, text)
