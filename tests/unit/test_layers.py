@@ -29,6 +29,7 @@ LEAVES = {
     "proofs",
     "settings",
     "taskflow",
+    "turns",
 }
 """What everybody may import; `taskflow` itself holds the version alone."""
 
@@ -45,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "page_bounds": set(),
     "proofs": set(),
     "settings": set(),
+    "turns": set(),
     "secrets": set(),
     "logs": set(),
     "streams": {"addresses"},

@@ -11,7 +11,7 @@ import pytest
 from taskflow.api.bodies import JSON, read_json
 from taskflow.api.loop_lag import BUCKETS_S, LoopLag
 from taskflow.errors import Malformed
-from taskflow.off_loop import SMALL_BYTES_MAX, run_off_loop
+from taskflow.off_loop import SMALL_BYTES_MAX, THREADS_MAX, run_off_loop
 
 MIB = 1_048_576
 read = partial(read_json, content_type="application/json", accepted=JSON)
@@ -28,6 +28,29 @@ async def test_large_work_lets_others_have_their_turn() -> None:
 
     loop = asyncio.get_running_loop()
     assert await run_off_loop(SMALL_BYTES_MAX + 1, work) != threading.main_thread().name
+
+
+async def test_however_much_is_large_few_threads_work_on_it() -> None:
+    """Each takes turns with the loop, which would be one of many."""
+    working = most = 0
+    lock = threading.Lock()
+    several = threading.Event()
+
+    def work(number: int) -> int:
+        nonlocal working, most
+        with lock:
+            working += 1
+            most = max(most, working)
+            if working == THREADS_MAX:
+                several.set()
+        assert several.wait(10)
+        with lock:
+            working -= 1
+        return number
+
+    numbers = range(20)
+    assert await asyncio.gather(*[run_off_loop(SMALL_BYTES_MAX + 1, work, one) for one in numbers]) == list(numbers)
+    assert most == THREADS_MAX
 
 
 async def test_small_work_is_done_at_once() -> None:

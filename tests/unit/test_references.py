@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid1, uuid4
 
@@ -194,3 +195,14 @@ def test_whatever_is_sent_is_a_batch_or_malformed(name: str, value: Any) -> None
 def test_a_created_task_is_what_its_id_names() -> None:
     created = TaskCreated(MADE, "T", "todo", "todo", "1")
     assert made_by(ONE, [created]) == ONE
+
+
+def test_what_comes_after_as_many_faults_as_are_listed_is_not_read() -> None:
+    def commands() -> Iterator[Any]:
+        yield create(**{f"{n}": n for n in range(FAULTS_MAX)})
+        raise AssertionError("the next one was asked for")
+
+    unread: Any = commands()
+    with pytest.raises(Malformed) as refused:
+        read(unread)
+    assert len(refused.value.faults) == FAULTS_MAX

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.api.bodies import JSON, PATCH, decode, read_json
+from taskflow.commands.fields import STATUSES_MAX, TRANSITIONS_MAX
 from taskflow.commands.task import CreateTask, EditTask
+from taskflow.commands.workflow import SetWorkflow
 from taskflow.errors import Malformed, UnsupportedMedia
 from taskflow.parameters import Parameters
 
@@ -93,3 +97,60 @@ def test_all_faults_of_a_query_are_named_at_once() -> None:
         ("due", "unknown-parameter"),
         ("q", "unknown-parameter"),
     }
+
+
+def test_reading_a_large_workflow_asks_few_types_for_their_fields() -> None:
+    """A workflow has thousands of Structs. To ask each for its fields takes hundreds of times as long as to read it."""
+    keys = [f"s{index}" for index in range(STATUSES_MAX)]
+    plain = {
+        "statuses": [{"key": key, "name": key, "category": "todo"} for key in keys],
+        "transitions": [{"from": one, "to": other} for one in keys for other in keys],
+    }
+    decode(plain, SetWorkflow)  # what is known of the types is kept from then on
+    calls = 0
+
+    def count(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_globals.get("__name__", "").startswith("msgspec.")
+
+    sys.setprofile(count)
+    try:
+        command = decode(plain, SetWorkflow)
+    finally:
+        sys.setprofile(None)
+    assert len(command.transitions or ()) == TRANSITIONS_MAX
+    assert calls < len(keys)
+
+
+class _Ids(msgspec.Struct):
+    """Ids wherever a body can hold them."""
+
+    one: UUID | None = None
+    many: tuple[UUID, ...] = ()
+    named: dict[UUID, str] = {}
+    pair: tuple[str, UUID] | None = None
+
+
+class _Deep(_Ids):
+    inner: tuple[_Ids, ...] = ()
+
+
+LOOSE = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("plain", "pointer"),
+    [
+        ({"one": LOOSE}, "/one"),
+        ({"many": [str(UUID(LOOSE)), LOOSE]}, "/many/1"),
+        ({"named": {LOOSE: "a"}}, "/named"),
+        ({"pair": ["a", LOOSE]}, "/pair/1"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_id_in_another_form_is_found_wherever_it_is(plain: dict[str, Any], pointer: str, inside: bool) -> None:
+    if inside:
+        plain, pointer = {"inner": [{}, plain]}, f"/inner/1{pointer}"
+    with pytest.raises(Malformed) as refused:
+        decode(plain, _Deep)
+    assert [fault.pointer for fault in refused.value.faults] == [pointer]

@@ -25,6 +25,7 @@ from tests.commands.task_story import (
     walk_back,
 )
 
+from taskflow.commands import undo
 from taskflow.commands.undo import changes_of, set_by, undone
 from taskflow.commands.unit import Past
 from taskflow.errors import Forbidden, NothingToUndo, Rejected
@@ -60,6 +61,17 @@ from taskflow.streams.task import (
 )
 
 DAYS = [NOW + timedelta(days=n) for n in range(5)]
+
+
+@given(stories, st.integers(1, 4))
+def test_a_story_that_is_told_in_pieces_has_the_same_changes(steps: list[Any], size: int) -> None:
+    story = Story()
+    tell(story, steps)
+    walk_back(story)
+    told = undo.Story()
+    for first in range(0, len(story.past), size):
+        told.tell(story.past[first : first + size])
+    assert told.changes == changes_of(story.past)
 
 
 def test_an_action_is_tried_for_every_event_of_a_task() -> None:

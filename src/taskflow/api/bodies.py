@@ -7,12 +7,13 @@ which gains a field tomorrow does not turn today's repeat into another request.
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import NODEFAULT, Struct, ValidationError
+from msgspec import NODEFAULT, Struct, ValidationError, inspect
 
 from taskflow.errors import Fault, Malformed, UnsupportedMedia
 from taskflow.ids import is_id
@@ -97,10 +98,9 @@ def loose_ids(plain: Any, decoded: Any, pointer: str) -> Iterator[str]:
             if isinstance(plain, str) and not is_id(plain):
                 yield pointer
         case Struct():
-            for field in msgspec.structs.fields(decoded):
-                if field.encode_name in plain:
-                    value = getattr(decoded, field.name)
-                    yield from loose_ids(plain[field.encode_name], value, f"{pointer}/{field.encode_name}")
+            for name, sent_as in _fields_with_ids(type(decoded)):
+                if sent_as in plain:
+                    yield from loose_ids(plain[sent_as], getattr(decoded, name), f"{pointer}/{sent_as}")
         case tuple() | list():
             for index, (sent, value) in enumerate(zip(plain, decoded, strict=False)):
                 yield from loose_ids(sent, value, f"{pointer}/{index}")
@@ -110,6 +110,34 @@ def loose_ids(plain: Any, decoded: Any, pointer: str) -> Iterator[str]:
                 yield from loose_ids(sent, value, f"{pointer}/{_escaped(str(name))}")
         case _:
             pass
+
+
+@cache
+def _fields_with_ids(struct: type[Struct]) -> tuple[tuple[str, str], ...]:
+    """Of the fields that can hold an id, the name and the one in JSON. The others are not looked into, and a type is
+    asked for its fields once: a workflow has thousands of Structs."""
+    fields = msgspec.structs.fields(struct)
+    return tuple((one.name, one.encode_name) for one in fields if _can_hold_ids(inspect.type_info(one.type)))
+
+
+def _can_hold_ids(kind: inspect.Type) -> bool:
+    match kind:
+        case inspect.UUIDType():
+            return True
+        case inspect.Metadata():
+            return _can_hold_ids(kind.type)
+        case inspect.UnionType():
+            return any(_can_hold_ids(one) for one in kind.types)
+        case inspect.CollectionType():
+            return _can_hold_ids(kind.item_type)
+        case inspect.TupleType():
+            return any(_can_hold_ids(one) for one in kind.item_types)
+        case inspect.DictType():
+            return _can_hold_ids(kind.key_type) or _can_hold_ids(kind.value_type)
+        case inspect.StructType():
+            return any(_can_hold_ids(one.type) for one in kind.fields)
+        case _:
+            return False
 
 
 def _check_type(content_type: str | None, accepted: Collection[str]) -> None:

@@ -31,6 +31,7 @@ from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, ne
 from taskflow.projections.view import timestamp
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
+from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,6 +199,7 @@ async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> N
 async def written(call: Call, sent: Sent, accepted: Accepted) -> Written:
     """The answer to a command that was accepted."""
     entry = COMMANDS[sent.name]
+    await turn()
     answer = await answer_of(call.context, call.user, entry.body, sent.target, accepted)
     return Written(
         accepted=accepted,

@@ -32,6 +32,7 @@ from taskflow.store.committer import lost
 from taskflow.store.pool import AWAY, abandon_after
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import TaskState
+from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from taskflow.commands.acquaintances import Acquaintances
@@ -214,6 +215,7 @@ class Executor:
         try:
             for step in steps:
                 decisions.append(await _decision(unit, step))
+            await turn()
             events = await unit.sealed(correlation_id=first.correlation_id, causation_id=None)
         except KeyMissing:
             if not unit.stands_on:
@@ -350,6 +352,7 @@ class Executor:
 
 async def _decision(unit: Unit, step: Step) -> Decision:
     first = len(unit.staged)
+    await turn()
     unit.turn_to(at=step.request.at, expected_version=step.request.expected_version)
     target = await step.handler(unit)
     staged = tuple(unit.staged[first:])

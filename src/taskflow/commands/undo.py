@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct
+from msgspec.structs import replace
 
 from taskflow.commands.access import at_least
 from taskflow.commands.comments import size_of
@@ -97,25 +98,42 @@ class Effect(Struct, frozen=True):
     after: TaskState
 
 
-def changes_of(history: Iterable[Past]) -> list[Change]:
-    """A task's story, command by command; the first is its creation. What the events say is not looked at."""
-    changes: list[Change] = []
-    named: set[UUID] = set()
-    for (_, _, cause), events in groupby(history, lambda one: (one.command, one.happened.actor, one.causation_id)):
-        together = list(events)
-        event_id = together[0].event_id
-        changes.append(
-            Change(
-                event_id=event_id,
-                command=together[0].command,
-                actor=together[0].happened.actor,
-                undoes=cause if cause in named else None,
-                first=together[0].happened.version,
-                last=together[-1].happened.version,
+class Story:
+    """A task's changes, told piece by piece; the first is its creation. What the events say is not looked at."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self._named: set[UUID] = set()
+        self._last: tuple[UUID | int, UUID | None, UUID | None] | None = None
+
+    def tell(self, history: Iterable[Past]) -> None:
+        """What comes next, oldest first. A command's events may be in two pieces."""
+        for of, events in groupby(history, lambda one: (one.command, one.happened.actor, one.causation_id)):
+            together = list(events)
+            last = together[-1].happened.version
+            if of == self._last:
+                self.changes[-1] = replace(self.changes[-1], last=last)
+                continue
+            self._last, event_id = of, together[0].event_id
+            command, actor, cause = of
+            self.changes.append(
+                Change(
+                    event_id=event_id,
+                    command=command,
+                    actor=actor,
+                    undoes=cause if cause in self._named else None,
+                    first=together[0].happened.version,
+                    last=last,
+                )
             )
-        )
-        named.add(event_id)
-    return changes
+            self._named.add(event_id)
+
+
+def changes_of(history: Iterable[Past]) -> list[Change]:
+    """A whole story's changes."""
+    story = Story()
+    story.tell(history)
+    return story.changes
 
 
 def undone(changes: Sequence[Change]) -> set[UUID]:

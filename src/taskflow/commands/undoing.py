@@ -20,18 +20,20 @@ from taskflow.commands.undo import (
     MOVES_ALONG,
     Change,
     Effect,
+    Story,
     Undoing,
     candidates,
     change_of,
-    changes_of,
     move_back,
     set_by,
     still_set,
     undo,
 )
+from taskflow.commands.unit import PAST_AT_ONCE_MAX
 from taskflow.errors import NotFound, NothingToUndo, Rejected
 from taskflow.streams import PROJECT, TASK, Event
 from taskflow.streams.task import Relation, RelationAdded, TaskMoved, TaskParentSet
+from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -111,7 +113,7 @@ async def _also_returning(
 ) -> Returning:
     """Another task that the same command moved. Raises Rejected where it is not where that put it."""
     history = await unit.history(task.id)
-    for same in changes_of(history):
+    for same in await _changes(history):
         if (same.command, same.actor) == (change.command, change.actor):
             effect = await _effect(unit, task.id, history, same)
             back = still_set(effect, task)
@@ -150,7 +152,7 @@ async def _to_undo(unit: Unit, task_id: UUID, version: int | None) -> tuple[Chan
     """The change of that version; else the newest that is left, passing over those that set nothing. Raises
     NothingToUndo."""
     history = await unit.history(task_id)
-    changes = changes_of(history)
+    changes = await _changes(history)
     if version is not None:
         change = change_of(changes, version)
         return change, await _effect(unit, task_id, history, change)
@@ -159,6 +161,15 @@ async def _to_undo(unit: Unit, task_id: UUID, version: int | None) -> tuple[Chan
         if set_by(effect):
             return change, effect
     raise NothingToUndo("no change is left that is not undone")
+
+
+async def _changes(history: Sequence[Past]) -> list[Change]:
+    """Of a history of any size, a piece in each turn."""
+    story = Story()
+    for first in range(0, len(history), PAST_AT_ONCE_MAX):
+        await turn()
+        story.tell(history[first : first + PAST_AT_ONCE_MAX])
+    return story.changes
 
 
 async def _effect(unit: Unit, task_id: UUID, history: Sequence[Past], change: Change) -> Effect:

@@ -21,6 +21,7 @@ from taskflow.store.mapper import encode
 from taskflow.streams import USER, Event, Happened
 from taskflow.streams.belonging import parent_decided_by, project_decided_by
 from taskflow.streams.task import TaskState
+from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -32,15 +33,14 @@ if TYPE_CHECKING:
     from taskflow.commands.usage import Saved, Usage
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
-    from taskflow.store.log import EventHeader
     from taskflow.streams import Kind
 
 S = TypeVar("S")
 
 READS_MAX: Final = 16
 """Streams that one unit reads at once."""
-HEADERS_MAX: Final = 5_000
-"""Events of a history that are read at once: between two readings others have their turn."""
+PAST_AT_ONCE_MAX: Final = 1_000
+"""Events of a history that are looked at in one turn."""
 
 
 class Staged(Struct, frozen=True):
@@ -199,23 +199,21 @@ class Unit:
                 "history-too-large",
                 f"expected at most {self._history.events_max} events to look through, found {read_version}",
             )
-        headers: list[EventHeader] = []
-        while len(headers) < read_version:
-            some = await self._store.log.headers(stream_id, after=len(headers), to=read_version, limit=HEADERS_MAX)
-            headers += some
-            if not some:
-                break
+        headers = await self._store.headers.up_to(stream_id, read_version)
         if len(headers) < read_version or any(lost(append) for append in self.stands_on):
             raise Rejected("moved", f"expected {read_version} events of {stream_id}, found {len(headers)}")
-        past = [
-            Past(
-                Happened(stream_id, one.version, one.occurred_at, one.actor),
-                one.event_id,
-                one.command_id,
-                one.causation_id,
-            )
-            for one in headers
-        ]
+        past: list[Past] = []
+        for first in range(0, len(headers), PAST_AT_ONCE_MAX):
+            await turn()
+            past += [
+                Past(
+                    Happened(stream_id, one.version, one.occurred_at, one.actor),
+                    one.event_id,
+                    one.command_id,
+                    one.causation_id,
+                )
+                for one in headers[first : first + PAST_AT_ONCE_MAX]
+            ]
         return past + [
             Past(staged.happened, staged.event_id, staged.turn, staged.causation_id)
             for staged in self.staged

@@ -13,6 +13,7 @@ from taskflow.privacy.keyring import KeyRing
 from taskflow.store.append import Receipt, receipt
 from taskflow.store.committer import Committer
 from taskflow.store.folds import Folds
+from taskflow.store.headers import Headers
 from taskflow.store.log import Log
 from taskflow.store.mapper import Mapper
 from taskflow.store.pool import open_pool
@@ -70,6 +71,7 @@ class EventStore(Struct, frozen=True, eq=False):
     keyring: KeyRing
     mapper: Mapper
     folds: Folds
+    headers: Headers
     committer: Committer
     connections: WeakSet[asyncpg.Connection[asyncpg.Record]]
     """The pool's, as long as they live."""
@@ -147,6 +149,6 @@ async def open_event_store(settings: Settings, name: str) -> AsyncIterator[Event
             snapshot_every=settings.snapshot_every_events,
         )
         async with Committer(settings, head.epoch) as committer:
-            yield EventStore(pool, log, keyring, mapper, folds, committer, connections)
+            yield EventStore(pool, log, keyring, mapper, folds, Headers(log), committer, connections)
     finally:
         pool.terminate()

@@ -17,6 +17,7 @@ from taskflow.lru import LruCache
 from taskflow.store.committer import lost
 from taskflow.store.log import CHUNK_BYTES_MAX, VERSION_END
 from taskflow.streams import KIND_OF_TYPE, Happened, state_bytes
+from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,6 +175,7 @@ class Folds:
             raise HistoryTooLarge(f"version {to} of {stream_id}", found=found, bytes_max=bytes_max)
 
     async def _step(self, kind: Kind[Any], stream_id: UUID, folded: Folded, events: Sequence[RecordedEvent]) -> None:
+        await turn()
         for recorded, event in zip(events, await self._mapper.decode(events), strict=True):
             happened = Happened(stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
             folded.state = kind.evolve(folded.state, event, happened)

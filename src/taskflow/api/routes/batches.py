@@ -159,6 +159,8 @@ def read(commands: Sequence[Any]) -> list[Batched]:
             batch.append(_read_one(plain, place, earlier))
         except Malformed as error:
             faults += error.faults
+            if len(faults) >= FAULTS_MAX:
+                break
         command_id = _id_of(plain)
         if command_id in earlier:
             faults.append(Fault(f"{place}/id", "repeated", "an earlier command of this batch has the same id"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from datetime import date
 from typing import TYPE_CHECKING, Final
@@ -23,6 +22,7 @@ from taskflow.api.stored import committed, committed_parts
 from taskflow.api.writes import write
 from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
+from taskflow.off_loop import on_thread
 from taskflow.parameters import Parameters
 from taskflow.projections.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.projections.tasks import NO_DUE, TaskFacts, board_key
@@ -69,7 +69,7 @@ async def get_calendar(call: Call) -> Response[bytes]:
     projects = await committed_parts(context.store, PROJECT, open_projects, _open_statuses)
 
     async def make() -> bytes:
-        return await asyncio.to_thread(_feed, user, await _due(context, projects))
+        return await on_thread(_feed, user, await _due(context, projects))
 
     with context.slots.hold(str(user.id), Work.CALENDAR):
         feed = await context.calendars.get(user.id, _sources(context, user, projects), make)
@@ -124,7 +124,7 @@ async def _due(context: Context, projects: Mapping[UUID, OpenStatuses]) -> list[
     while True:
         limit = min(PAGE, TASKS_MAX - len(due))
         page = await context.views.tasks(wanted, sort="due_at", limit=limit, cursor=cursor)
-        due += await asyncio.to_thread(_shortened, page.tasks)
+        due += await on_thread(_shortened, page.tasks)
         cursor = page.next_cursor
         if cursor is None or len(due) >= TASKS_MAX:
             return due

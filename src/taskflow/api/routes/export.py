@@ -7,7 +7,6 @@ withdrawn from in the middle gets no more.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
@@ -23,6 +22,7 @@ from taskflow.api.routes.export_csv import CSV, header, line, project_line
 from taskflow.api.routes.projects import load_one
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden
+from taskflow.off_loop import on_thread
 from taskflow.projections.tasks import shown
 from taskflow.projections.view import Timestamp, maybe, timestamp
 from taskflow.streams.project import Label, Role, Workflow
@@ -175,7 +175,7 @@ async def _csv(
     async for page in _all(first, pages):
         async with context.slots.page_turn:
             names = await _names(context, page)
-            lines = await asyncio.to_thread(_lines, project, page, names)
+            lines = await on_thread(_lines, project, page, names)
         if lines:
             yield lines
 

@@ -1,0 +1,80 @@
+"""Turns on the event loop for work of a few milliseconds, of which many pieces may be due at once.
+
+A group of appends answers all its callers in the same round of the loop. If each then rendered its answer, or decided
+again because it had lost, nobody else would be heard until the last was done. So each asks for its turn: once a round
+has been busy for `ROUND_S`, whoever asks is put off to a later one, in the order of asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final
+from weakref import WeakKeyDictionary
+
+ROUND_S: Final = 0.01
+"""How long the work of one round may have taken when another piece of it begins."""
+WOKEN_MAX: Final = 8
+"""How many of those that wait are asked in one round whether there is time for them."""
+
+
+class Turns:
+    """The turns of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, round_s: float = ROUND_S) -> None:
+        self._loop = loop
+        self._round_s = round_s
+        self._ends: float | None = None
+        """When this round has been busy for long enough; None until somebody asks in it."""
+        self._next: asyncio.Handle | None = None
+        self._numbers = count()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    async def turn(self) -> None:
+        """Returns in a round that has time left."""
+        if not self._waiting and self._has_time():
+            return
+        number = next(self._numbers)
+        while True:
+            woken = self._loop.create_future()
+            heappush(self._waiting, (number, woken))
+            self._go_on()
+            await woken
+            if self._has_time():
+                return
+
+    def _has_time(self) -> bool:
+        if self._ends is None:
+            self._ends = self._loop.time() + self._round_s
+            self._go_on()
+            return True
+        return self._loop.time() < self._ends
+
+    def _go_on(self) -> None:
+        if self._next is None:
+            # What is called "soon" is called in the next round.
+            self._next = self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._next = self._ends = None
+        for _ in range(WOKEN_MAX):
+            if not self._waiting:
+                return
+            _, woken = heappop(self._waiting)
+            if not woken.done():
+                woken.set_result(None)
+        if self._waiting:
+            self._go_on()
+
+
+_of_loops: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Turns]] = WeakKeyDictionary()
+
+
+async def turn() -> None:
+    """Waits for a turn on the running loop."""
+    loop = asyncio.get_running_loop()
+    turns = _of_loops.get(loop)
+    if turns is None:
+        turns = _of_loops[loop] = Turns(loop)
+    await turns.turn()
