@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 import sys
 import unicodedata
 
@@ -24,7 +27,9 @@ BLANK = (" ", "\u00a0", "\u1680", "\u2003", "\u202f", "\u205f", "\u3000", "\u202
 @pytest.mark.parametrize("sign", [*SIGNS, *FORMS])
 @pytest.mark.parametrize("before", ["", *UNSEEN, *BLANK, " \0\u200b \t", "\u00a0\ufeff"])
 def test_a_sign_is_guarded_in_every_form_and_behind_whatever_is_not_seen(sign: str, before: str) -> None:
-    assert guarded(f"{before}{sign}SUM(A1)") == f"{GUARD}{before}{sign}SUM(A1)"
+    text = f"{before}{sign}SUM(A1)"
+    assert guarded(text).startswith(GUARD)
+    assert guarded(text).replace(GUARD, "") == text
 
 
 @pytest.mark.parametrize(
@@ -52,8 +57,33 @@ def test_whatever_character_comes_first_it_reads_back() -> None:
             assert unguarded(guarded(text)) == text
 
 
+@pytest.mark.parametrize("sign", [*SIGNS, *FORMS])
+@pytest.mark.parametrize("end", [";", "\t", "\n", "\r", "\r\n"])
+@pytest.mark.parametrize("before", ["", '"', *UNSEEN[4:], *BLANK])
+def test_a_sign_is_guarded_wherever_another_separator_begins_a_cell(sign: str, end: str, before: str) -> None:
+    assert guarded(f"a{end}{before}{sign}1") == f"a{end}{GUARD}{before}{sign}1"
+
+
+@pytest.mark.parametrize("text", ["a;b", "a; b\n\nb\tc", "one\r\ntwo;", "a;1=2", "a,=1"])
+def test_what_another_separator_divides_stays_as_it_is_where_nothing_is_computed(text: str) -> None:
+    assert guarded(text) == text
+
+
+@given(
+    st.lists(st.text(st.sampled_from([*SIGNS, *UNSEEN[:6], GUARD, " ", "a", '"', ";", ","])), min_size=1, max_size=3)
+)
+def test_a_row_that_is_divided_elsewhere_has_no_cell_that_is_computed(texts: list[str]) -> None:
+    """Quotes in the middle of a cell are not heeded: such a program ends rows and cells within them too."""
+    out = io.StringIO()
+    csv.writer(out).writerow(["id", *map(guarded, texts)])
+    cells = [cell for one in (";", "\t") for cell in re.split(rf"[\r\n{one}]", out.getvalue())]
+    assert [cell for cell in cells if cell.lstrip('" \0\t\r\n\x1b\x7f').startswith(tuple(SIGNS))] == []
+
+
 @given(st.text(st.sampled_from([*SIGNS, *UNSEEN, *BLANK, GUARD, *FORMS, "a", '"', ";", ","])))
 @example("'")
 @example("''=")
+@example(" \t=1")
+@example("a;'=1")
 def test_any_text_reads_back(text: str) -> None:
     assert unguarded(guarded(text)) == text
