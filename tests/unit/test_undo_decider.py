@@ -133,7 +133,12 @@ def test_an_undo_touches_only_what_the_change_set_and_what_still_stands(steps: l
     altered = set_by(story.effect(change))
     done = changes_of(story.past)[-1]
     assert done.undoes == change.event_id
-    for (name, key), (was, became) in set_by(story.effect(done)).items():
+    set_back = set_by(story.effect(done))
+    for (name, key), (was, became) in set_back.items():
+        if name == "series" and ("recurrence", None) in set_back:
+            # It goes with its rule, wherever its slot and start have been moved since.
+            assert (story.state.series is None) == (story.state.recurrence is None)
+            continue
         assert altered[name, key] == (became, was), "back to what was before, from what the change set"
     assert before.version < story.state.version
 

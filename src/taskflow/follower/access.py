@@ -102,31 +102,17 @@ class Access:
                 case UserState():
                     self._wrote_user(state, position)
 
+    # Also what says the same as the facts is kept: between their version and this one others may have written.
     def _wrote_project(self, state: ProjectState, position: int) -> None:
         held = self._projects.get(state.id)
-        if held is None:
-            # Most writes to a project change nothing of this.
-            if self._is_followed(state):
-                return
-        elif held.version >= state.version:
-            return
-        self._projects[state.id] = ProjectAccess(
-            state.version, position, state.members, frozenset(state.consenting), state.archived_at is not None
-        )
-
-    def _is_followed(self, state: ProjectState) -> bool:
-        """Whether the facts say the same of a project."""
-        facts, project = self.facts, state.id
-        return (
-            state.members == facts.members.get(project)
-            and (state.archived_at is not None) == (project in facts.archived)
-            and all((project in facts.consented.get(user, ())) == (user in state.consenting) for user in state.members)
-        )
+        if held is None or held.version < state.version:
+            self._projects[state.id] = ProjectAccess(
+                state.version, position, state.members, frozenset(state.consenting), state.archived_at is not None
+            )
 
     def _wrote_user(self, state: UserState, position: int) -> None:
         held = self._system_roles.get(state.id)
-        known = self.facts.system_roles.get(state.id, ())
-        if held.version < state.version if held is not None else state.roles != known:
+        if held is None or held.version < state.version:
             self._system_roles[state.id] = SystemRoles(state.version, position, state.roles)
 
     def followed(self) -> None:
