@@ -13,7 +13,7 @@ from tests.api.stack import Caller, accepted, refused
 
 FIELDS = {
     "id", "project_id", "external_id", "title", "description", "status", "status_category", "priority", "due_at",
-    "labels", "assignee", "parent_id", "rank", "recurrence", "created_by", "created_at", "updated_at", "started_at",
+    "due_on", "time_zone", "labels", "assignee", "parent_id", "rank", "recurrence", "created_by", "created_at", "updated_at", "started_at",
     "completed_at", "comment_count", "checklist", "relations", "trashed_at", "version",
 }  # fmt: skip
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -414,8 +414,6 @@ class TestListing:
             ({"trashed": "maybe"}, "trashed"),
             ({"min_position": -1}, "min_position"),
             ({"wait_ms": 10_001}, "wait_ms"),
-            ({"q": "…"}, "q"),
-            ({"q": ""}, "q"),
             ({"q": "x" * 201}, "q"),
             ({"q": "a b c d e f g h i j k"}, "q"),
             ({"q": ["a", "b"]}, "q"),
