@@ -247,10 +247,12 @@ async def test_what_the_release_before_appends_belongs_where_it_should(settings:
     task, other, project = new_id(), new_id(), new_id()
     writer = Writer(settings, 1)
     old = arguments(_told_before(task, other, project))
-    names = (await store.pool.fetchval(
-        "select proargnames::text[] from pg_proc where proname = 'append_group' and pronargs = 30"
-    ))[1:30]  # fmt: skip
-    without = [value for name, value in zip(names, old, strict=True) if name != "event_projects"]
+    rows = await store.pool.fetch(
+        "select proargnames::text[], pronargs from pg_proc where proname = 'append_group' order by pronargs"
+    )
+    first, today = (row[0][1 : row[1]] for row in (rows[0], rows[-1]))  # without the epoch, and what is answered
+    named = dict(zip(today, old, strict=True))
+    without = [named[name] for name in first]
     connection = await asyncpg.connect(settings.postgres_url)
     try:
         rows = await connection.fetch(

@@ -50,6 +50,8 @@ USERS: Final = "users"
 """The view that names of people are drawn from."""
 ASK_S: Final = 1.0
 """The log and the checkpoints are asked for at least this long, whatever the wait for views may be."""
+ASK_AGAIN_S: Final = 0.05
+"""Between two questions to a log that does not answer."""
 
 
 class Reading:
@@ -96,12 +98,21 @@ class Reading:
             return
         try:
             async with asyncio.timeout(max(self.left_s, ASK_S)):
-                await follower.poll()
-        except AWAY as error:
+                while not await self._polled():  # noqa: ASYNC110 - PostgreSQL sets no event when it is back
+                    await asyncio.sleep(ASK_AGAIN_S)
+        except TimeoutError as error:
             raise Behind(self.min_position, follower.position) from error
         if self.min_position > follower.position:
             raise Invalid("min_position", "past-head", f"the log ends at position {follower.position}")
         self._call.still_signed_in()
+
+    async def _polled(self) -> bool:
+        """Whether the log answered: a store that comes back takes writes a moment before it is followed again."""
+        try:
+            await self.context.follower.poll()
+        except AWAY:
+            return False
+        return True
 
     @property
     def position(self) -> int:
