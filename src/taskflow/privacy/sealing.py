@@ -32,33 +32,26 @@ KEY_BYTES: Final = 32
 
 def personal_fields(struct: type[Struct]) -> tuple[str, ...]:
     """The encoded names of a Struct's fields that are marked PERSONAL."""
-    return _personal_fields(struct)
+    return tuple(field.encode_name for field in _personal(struct))
 
 
 @cache
-def _personal_fields(struct: type[Struct]) -> tuple[str, ...]:
+def _personal(struct: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    # Once a type: asking for the fields of one takes longer than encoding an event.
     hints = typing.get_type_hints(struct, include_extras=True)
     return tuple(
-        field.encode_name
-        for field in msgspec.structs.fields(struct)
-        if PERSONAL in getattr(hints[field.name], "__metadata__", ())
+        field for field in msgspec.structs.fields(struct) if PERSONAL in getattr(hints[field.name], "__metadata__", ())
     )
 
 
 def says_of_person(value: Struct) -> bool:
     """Whether any personal field of a Struct holds something."""
-    plain = msgspec.structs.asdict(value)
-    return any(
-        plain[field.name] is not None
-        for field in msgspec.structs.fields(value)
-        if field.encode_name in personal_fields(type(value))
-    )
+    return any(getattr(value, field.name) is not None for field in _personal(type(value)))
 
 
 def without_person(value: S) -> S:
     """A Struct as it reads once the key of its person is destroyed."""
-    names = [one.name for one in msgspec.structs.fields(value) if one.encode_name in personal_fields(type(value))]
-    return msgspec.structs.replace(value, **dict.fromkeys(names))
+    return msgspec.structs.replace(value, **dict.fromkeys(field.name for field in _personal(type(value))))
 
 
 def new_key() -> bytes:
