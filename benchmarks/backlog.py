@@ -16,7 +16,7 @@ from pymongo import ReplaceOne
 from benchmarks.report import Row, Sample
 from benchmarks.tools import output_of
 from benchmarks.world import World, wait_ready
-from taskflow.projections.checkpoints import COLLECTION
+from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import VIEWS
 from taskflow.settings import Settings
@@ -100,7 +100,7 @@ async def _drained(world: World, settings: Settings, names: tuple[str, ...], hea
         began = None
         async with asyncio.timeout(WAIT_S):
             while True:
-                positions = [found["position"] async for found in database[COLLECTION].find({}, {"position": 1})]
+                positions = [found["position"] async for found in database[CHECKPOINTS].find({}, {"position": 1})]
                 now = time.perf_counter()
                 if began is None and any(positions):
                     began = now
@@ -139,7 +139,7 @@ async def _lag(settings: Settings) -> float:
         head = (await store.log.head()).position
         async with asyncio.timeout(WAIT_S):
             while True:
-                positions = [found["position"] async for found in database[COLLECTION].find({}, {"position": 1})]
+                positions = [found["position"] async for found in database[CHECKPOINTS].find({}, {"position": 1})]
                 if positions and min(positions) >= head:
                     return time.perf_counter() - started
                 await asyncio.sleep(0.02)

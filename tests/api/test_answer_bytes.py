@@ -14,7 +14,7 @@ from taskflow.api.routes.batches import RESULTS_BYTES_MAX
 from taskflow.api.writes import EVENTS_SINCE_MAX
 from taskflow.local.program import unused_port
 from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX
-from taskflow.projections.queries import BOARD_TASKS_MAX
+from taskflow.readmodels.queries import BOARD_TASKS_MAX
 from tests.api.stack import Caller, Process, Stack, accepted, client, refused, register, until
 
 LARGE = 99_000

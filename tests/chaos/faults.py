@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from taskflow.projections.checkpoints import COLLECTION
+from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import VIEWS
 from tests.api.stack import until
@@ -141,7 +141,7 @@ async def _offsets_moved(end: str, world: World, _: random.Random) -> AsyncItera
         group = f"{world.direct.kafka_topic}.{view.name}.v{view.version}"
         await until(partial(_moved, world, group, end), "the group's offsets are moved", within_s=60)
     async with open_database(world.direct) as database:
-        await database[COLLECTION].update_many({}, {"$set": {"offset": None}})
+        await database[CHECKPOINTS].update_many({}, {"$set": {"offset": None}})
     yield
     for projector in projectors:
         await projector.start()

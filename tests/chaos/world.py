@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from taskflow.kafka.topics import current_generation
 from taskflow.local.program import Program, Running, unused_port
-from taskflow.projections.checkpoints import COLLECTION
+from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import VIEWS
 from taskflow.relay import status
@@ -153,7 +153,7 @@ class World:
                 last = await last_of_partitions(store.log, generation, head.position)
                 reached = {
                     (found["projection"], found["version"], found["partition"])
-                    async for found in database[COLLECTION].find({"generation": generation.number})
+                    async for found in database[CHECKPOINTS].find({"generation": generation.number})
                     if found["position"] >= last[found["partition"]]
                 }
                 return reached >= {

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from taskflow.projections.checkpoints import COLLECTION
+from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import VIEWS
 from taskflow.settings import Settings
@@ -80,6 +80,6 @@ async def consumed(settings: Settings, ends: dict[int, int]) -> bool:
     """Whether every projection has taken from Kafka what lay before these ends."""
     async with open_database(settings) as database:
         offsets = {
-            (found["projection"], found["partition"]): found["offset"] async for found in database[COLLECTION].find()
+            (found["projection"], found["partition"]): found["offset"] async for found in database[CHECKPOINTS].find()
         }
     return all((offsets.get((view, number)) or 0) >= end for view in VIEWS for number, end in ends.items())

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from taskflow.projections.checkpoints import COLLECTION
+from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
 from tests.api.stack import Caller, accepted, refused, register, until
 from tests.outages.deployment import Deployment, How, Observer, Timed, unavailable
@@ -107,7 +107,7 @@ async def look(deployment: Deployment, caller: Caller, task: dict[str, Any], pos
 
     async def invalidated() -> bool:
         async with open_database(deployment.settings) as database:
-            return not await database[COLLECTION].count_documents({"invalidations": {"$ne": []}})
+            return not await database[CHECKPOINTS].count_documents({"invalidations": {"$ne": []}})
 
     await until(invalidated, "Redis has acknowledged every invalidation")
     board = await caller.read(f"/projects/{task['project_id']}/board", position)

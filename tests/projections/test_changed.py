@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from taskflow.projections.changed import START, Changed, ChangedTask, Place, Room
 from taskflow.projections.mongo import Database
-from taskflow.projections.reach import Reach
 from taskflow.projections.tasks import TASKS
+from taskflow.readmodels.change_feed import START, Changed, ChangedTask, Place, Room
+from taskflow.readmodels.mongo_breaker import Reach
 from tests.projections.test_queries import Asked, asked
 from tests.projections.world import World
 

@@ -15,7 +15,8 @@ from taskflow.cancellation import heed_cancellation
 from taskflow.errors import TopicMismatch
 from taskflow.kafka.topics import current_generation
 from taskflow.projections import process as projections
-from taskflow.projections.checkpoints import COLLECTION, Checkpoints
+from taskflow.projections.checkpoints import Checkpoints
+from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import Database
 from taskflow.projections.registry import VIEWS
 from taskflow.relay import process as relaying
@@ -188,7 +189,7 @@ async def test_checkpoints_that_are_deleted_while_they_are_taken_are_begun_again
     async def deleted_over_and_over() -> None:
         while True:
             heed_cancellation()
-            await database[COLLECTION].delete_many({})
+            await database[CHECKPOINTS].delete_many({})
 
     deleting = start(deleted_over_and_over())
     async with database.client.start_session() as session:
@@ -202,7 +203,7 @@ async def test_checkpoints_that_are_deleted_without_their_documents_count_nothin
     world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
 ) -> None:
     await world.reached(await world.tell(300))
-    await world.database[COLLECTION].delete_many({})
+    await world.database[CHECKPOINTS].delete_many({})
     await world.reached(await world.tell(100))
     await world.assert_fold()
     assert not projector.done()

@@ -18,7 +18,7 @@ from taskflow.kafka.mac import KEY_ID, MAC, MessageKeys
 from taskflow.kafka.message import Encoded, to_message, to_watermark
 from taskflow.projections import process as projections
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.rejections import read_rejections
+from taskflow.readmodels.rejections import read_rejections
 from taskflow.settings import Settings
 from taskflow.store.log import Log
 from tests.projections.conftest import Start

@@ -13,9 +13,9 @@ from taskflow.errors import Behind, Unavailable
 from taskflow.follower.ring import Ring
 from taskflow.ids import shard_of
 from taskflow.projections import process as projections
-from taskflow.projections.freshness import open_freshness
-from taskflow.projections.reach import AWAY_S
 from taskflow.projections.tasks import TASKS
+from taskflow.readmodels.freshness import open_freshness
+from taskflow.readmodels.mongo_breaker import AWAY_S
 from taskflow.settings import Settings
 from taskflow.streams import KIND_OF_TYPE
 from tests.projections.conftest import Start

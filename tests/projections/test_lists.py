@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 from taskflow.asked import SORTS
 from taskflow.errors import Unavailable
-from taskflow.projections import queries
 from taskflow.projections.mongo import Database
-from taskflow.projections.queries import TaskFilter, Views, task_query
 from taskflow.projections.tasks import NO_DUE, TASKS
 from taskflow.projections.view import micros
+from taskflow.readmodels import queries
+from taskflow.readmodels.queries import TaskFilter, Views, task_query
 from taskflow.streams.task import PRIORITIES, Comment, TaskState
 from taskflow.words import terms, words
 from tests.projections.story import BEGAN, Story, fold

@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from taskflow.errors import Unavailable
-from taskflow.projections.freshness import Freshness, open_freshness
 from taskflow.projections.marks import bucket
-from taskflow.projections.pages import Pages, Wanted
-from taskflow.projections.queries import TaskFilter, Views
 from taskflow.projections.tasks import board_key
+from taskflow.readmodels.freshness import Freshness, open_freshness
+from taskflow.readmodels.pages import Pages, Wanted
+from taskflow.readmodels.queries import TaskFilter, Views
 from taskflow.settings import Settings
 from tests.projections.test_freshness import ring_of
 from tests.projections.world import World, until

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from taskflow.ids import shard_of
 from taskflow.projections import process as projections
-from taskflow.projections.freshness import open_freshness
 from taskflow.projections.registry import VIEWS
+from taskflow.readmodels.freshness import open_freshness
 from taskflow.settings import Settings
 from taskflow.streams import EVENT_TYPES, KIND_OF_TYPE, TASK
 from taskflow.streams.task import TaskRestored

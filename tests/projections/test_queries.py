@@ -20,13 +20,13 @@ from taskflow.asked import SORTS
 from taskflow.cancellation import heed_cancellation
 from taskflow.errors import Invalid
 from taskflow.projections import process as projections
-from taskflow.projections import queries
 from taskflow.projections.mongo import Database
-from taskflow.projections.queries import STATUS_PAIRS_MAX, TaskFilter, Views, _cursor, all_pairs
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.saved import SavedViews
 from taskflow.projections.tasks import TASKS
 from taskflow.projections.view import micros
+from taskflow.readmodels import queries
+from taskflow.readmodels.queries import STATUS_PAIRS_MAX, TaskFilter, Views, _cursor, all_pairs
+from taskflow.readmodels.saved_views import SavedViews
 from taskflow.settings import Settings
 from taskflow.streams.project import DEFAULT_WORKFLOW, Statuses
 from taskflow.words import terms

@@ -18,7 +18,7 @@ from taskflow.ids import new_id
 from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.message import Encoded, to_message
 from taskflow.kafka.topics import Generation, current_generation
-from taskflow.projections.checkpoints import COLLECTION, PARKED
+from taskflow.projections.collection_names import CHECKPOINTS, PARKED
 from taskflow.projections.mongo import Database
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import SumKey, View
@@ -167,7 +167,7 @@ class World:
     # --- the views
 
     async def checkpoints(self, view: str) -> dict[int, dict[str, Any]]:
-        found = self.database[COLLECTION].find({"projection": view})
+        found = self.database[CHECKPOINTS].find({"projection": view})
         return {one["partition"]: one async for one in found}
 
     async def parked(self, view: str) -> dict[UUID, int]:

@@ -20,7 +20,7 @@ from taskflow.api.tokens import Tokens
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.commands.invitation_tokens import named_by, token_of
 from taskflow.errors import Invalid, Malformed, Unauthenticated
-from taskflow.projections import queries
+from taskflow.readmodels import queries
 from taskflow.secrets import new_secret
 from taskflow.settings import Settings
 

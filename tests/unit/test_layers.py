@@ -68,8 +68,20 @@ ALLOWED: dict[str, set[str]] = {
     "cache": set(),
     "limits": set(),
     "projections": {"streams", "addresses", "privacy", "store", "kafka", "cache", "names", "words"},
+    "readmodels": {"streams", "projections", "names", "words"},
     "api": {
-        *("streams", "privacy", "store", "commands", "follower", "kafka", "relay", "cache", "projections"),
+        *(
+            "streams",
+            "privacy",
+            "store",
+            "commands",
+            "follower",
+            "kafka",
+            "relay",
+            "cache",
+            "projections",
+            "readmodels",
+        ),
         *("asked", "cells", "limits", "names", "parameters", "time_zones", "times", "words"),
     },
     "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells", "time_zones", "times"},
@@ -86,7 +98,7 @@ ALLOWED: dict[str, set[str]] = {
 DRIVERS: dict[str, set[str]] = {
     "asyncpg": {"store", "relay", "privacy", "kafka", "local", "projections/process.py"},
     "aiokafka": {"kafka", "relay", "projections", "local", "api/health.py"},
-    "pymongo": {"projections", "local", "api/health.py", "api/metrics.py", "api/problems.py"},
+    "pymongo": {"projections", "readmodels", "local", "api/health.py", "api/metrics.py", "api/problems.py"},
     "redis": {"cache", "limits", "local", "api/health.py"},
     "litestar": {"api"},
     "uvicorn": {"api"},
@@ -117,6 +129,12 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (f"{module}.{name.name}" for name in node.names) if module == "taskflow" else [module]
 
 
+DECLARATIONS = {
+    f"taskflow.projections.{name}" for name in (*VIEWS, "view", "registry", "marks", "collection_names", "mongo")
+}
+"""Of `projections`, what those read by who never write a view: `readmodels` and `api`."""
+
+
 def room(path: Path) -> str:
     return path.parts[0] if len(path.parts) > 1 else path.stem
 
@@ -137,6 +155,12 @@ def test_a_driver_is_met_in_few_places(path: Path) -> None:
         places = DRIVERS.get(name.split(".")[0])
         if places is not None:
             assert {room(path), str(path)} & places, f"{path} imports {name}, which is for {sorted(places)}"
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if room(path) in {"readmodels", "api"}], ids=str)
+def test_who_reads_views_does_not_import_what_writes_them(path: Path) -> None:
+    for name in imports(path):
+        assert not name.startswith("taskflow.projections") or name in DECLARATIONS, f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", [path for path in modules() if room(path) in {"client", "terminal"}], ids=str)

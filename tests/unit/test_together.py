@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from taskflow.projections.together import KEYS_MAX, OUT_MAX, Together
+from taskflow.readmodels.batch_loader import KEYS_MAX, OUT_MAX, Together
 
 
 class Source:

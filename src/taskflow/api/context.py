@@ -30,13 +30,13 @@ from taskflow.follower.follower import open_follower
 from taskflow.kafka.topics import current_generation
 from taskflow.limits.counters import open_counters
 from taskflow.privacy.passwords import Passwords
-from taskflow.projections.changed import Changed
-from taskflow.projections.exported import Exported
-from taskflow.projections.freshness import open_freshness
 from taskflow.projections.mongo import open_database
-from taskflow.projections.pages import Pages
-from taskflow.projections.queries import Views
-from taskflow.projections.saved import SavedViews
+from taskflow.readmodels.change_feed import Changed
+from taskflow.readmodels.freshness import open_freshness
+from taskflow.readmodels.pages import Pages
+from taskflow.readmodels.project_export import Exported
+from taskflow.readmodels.queries import Views
+from taskflow.readmodels.saved_views import SavedViews
 from taskflow.store.eventstore import open_event_store
 from taskflow.store.history import History
 
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from taskflow.cache.cache import Cache
     from taskflow.follower.follower import Follower
     from taskflow.limits.counters import Counters
-    from taskflow.projections.freshness import Freshness
     from taskflow.projections.mongo import Database
+    from taskflow.readmodels.freshness import Freshness
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 

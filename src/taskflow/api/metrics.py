@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from taskflow.api.concurrency_limits import Work
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.rejections import read_rejections
+from taskflow.readmodels.rejections import read_rejections
 from taskflow.relay import status as relay_status
 from taskflow.store.pool import AWAY, abandon_after
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from taskflow.commands.neighbours import Side
     from taskflow.follower.follower import Follower
-    from taskflow.projections.freshness import Freshness
-    from taskflow.projections.queries import Views
+    from taskflow.readmodels.freshness import Freshness
+    from taskflow.readmodels.queries import Views
 
 VIEW: Final = "tasks"
 CATCH_UP_S: Final = 1.0

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from taskflow.cache.cache import Cache
     from taskflow.follower.follower import Follower
-    from taskflow.projections.freshness import Freshness
-    from taskflow.projections.queries import Views
+    from taskflow.readmodels.freshness import Freshness
+    from taskflow.readmodels.queries import Views
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 

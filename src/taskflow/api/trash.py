@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from taskflow.commands.execute import Executor
     from taskflow.commands.unit import Unit
-    from taskflow.projections.queries import Trashed, Views
+    from taskflow.readmodels.queries import Trashed, Views
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)

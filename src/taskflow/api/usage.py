@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from taskflow.follower.follower import Follower
-    from taskflow.projections.freshness import Freshness
-    from taskflow.projections.queries import Views
-    from taskflow.projections.saved import SavedViews
+    from taskflow.readmodels.freshness import Freshness
+    from taskflow.readmodels.queries import Views
+    from taskflow.readmodels.saved_views import SavedViews
 
 CATCH_UP_S: Final = 5.0
 """The view is not waited for longer."""

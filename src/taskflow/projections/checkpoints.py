@@ -9,7 +9,7 @@ it the locks, for a minute: whoever takes over ends that session first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from bson.binary import Binary
 from msgspec import Struct, field
@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 from pymongo import ReturnDocument, UpdateOne
 
 from taskflow.errors import TaskflowError
+from taskflow.projections.collection_names import CHECKPOINTS, PARKED
 from taskflow.projections.marks import NONE, begun
 from taskflow.projections.view import ATTEMPT
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from taskflow.projections.batch import Parked
     from taskflow.projections.mongo import Database
     from taskflow.projections.view import View
-
-COLLECTION: Final = "checkpoints"
-PARKED: Final = "parked"
 
 
 class Moved(TaskflowError):
@@ -60,7 +58,7 @@ class Checkpoints:
     """The checkpoints of one projection under one topic generation."""
 
     def __init__(self, database: Database, view: View, generation: Generation) -> None:
-        self._collection = database[COLLECTION]
+        self._collection = database[CHECKPOINTS]
         self._parked = database[PARKED]
         self._view = view
         self._generation = generation

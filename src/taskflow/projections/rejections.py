@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from taskflow.projections.collection_names import REJECTED
 
 if TYPE_CHECKING:
     from taskflow.projections.mongo import Database
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COLLECTION: Final = "rejected_messages"
 READ_S: Final = 0.25
 """Between two readings of the log on behalf of messages that were rejected."""
 TELL_S: Final = 10.0
@@ -29,7 +30,7 @@ class Rejections:
 
     def __init__(self, view: View, database: Database) -> None:
         self._view = view
-        self._collection = database[COLLECTION]
+        self._collection = database[REJECTED]
         self._unsaved: Counter[str] = Counter()
         self._untold: Counter[str] = Counter()
         self._told_at = float("-inf")
@@ -69,9 +70,3 @@ class Rejections:
                 upsert=True,
             )
             del self._unsaved[reason]
-
-
-async def read_rejections(database: Database) -> list[tuple[str, str, int]]:
-    """(projection, reason, count) of everything that was ever rejected."""
-    found: list[dict[str, Any]] = await database[COLLECTION].find().to_list()
-    return [(one["projection"], one["reason"], one["count"]) for one in found]

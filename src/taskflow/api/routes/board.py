@@ -19,8 +19,8 @@ from taskflow.api.render import BoardBody
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.routes import past, past_board
 from taskflow.api.routes.projects import load_one
-from taskflow.projections.queries import BoardColumn
 from taskflow.projections.tasks import board_key
+from taskflow.readmodels.queries import BoardColumn
 from taskflow.streams.project import Statuses
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
 from taskflow.off_loop import on_thread
 from taskflow.parameters import Parameters
-from taskflow.projections.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.projections.tasks import NO_DUE, TaskFacts, board_key
+from taskflow.readmodels.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.streams import PROJECT, USER
 from taskflow.streams.schedule import Series
 

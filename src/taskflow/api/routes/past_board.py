@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from taskflow.api import render
 from taskflow.errors import Invalid, NotFound, Unavailable
 from taskflow.page_bounds import BOARD_BYTES_MAX, fitting, fitting_rows
-from taskflow.projections.queries import BOARD_TASKS_MAX
 from taskflow.projections.tasks import shown
+from taskflow.readmodels.queries import BOARD_TASKS_MAX
 from taskflow.store.past import Moment, ever_placed, first_known_at, then_and_now
 from taskflow.streams import PROJECT
 

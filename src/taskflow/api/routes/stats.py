@@ -18,7 +18,7 @@ from taskflow.streams.task import PRIORITIES, Priority
 if TYPE_CHECKING:
     from litestar import Response
 
-    from taskflow.projections.stats import Counts
+    from taskflow.readmodels.stats import Counts
     from taskflow.streams.project import Statuses
 
 

@@ -30,8 +30,8 @@ from taskflow.api.routes.sync_tokens import Build, SyncToken, read_token, write_
 from taskflow.api.routes.tasks import joins
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.projections.changed import ChangedPage, ChangedProject, ChangedTask, Place, Room
 from taskflow.projections.registry import VIEWS
+from taskflow.readmodels.change_feed import ChangedPage, ChangedProject, ChangedTask, Place, Room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

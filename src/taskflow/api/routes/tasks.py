@@ -19,10 +19,10 @@ from taskflow.asked import FILTERS, TaskQuery, take
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, Unavailable
-from taskflow.projections.pages import Wanted
-from taskflow.projections.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
+from taskflow.readmodels.pages import Wanted
+from taskflow.readmodels.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, TASK
 from taskflow.streams.project import Statuses, Workflow

@@ -18,13 +18,13 @@ from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Invalid, Unavailable
 from taskflow.names import normal_name
 from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
-from taskflow.projections import stats
-from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.sized import Large, fetch_fitting, fetch_whole, size_of, sized, values_of
 from taskflow.projections.tasks import ShownTask
-from taskflow.projections.together import Together
 from taskflow.projections.view import micros
+from taskflow.readmodels import stats
+from taskflow.readmodels.batch_loader import Together
+from taskflow.readmodels.bounded_fetch import Large, fetch_fitting, fetch_whole, size_of, sized, values_of
+from taskflow.readmodels.mongo_breaker import Reach, read_within
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pymongo.asynchronous.cursor import AsyncCursor
 
     from taskflow.projections.mongo import Database
-    from taskflow.projections.sized import Value
-    from taskflow.projections.stats import Counts
+    from taskflow.readmodels.bounded_fetch import Value
+    from taskflow.readmodels.stats import Counts
     from taskflow.streams.project import Statuses
     from taskflow.words import Term
 

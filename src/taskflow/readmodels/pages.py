@@ -17,9 +17,9 @@ from taskflow.lru import LruCache
 from taskflow.projections.tasks import board_key
 
 if TYPE_CHECKING:
-    from taskflow.projections.freshness import Freshness
     from taskflow.projections.marks import Mark
-    from taskflow.projections.queries import Page, TaskFilter, Views
+    from taskflow.readmodels.freshness import Freshness
+    from taskflow.readmodels.queries import Page, TaskFilter, Views
 
 VIEW = "tasks"
 TASK_BYTES = 500

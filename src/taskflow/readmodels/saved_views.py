@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
+from taskflow.readmodels.mongo_breaker import Reach, read_within
 from taskflow.streams.saved_view import SavedViewState
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from taskflow.projections.queries import QUERY_MS_MAX
-from taskflow.projections.reach import Reach, read_within
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.sized import fetch_fitting, sized, values_of
 from taskflow.projections.tasks import ShownTask
+from taskflow.readmodels.bounded_fetch import fetch_fitting, sized, values_of
+from taskflow.readmodels.mongo_breaker import Reach, read_within
+from taskflow.readmodels.queries import QUERY_MS_MAX
 from taskflow.streams.project import ProjectState
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from pymongo.read_concern import ReadConcern
 
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.projections.queries import in_order_of
 from taskflow.projections.registry import VIEWS
+from taskflow.readmodels.queries import in_order_of
 from taskflow.streams.task import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from taskflow.projections.mongo import Database
-    from taskflow.projections.reach import Reach
+    from taskflow.readmodels.mongo_breaker import Reach
 
 PAGE: Final = 100
 FETCH: Final = 20

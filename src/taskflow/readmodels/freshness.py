@@ -13,11 +13,11 @@ from pymongo.errors import PyMongoError
 from taskflow.cancellation import heed_cancellation
 from taskflow.errors import Behind, Unavailable
 from taskflow.ids import shard_of
-from taskflow.projections.checkpoints import COLLECTION, PARKED
+from taskflow.projections.collection_names import CHECKPOINTS, PARKED
 from taskflow.projections.marks import NONE, Mark, bucket, by_bucket
-from taskflow.projections.reach import Reach
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import ATTEMPT
+from taskflow.readmodels.mongo_breaker import Reach
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
@@ -58,7 +58,7 @@ class Freshness:
     """The checkpoints of every view, as last read. Made by `open_freshness`."""
 
     def __init__(self, database: Database, ring: Ring, generation: int, settings: Settings) -> None:
-        self._collection = database[COLLECTION]
+        self._collection = database[CHECKPOINTS]
         self._parked = database[PARKED]
         self._ring = ring
         self._generation = generation

@@ -1,0 +1,16 @@
+"""How many messages the projectors have rejected, for the API's metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from taskflow.projections.collection_names import REJECTED
+
+if TYPE_CHECKING:
+    from taskflow.projections.mongo import Database
+
+
+async def read_rejections(database: Database) -> list[tuple[str, str, int]]:
+    """(projection, reason, count) of everything that was ever rejected."""
+    found: list[dict[str, Any]] = await database[REJECTED].find().to_list()
+    return [(one["projection"], one["reason"], one["count"]) for one in found]
