@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from taskflow import cli
+from taskflow import __version__, cli
 from taskflow.secrets import new_secret
 from taskflow.settings import KEYS, SECRETS, Settings, variable
 
@@ -152,6 +152,12 @@ class TestCompose:
         assert all((ROOT / name).exists() for name in copied)
         assert f"FROM python:{project['requires-python'].removeprefix('>=')}-slim" in steps
         assert project["readme"] in copied
+
+    def test_the_distribution_has_a_name_of_its_own_and_the_version_that_the_package_says(self) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        assert project["name"] == "taskflow-server"  # `taskflow` is another project's on PyPI
+        assert project["version"] == __version__
+        assert list(project["scripts"]) == ["taskflow"]
 
     def test_what_the_code_reads_at_run_time_is_installed_with_it(self) -> None:
         data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["taskflow"]
