@@ -6,23 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from taskflow.ids import new_id
 from taskflow.store.append import Append, Lost, Receipt
-from taskflow.store.append_group import CALL, arguments
-from taskflow.store.mapper import encode
-from taskflow.store.pool import connect_writer
-from taskflow.streams import Event
-from taskflow.streams.belonging import NO_PARENT, parent_decided_by, project_decided_by
-from taskflow.streams.task import TaskCreated, TaskMoved, TaskParentSet, TaskPurged, TaskRetitled
+from taskflow.streams.belonging import NO_PARENT
 from tests.store.test_append import _future, append, commit
 
 if TYPE_CHECKING:
-    from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 
 PLACE: dict[str, Any] = {"status": "todo", "category": "todo", "rank": "m"}
@@ -126,54 +117,3 @@ async def test_two_writers_never_leave_a_child_behind(store: EventStore, other_s
 
 
 # --- the release before, and what was stored before
-
-texts = st.text(max_size=20) | st.sampled_from(['"parent_id":"', '{"source":{', "\\", "\u2028", "\x00"])
-ids = st.none() | st.uuids()
-events = st.one_of(
-    st.builds(
-        lambda title, parent, source: TaskCreated(
-            project_id=PROJECT, title=title, parent_id=parent, source=source, description=title, **PLACE
-        ),
-        texts,
-        ids,
-        st.none() | st.dictionaries(texts | st.just("parent_id"), texts | st.uuids().map(str), max_size=2),
-    ),
-    st.builds(lambda parent: TaskParentSet(parent_id=parent), ids),
-    st.builds(lambda parent: TaskMoved(from_project_id=PROJECT, project_id=PROJECT, parent_id=parent, **PLACE), ids),
-    st.just(TaskPurged()),
-    st.builds(TaskRetitled, texts),
-)
-
-
-@given(said=st.lists(events, min_size=1, max_size=20))
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_what_the_log_says_is_read_alike_here_and_there(store: EventStore, said: list[Event]) -> None:
-    rows = [(type(one).__name__, encode(one, event_id=new_id(), key=None)) for one in said]
-    found = await store.pool.fetch(
-        "select parent_decided_by(t, d) as parent from unnest($1::text[], $2::bytea[]) with ordinality as e (t, d, o)"
-        " order by o",
-        [type_ for type_, _ in rows],
-        [data for _, data in rows],
-    )
-    assert [None if row[0] is None else UUID(int=row[0].int) for row in found] == [parent_decided_by(e) for e in said]
-
-
-async def test_the_release_before_goes_on_running(store: EventStore, settings: Settings) -> None:
-    """It calls the function that it knows, and what it appends has a parent none the less."""
-    top, child = new_id(), new_id()
-    event = TaskCreated(project_id=PROJECT, title="T", parent_id=top, **PLACE)
-    made = append((child, 0))
-    known = replace(
-        made.events[0],
-        type="TaskCreated",
-        data=encode(event, event_id=new_id(), key=None),
-        project=project_decided_by(event, child),
-    )
-    sent = arguments([replace(made, events=(known,), done=_future())])
-    # Without the families, and without the parents of the events.
-    before = [one for index, one in enumerate(sent) if index not in {12, 13, 28}]
-    connection = await connect_writer(settings)
-    await connection.fetch(f"select * from append_group({', '.join(f'${n}' for n in range(1, 31))})", 1, *before)
-    await connection.close()
-    assert await children(store, top) == {child}
-    assert len(before) + 3 == len(sent) == CALL.count("$") - 1

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from taskflow.ids import new_id
-from taskflow.settings import Settings
 from taskflow.store import history as histories
 from taskflow.store.append import Append, Receipt
-from taskflow.store.append_group import Writer, arguments
 from taskflow.store.eventstore import EventStore
 from taskflow.store.history import SYSTEM, History, Page, Sought
 from taskflow.store.recorded import RecordedEvent
@@ -215,79 +211,3 @@ async def test_a_loser_decides_nothing(store: EventStore) -> None:
     )
     await commit(store, one, two)
     assert await History(store.pool).projects_of([stream]) == {stream: PROJECTS[0]}
-
-
-# --- the release before
-
-
-CREATED = b'{"project_id":"%s","title":"%s","status":"todo","category":"todo","rank":"m"}'
-MOVED = b'{"from_project_id":"%s","project_id":"%s","status":"todo","category":"todo","rank":"m"}'
-SLY = b'\\"project_id\\":\\"00000000-0000-0000-0000-000000000009\\" \\u0000'
-
-
-def _told_before(task: UUID, other: UUID, project: UUID) -> list[Append]:
-    def of(stream: UUID, version: int, type_: str, data: bytes) -> Append:
-        one = append((stream, version - 1))
-        changed = event(stream, version, type=type_, data=data)
-        return Append(
-            **{name: getattr(one, name) for name in one.__struct_fields__ if name != "events"}, events=(changed,)
-        )
-
-    first, second = (str(one).encode() for one in PROJECTS[:2])
-    return [
-        of(task, 1, "TaskCreated", CREATED % (first, SLY)),
-        of(other, 1, "TaskCreated", CREATED % (first, SLY)),
-        of(task, 2, "TaskRetitled", b'{"title":"%s"}' % SLY),
-        of(task, 3, "TaskMoved", MOVED % (first, second)),
-        of(project, 1, "ProjectCreated", b'{"name":"P"}'),
-    ]
-
-
-async def test_what_the_release_before_appends_belongs_where_it_should(settings: Settings, store: EventStore) -> None:
-    task, other, project = new_id(), new_id(), new_id()
-    writer = Writer(settings, 1)
-    old = arguments(_told_before(task, other, project))
-    rows = await store.pool.fetch(
-        "select proargnames::text[], pronargs from pg_proc where proname = 'append_group' order by pronargs"
-    )
-    first, today = (row[0][1 : row[1]] for row in (rows[0], rows[-1]))  # without the epoch, and what is answered
-    named = dict(zip(today, old, strict=True))
-    without = [named[name] for name in first]
-    connection = await asyncpg.connect(settings.postgres_url)
-    try:
-        rows = await connection.fetch(
-            f"select * from append_group({', '.join(f'${n}' for n in range(1, 30))})", 1, *without
-        )
-    finally:
-        await connection.close()
-        writer.drop()
-    assert [row["status"] for row in rows] == [1] * 5
-    expected = {task: PROJECTS[1], other: PROJECTS[0], project: project}
-    assert await History(store.pool).projects_of([task, other, project]) == expected
-
-
-@pytest.fixture
-async def before(settings: Settings) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A log whose streams belong nowhere yet."""
-    connection = await asyncpg.connect(settings.postgres_url)
-    yield connection
-    await connection.close()
-
-
-async def test_what_was_there_before_is_filled_in(
-    settings: Settings, store: EventStore, before: asyncpg.Connection[Any]
-) -> None:
-    from importlib import resources
-
-    task, other, project = new_id(), new_id(), new_id()
-    await commit(store, *_told_before(task, other, project))
-    text = (resources.files("taskflow.store") / "migrations" / "0006_projects_of_streams.sql").read_text()
-    async with before.transaction():
-        await before.execute("drop function project_decided_by; alter table streams drop column project cascade")
-        await before.execute("drop function append_group(integer, uuid[], text[], uuid[], uuid[], bytea[], smallint[], "
-            "integer[], integer[], integer[], integer[], integer[], integer[], integer[], integer[], integer[], integer[], "
-            "smallint[], text[], smallint[], uuid[], timestamptz[], uuid[], text[], uuid[], bytea[], uuid[], integer[], "
-            "uuid[], bytea[])")  # fmt: skip
-        await before.execute(text)
-    expected = {task: PROJECTS[1], other: PROJECTS[0], project: project}
-    assert await History(store.pool).projects_of([task, other, project]) == expected

@@ -42,7 +42,7 @@ async def raised_by(connection: Any, *statements: str) -> BaseException:
         "insert into log_head default values",
         "insert into keys (person) values (null)",
         "set role nobody_at_all",
-        "select append_group()",
+        "select append_group_v1()",
     ],
 )
 async def test_a_wrong_statement_is_no_server_that_is_away(connection: Any, statement: str) -> None:

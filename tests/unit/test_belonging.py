@@ -40,7 +40,7 @@ def test_a_project_belongs_to_itself_and_nothing_else_decides() -> None:
     assert project_decided_by(ProjectCreated(name="P", owner_id=STREAM, workflow=DEFAULT_WORKFLOW), STREAM) == STREAM
     for project in (None, *PROJECTS):  # a person's own view is no project's
         assert project_decided_by(ViewSaved(name="V", query={}, owner_id=STREAM, project_id=project), STREAM) == project
-    # A new event that names a project must be thought of in `project_decided_by`, and in its migration.
+    # A new event that names a project must be thought of in `project_decided_by`.
     naming = {name for name, event in EVENT_TYPES.items() if "project_id" in event.__struct_fields__}
     assert naming == {"TaskCreated", "TaskMoved", "ViewSaved"}
     beginning = {"ProjectCreated"}

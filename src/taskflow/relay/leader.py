@@ -45,9 +45,9 @@ log = logging.getLogger(__name__)
 
 _STANDING: Final = """
 select s.position, s.epoch, s.same_server, r.fence, r.expires_at > clock_timestamp() as held
-  from log_standing() s, relay r
+  from log_status_v1() s, relay r
 """
-_RETAINED_FROM: Final = "select position_before(clock_timestamp() - make_interval(hours => $1))"
+_RETAINED_FROM: Final = "select position_before_v1(clock_timestamp() - make_interval(hours => $1))"
 
 
 async def lead(pool: asyncpg.Pool[asyncpg.Record], settings: Settings, lease: Lease) -> None:

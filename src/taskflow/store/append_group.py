@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Arguments = tuple[list[Any], ...]
 
-CALL: Final = f"select * from append_group({', '.join(f'${n}' for n in range(1, 34))})"
+CALL: Final = f"select * from append_group_v1({', '.join(f'${n}' for n in range(1, 34))})"
 _APPLIED, _FOUND, _MISSED, _FELL = 1, 2, 3, 4
 
 

@@ -119,7 +119,7 @@ class History:
 
     async def position_before(self, moment: datetime) -> int:
         """The position up to which everything was recorded before a moment."""
-        position: int = await self._pool.fetchval("select position_before($1)", moment)
+        position: int = await self._pool.fetchval("select position_before_v1($1)", moment)
         return position
 
     # --- two ways to the same events

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, schema_version, event_id,
     occurred_at, recorded_at, actor, command_id, correlation_id, causation_id, data"""
 
-_HEAD: Final = "select s.position, h.recorded_at, s.epoch, s.same_server from log_standing() s, log_head h"
+_HEAD: Final = "select s.position, h.recorded_at, s.epoch, s.same_server from log_status_v1() s, log_head h"
 
 # The range of positions that a stream touches names the partitions to look at.
 _OF_STREAM: Final = """stream_id = $1
@@ -68,7 +68,7 @@ _SHARDS: Final = bounded(
 # Without their data: one round trip says where the log ends and what has come since.
 _TAIL: Final = """
 select s.position, h.recorded_at, s.epoch, s.same_server, e.position, e.stream_id, e.stream_version, e.shard, e.type
-from log_standing() s cross join log_head h left join lateral (
+from log_status_v1() s cross join log_head h left join lateral (
     select position, stream_id, stream_version, shard, type
     from events where position > $1 order by position limit $2) e on true
 order by e.position

@@ -1,31 +1,34 @@
-"""Schema changes: numbered SQL files, applied in order, each once, each in its own transaction.
+"""Brings the schema to this release's: numbered migrations, applied in order, each once.
 
-A file that was applied is never edited: its checksum is on record and compared at every start.
-Migrations must leave the release before them running (blue-green): add, fill, switch, and only a
-release later drop.
+A migration that was applied is never edited: its checksum is on record and compared at every start. Migrations must leave
+the release before them running (blue-green): add, fill, switch, and only a release later drop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
-from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
 from taskflow.errors import StoreError
 from taskflow.store import ranges
+from taskflow.store.first_schema import DEVELOPMENT, adopt, record, require_adoptable
+from taskflow.store.migration_files import MIGRATIONS, read_migrations
+from taskflow.store.migration_steps import STEPS_TABLE, apply_steps
 from taskflow.store.pool import AWAY, RETRY_S, abandon_after
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
 TELL_S: Final = 10.0
+LOCK_POLL_S: Final = 0.2
 _LOCK: Final = 7467
 _TABLE: Final = """
 create table if not exists migrations (
@@ -33,48 +36,64 @@ create table if not exists migrations (
     applied_at timestamptz not null default now()
 )
 """
+_SESSION: Final = {
+    "application_name": "taskflow migrate",
+    # The server stops what it does for a client that was killed, an index that it builds for hours say.
+    "client_connection_check_interval": "1s",
+}
 
 
-def _files() -> list[tuple[int, str, str]]:
-    folder = resources.files("taskflow.store") / "migrations"
-    files = sorted((entry.name, entry.read_text()) for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(int(name.split("_", 1)[0]), name, text) for name, text in files]
+async def migrate(settings: Settings, folder: Traversable = MIGRATIONS) -> list[str]:
+    """Applies what is missing; returns the names of the migrations applied now.
 
-
-async def migrate(settings: Settings) -> list[str]:
-    """Brings the schema to this release's; answers the names of the files applied now.
-
-    Safe to run from many processes at once. Raises StoreError where an applied file was edited or the
-    database is ahead of this release.
+    Safe to run from many processes at once, and to kill at any moment: the next run goes on. Raises StoreError where an
+    applied migration was edited, the database is ahead of this release, or it is older than what this release takes over.
     """
-    connection = await asyncpg.connect(settings.postgres_url)
-    applied_now: list[str] = []
+    connection = await asyncpg.connect(settings.postgres_url, server_settings=_SESSION)
     try:
-        await connection.execute("select pg_advisory_lock($1)", _LOCK)
+        await _lock(connection)
         await connection.execute(_TABLE)
-        applied = {
-            row["number"]: row for row in await connection.fetch("select number, name, checksum from migrations")
-        }
-        files = _files()
-        unknown = sorted(set(applied) - {number for number, _, _ in files})
-        if unknown:
-            raise StoreError(f"the database has migration {unknown[-1]}, this release ends at {files[-1][0]}")
-        for number, name, text in files:
-            checksum = hashlib.sha256(text.encode()).hexdigest()
-            if number in applied:
-                if applied[number]["checksum"] != checksum:
-                    raise StoreError(f"migration {name} was edited after it had been applied")
-                continue
-            async with connection.transaction():
-                await connection.execute(text)
-                await connection.execute(
-                    "insert into migrations (number, name, checksum) values ($1, $2, $3)", number, name, checksum
-                )
-            applied_now.append(name)
-            log.info("migration applied", extra={"migration": name})
+        await connection.execute(STEPS_TABLE)
+        applied_now = await _apply_missing(connection, folder)
         await ranges.attach_ahead(connection, settings)
     finally:
         await connection.close()
+    return applied_now
+
+
+async def _lock(connection: Any) -> None:
+    """Waits until no other process migrates. Not within the server: a session that waits there has a transaction open, and
+    an index that is built concurrently waits for all of these."""
+    while True:
+        if await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+            return
+        await asyncio.sleep(LOCK_POLL_S)
+
+
+async def _apply_missing(connection: Any, folder: Traversable) -> list[str]:
+    migrations = read_migrations(folder)
+    first = migrations[0]
+    applied = {row["number"]: row for row in await connection.fetch("select number, name, checksum from migrations")}
+    unknown = sorted(set(applied) - {migration.number for migration in migrations} - set(DEVELOPMENT))
+    if unknown:
+        raise StoreError(f"the database has migration {unknown[-1]}, this release ends at {migrations[-1].number}")
+    applied_now: list[str] = []
+    if applied and first.number not in applied:
+        require_adoptable(applied)
+        await adopt(connection, first, folder)
+        log.info("the schema of development was taken over", extra={"migration": first.name})
+        applied_now.append(first.name)
+        applied = {first.number: {"checksum": first.checksum}}
+    for migration in migrations:
+        if migration.number in applied:
+            if applied[migration.number]["checksum"] != migration.checksum:
+                raise StoreError(f"migration {migration.name} was edited after it had been applied")
+            continue
+        await apply_steps(connection, migration)
+        async with connection.transaction():
+            await record(connection, migration)
+        applied_now.append(migration.name)
+        log.info("migration applied", extra={"migration": migration.name})
     return applied_now
 
 
@@ -91,7 +110,7 @@ async def wait_for_schema(settings: Settings) -> None:
 
 async def _schema_fault(settings: Settings) -> str | None:
     """Why there is nothing to work on yet; None where there is."""
-    wanted = _files()[-1]
+    wanted = read_migrations()[-1]
     try:
         connection = await asyncpg.connect(settings.postgres_url, timeout=settings.postgres_connect_timeout_ms / 1000)
         try:
@@ -104,8 +123,8 @@ async def _schema_fault(settings: Settings) -> str | None:
         found = None
     except AWAY as error:
         return repr(error)
-    if found is None or found < wanted[0]:
-        return f"expected migration {wanted[1]}, found {found or 'none'}; run `taskflow migrate`"
+    if found is None or found < wanted.number:
+        return f"expected migration {wanted.name}, found {found or 'none'}; run `taskflow migrate`"
     return None
 
 

@@ -27,7 +27,7 @@ async def attach_ahead(connection: Any, settings: Settings) -> int:
     made = 0
     for number in range(head // size, head // size + RANGES_AHEAD + 1):
         try:
-            made += await connection.fetchval("select add_events_range($1, $2)", number * size, (number + 1) * size)
+            made += await connection.fetchval("select add_partition_v1($1, $2)", number * size, (number + 1) * size)
         except (
             asyncpg.LockNotAvailableError,
             # Another process makes the same range at this moment; the catalogue says so in three ways.
