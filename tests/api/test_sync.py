@@ -13,7 +13,7 @@ import pytest
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from taskflow.api.routes.sync_tokens import Build, SyncToken, write_token
+from taskflow.api.sync_tokens import Build, SyncToken, write_token
 from tests.api.beside import Beside
 from tests.api.stack import Caller, Stack, accepted, refused
 

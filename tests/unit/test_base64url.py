@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.api.calendar_secrets import calendar_secret, read_calendar_secret
-from taskflow.api.reads import after_cursor, to_cursor
+from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.routes import comments
-from taskflow.api.routes.sync_tokens import Build, SyncToken, read_token, write_token
+from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.api.tokens import Tokens
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.commands.invitation_tokens import named_by, token_of

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from tests.projections.story import Story, fold
 from tests.unit.test_batch import log_of
 
-from taskflow.api.routes.export_csv import COLUMNS, header, line
+from taskflow.api.export_csv import COLUMNS, header, line
 from taskflow.cells import guarded, unguarded
 from taskflow.commands.brought import BroughtItem, BroughtTask, create
 from taskflow.commands.exported import FurnishProject, furnish

@@ -18,7 +18,7 @@ from hypothesis.strategies import DrawFn
 from msgspec import Raw
 from msgspec.structs import replace
 
-from taskflow.api.routes.export_csv import COLUMNS, header, line, project_line
+from taskflow.api.export_csv import COLUMNS, header, line, project_line
 from taskflow.commands.fields import COMMENT_MAX, DESCRIPTION_BYTES_MAX, LABELS_MAX, VISIBLE
 from taskflow.importer import exported_csv
 from taskflow.importer.exported import read_export

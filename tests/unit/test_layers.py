@@ -163,6 +163,16 @@ def test_who_reads_views_does_not_import_what_writes_them(path: Path) -> None:
         assert not name.startswith("taskflow.projections") or name in DECLARATIONS, f"{path} imports {name}"
 
 
+ROUTES = [path for path in modules() if path.parent == Path("api/routes")]
+SHARED_ROUTE = "taskflow.api.routes.commands"
+"""A batch holds what `POST /commands` takes."""
+
+
+@pytest.mark.parametrize("path", ROUTES, ids=str)
+def test_routes_do_not_import_each_other(path: Path) -> None:
+    assert [name for name in imports(path) if name.startswith("taskflow.api.routes") and name != SHARED_ROUTE] == []
+
+
 @pytest.mark.parametrize("path", [path for path in modules() if room(path) in {"client", "terminal"}], ids=str)
 def test_whoever_only_calls_the_server_holds_nothing_of_it(path: Path) -> None:
     """Not even what everybody else may import: the two could be installed by themselves."""

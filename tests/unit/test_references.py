@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.api.bodies import FAULTS_MAX
+from taskflow.api.command_references import references, with_ids
 from taskflow.api.routes.batches import read
-from taskflow.api.routes.references import references, with_ids
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.made import PARTS, made_by
 from taskflow.errors import Malformed, Rejected

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.api.routes.sync_tokens import Build, SyncToken, read_token, write_token
+from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.errors import Gone, Malformed
 from taskflow.secrets import new_secret
 from taskflow.settings import Settings

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from taskflow.api.bodies import decode
-from taskflow.api.routes.export_csv import header, line, project_line
+from taskflow.api.export_csv import header, line, project_line
 from taskflow.commands.task import CreateTask, EditTask
 from taskflow.errors import Malformed
 from taskflow.importer.exported import read_export

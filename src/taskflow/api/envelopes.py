@@ -50,6 +50,11 @@ class Envelope(Struct, frozen=True, kw_only=True):
     data: Raw
 
 
+class EnvelopePage(Struct, frozen=True):
+    items: list[Envelope]
+    next_cursor: str | None
+
+
 def nobody(_: UUID) -> bool:
     """Whom a reader sees who sees nobody."""
     return False

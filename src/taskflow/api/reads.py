@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
-import msgspec
 from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.stored import committed
-from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Behind, Invalid, NotFound
 from taskflow.page_bounds import PAGE_BYTES_MAX, fitting
 from taskflow.parameters import Parameters
@@ -309,19 +307,3 @@ def matches(if_none_match: str | None, etag: str) -> bool:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
     return "*" in tags or etag in tags
-
-
-def to_cursor(of: str, after: str | int) -> str:
-    """A cursor of the list `of`: the next page begins after that item."""
-    return encode_base64url(msgspec.json.encode([of, after]))
-
-
-def after_cursor(cursor: str, of: str) -> str | int:
-    """The item that a cursor of the list `of` stands after. Raises Invalid for any other text."""
-    try:
-        found, after = msgspec.json.decode(decode_base64url(cursor) or b"", type=tuple[str, str | int])
-    except (UnicodeDecodeError, msgspec.MsgspecError):
-        found, after = "", ""
-    if found != of or to_cursor(of, after) != cursor:
-        raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
-    return after

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from taskflow.api.historical_tasks import CLOCKS, VERSION_MAX
 from taskflow.api.reads import LIMIT, LIMIT_MAX, WAIT_MS, WAIT_MS_MAX
-from taskflow.api.routes.past import CLOCKS, VERSION_MAX
 from taskflow.api.writes import KEY_MAX
 from taskflow.asked import ME, NOBODY, ORDERS
 from taskflow.commands.fields import LABEL_MAX, SAVED_VALUE_MAX, VISIBLE

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from taskflow.api.command_references import REFERENCE
 from taskflow.api.openapi.parameters import ID, Schema, saved
 from taskflow.api.problems import ProblemBody
 from taskflow.api.routes.commands import CommandBody, target_schema
-from taskflow.api.routes.references import REFERENCE
 from taskflow.asked import FILTERS
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.saved_view import SavedQuery

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from taskflow.api.envelopes import envelopes
-from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.cursors import after_cursor, to_cursor
+from taskflow.api.envelopes import EnvelopePage, envelopes
+from taskflow.api.event_visibility import who_is_seen
+from taskflow.api.reads import PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.routes.events import who_is_seen
-from taskflow.api.routes.task_events import EnvelopePage
 from taskflow.errors import Invalid
 from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.store.history import Page, Sought

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.bodies import FAULTS_MAX, decode
+from taskflow.api.command_references import references, with_ids
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.problems import problem_of
 from taskflow.api.route import BASE, Call, Route
@@ -30,7 +31,6 @@ from taskflow.api.routes.commands import (
     read_command,
     read_target,
 )
-from taskflow.api.routes.references import references, with_ids
 from taskflow.api.writes import Sent, execute, step_of, written
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, AppendedEvent, Target

@@ -12,13 +12,13 @@ import msgspec
 from litestar import Response
 from msgspec import Struct
 
-from taskflow.api import render
+from taskflow.api import historical_boards, render
 from taskflow.api.concurrency_limits import Work
+from taskflow.api.historical_tasks import AT, moment_of
+from taskflow.api.project_reads import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.render import BoardBody
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.routes import past, past_board
-from taskflow.api.routes.projects import load_one
 from taskflow.projections.tasks import board_key
 from taskflow.readmodels.queries import BoardColumn
 from taskflow.streams.project import Statuses
@@ -44,11 +44,11 @@ _decoder: Final = msgspec.json.Decoder(Board)
 async def get_board(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     reading = Reading(call)
-    moment = past.moment_of(reading.parameters)
+    moment = moment_of(reading.parameters)
     await reading.begin()
     if moment is not None:
         call.hold(Work.PAST_BOARD)
-        return await past_board.answer(reading, project_id, moment)
+        return await historical_boards.answer(reading, project_id, moment)
     project = await load_one(reading, project_id)
     board = await _board(reading, project)
     statuses = board.statuses
@@ -106,6 +106,6 @@ ROUTES: Final = (
         get_board,
         "A project's board, also as it was",
         answer=BoardBody,
-        query=(*past.AT, *COMMON),
+        query=(*AT, *COMMON),
     ),
 )

@@ -10,8 +10,9 @@ import msgspec
 from litestar import Response
 from msgspec import Struct
 
+from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.parts import CommentBody, WrittenComment, comment_body, people_of
-from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.render import WrittenTask
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed

@@ -14,10 +14,12 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
+from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import Envelope, envelopes
-from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
+from taskflow.api.event_visibility import is_analyst, who_is_seen
+from taskflow.api.reads import PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.routes.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden, Invalid, NotFound
 from taskflow.ids import correlation_id_of, parse_id
@@ -76,13 +78,6 @@ async def list_events(call: Call) -> Response[bytes]:
     return reading.listing(render.Listing(body, f'"{render.digest(body)}"', cursor))
 
 
-def who_is_seen(follower: Follower, caller: UUID) -> Callable[[UUID], bool]:
-    """Whose personal fields the caller may read: their own, and those of people in a project that both created or
-    accepted an invitation to. Being added to one directly, by whomever, opens nobody's; nor does a system role."""
-    mine = follower.consented(caller)
-    return lambda person: person == caller or not mine.isdisjoint(follower.consented(person))
-
-
 async def _asked(reading: Reading) -> tuple[Sought, Range]:
     """What was asked for, as far as the caller may see it. Raises NotFound for what is somebody else's."""
     take, context = reading.parameters, reading.context
@@ -131,11 +126,6 @@ def _correlations(settings: Settings, request_ids: frozenset[str] | None) -> fro
     derived = {correlation_id_of(settings.claim_secret_bytes, request_id) for request_id in request_ids}
     # A text cannot hold NUL there.
     return frozenset(derived | {request_id for request_id in request_ids if "\0" not in request_id})
-
-
-def is_analyst(follower: Follower, user: UUID) -> bool:
-    """Whether somebody sees the events of everybody."""
-    return bool(follower.system_roles(user))
 
 
 def _position(cursor: str) -> int:

@@ -16,10 +16,10 @@ from msgspec import Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
+from taskflow.api.export_csv import CSV, header, line, project_line
+from taskflow.api.project_reads import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.routes.export_csv import CSV, header, line, project_line
-from taskflow.api.routes.projects import load_one
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden
 from taskflow.off_loop import on_thread

@@ -12,10 +12,10 @@ from litestar import Response
 from msgspec import Struct
 
 from taskflow.api import render
+from taskflow.api.cursors import page_of, to_cursor
 from taskflow.api.invited import InvitationBody, WrittenInvitation, addresses_of, invitation_body
-from taskflow.api.reads import COMMON, PAGED, Reading, to_cursor
+from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.routes.projects import page_of
 from taskflow.api.stored import committed
 from taskflow.api.writes import write
 from taskflow.commands.access import at_least

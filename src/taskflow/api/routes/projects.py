@@ -9,49 +9,21 @@ from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api import render
-from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.cursors import after_page, page_of, to_cursor
+from taskflow.api.project_reads import load, load_one
+from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.stored import committed_many
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS, Member
 from taskflow.commands.project import CreateProject
-from taskflow.errors import NotFound, Unavailable
-from taskflow.ids import parse_id
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from taskflow.streams.project import ProjectState
+    pass
 
 
 LOAD_MAX: Final = 25
 """Projects in memory at once while a list is made of them."""
-
-
-async def load(reading: Reading, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
-    """Projects by id. One that the view does not have yet (an Inbox, say, right after the registration)
-    comes from the event store: what was granted works at once. While MongoDB is away, all do."""
-    if not ids:
-        return {}
-    found: dict[UUID, ProjectState] = {}
-    try:
-        await reading.draw("projects", ids)
-        found = await reading.context.views.projects(ids)
-    except Unavailable:
-        reading.drew_log()
-    missing = [project_id for project_id in ids if project_id not in found]
-    return found | await committed_many(reading.context.store, PROJECT, missing)
-
-
-async def load_one(reading: Reading, project_id: UUID) -> ProjectState:
-    """The project, for one of its members. Raises NotFound for everybody else."""
-    await reading.must_see(project_id, "project", project_id)
-    project = (await load(reading, [project_id])).get(project_id)
-    if project is None:
-        raise NotFound("project", project_id)
-    return project
 
 
 async def create_project(call: Call) -> Response[bytes]:
@@ -104,30 +76,6 @@ async def list_members(call: Call) -> Response[bytes]:
     names = await reading.names(page)
     items = [render.MemberBody(render.Person(one, names.get(one)), project.members[one]) for one in page]
     return reading.page(items, next_cursor, cursor_after=lambda index: to_cursor("members", str(page[index])))
-
-
-def after_page(reading: Reading, of: str, ids: Iterable[UUID]) -> list[UUID]:
-    """Of the list `of`, the ids from the page on that was asked for, in order."""
-    left = sorted(ids)
-    if reading.cursor is not None:
-        after = _id(after_cursor(reading.cursor, of))
-        left = [one for one in left if one > after]
-    return left
-
-
-def page_of(reading: Reading, of: str, ids: Iterable[UUID]) -> tuple[list[UUID], str | None]:
-    """Of the list `of`, the ids of the page that was asked for, in order, and the next page's cursor."""
-    left = after_page(reading, of, ids)
-    page = left[: reading.limit]
-    return page, to_cursor(of, str(page[-1])) if len(left) > len(page) else None
-
-
-def _id(after: str | int) -> UUID:
-    """Cursors are made here, so this holds an id; a forged one only begins elsewhere."""
-    try:
-        return parse_id(str(after))
-    except ValueError:
-        return UUID(int=0)
 
 
 class ProjectPage(Struct, frozen=True):

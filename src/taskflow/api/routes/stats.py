@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from taskflow.api.project_reads import load_one
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.render import Person
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.routes.projects import load_one
 from taskflow.projections.view import micros
 from taskflow.streams.project import CATEGORIES, CLOSED, Category
 from taskflow.streams.task import PRIORITIES, Priority

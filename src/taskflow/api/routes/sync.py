@@ -24,10 +24,10 @@ from msgspec.structs import replace
 
 from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
+from taskflow.api.joins import joins
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.routes.sync_tokens import Build, SyncToken, read_token, write_token
-from taskflow.api.routes.tasks import joins
+from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.projections.registry import VIEWS

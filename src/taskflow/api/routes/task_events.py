@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from litestar import Response
-from msgspec import Struct
 
-from taskflow.api.envelopes import Envelope, envelopes
-from taskflow.api.reads import PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.cursors import after_cursor, to_cursor
+from taskflow.api.envelopes import EnvelopePage, envelopes
+from taskflow.api.reads import PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import Invalid, NotFound
@@ -36,11 +36,6 @@ async def list_task_events(call: Call) -> Response[bytes]:
     items = await envelopes(store.mapper, page)
     reading.drew(max([reading.context.follower.position, *[event.position for event in page]]))
     return reading.page(items, to_cursor("task-events", page[-1].stream_version) if more else None)
-
-
-class EnvelopePage(Struct, frozen=True):
-    items: list[Envelope]
-    next_cursor: str | None
 
 
 ROUTES: Final = (

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from uuid import UUID
 
 from litestar import Response
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.api import render
-from taskflow.api.reads import ASK_S, COMMON, PAGED, Reading
+from taskflow.api import historical_tasks, render
+from taskflow.api.joins import joins
+from taskflow.api.project_reads import of_projects
+from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.routes import past
-from taskflow.api.stored import committed, committed_parts
+from taskflow.api.stored import committed
 from taskflow.api.writes import Method, write
 from taskflow.asked import FILTERS, TaskQuery, take
 from taskflow.commands.catalog import COMMANDS
@@ -23,52 +24,12 @@ from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
 from taskflow.readmodels.pages import Wanted
 from taskflow.readmodels.queries import TaskFilter, all_pairs, status_pairs
-from taskflow.store.pool import AWAY
-from taskflow.streams import PROJECT, TASK
-from taskflow.streams.project import Statuses, Workflow
+from taskflow.streams import TASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from taskflow.streams.project import ProjectState
+    pass
 
 T = TypeVar("T")
-
-
-class Joins(Struct, frozen=True):
-    """What tasks are shown with: the statuses of their projects as of today, and people's names."""
-
-    statuses: dict[UUID, Statuses]
-    names: dict[UUID, str | None]
-
-    def render(self, task: ShownTask) -> Raw:
-        return render.task(task, self.statuses.get(task.project_id), self.names)
-
-
-async def joins(
-    reading: Reading, projects: Collection[UUID], assignees: Collection[UUID], *, at_least: int = 0
-) -> Joins:
-    """For any number of tasks at once; names as of `at_least` or later."""
-    statuses = await of_projects(reading, projects, _without_transitions)
-    names = await reading.names(assignees, at_least=at_least)
-    return Joins(statuses, names)
-
-
-def _without_transitions(project: ProjectState) -> Statuses:
-    """Of a workflow, its transitions may be most."""
-    return Statuses(Workflow(project.workflow.statuses), project.mapped)
-
-
-async def of_projects(reading: Reading, ids: Collection[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
-    """A part of each of any number of projects as this process has followed them, which is as fresh as it is; from
-    their view where the event store is away."""
-    try:
-        found = await committed_parts(reading.context.store, PROJECT, ids, part, within_s=ASK_S)
-    except (*AWAY, Unavailable):
-        await reading.draw("projects", ids)
-        return await reading.context.views.parts_of_projects(list(ids), part)
-    reading.drew(reading.context.follower.position)
-    return found
 
 
 async def create_task(call: Call) -> Response[bytes]:
@@ -133,10 +94,10 @@ async def _pairs(
 async def get_task(call: Call) -> Response[bytes]:
     task_id = call.id("task_id", "task")
     reading = Reading(call)
-    then = past.wanted(reading.parameters)
+    then = historical_tasks.wanted(reading.parameters)
     await reading.begin()
     if then is not None:
-        return await past.answer(reading, task_id, then)
+        return await historical_tasks.answer(reading, task_id, then)
     try:
         await reading.draw("tasks", [task_id])
         task = await reading.context.views.task(task_id)
@@ -175,7 +136,14 @@ ONE: Final = f"{ALL}/{{task_id:str}}"
 ROUTES: Final = (
     Route("POST", ALL, create_task, "Create a task", CreateTask, render.WrittenTask, 201),
     Route("GET", ALL, list_tasks, "Tasks", answer=TaskPage, query=(*FILTERS, *PAGED)),
-    Route("GET", ONE, get_task, "A task, also as it was", answer=render.TaskBody, query=("version", *past.AT, *COMMON)),
+    Route(
+        "GET",
+        ONE,
+        get_task,
+        "A task, also as it was",
+        answer=render.TaskBody,
+        query=("version", *historical_tasks.AT, *COMMON),
+    ),
     _command("PATCH", "", "EditTask", "Change a task by a JSON merge patch"),
     _command("DELETE", "", "TrashTask", "Put a task in the trash"),
     _command("POST", "/restore", "RestoreTask", "Take a task out of the trash"),

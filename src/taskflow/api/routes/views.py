@@ -10,7 +10,8 @@ from litestar import Response
 from msgspec import Struct
 
 from taskflow.api import render
-from taskflow.api.reads import COMMON, PAGED, Reading, after_cursor, to_cursor
+from taskflow.api.cursors import after_cursor, to_cursor
+from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.writes import Method, write
 from taskflow.commands.catalog import COMMANDS

@@ -1,5 +1,4 @@
-"""Tasks as they were, and what changed between two versions: from the event store, so whatever was
-acknowledged before the request is in it.
+"""Tasks as they were: from the event store, so whatever was acknowledged before the request is in it.
 
 Who may look is judged by today's role in the task's present project. People have the names of today, statuses
 what the project's workflow made of them then.
@@ -7,16 +6,9 @@ what the project's workflow made of them then.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
-
-import msgspec
-from litestar import Response
-from msgspec import Raw, Struct
+from typing import TYPE_CHECKING, Final
 
 from taskflow.api import render
-from taskflow.api.reads import COMMON, Reading
-from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
@@ -24,6 +16,12 @@ from taskflow.store.past import Moment, first_known_at, state_at, state_of
 from taskflow.streams import PROJECT, TASK
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from litestar import Response
+    from msgspec import Raw
+
+    from taskflow.api.reads import Reading
     from taskflow.parameters import Parameters
     from taskflow.streams.project import Statuses
     from taskflow.streams.task import TaskState
@@ -32,8 +30,6 @@ AT: Final = ("at", "clock")
 CLOCKS: Final = ("occurred", "recorded")
 VERSION_MAX: Final = 2**62
 """No stream is so long: what is asked for beyond its end is not found."""
-UNSAID: Final = frozenset(("version", "updated_at"))
-"""Fields that any change changes."""
 
 
 def moment_of(take: Parameters) -> Moment | None:
@@ -70,7 +66,7 @@ async def answer(reading: Reading, task_id: UUID, then: Moment | int) -> Respons
     """The task as it was. Raises NotFound where it was not there yet, or never came to that version."""
     present = await see(reading, task_id)
     if isinstance(then, int):
-        body = await _at_version(reading, present, then)
+        body = await at_version(reading, present, then)
         return reading.resource(body, then)
     task = await state_at(reading.context.store, TASK, task_id, then, bytes_max=_bytes_max(reading))
     if task is not None and task.version > present.version:
@@ -81,7 +77,7 @@ async def answer(reading: Reading, task_id: UUID, then: Moment | int) -> Respons
     return reading.resource(await _rendered(reading, task, then), task.version)
 
 
-async def _at_version(reading: Reading, present: TaskState, version: int) -> Raw:
+async def at_version(reading: Reading, present: TaskState, version: int) -> Raw:
     """The task as its write answered it: with the workflow as the log had it at that position."""
     store = reading.context.store
     if not 1 <= version <= present.version:
@@ -105,52 +101,3 @@ async def _statuses(reading: Reading, project_id: UUID, moment: Moment) -> Statu
 
 def _bytes_max(reading: Reading) -> int:
     return reading.context.settings.history_bytes_max
-
-
-class FieldChange(Struct, frozen=True, rename={"from_": "from"}):
-    """A field of a task, and what it was in the one version and in the other. A person is an id here."""
-
-    field: str
-    from_: Any
-    to: Any
-
-
-class DiffBody(Struct, frozen=True):
-    changes: list[FieldChange]
-
-
-async def diff_task(call: Call) -> Response[bytes]:
-    """Between any two versions, in either direction: from the creation to the present, unless said otherwise."""
-    task_id = call.id("task_id", "task")
-    reading = Reading(call)
-    first = reading.parameters.number("from", least=0, most=VERSION_MAX)
-    last = reading.parameters.number("to", least=0, most=VERSION_MAX)
-    await reading.begin()
-    present = await see(reading, task_id)
-    before = _fields(await _at_version(reading, present, 1 if first is None else first))
-    after = _fields(await _at_version(reading, present, present.version if last is None else last))
-    changes = [
-        FieldChange(field, before[field], after[field])
-        for field in before
-        if field not in UNSAID and before[field] != after[field]
-    ]
-    return reading.unversioned(DiffBody(changes))
-
-
-def _fields(rendered: Raw) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.json.decode(rendered)
-    if fields["assignee"] is not None:
-        fields["assignee"] = fields["assignee"]["id"]
-    return fields
-
-
-ROUTES: Final = (
-    Route(
-        "GET",
-        f"{BASE}/tasks/{{task_id:str}}/diff",
-        diff_task,
-        "What changed in a task between two versions",
-        answer=DiffBody,
-        query=("from", "to", *COMMON),
-    ),
-)

@@ -1,0 +1,56 @@
+"""Projects for a read: from their view, or as this process has followed them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from taskflow.api.reads import ASK_S
+from taskflow.api.stored import committed_many, committed_parts
+from taskflow.errors import NotFound, Unavailable
+from taskflow.store.pool import AWAY
+from taskflow.streams import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from uuid import UUID
+
+    from taskflow.api.reads import Reading
+    from taskflow.streams.project import ProjectState
+
+T = TypeVar("T")
+
+
+async def load(reading: Reading, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
+    """Projects by id. One that the view does not have yet (an Inbox, say, right after the registration)
+    comes from the event store: what was granted works at once. While MongoDB is away, all do."""
+    if not ids:
+        return {}
+    found: dict[UUID, ProjectState] = {}
+    try:
+        await reading.draw("projects", ids)
+        found = await reading.context.views.projects(ids)
+    except Unavailable:
+        reading.drew_log()
+    missing = [project_id for project_id in ids if project_id not in found]
+    return found | await committed_many(reading.context.store, PROJECT, missing)
+
+
+async def load_one(reading: Reading, project_id: UUID) -> ProjectState:
+    """The project, for one of its members. Raises NotFound for everybody else."""
+    await reading.must_see(project_id, "project", project_id)
+    project = (await load(reading, [project_id])).get(project_id)
+    if project is None:
+        raise NotFound("project", project_id)
+    return project
+
+
+async def of_projects(reading: Reading, ids: Collection[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
+    """A part of each of any number of projects as this process has followed them, which is as fresh as it is; from
+    their view where the event store is away."""
+    try:
+        found = await committed_parts(reading.context.store, PROJECT, ids, part, within_s=ASK_S)
+    except (*AWAY, Unavailable):
+        await reading.draw("projects", ids)
+        return await reading.context.views.parts_of_projects(list(ids), part)
+    reading.drew(reading.context.follower.position)
+    return found

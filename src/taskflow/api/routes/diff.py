@@ -1,0 +1,67 @@
+"""What changed in a task between two versions, from the event store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from taskflow.api.historical_tasks import VERSION_MAX, at_version, see
+from taskflow.api.reads import COMMON, Reading
+from taskflow.api.route import BASE, Call, Route
+
+if TYPE_CHECKING:
+    from litestar import Response
+
+UNSAID: Final = frozenset(("version", "updated_at"))
+"""Fields that any change changes."""
+
+
+class FieldChange(Struct, frozen=True, rename={"from_": "from"}):
+    """A field of a task, and what it was in the one version and in the other. A person is an id here."""
+
+    field: str
+    from_: Any
+    to: Any
+
+
+class DiffBody(Struct, frozen=True):
+    changes: list[FieldChange]
+
+
+async def diff_task(call: Call) -> Response[bytes]:
+    """Between any two versions, in either direction: from the creation to the present, unless said otherwise."""
+    task_id = call.id("task_id", "task")
+    reading = Reading(call)
+    first = reading.parameters.number("from", least=0, most=VERSION_MAX)
+    last = reading.parameters.number("to", least=0, most=VERSION_MAX)
+    await reading.begin()
+    present = await see(reading, task_id)
+    before = _fields(await at_version(reading, present, 1 if first is None else first))
+    after = _fields(await at_version(reading, present, present.version if last is None else last))
+    changes = [
+        FieldChange(field, before[field], after[field])
+        for field in before
+        if field not in UNSAID and before[field] != after[field]
+    ]
+    return reading.unversioned(DiffBody(changes))
+
+
+def _fields(rendered: Raw) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.json.decode(rendered)
+    if fields["assignee"] is not None:
+        fields["assignee"] = fields["assignee"]["id"]
+    return fields
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        f"{BASE}/tasks/{{task_id:str}}/diff",
+        diff_task,
+        "What changed in a task between two versions",
+        answer=DiffBody,
+        query=("from", "to", *COMMON),
+    ),
+)
