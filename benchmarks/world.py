@@ -18,7 +18,7 @@ import httpx
 import msgspec
 from msgspec.structs import replace
 
-from benchmarks.tools import CACHE, ROOT, output_of
+from benchmarks.tools import CACHE, ROOT, output_of, path_with_node
 from taskflow.local.program import unused_port
 from taskflow.local.servers import Servers
 from taskflow.secrets import new_secret
@@ -51,7 +51,11 @@ class Process:
             out = asyncio.subprocess.PIPE if reads else file
             return cls(
                 await asyncio.create_subprocess_exec(
-                    *argv, env=dict(os.environ) | dict(env), cwd=folder, stdout=out, stderr=file
+                    *argv,
+                    env=dict(os.environ) | {"PATH": path_with_node()} | dict(env),
+                    cwd=folder,
+                    stdout=out,
+                    stderr=file,
                 )
             )
 

@@ -129,8 +129,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_request_timeout_ms: Positive = 10_000
     kafka_message_bytes_max: Positive = 8_388_608
     """Well above the largest event: one that Kafka refused would hold back all that follow."""
-    kafka_idempotence: Literal["on", "off"] = "on"
-    """`off` is for the broker that stands in where there is no Java: it has no idempotent producer."""
     relay_batch_max: Positive = 1_000
     relay_batch_bytes_max: Positive = 8_388_608
     """A batch ends with the event that reaches this."""

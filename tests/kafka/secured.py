@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.x509.oid import NameOID
 
-from taskflow.local.kafka import fetch_jars, ready
+from taskflow.local.jars import fetch_jars
+from taskflow.local.java import java
+from taskflow.local.kafka import ready
 from taskflow.local.program import Program, Running, finish, unused_port
 from tests.conftest import CACHE
 
@@ -125,17 +127,17 @@ async def secured_broker(folder: Path, authority: Authority, ports: dict[str, in
             properties[f"{prefix}.{one.lower()}.sasl.jaas.config"] = f"{_LOGIN}.scram.ScramLoginModule required;"
     file = folder / "server.properties"
     file.write_text("\n".join(f"{name}={value}" for name, value in properties.items()))
-    java = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{await fetch_jars(CACHE)}/*"]
+    java_ = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{await fetch_jars(CACHE)}/*"]
     cluster = "T" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     people = [word for one in SCRAM for word in ("--add-scram", f"{one}=[name={USER},password={PASSWORD}]")]
     log = folder / "kafka.log"
-    tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file), *people]
+    tool = [*java_, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file), *people]
     await finish(tool, what="formatting", log=log)
 
     running = Running(
         Program(
             name="kafka",
-            argv=[*java, "kafka.Kafka", str(file)],
+            argv=[*java_, "kafka.Kafka", str(file)],
             log=log,
             ready=lambda: ready(f"127.0.0.1:{plain}"),
             folder=folder,

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from taskflow.kafka.connection import BrokerRefuses, connection, ping
 from taskflow.kafka.topics import current_generation, open_topics
-from taskflow.local.kafka import has_java
 from taskflow.local.program import unused_port
 from taskflow.projections import process as projections
 from taskflow.projections.mongo import open_database
@@ -25,7 +24,6 @@ from tests.api.stack import Process
 from tests.kafka.secured import PASSWORD, SCRAM, USER, Authority, secured_broker
 from tests.projections.world import World, until
 
-pytestmark = pytest.mark.skipif(not has_java(), reason="no Java, no Apache Kafka")
 WAYS = ("SASL_SSL", "SSL", "SASL_PLAINTEXT")
 
 

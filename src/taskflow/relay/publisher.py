@@ -82,7 +82,7 @@ async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
     keys = MessageKeys.of(settings)
     producer = AIOKafkaProducer(
         **connection(settings),
-        enable_idempotence=settings.kafka_idempotence == "on",
+        enable_idempotence=True,
         acks="all",
         max_batch_size=BATCH_BYTES_MAX,
         max_request_size=settings.kafka_message_bytes_max,
