@@ -19,14 +19,14 @@ from taskflow import __version__, logs
 from taskflow.errors import TaskflowError
 from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
-from taskflow.secrets import OF_PROJECTOR, OF_RELAY, with_secrets
+from taskflow.secrets import OF_PROJECTOR, OF_RELAY, OF_WORKER, with_secrets
 from taskflow.settings import SECRETS, Settings, variable
 from taskflow.terminal.parser import PEOPLES, add_people
 from taskflow.terminal.parser_parts import EXIT_CODES
 
 log = logging.getLogger(__name__)
 
-STATELESS: Final = frozenset(("api", "relay", "projector"))
+STATELESS: Final = frozenset(("api", "relay", "projector", "worker"))
 LEAVE_S: Final = 1.8
 """A stateless process that was told to stop closes what it has open for at most this long."""
 
@@ -45,10 +45,13 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("relay", help="publish the event log to Kafka; one leads, others stand by")
     projector = commands.add_parser("projector", help="build the read models from Kafka and the log")
     projector.add_argument("names", nargs="*", metavar="NAME", help="projections to run (default: all)")
+    commands.add_parser("worker", help="do the background tasks; one works, others stand by")
     commands.add_parser("migrate", help="bring the event store's schema to this release")
     commands.add_parser("config", help="every setting, its value and where it comes from; secrets masked")
     log = commands.add_parser("logs", help="what the processes of `taskflow up` wrote")
-    log.add_argument("processes", nargs="*", metavar="PROCESS", help="api, relay, projector, postgres … (default: all)")
+    log.add_argument(
+        "processes", nargs="*", metavar="PROCESS", help="api, relay, projector, worker, postgres … (default: all)"
+    )
     log.add_argument("-f", "--follow", action="store_true", help="go on as more is written")
     importing = commands.add_parser("import", help="turn another system's log into tasks and their history")
     importing.add_argument("file", type=Path, help="a CSV or JSON Lines file, plain or gzipped; or as --format says")
@@ -152,6 +155,10 @@ def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Cor
             from taskflow.projections import process as projections
 
             return projections.run(with_local_urls(with_secrets(settings, OF_PROJECTOR)), arguments.names)
+        case "worker":
+            from taskflow.worker import process as worker
+
+            return worker.run(with_local_urls(with_secrets(settings, OF_WORKER), ["postgres_url", "mongodb_url"]))
         case "import":
             if arguments.format == "taskflow":
                 from taskflow.importer import exported

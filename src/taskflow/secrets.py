@@ -26,6 +26,7 @@ OF_API: Final = ("master_key", "claim_secret", "token_secret", "jwt_private_key"
 """What the API, and whatever else writes, needs: all but the key of messages, which it neither sends nor reads."""
 OF_RELAY: Final = ("message_key",)
 OF_PROJECTOR: Final = ("master_key", "message_key")
+OF_WORKER: Final = ("master_key", "claim_secret", "token_secret")
 
 
 def new_secret(name: str) -> str:

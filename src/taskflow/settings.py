@@ -264,7 +264,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     trash_keep_s: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 2_592_000
     """A task that was in the trash for so long (thirty days) is purged."""
     trash_look_ms: Positive = 300_000
-    """Between two looks of an API process for such tasks, give or take a fifth."""
+    """Between two looks of the worker for such tasks."""
     trash_batch_max: Positive = 200
 
     # --- rate limits

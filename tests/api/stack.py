@@ -1,4 +1,4 @@
-"""The whole of taskflow as processes: two APIs, a relay and the projectors, and people who call them."""
+"""The whole of taskflow as processes: two APIs, a relay, the projectors and a worker, and people who call them."""
 
 from __future__ import annotations
 
@@ -83,6 +83,11 @@ class Stack:
         self.apis = [Process(replace(settings, api_port=port), folder / f"api-{port}.log", "api") for port in ports]
         self.relay = Process(settings, folder / "relay.log", "relay")
         self.projector = Process(settings, folder / "projector.log", "projector")
+        self._folder = folder
+        self.start_worker()
+
+    def start_worker(self) -> None:
+        self.worker = Process(self.settings, self._folder / "worker.log", "worker")
 
     def wait_ready(self) -> None:
         deadline = time.monotonic() + BOUND_S
@@ -93,7 +98,7 @@ class Stack:
                 time.sleep(0.1)
 
     def end(self) -> None:
-        for process in (*self.apis, self.relay, self.projector):
+        for process in (*self.apis, self.relay, self.projector, self.worker):
             process.end()
 
 

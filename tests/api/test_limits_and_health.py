@@ -229,7 +229,7 @@ class TestHealth:
         assert accepted(await http.get("/livez")) == {"status": "alive"}
         checks = accepted(await http.get("/readyz?verbose"))["checks"]
         assert set(checks.values()) == {"ok"}
-        assert checks.keys() >= {"access", "relay", "projections"}
+        assert checks.keys() >= {"access", "relay", "projections", "worker"}
 
     async def test_metrics_tell_how_late_the_event_loop_was(self, http: httpx.AsyncClient) -> None:
         async def beats() -> float:

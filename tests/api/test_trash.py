@@ -1,7 +1,8 @@
-"""The trash is emptied by the API itself: a process whose trash is kept for a second."""
+"""The trash is emptied by a worker: one whose trash is kept for a second."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,25 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from taskflow.local.program import unused_port
+from taskflow.store.lease import WORKER, holder
+from taskflow.store.pool import open_pool
 from tests.api.stack import Caller, Process, Stack, accepted, refused, until
 
 
 @pytest.fixture
 async def collector(stack: Stack, tmp_path: Path) -> AsyncIterator[list[Process]]:
-    """Two more processes, started by the test, that purge what was in the trash for a second."""
+    """Workers, started by the test, that purge what was in the trash for a second; the stack's own stands still."""
     started: list[Process] = []
+    stack.worker.end()
     yield started
     for process in started:
         process.end()
+    stack.start_worker()
 
 
 def start(stack: Stack, folder: Path, count: int = 2) -> list[Process]:
     settings = replace(stack.settings, trash_keep_s=1, trash_look_ms=100, trash_batch_max=5)
-    return [
-        Process(replace(settings, api_port=unused_port()), folder / f"collector-{number}.log", "api")
-        for number in range(count)
-    ]
+    return [Process(settings, folder / f"collector-{number}.log", "worker") for number in range(count)]
 
 
 async def test_what_was_in_the_trash_too_long_is_found_by_nobody(
@@ -90,6 +91,45 @@ async def test_what_is_restored_in_time_stays(
     elsewhere = Caller(other_http, ada.id, ada.name, ada.token)
     assert accepted(await elsewhere.read(f"/tasks/{task['id']}", restored["position"]))["trashed_at"] is None
     assert accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "still here"}))["version"] == 4
+
+
+async def test_a_standby_goes_on_where_a_worker_was_killed(
+    stack: Stack, ada: Caller, tmp_path: Path, collector: list[Process]
+) -> None:
+    """Each task is purged once: what the killed one had begun is not purged again."""
+    tasks = [await ada.task(f"trashed {n}") for n in range(30)]
+    for task in tasks:
+        last = accepted(await ada.delete(f"/tasks/{task['id']}"))
+    accepted(await ada.read(f"/tasks/{tasks[-1]['id']}", last["position"]))
+    collector += start(stack, tmp_path)
+
+    async def left() -> int:
+        found: list[Any] = accepted(await ada.get("/tasks", params={"trashed": "true", "limit": "200"}))["items"]
+        return len(found)
+
+    async def begun() -> bool:
+        return await left() < len(tasks)
+
+    await until(begun, "some are purged")
+    async with await open_pool(stack.settings, "test") as pool:
+        holding = await holder(pool, WORKER)
+        assert holding is not None
+        leader = next(process for process in collector if str(process.pid) == holding.split(":")[1])
+        leader.send(signal.SIGKILL)
+        leader.wait()
+
+        async def empty() -> bool:
+            return await left() == 0
+
+        await until(empty, "the standby has purged the others")
+        purged = await pool.fetch(
+            "select stream_id from events where type = 'TaskPurged' and stream_id = any($1::uuid[])",
+            [task["id"] for task in tasks],
+        )
+        other = await holder(pool, WORKER)
+    assert len(purged) == len(set(purged)) == len(tasks)
+    assert other is not None
+    assert other != holding
 
 
 async def test_the_command_is_no_clients(ada: Caller) -> None:

@@ -25,7 +25,7 @@ PATIENCE_S = 30.0
 
 
 class Deployment:
-    """Two API processes, a relay, a projector, and the servers below them."""
+    """Two API processes, a relay, a projector, a worker, and the servers below them."""
 
     def __init__(self, fleet: Fleet, folder: Path) -> None:
         self.fleet = fleet
@@ -36,6 +36,7 @@ class Deployment:
         self._start: dict[str, Callable[[], Process]] = {
             "relay": lambda: self.process("relay"),
             "projector": lambda: self.process("projector"),
+            "worker": lambda: self.process("worker"),
             "api": lambda: self.process("api", port=self.ports[0]),
             "other api": lambda: self.process("api", port=self.ports[1]),
         }

@@ -41,7 +41,7 @@ async def test_all_wait_for_the_schema(
     )
     if database == "there":
         await make_database(settings)
-    started = [Process(settings, tmp_path / f"{kind}.log", kind) for kind in ("api", "relay", "projector")]
+    started = [Process(settings, tmp_path / f"{kind}.log", kind) for kind in ("api", "relay", "projector", "worker")]
     try:
         for process in started:
             await until(waits(process), "it says that it waits")

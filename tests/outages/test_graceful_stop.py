@@ -113,7 +113,7 @@ async def test_each_api_process_is_restarted_in_turn_and_no_request_fails(
     assert all(len(client.answered) == len(deployment.urls) for client in clients), "both processes were asked"
 
 
-@pytest.mark.parametrize("name", ["relay", "projector"])
+@pytest.mark.parametrize("name", ["relay", "projector", "worker"])
 async def test_a_worker_ends_in_order_and_the_next_goes_on(
     deployment: Deployment, http: httpx.AsyncClient, operator: Observer, ada: Caller, name: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""A process of ours gone: relay, projector, one of two APIs. Nothing waits for an operator."""
+"""A process of ours gone: relay, projector, worker, one of two APIs. Nothing waits for an operator."""
 
 from __future__ import annotations
 
@@ -31,6 +31,20 @@ async def test_relay_gone_projectors_read_the_log(
         return await operator.metric("taskflow_relay_lag_events") == [0]
 
     await until(published, "the relay has caught up")
+
+
+async def test_worker_gone_nobody_waits_for_it(
+    deployment: Deployment, http: httpx.AsyncClient, operator: Observer, ada: Caller
+) -> None:
+    deployment.kill("worker")
+    assert await operator.until_degraded("worker") == "no worker works"
+    assert await operator.ready()
+    assert await operator.metric("taskflow_worker_working") == [0]
+    written = await ada.task("written and read meanwhile")
+    accepted(await ada.read("/tasks", written["position"]))
+    deployment.start("worker")
+    await operator.until_healthy()
+    assert await operator.metric("taskflow_worker_working") == [1]
 
 
 async def test_projector_gone_views_age_and_say_so(

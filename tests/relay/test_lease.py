@@ -12,9 +12,9 @@ import pytest
 from taskflow.errors import EpochChanged, LeaseLost
 from taskflow.kafka.topics import current_generation
 from taskflow.relay import process, progress, status
-from taskflow.relay.lease import Lease
 from taskflow.relay.progress import Progress
 from taskflow.settings import Settings
+from taskflow.store.lease import Lease
 from tests.relay.world import RelayProcess, Writer, read_topic, until
 
 Start = Callable[[], RelayProcess]

@@ -27,9 +27,9 @@ ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.kafka.yml"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 SERVERS = {"postgres", "kafka", "mongodb", "valkey"}
-PROCESSES = {"migrate", "relay", "projector", "api"}
-JUDGED_BY_THE_API = {"relay", "projector"}
-"""They listen to nobody; what they do is part of the API's readiness, which its health check asks for."""
+PROCESSES = {"migrate", "relay", "projector", "worker", "api"}
+JUDGED_BY_THE_API = {"relay", "projector", "worker"}
+"""They listen to nobody; the API's health check says whether they are well."""
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{(\w+)(:[-?])?([^}]*)\}")
 

@@ -84,11 +84,15 @@ ALLOWED: dict[str, set[str]] = {
         ),
         *("asked", "cells", "limits", "names", "parameters", "time_zones", "times", "words"),
     },
+    "worker": {"store", "commands", "projections", "readmodels"},
     "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells", "time_zones", "times"},
     "local": {"store", "secrets"},
     "client": set(),
     "terminal": {"client"},
-    "cli": {"logs", "local", "secrets", "api", "relay", "projections", "importer", "commands", "store", "terminal"},
+    "cli": {
+        *("logs", "local", "secrets", "api", "relay", "projections", "worker"),
+        *("importer", "commands", "store", "terminal"),
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -132,7 +136,7 @@ def _imports(path: Path) -> Iterator[str]:
 DECLARATIONS = {
     f"taskflow.projections.{name}" for name in (*VIEWS, "view", "registry", "marks", "collection_names", "mongo")
 }
-"""Of `projections`, what those read by who never write a view: `readmodels` and `api`."""
+"""Of `projections`, what those import who never write a view."""
 
 
 def room(path: Path) -> str:
@@ -157,7 +161,7 @@ def test_a_driver_is_met_in_few_places(path: Path) -> None:
             assert {room(path), str(path)} & places, f"{path} imports {name}, which is for {sorted(places)}"
 
 
-@pytest.mark.parametrize("path", [path for path in modules() if room(path) in {"readmodels", "api"}], ids=str)
+@pytest.mark.parametrize("path", [path for path in modules() if room(path) in {"readmodels", "api", "worker"}], ids=str)
 def test_who_reads_views_does_not_import_what_writes_them(path: Path) -> None:
     for name in imports(path):
         assert not name.startswith("taskflow.projections") or name in DECLARATIONS, f"{path} imports {name}"
@@ -180,7 +184,13 @@ def test_whoever_only_calls_the_server_holds_nothing_of_it(path: Path) -> None:
         assert not name.startswith("taskflow.") or name.split(".")[1] in {"client", "terminal", "__version__"}, name
 
 
-PROCESSES = ("taskflow.cli", "taskflow.api.process", "taskflow.relay.process", "taskflow.projections.process")
+PROCESSES = (
+    "taskflow.cli",
+    "taskflow.api.process",
+    "taskflow.relay.process",
+    "taskflow.projections.process",
+    "taskflow.worker.process",
+)
 
 
 def test_the_servers_processes_do_not_load_the_client() -> None:

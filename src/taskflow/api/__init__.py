@@ -11,6 +11,6 @@ connection ─▶ conventions   request id, limits on bodies, headers, problems 
               render        states as bodies; `parts`, `invited`: what is less than a stream; `envelopes`: events
                             `event_files`, `export_csv`: as files; `cursors`, `sync_tokens`: where to go on
 `app` has the one table of all routes; `openapi/` tells of it. `streamed` sends what has no length.
-`neighbours` and `usage` ask the views on the write side's behalf; `trash` is emptied beside the requests.
+`neighbours` and `usage` ask the views on the write side's behalf.
 `problems` maps every error to its answer; `context` holds what a process has open; `process` serves.
 """

@@ -20,7 +20,6 @@ from taskflow.api.rate_limits import RateLimits
 from taskflow.api.sign_in_limits import SignInLimits
 from taskflow.api.token_checks import TokenChecks
 from taskflow.api.tokens import Tokens
-from taskflow.api.trash import open_trash_collection
 from taskflow.api.usage import ViewUsage
 from taskflow.cache.cache import open_cache
 from taskflow.commands.earlier_claims import EarlierClaims, open_earlier_claims
@@ -118,7 +117,6 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             acquaintances=follower,
             on_commit=follower.wrote,
         )
-        await stack.enter_async_context(open_trash_collection(executor, views, settings))
         earlier_claims = await stack.enter_async_context(open_earlier_claims(store, executor, settings))
         history = History(store.pool)
         loop_lag = await stack.enter_async_context(open_loop_lag())

@@ -1,6 +1,6 @@
 """For operators: `/health` (the servers), `/livez` (this process), `/readyz` (send it requests or not).
 
-`/readyz` first waits until everything works, relay and projectors included. After that it stays ready
+`/readyz` first waits until everything works that an answer may wait for, relay and projectors included. After that it stays ready
 while this process can serve what does not need the part that is missing: writes go on without Kafka,
 MongoDB or Redis, so losing one must not take every process out of rotation at once.
 """
@@ -23,6 +23,7 @@ from taskflow.projections.registry import VIEWS
 from taskflow.projections.view import timestamp
 from taskflow.relay import status as relay_status
 from taskflow.settings import BadSettings
+from taskflow.store.lease import WORKER, holder
 from taskflow.store.pool import AWAY, abandon_after
 
 if TYPE_CHECKING:
@@ -66,13 +67,16 @@ class Health:
             workers: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
                 "relay": self._relay,
                 "projections": self._projections,
+                "worker": self._worker,
             }
             probes = [_probe(probe) for probe in (*servers.values(), *workers.values())]
             results = await asyncio.gather(*probes)
             self._servers = dict(zip(servers, results[: len(servers)], strict=True))
             self._workers = dict(zip(workers, results[len(servers) :], strict=True))
             self._looked_at = time.monotonic()
-            if not any((*self._servers.values(), *self._workers.values(), self.unable())):
+            # What is answered never waits for a worker.
+            needed = [fault for name, fault in self.checks().items() if name != "worker"]
+            if not any(needed):
                 self.started = True
 
     @property
@@ -121,6 +125,10 @@ class Health:
         late = sorted(view for view in VIEWS if silent[view] > stale_s)
         if late:
             raise _Unwell(f"nothing was heard of {', '.join(late)} lately")
+
+    async def _worker(self) -> None:
+        if await holder(self._context.store.pool, WORKER) is None:
+            raise _Unwell("no worker works")
 
 
 class _Unwell(Exception):

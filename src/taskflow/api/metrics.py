@@ -17,6 +17,7 @@ from taskflow.api.concurrency_limits import Work
 from taskflow.projections.registry import VIEWS
 from taskflow.readmodels.rejections import read_rejections
 from taskflow.relay import status as relay_status
+from taskflow.store.lease import WORKER, holder
 from taskflow.store.pool import AWAY, abandon_after
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Metrics(Collector):
     def __init__(self, context: Context) -> None:
         self._context = context
         self._relay: RelayStatus | None = None
+        self._works: bool | None = None
         self._rejected: list[tuple[str, str, int]] = []
         self._said: list[Any] = []
         self._registry = CollectorRegistry()
@@ -59,7 +61,7 @@ class Metrics(Collector):
     def handler(self) -> HTTPRouteHandler:
         @get("/metrics")
         async def metrics() -> Response[bytes]:
-            await asyncio.gather(self._ask_relay(), self._ask_rejections())
+            await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections())
             # What is said of this process is put together here; writing it down is long, with many routes and statuses.
             self._said = list(self._say())
             return Response(await asyncio.to_thread(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
@@ -71,6 +73,12 @@ class Metrics(Collector):
             self._relay = await abandon_after(ASK_S, relay_status.read(self._context.store.pool))
         except AWAY:
             self._relay = None
+
+    async def _ask_worker(self) -> None:
+        try:
+            self._works = await abandon_after(ASK_S, holder(self._context.store.pool, WORKER)) is not None
+        except AWAY:
+            self._works = None
 
     async def _ask_rejections(self) -> None:
         with suppress(PyMongoError, TimeoutError):  # the counts of before stay
@@ -123,6 +131,8 @@ class Metrics(Collector):
         for view, reason, count in self._rejected:
             rejected.add_metric([view, reason], count)
         yield rejected
+        if self._works is not None:
+            yield GaugeMetricFamily("taskflow_worker_working", "Whether some worker holds the lease", self._works)
         if self._relay is not None:
             yield GaugeMetricFamily("taskflow_log_position", "Last position of the log", self._relay.head)
             yield GaugeMetricFamily("taskflow_relay_lag_events", "Events not in Kafka yet", self._relay.lag_events)

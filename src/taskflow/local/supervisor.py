@@ -21,7 +21,7 @@ from taskflow.store.migrate import migrate
 if TYPE_CHECKING:
     from taskflow.settings import Settings
 
-PROCESSES: Final = ("relay", "projector", "api")
+PROCESSES: Final = ("relay", "projector", "worker", "api")
 """In the order in which they start. The last stops first: its clients are answered while everything is there."""
 READY_S: Final = 240.0
 PORT_WAIT_S: Final = 10.0

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from taskflow.kafka.message import Encoded
     from taskflow.kafka.offsets import Offsets
     from taskflow.kafka.topics import Generation, Topics
-    from taskflow.relay.lease import Lease
     from taskflow.relay.progress import Progress
     from taskflow.relay.publisher import Publisher
     from taskflow.settings import Settings
+    from taskflow.store.lease import Lease
     from taskflow.store.recorded import RecordedEvent
 
 log = logging.getLogger(__name__)

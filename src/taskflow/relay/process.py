@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 from aiokafka.errors import KafkaError
@@ -15,20 +15,17 @@ from taskflow.cancellation import heed_cancellation
 from taskflow.errors import BrokerError, EpochChanged, LeaseLost
 from taskflow.kafka.connection import connection
 from taskflow.relay.leader import keep_ranges, lead
-from taskflow.relay.lease import Lease, holder_name
+from taskflow.store.lease import Lease, holder_name
 from taskflow.store.migrate import wait_for_schema
 from taskflow.store.pool import AWAY, open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _PASSING: Final = (*AWAY, KafkaError, LeaseLost)
 """A server is away, or another relay leads: worth another try."""
-_RELEASE_S: Final = 0.5
 
 
 async def run(settings: Settings) -> None:
@@ -62,7 +59,7 @@ async def _stand_by_and_lead(
             continue
         started = time.monotonic()
         try:
-            await _until_one_fails(lease.keep(), keep_ranges(pool, settings), lead(pool, settings, lease))
+            await lease.hold(keep_ranges(pool, settings), lead(pool, settings, lease))
         except (BrokerError, EpochChanged) as error:
             log.critical("the relay stops", extra={"error": str(error)})
             with suppress(*AWAY):
@@ -74,8 +71,7 @@ async def _stand_by_and_lead(
                 extra={"fence": lease.fence, "error": repr(error), "lasted_s": round(time.monotonic() - started, 3)},
             )
         finally:
-            with suppress(*AWAY):
-                await asyncio.wait_for(lease.release(), _RELEASE_S)
+            await lease.release()
         if time.monotonic() - started > settings.relay_backoff_max_ms / 1000:
             backoff.reset()
         await backoff.wait()
@@ -94,16 +90,3 @@ class _Backoff:
     async def wait(self) -> None:
         await asyncio.sleep(self._wait_ms / 1000)
         self._wait_ms = min(self._wait_ms * 2, self._settings.relay_backoff_max_ms)
-
-
-async def _until_one_fails(*works: Coroutine[Any, Any, None]) -> None:
-    """Runs all; the first that fails ends the others, and its exception is raised."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

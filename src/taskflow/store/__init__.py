@@ -4,5 +4,5 @@ append  ─▶ committer: groups ─▶ append_group: arrays, one call          
 log     ─▶ mapper: typed events ─▶ folds: states (snapshots)             by stream, position, shard
            history: pages of what somebody may see    past: streams as they were
 `eventstore` opens it all; `pool` connects, `migrate` brings the schema, `ranges` the tables ahead of positions;
-`recorded` is an event as it is held, `library` the same store for those who know `eventsourcing`.
+`lease`: who of several processes works; `recorded` is an event as it is held, `library` the same store for those who know `eventsourcing`.
 """

@@ -1,29 +1,25 @@
-"""The trash is emptied: tasks that were in it for too long are purged, by every API process alike.
+"""Empties the trash: purges tasks that were in it for too long.
 
-The tasks view names them, the write side decides: one that was restored meanwhile is not due, and the command's
-id is made of the task and its version in the trash, so that it takes effect once, whoever sends it and however
-often.
+The tasks view names them, the write side decides: a task that was restored meanwhile is not due. The command's id is made
+of the task and its version in the trash, so the command takes effect once, whoever sends it and however often.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from taskflow.cancellation import heed_cancellation
 from taskflow.commands.execute import Request, Target
 from taskflow.commands.purging import purge_task
-from taskflow.errors import Refusal, TaskflowError
+from taskflow.errors import EpochChanged, Refusal, TaskflowError
 from taskflow.ids import derived_id
 from taskflow.store.append import NOBODY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from taskflow.commands.execute import Executor
     from taskflow.commands.unit import Unit
     from taskflow.readmodels.queries import Trashed, Views
@@ -31,8 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-JITTER: Final = 0.2
-"""The share by which a pause is longer or shorter, so that processes do not look all at once."""
 _FINGERPRINT: Final = b"PurgeTask"
 
 
@@ -48,12 +42,13 @@ class TrashCollection:
         """Looks again and again until cancelled."""
         while True:
             heed_cancellation()
-            pause_s = self._settings.trash_look_ms / 1000
-            await asyncio.sleep(pause_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
+            await asyncio.sleep(self._settings.trash_look_ms / 1000)
             try:
                 purged = await self.look(datetime.now(UTC))
                 if purged:
                     log.info("tasks were purged", extra={"tasks": purged})
+            except EpochChanged:
+                raise  # this process's store is of another epoch: it has to be opened again
             except TaskflowError as error:
                 log.warning("the trash was not emptied", extra={"error": repr(error)})
             except Exception:
@@ -62,7 +57,7 @@ class TrashCollection:
     async def look(self, now: datetime) -> int:
         """Purges what is due, a batch after the other. Answers how many tasks this process purged.
 
-        Raises Unavailable, and what the executor raises beside refusals.
+        Raises EpochChanged, Unavailable, and what else the executor raises beside refusals.
         """
         limit = now - timedelta(seconds=self._settings.trash_keep_s)
         last: Trashed | None = None
@@ -73,7 +68,7 @@ class TrashCollection:
             for task in due:
                 with suppress(Refusal):  # restored, or purged: the view is behind
                     purged += await self._purge(task, limit, now)
-            # A batch in which nothing was left to do: the view is far behind, or another process is at it.
+            # A batch in which nothing was left to do: the view is far behind.
             if len(due) < self._settings.trash_batch_max or purged == before:
                 return purged
             last = due[-1]
@@ -92,16 +87,3 @@ class TrashCollection:
         )
         accepted = await self._executor.execute(request, handler)
         return not accepted.receipt.replayed
-
-
-@asynccontextmanager
-async def open_trash_collection(executor: Executor, views: Views, settings: Settings) -> AsyncIterator[TrashCollection]:
-    """Empties the trash in the background for as long as it is open."""
-    collection = TrashCollection(executor, views, settings)
-    task = asyncio.create_task(collection.run(), name="trash collection")
-    try:
-        yield collection
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -1,0 +1,59 @@
+"""`taskflow worker`: one holds the lease and does the background tasks, others stand by.
+
+Nothing that a worker does depends on the lease: each task is decided by the write side, under a command id that is the
+same whoever sends it. The lease keeps two workers from doing the same work twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from taskflow.cancellation import heed_cancellation
+from taskflow.commands.execute import Executor
+from taskflow.errors import LeaseLost
+from taskflow.projections.mongo import open_database
+from taskflow.readmodels.queries import Views
+from taskflow.store.eventstore import open_event_store
+from taskflow.store.lease import WORKER, Lease, holder_name
+from taskflow.store.migrate import wait_for_schema
+from taskflow.store.pool import AWAY, RETRY_S
+from taskflow.worker.trash import TrashCollection
+
+if TYPE_CHECKING:
+    from taskflow.settings import Settings
+    from taskflow.store.eventstore import EventStore
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Runs until cancelled. Raises EpochChanged, and StoreError for a log that this release cannot read."""
+    await wait_for_schema(settings)
+    holder = holder_name()
+    while True:
+        heed_cancellation()
+        try:
+            async with open_event_store(settings, "taskflow worker") as store, open_database(settings) as database:
+                trash = TrashCollection(Executor(store, settings), Views(database), settings)
+                await _stand_by_and_work(store, trash, settings, holder)
+        except AWAY as error:
+            log.warning("the event store does not answer", extra={"error": repr(error)})
+            await asyncio.sleep(RETRY_S)
+
+
+async def _stand_by_and_work(store: EventStore, trash: TrashCollection, settings: Settings, holder: str) -> None:
+    while True:
+        heed_cancellation()
+        lease = await Lease.acquire(store.pool, settings, holder, WORKER)
+        if lease is None:
+            await asyncio.sleep(settings.lease_renew_ms / 1000)
+            continue
+        log.info("working", extra={"fence": lease.fence})
+        try:
+            await lease.hold(trash.run())
+        except LeaseLost as error:
+            log.warning("the lease was lost", extra={"fence": lease.fence, "error": repr(error)})
+        finally:
+            await lease.release()
