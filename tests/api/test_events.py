@@ -17,7 +17,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from taskflow.commands.task import EditTask, edit_task
+from taskflow.commands.catalog import handler_of
+from taskflow.commands.task import EditTask
 from tests.api.beside import Beside
 from tests.api.stack import Caller, Stack, accepted, refused
 from tests.api.test_stream import SECONDS_MAX, answers, gauge, started
@@ -383,7 +384,9 @@ class TestByCause:
         """Request ids stood in events as they came."""
         given = f"of-before-{uuid4().hex}"
         task = UUID((await ada.task("x"))["id"])
-        await beside.command(ada.id, datetime.now(UTC), edit_task, task, EditTask(title="y"), correlation_id=given)
+        await beside.command(
+            ada.id, datetime.now(UTC), handler_of(EditTask), task, EditTask(title="y"), correlation_id=given
+        )
         [event] = await every(ada, correlation=given)
         assert (event["type"], event["correlation_id"]) == ("TaskRetitled", given)
 

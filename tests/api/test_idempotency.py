@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from taskflow.api.writes import Sent, fingerprint
-from taskflow.commands.task import EditTask, edit_task
+from taskflow.commands.catalog import handler_of
+from taskflow.commands.task import EditTask
 from taskflow.ids import earlier_command_id_of_key
 from tests.api.beside import Beside
 from tests.api.stack import Caller, Stack, accepted, refused
@@ -248,7 +249,7 @@ class TestKeysThatAreNoUuids:
         before = await beside.command(
             ada.id,
             datetime.now(UTC),
-            edit_task,
+            handler_of(EditTask),
             sent.target,
             sent.command,
             command_id=sent.command_id,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from taskflow.commands import project, task, user
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Step
 from taskflow.commands.unit import Unit
 from taskflow.errors import KeyReused, NotFound, Refusal, Rejected, VersionConflict
@@ -43,7 +44,7 @@ def step(caller: UUID, handler: Any, *arguments: Any, **circumstances: Any) -> S
 
 
 def retitle(caller: UUID, task_id: UUID, title: str, **circumstances: Any) -> Step:
-    return step(caller, task.edit_task, task_id, task.EditTask(title=title), **circumstances)
+    return step(caller, handler_of(task.EditTask), task_id, task.EditTask(title=title), **circumstances)
 
 
 def create(caller: UUID, project_id: UUID, title: str = "T", **circumstances: Any) -> Step:
@@ -67,8 +68,8 @@ async def test_later_commands_see_what_earlier_ones_did(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID
 ) -> None:
     made = create(owner, project_id)
-    renamed = on(made, owner, task.edit_task, task.EditTask(title="New"))
-    same = on(made, owner, task.edit_task, task.EditTask(title="New"))
+    renamed = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
+    same = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
     child = step(owner, _child_of, made.request.command_id, project_id)
     answers = await executor.execute_together([made, renamed, same, child])
     task_id = answers[0].receipt.stream_id
@@ -103,7 +104,7 @@ async def test_one_refusal_leaves_nothing_of_any(
 ) -> None:
     task_id = await make_task(executor, owner, project_id)
     before = await head(store)
-    refused = step(owner, task.edit_task, task_id, task.EditTask(status="no such"))
+    refused = step(owner, handler_of(task.EditTask), task_id, task.EditTask(status="no such"))
     steps = [create(owner, project_id), retitle(owner, task_id, "New"), refused, create(owner, project_id)]
     with pytest.raises(Rejected) as raised:
         await executor.execute_together(steps)
@@ -140,8 +141,8 @@ async def test_each_command_happens_at_its_own_moment(
 async def test_personal_fields_are_sealed_in_a_bundle_too(
     executor: Executor, other: Executor, owner: UUID, project_id: UUID
 ) -> None:
-    name = step(owner, user.edit_profile, None, user.EditProfile(name="Grace"))
-    picture = step(owner, user.edit_profile, None, user.EditProfile(avatar_url="https://a.example/b.png"))
+    name = step(owner, handler_of(user.EditProfile), None, user.EditProfile(name="Grace"))
+    picture = step(owner, handler_of(user.EditProfile), None, user.EditProfile(avatar_url="https://a.example/b.png"))
     answers = await executor.execute_together([name, create(owner, project_id), picture])
     assert [one.state.version for one in answers] == [answers[0].state.version, 1, answers[0].state.version + 1]
     again = await other.execute(picture.request, picture.handler)
@@ -173,12 +174,12 @@ async def test_a_member_removed_by_the_bundle_itself_is_gone_for_what_follows(
 ) -> None:
     task_id = await make_task(executor, owner, project_id)
     before = await head(store)
-    removal = step(owner, project.remove_project_member, project_id, member)
-    assigning = step(owner, task.assign_task, task_id, task.AssignTask(user_id=member))
+    removal = step(owner, handler_of(project.RemoveMember), project.Member(project_id, member), project.RemoveMember())
+    assigning = step(owner, handler_of(task.AssignTask), task_id, task.AssignTask(user_id=member))
     with pytest.raises(Rejected) as refused:
         await executor.execute_together([removal, assigning])
     assert (refused.value.code, await head(store)) == ("not-a-member", before)
-    leaving = step(member, project.remove_project_member, project_id, member)
+    leaving = step(member, handler_of(project.RemoveMember), project.Member(project_id, member), project.RemoveMember())
     with pytest.raises(NotFound):
         await executor.execute_together([leaving, retitle(member, task_id, "Last word")])
     assert await head(store) == before
@@ -195,8 +196,8 @@ async def test_a_bundle_over_two_projects_is_one(
         one = (executor, other)[n % 2]
         await one.execute_together(
             [
-                step(member, task.edit_task, here, task.EditTask(title=f"Pair {n}")),
-                step(member, task.edit_task, there, task.EditTask(title=f"Pair {n}")),
+                step(member, handler_of(task.EditTask), here, task.EditTask(title=f"Pair {n}")),
+                step(member, handler_of(task.EditTask), there, task.EditTask(title=f"Pair {n}")),
             ]
         )
 
@@ -270,7 +271,7 @@ async def test_fifty_copies_of_a_bundle_have_one_effect(
     executor: Executor, other: Executor, store: EventStore, owner: UUID, project_id: UUID
 ) -> None:
     made = create(owner, project_id)
-    steps = [made, on(made, owner, task.edit_task, task.EditTask(title="New")), create(owner, project_id)]
+    steps = [made, on(made, owner, handler_of(task.EditTask), task.EditTask(title="New")), create(owner, project_id)]
     before = await head(store)
     answers = await asyncio.gather(*[one.execute_together(steps) for one in (executor, other) * 25])
     assert await head(store) == before + 3
@@ -284,14 +285,14 @@ async def test_what_was_accepted_alone_is_replayed_and_the_rest_is_one_bundle(
     made = create(owner, project_id)
     first = await executor.execute(made.request, made.handler)
     child = step(owner, _child_of, made.request.command_id, project_id)
-    renamed = on(made, owner, task.edit_task, task.EditTask(title="New"))
+    renamed = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
     await edit(other, owner, first.receipt.stream_id, title="Meanwhile")
     answers = await other.execute_together([made, child, renamed])
     assert [one.receipt.replayed for one in answers] == [True, False, False]
     assert (outcome(answers[0]), answers[0].state.title) == (outcome(first), "T")
     assert (answers[1].state.parent_id, answers[2].receipt.version) == (first.receipt.stream_id, 3)
     # The rest was refused once: what had been accepted alone stays, and nothing else is there.
-    refused = step(owner, task.edit_task, first.receipt.stream_id, task.EditTask(status="no such"))
+    refused = step(owner, handler_of(task.EditTask), first.receipt.stream_id, task.EditTask(status="no such"))
     before = await head(store)
     with pytest.raises(Rejected):
         await executor.execute_together([made, create(owner, project_id), refused])
@@ -405,17 +406,33 @@ def _step(command: Any, world: Any, who: int) -> Any:
     users, project_id, *tasks = world
     match action:
         case ("retitle", n, title):
-            run: Any = (task.edit_task, tasks[n], task.EditTask(title=title))
+            run: Any = (handler_of(task.EditTask), tasks[n], task.EditTask(title=title))
         case ("parent", n, parent):
-            run = (task.edit_task, tasks[n], task.EditTask(parent_id=None if parent is None else tasks[parent]))
+            run = (
+                handler_of(task.EditTask),
+                tasks[n],
+                task.EditTask(parent_id=None if parent is None else tasks[parent]),
+            )
         case ("assign", n, person):
-            run = (task.assign_task, tasks[n], task.AssignTask(None if person is None else users[person]))
+            run = (handler_of(task.AssignTask), tasks[n], task.AssignTask(None if person is None else users[person]))
         case ("trash", n, yes):
-            run = (task.trash_task, tasks[n], task.TrashTask()) if yes else (task.restore_task, tasks[n], None)
+            run = (
+                (handler_of(task.TrashTask), tasks[n], task.TrashTask())
+                if yes
+                else (handler_of(task.RestoreTask), tasks[n], None)
+            )
         case ("role", person, role):
-            run = (project.set_project_member, project_id, users[person], project.SetMember(role=role))
+            run = (
+                handler_of(project.SetMember),
+                project.Member(project_id, users[person]),
+                project.SetMember(role=role),
+            )
         case (_, _, yes):
-            run = (project.archive_project if yes else project.unarchive_project, project_id, None)
+            run = (
+                handler_of(project.ArchiveProject) if yes else handler_of(project.UnarchiveProject),
+                project_id,
+                None,
+            )
     handler, *arguments = run
     return request(users[who], expected_version=expected), lambda unit: handler(unit, *arguments)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from taskflow.commands import task
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.unit import Unit
@@ -29,7 +30,9 @@ async def test_two_edits_of_one_group_do_not_close_a_cycle(
         await group_at_server(store)
         closing = [
             asyncio.create_task(
-                executor.execute(request(owner), gate.around(task.edit_task, child, task.EditTask(parent_id=parent)))
+                executor.execute(
+                    request(owner), gate.around(handler_of(task.EditTask), child, task.EditTask(parent_id=parent))
+                )
             )
             for gate, child, parent in zip(gates, (a, b), (b, a), strict=True)
         ]

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from taskflow.commands import project, task
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
 from taskflow.errors import (
     Forbidden,
@@ -45,7 +46,9 @@ async def test_a_role_withdrawn_between_decision_and_append_refuses_the_write(
     task_id = await make_task(executor, owner, project_id)
     gate = Gate()
     last_word = asyncio.create_task(
-        executor.execute(request(member), gate.around(task.edit_task, task_id, task.EditTask(title="Last word")))
+        executor.execute(
+            request(member), gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Last word"))
+        )
     )
     await gate.decided.wait()
     if withdrawn == "removed":
@@ -68,7 +71,9 @@ async def test_a_role_withdrawn_earlier_in_the_same_group_refuses_the_write(
         first = asyncio.create_task(edit(executor, owner, task_id, title="At the server"))
         await group_at_server(store)
         last_word = asyncio.create_task(
-            executor.execute(request(member), gate.around(task.assign_task, task_id, task.AssignTask(user_id=member)))
+            executor.execute(
+                request(member), gate.around(handler_of(task.AssignTask), task_id, task.AssignTask(user_id=member))
+            )
         )
         await gate.decided.wait()
         removal = asyncio.create_task(remove_member(executor, owner, project_id, member))
@@ -112,8 +117,8 @@ async def test_a_refusal_decided_on_a_stale_state_is_decided_again(
     executor: Executor, other: Executor, owner: UUID, project_id: UUID
 ) -> None:
     task_id = await make_task(executor, owner, project_id)
-    await send(executor, owner, task.trash_task, task_id, task.TrashTask())
-    await send(other, owner, task.restore_task, task_id, task.RestoreTask())
+    await send(executor, owner, handler_of(task.TrashTask), task_id, task.TrashTask())
+    await send(other, owner, handler_of(task.RestoreTask), task_id, task.RestoreTask())
     accepted = await edit(executor, owner, task_id, title="Possible again")
     assert (accepted.receipt.version, accepted.state.trashed_at) == (4, None)
 
@@ -137,11 +142,13 @@ async def test_a_refusal_on_a_state_that_never_came_to_be_is_decided_again(
     await edit(other, owner, task_id, title="Elsewhere")
     async with appends_held(settings) as release:
         trash = asyncio.create_task(
-            send(executor, owner, task.trash_task, task_id, task.TrashTask(), expected_version=1)
+            send(executor, owner, handler_of(task.TrashTask), task_id, task.TrashTask(), expected_version=1)
         )
         gate = Gate()
         retitle = asyncio.create_task(
-            executor.execute(request(owner), gate.around(task.edit_task, task_id, task.EditTask(title="Mine")))
+            executor.execute(
+                request(owner), gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Mine"))
+            )
         )
         # Both are decided, the second on the first's event; neither is known to be stored or not.
         await until(lambda: len(executor._running) == 2, "two commands under way")
@@ -164,7 +171,7 @@ async def test_an_id_of_another_kind_of_stream_is_not_found(
         with pytest.raises(NotFound, match="no task"):
             await edit(one, owner, project_id, title="Not a task")
         with pytest.raises(NotFound, match="no project"):
-            await send(one, owner, project.archive_project, task_id, project.ArchiveProject())
+            await send(one, owner, handler_of(project.ArchiveProject), task_id, project.ArchiveProject())
         with pytest.raises(NotFound, match="no task"):
             await edit(one, owner, owner, title="Not a task")
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from taskflow.commands import moving, purging, ranking, task
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.neighbours import Neighbour, Side
 from taskflow.commands.unit import Unit
@@ -104,7 +105,7 @@ async def test_an_edit_of_someone_of_the_old_project_does_not_get_in_after_the_m
     elsewhere = await make_project(executor, owner)
     task_id = await make_task(executor, owner, project_id)
     gate = Gate()
-    handler = gate.around(task.edit_task, task_id, task.EditTask(title="Last word"))
+    handler = gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Last word"))
     last_word = asyncio.create_task(executor.execute(request(member), handler))
     await gate.decided.wait()
     await move(other, owner, task_id, elsewhere)
@@ -195,7 +196,7 @@ async def rank_of(store: EventStore, task_id: UUID) -> str:
 
 
 async def put(executor: Executor, by: UUID, task_id: UUID, **where: UUID) -> str:
-    rank: str = (await send(executor, by, ranking.rank_task, task_id, ranking.RankTask(**where))).state.rank
+    rank: str = (await send(executor, by, handler_of(ranking.RankTask), task_id, ranking.RankTask(**where))).state.rank
     return rank
 
 
@@ -219,7 +220,7 @@ async def test_a_neighbour_that_is_gone_since_it_was_seen_is_none(
     if gone == "moved":
         await move(other, owner, b, there)
     else:
-        await send(other, owner, task.trash_task, b, task.TrashTask())
+        await send(other, owner, handler_of(task.TrashTask), b, task.TrashTask())
         if gone == "purged":
             await send(other, NOBODY, purging.purge_task, b, datetime.now(UTC) + timedelta(days=1))
     rank = await put(board.executor, owner, d, after=a)
@@ -231,7 +232,7 @@ async def test_a_neighbour_that_moves_before_the_append_is_decided_on_again(
 ) -> None:
     a, b, c, d = board.cards
     gate = Gate()
-    handler = gate.around(ranking.rank_task, d, ranking.RankTask(after=a))
+    handler = gate.around(handler_of(ranking.RankTask), d, ranking.RankTask(after=a))
     moved = asyncio.create_task(board.executor.execute(request(owner), handler))
     await gate.decided.wait()
     await put(other, owner, b, before=a)
@@ -246,12 +247,12 @@ async def test_what_the_same_unit_has_moved_counts(board: Board, store: EventSto
     made: list[UUID] = []
 
     async def all_at_once(unit: Unit) -> Target:
-        await ranking.rank_task(unit, d, ranking.RankTask(after=a))
-        await ranking.rank_task(unit, c, ranking.RankTask(after=a))
+        await handler_of(ranking.RankTask)(unit, d, ranking.RankTask(after=a))
+        await handler_of(ranking.RankTask)(unit, c, ranking.RankTask(after=a))
         new = task.CreateTask(project_id=board.project_id, title="New")
         made.append((await task.create_task(unit, None, new)).stream_id)
-        await task.trash_task(unit, b, task.TrashTask())
-        return await ranking.rank_task(unit, a, ranking.RankTask(after=d))
+        await handler_of(task.TrashTask)(unit, b, task.TrashTask())
+        return await handler_of(ranking.RankTask)(unit, a, ranking.RankTask(after=d))
 
     await board.executor.execute(request(owner), all_at_once)
     ranks = {card: await rank_of(store, card) for card in (a, c, d, made[-1])}
@@ -323,7 +324,7 @@ async def test_two_processes_purge_once_and_nobody_finds_it_then(
     executor: Executor, other: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID
 ) -> None:
     task_id = await make_task(executor, owner, project_id)
-    await send(executor, owner, task.trash_task, task_id, task.TrashTask())
+    await send(executor, owner, handler_of(task.TrashTask), task_id, task.TrashTask())
     same = {"command_id": UUID(int=5)}
     one, two = await asyncio.gather(purge(executor, task_id, **same), purge(other, task_id, **same))
     assert {one.receipt.outcome, two.receipt.outcome} == {Outcome.APPLIED}
@@ -331,10 +332,10 @@ async def test_two_processes_purge_once_and_nobody_finds_it_then(
     with pytest.raises(Rejected):
         await purge(executor, task_id)
     for handler, command in (
-        (task.restore_task, task.RestoreTask()),
-        (task.edit_task, task.EditTask(title="x")),
+        (handler_of(task.RestoreTask), task.RestoreTask()),
+        (handler_of(task.EditTask), task.EditTask(title="x")),
         (moving.move_task, moving.MoveTask(project_id=there)),
-        (ranking.rank_task, ranking.RankTask(after=task_id)),
+        (handler_of(ranking.RankTask), ranking.RankTask(after=task_id)),
     ):
         with pytest.raises(NotFound):
             await send(executor, owner, handler, task_id, command)
@@ -346,12 +347,12 @@ async def test_a_restoration_meanwhile_wins(
     executor: Executor, other: Executor, store: EventStore, owner: UUID, project_id: UUID
 ) -> None:
     task_id = await make_task(executor, owner, project_id)
-    await send(executor, owner, task.trash_task, task_id, task.TrashTask())
+    await send(executor, owner, handler_of(task.TrashTask), task_id, task.TrashTask())
     gate = Gate()
     handler = gate.around(purging.purge_task, task_id, datetime.now(UTC) + timedelta(days=1))
     purged = asyncio.create_task(executor.execute(request(NOBODY), handler))
     await gate.decided.wait()
-    await send(other, owner, task.restore_task, task_id, task.RestoreTask())
+    await send(other, owner, handler_of(task.RestoreTask), task_id, task.RestoreTask())
     gate.open.set()
     with pytest.raises(Rejected, match="not been in the trash"):
         await purged

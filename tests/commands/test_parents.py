@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from taskflow.commands import task
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.unit import Unit
@@ -27,7 +28,7 @@ async def append(executor: Executor, by: UUID, task_id: UUID, event: Event) -> N
 
 
 async def trash(executor: Executor, by: UUID, task_id: UUID) -> None:
-    await send(executor, by, task.trash_task, task_id, task.TrashTask())
+    await send(executor, by, handler_of(task.TrashTask), task_id, task.TrashTask())
 
 
 def moved(source: UUID, destination: UUID, **more: Any) -> TaskMoved:

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from taskflow.commands import session, user
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
 from taskflow.commands.session import NewSession
 from taskflow.errors import (
@@ -81,7 +82,7 @@ async def test_a_key_that_is_gone_is_an_alarm_and_nothing_is_written(
     before = await versions(store, owner)
     await store.pool.execute("delete from keys where person = $1", owner)
     with pytest.raises(KeyMissing):
-        await send(other, owner, user.edit_profile, None, user.EditProfile(name="Nobody"))
+        await send(other, owner, handler_of(user.EditProfile), None, user.EditProfile(name="Nobody"))
     assert await versions(store, owner) == before
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from taskflow.commands import moving, project, ranking, relations, task, undo, undoing
 from taskflow.commands.access import rank_of
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.errors import KeyReused, Refusal
@@ -106,31 +107,35 @@ def _call(action: Any, users: list[UUID], projects: tuple[UUID, UUID], task_ids:
     project_id, elsewhere = projects
     match action:
         case ("retitle", n, title):
-            return task.edit_task, task_ids[n], task.EditTask(title=title)
+            return handler_of(task.EditTask), task_ids[n], task.EditTask(title=title)
         case ("parent", n, parent):
-            return task.edit_task, task_ids[n], task.EditTask(parent_id=None if parent is None else task_ids[parent])
+            return (
+                handler_of(task.EditTask),
+                task_ids[n],
+                task.EditTask(parent_id=None if parent is None else task_ids[parent]),
+            )
         case ("block", n, blocked):
-            return relations.add_relation, task_ids[n], relations.AddRelation("blocks", task_ids[blocked])
+            return handler_of(relations.AddRelation), task_ids[n], relations.AddRelation("blocks", task_ids[blocked])
         case ("assign", n, who):
-            return task.assign_task, task_ids[n], task.AssignTask(None if who is None else users[who])
+            return handler_of(task.AssignTask), task_ids[n], task.AssignTask(None if who is None else users[who])
         case ("trash", n, True):
-            return task.trash_task, task_ids[n], task.TrashTask()
+            return handler_of(task.TrashTask), task_ids[n], task.TrashTask()
         case ("trash", n, False):
-            return task.restore_task, task_ids[n], task.RestoreTask()
+            return handler_of(task.RestoreTask), task_ids[n], task.RestoreTask()
         case ("move", n, away):
             return moving.move_task, task_ids[n], moving.MoveTask(project_id=elsewhere if away else project_id)
         case ("rank", n, after):
-            return ranking.rank_task, task_ids[n], ranking.RankTask(after=task_ids[after])
+            return handler_of(ranking.RankTask), task_ids[n], ranking.RankTask(after=task_ids[after])
         case ("undo", n, version):
             return undoing.undo_task, task_ids[n], undo.UndoTask(version=version)
         case ("role", who, role):
-            return project.set_project_member, project_id, users[who], project.SetMember(role=role)
+            return handler_of(project.SetMember), project.Member(project_id, users[who]), project.SetMember(role=role)
         case ("remove", who, _):
-            return project.remove_project_member, project_id, users[who]
+            return handler_of(project.RemoveMember), project.Member(project_id, users[who]), project.RemoveMember()
         case ("archive", _, True):
-            return project.archive_project, project_id, project.ArchiveProject()
+            return handler_of(project.ArchiveProject), project_id, project.ArchiveProject()
         case _:
-            return project.unarchive_project, project_id, project.UnarchiveProject()
+            return handler_of(project.UnarchiveProject), project_id, project.UnarchiveProject()
 
 
 async def _assert_allowed(store: EventStore, after: int) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from taskflow.commands import relations, task
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.fields import BLOCKED_MAX
 from taskflow.commands.unit import Unit
@@ -32,12 +33,12 @@ from tests.commands.world import (
 
 
 async def relate(executor: Executor, by: UUID, one: UUID, other: UUID, type_: RelationType = "blocks") -> Accepted:
-    return await send(executor, by, relations.add_relation, one, relations.AddRelation(type_, other))
+    return await send(executor, by, handler_of(relations.AddRelation), one, relations.AddRelation(type_, other))
 
 
 async def part(executor: Executor, by: UUID, one: UUID, other: UUID, type_: RelationType = "blocks") -> Accepted:
     target = relations.TaskRelation(one, type_, other)
-    return await send(executor, by, relations.remove_relation, target, relations.RemoveRelation())
+    return await send(executor, by, handler_of(relations.RemoveRelation), target, relations.RemoveRelation())
 
 
 async def chain(executor: Executor, by: UUID, project_id: UUID, length: int) -> list[UUID]:
@@ -133,7 +134,7 @@ class TestCycles:
         hidden, trashed = [await make_task(executor, owner, within) for within in (theirs, project_id)]
         for one, other in ((a, hidden), (hidden, trashed), (trashed, b)):
             await relate(executor, owner, one, other)
-        await send(executor, owner, task.trash_task, trashed, task.TrashTask())
+        await send(executor, owner, handler_of(task.TrashTask), trashed, task.TrashTask())
         with pytest.raises(Rejected) as refused:
             await relate(executor, member, b, a)
         assert refused.value.code == "cycle"
@@ -216,7 +217,7 @@ async def together(
             asyncio.create_task(
                 executor.execute(
                     request(owner),
-                    gate.around(relations.add_relation, one, relations.AddRelation("blocks", other)),
+                    gate.around(handler_of(relations.AddRelation), one, relations.AddRelation("blocks", other)),
                 )
             )
             for gate, (one, other) in zip(gates, edges, strict=True)

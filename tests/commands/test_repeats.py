@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from taskflow.commands import project, task
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
 from taskflow.errors import (
     KeyReused,
@@ -68,7 +69,7 @@ async def test_a_repeat_answers_as_of_its_version_whatever_came_after(
     first = await edit(executor, owner, task_id, title="First", circumstances={"command_id": command_id})
     await edit(other, owner, task_id, title="Second")
     # Decided today it would be refused.
-    await send(other, owner, project.archive_project, project_id, project.ArchiveProject())
+    await send(other, owner, handler_of(project.ArchiveProject), project_id, project.ArchiveProject())
     for one in (executor, other):
         again = await edit(one, owner, task_id, title="First", circumstances={"command_id": command_id})
         assert (outcome(again), again.receipt.replayed) == (outcome(first), True)

@@ -12,11 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from taskflow.commands import moving, project, purging, task, undoing
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Handler, Step, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.unit import Unit
-from taskflow.commands.workflow import NewStatus, SetWorkflow, set_project_workflow
+from taskflow.commands.workflow import NewStatus, SetWorkflow
 from taskflow.errors import NotFound, NothingToUndo, Rejected
 from taskflow.ids import new_id
 from taskflow.settings import Settings
@@ -48,7 +49,7 @@ async def undo(executor: Executor, by: UUID, task_id: UUID, version: int | None 
 
 
 async def trash(executor: Executor, by: UUID, task_id: UUID) -> None:
-    await send(executor, by, task.trash_task, task_id, task.TrashTask())
+    await send(executor, by, handler_of(task.TrashTask), task_id, task.TrashTask())
 
 
 async def state_of(store: EventStore, task_id: UUID) -> TaskState:
@@ -108,7 +109,7 @@ async def test_the_status_named_is_the_tops_and_each_other_takes_its_own(
 ) -> None:
     top = await make_task(executor, owner, project_id)
     open_, done = [await make_task(executor, owner, project_id, parent_id=top, assignee_id=member) for _ in range(2)]
-    await send(executor, owner, task.intend_task, done, task.CompleteTask())
+    await send(executor, owner, handler_of(task.CompleteTask), done, task.CompleteTask())
     elsewhere = await make_project(executor, owner)
     statuses = (
         NewStatus("new", "New", "todo"),
@@ -127,7 +128,7 @@ async def test_the_status_named_is_the_tops_and_each_other_takes_its_own(
 
 async def _set_workflow(unit: Unit, project_id: UUID, command: SetWorkflow) -> Target:
     unit._usage = _Nothing()  # type: ignore[assignment]  # nothing here is in a status that leaves
-    return await set_project_workflow(unit, project_id, command)
+    return await handler_of(SetWorkflow)(unit, project_id, command)
 
 
 class _Nothing:
@@ -140,7 +141,7 @@ async def test_one_that_can_be_in_no_status_there_keeps_all_of_them(
 ) -> None:
     top = await make_task(executor, owner, project_id)
     part = await make_task(executor, owner, project_id, parent_id=top)
-    await send(executor, owner, task.intend_task, part, task.CancelTask())
+    await send(executor, owner, handler_of(task.CancelTask), part, task.CancelTask())
     elsewhere = await make_project(executor, owner)
     await send(executor, owner, _set_workflow, elsewhere, SetWorkflow(statuses=(NewStatus("todo", "To do", "todo"),)))
     with pytest.raises(Rejected) as refused:
@@ -368,7 +369,7 @@ async def test_where_one_cannot_come_back_none_does(
     elif since == "put below another":
         await edit(executor, owner, tree[1], parent_id=await make_task(executor, owner, there))
     else:
-        await send(executor, owner, project.archive_project, project_id, project.ArchiveProject())
+        await send(executor, owner, handler_of(project.ArchiveProject), project_id, project.ArchiveProject())
     was = await places(store, *tree)
     for one in (tree[0], tree[3]):
         if since == "moved on" and one == tree[3]:

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from taskflow.commands import user
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
 from taskflow.errors import (
     QueueFull,
@@ -61,15 +62,18 @@ async def test_a_full_queue_refuses_and_forgets(settings: Settings, executor: Ex
         command = user.EditProfile(settings={"theme": "dark"})
         same = {"command_id": new_id()}
         async with appends_held(settings) as release:
-            sent = [asyncio.create_task(send(crowded, people[0], user.edit_profile, None, command))]
+            sent = [asyncio.create_task(send(crowded, people[0], handler_of(user.EditProfile), None, command))]
             await group_at_server(store)
-            sent += [asyncio.create_task(send(crowded, who, user.edit_profile, None, command)) for who in people[1:3]]
+            sent += [
+                asyncio.create_task(send(crowded, who, handler_of(user.EditProfile), None, command))
+                for who in people[1:3]
+            ]
             await until(lambda: store.committer.queued == 2, "a full queue")
             with pytest.raises(QueueFull, match="2 commands wait"):
-                await send(crowded, people[3], user.edit_profile, None, command, **same)
+                await send(crowded, people[3], handler_of(user.EditProfile), None, command, **same)
             await release()
         assert all(accepted.receipt.outcome is Outcome.APPLIED for accepted in await asyncio.gather(*sent))
-        later = await send(crowded, people[3], user.edit_profile, None, command, **same)
+        later = await send(crowded, people[3], handler_of(user.EditProfile), None, command, **same)
         assert (later.receipt.outcome, later.receipt.replayed) == (Outcome.APPLIED, False)
 
 

@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from taskflow.commands import project, task
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.undoing import undo_task
@@ -146,7 +147,7 @@ class TestReadingBack:
 
         async def several(unit: Unit) -> Target:
             for title in "ab":
-                await task.edit_task(unit, task_id, task.EditTask(title=title))
+                await handler_of(task.EditTask)(unit, task_id, task.EditTask(title=title))
                 unit.turn += 1
             return await undo_task(unit, task_id, UndoTask())
 
@@ -209,7 +210,7 @@ class TestAsEveryCommand:
     async def test_an_archived_project_stays_as_it_is(self, executor: Executor, owner: UUID, project_id: UUID) -> None:
         task_id = await make_task(executor, owner, project_id)
         await edit(executor, owner, task_id, title="a")
-        await send(executor, owner, project.archive_project, project_id, project.ArchiveProject())
+        await send(executor, owner, handler_of(project.ArchiveProject), project_id, project.ArchiveProject())
         await refused("project-archived", executor, owner, task_id)
 
 
@@ -295,7 +296,7 @@ class TestMovingBack:
     async def test_not_into_an_archived_project(self, executor: Executor, owner: UUID, project_id: UUID) -> None:
         task_id, there = await make_task(executor, owner, project_id), await make_project(executor, owner)
         await append(executor, owner, task_id, move(project_id, there))
-        await send(executor, owner, project.archive_project, project_id, project.ArchiveProject())
+        await send(executor, owner, handler_of(project.ArchiveProject), project_id, project.ArchiveProject())
         await refused("project-archived", executor, owner, task_id)
 
 

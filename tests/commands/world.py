@@ -13,6 +13,7 @@ import asyncpg
 from msgspec.structs import replace
 
 from taskflow.commands import invitations, project, task, user
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.claims import new_address
 from taskflow.commands.execute import Accepted, Executor, Request, Target
 from taskflow.commands.invitation_tokens import token_of
@@ -77,7 +78,13 @@ async def make_project(executor: Executor, owner: UUID, **members: tuple[UUID, R
 async def set_member(executor: Executor, by: UUID, project_id: UUID, member: UUID, role: Role) -> Accepted:
     """Whoever is no member yet is invited, and accepts."""
     try:
-        return await send(executor, by, project.set_project_member, project_id, member, project.SetMember(role=role))
+        return await send(
+            executor,
+            by,
+            handler_of(project.SetMember),
+            project.Member(project_id, member),
+            project.SetMember(role=role),
+        )
     except Rejected as refusal:
         if refusal.code != "must-be-invited":
             raise
@@ -95,7 +102,9 @@ async def join(executor: Executor, by: UUID, project_id: UUID, member: UUID, rol
 
 
 async def remove_member(executor: Executor, by: UUID, project_id: UUID, member: UUID) -> Accepted:
-    return await send(executor, by, project.remove_project_member, project_id, member)
+    return await send(
+        executor, by, handler_of(project.RemoveMember), project.Member(project_id, member), project.RemoveMember()
+    )
 
 
 async def make_task(executor: Executor, by: UUID, project_id: UUID, **fields: Any) -> UUID:
@@ -104,7 +113,9 @@ async def make_task(executor: Executor, by: UUID, project_id: UUID, **fields: An
 
 
 async def edit(executor: Executor, by: UUID, task_id: UUID, *, circumstances: Any = None, **fields: Any) -> Accepted:
-    return await send(executor, by, task.edit_task, task_id, task.EditTask(**fields), **(circumstances or {}))
+    return await send(
+        executor, by, handler_of(task.EditTask), task_id, task.EditTask(**fields), **(circumstances or {})
+    )
 
 
 async def until(holds: Callable[[], bool | Awaitable[bool]], what: str) -> None:

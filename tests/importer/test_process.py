@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 
 from taskflow.cli import main
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor, Request, Target
-from taskflow.commands.project import ArchiveProject, CreateProject, archive_project, create_project
+from taskflow.commands.project import ArchiveProject, CreateProject, create_project
 from taskflow.commands.unit import Unit
 from taskflow.errors import Rejected
 from taskflow.settings import Settings
@@ -137,7 +138,7 @@ class TestIntoAnExistingProject:
         assert project is not None
 
         async def handler(unit: Unit) -> Target:
-            return await archive_project(unit, project, ArchiveProject())
+            return await handler_of(ArchiveProject)(unit, project, ArchiveProject())
 
         request = Request(caller=user, command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=user)
         await Executor(store, settings).execute(request, handler)

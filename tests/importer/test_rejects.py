@@ -6,6 +6,7 @@ import csv
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from taskflow.commands.catalog import handler_of
 from taskflow.importer.process import Report
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
@@ -172,14 +173,14 @@ async def test_a_trashed_task_takes_no_rows(settings: Settings, store: EventStor
     from uuid import uuid4
 
     from taskflow.commands.execute import Executor, Request, Target
-    from taskflow.commands.task import TrashTask, trash_task
+    from taskflow.commands.task import TrashTask
     from taskflow.commands.unit import Unit
 
     report = await run(settings, write(tmp_path / "a.csv", [HEADER, row()]), tmp_path)
     (task,) = await streams(store, "task")
 
     async def handler(unit: Unit) -> Target:
-        return await trash_task(unit, task, TrashTask())
+        return await handler_of(TrashTask)(unit, task, TrashTask())
 
     user = report.who.user_id
     request = Request(caller=user, command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=user)

@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec.structs import replace
 
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor, Handler, Request, Target
 from taskflow.commands.imports import ImportPerson, ImportRow, import_person, import_row
-from taskflow.commands.project import remove_project_member
+from taskflow.commands.project import Member, RemoveMember
 from taskflow.commands.unit import Unit
 from taskflow.errors import Forbidden, NotFound
 from taskflow.settings import Settings
@@ -97,7 +98,7 @@ async def test_no_row_of_a_removed_admin_slips_in(settings: Settings, store: Eve
             await asyncio.sleep(0.002)
 
     async def remove(unit: Unit) -> Target:
-        return await remove_project_member(unit, project, admin)
+        return await handler_of(RemoveMember)(unit, Member(project, admin), RemoveMember())
 
     await send(store, settings, owner, remove)
     with pytest.raises(NotFound, match="no project"):

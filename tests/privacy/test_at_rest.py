@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from taskflow.commands import user
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
 from taskflow.commands.session import NewSession
 from taskflow.errors import Rejected
@@ -89,7 +90,7 @@ async def people_with_a_history(settings: Settings) -> None:
             await send(
                 executor,
                 person.user_id,
-                user.edit_profile,
+                handler_of(user.EditProfile),
                 None,
                 user.EditProfile(
                     avatar_url="https://example.com/face-of-zephyrine",
@@ -98,7 +99,9 @@ async def people_with_a_history(settings: Settings) -> None:
             )
             for _ in range(4):
                 for new_name in ("Renamed Qwzxella", name):
-                    await send(executor, person.user_id, user.edit_profile, None, user.EditProfile(name=new_name))
+                    await send(
+                        executor, person.user_id, handler_of(user.EditProfile), None, user.EditProfile(name=new_name)
+                    )
             task_id = await make_task(executor, person.user_id, await make_project(executor, person.user_id))
             await edit(executor, person.user_id, task_id, title=TITLE, assignee_id=person.user_id)
         with pytest.raises(Rejected):

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from taskflow.api import render
 from taskflow.api.envelopes import envelopes
 from taskflow.commands import invitations, session, user
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Step, Target
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.commands.invitations import AcceptInvitation, InvitationToken, InviteMember, RevokeInvitation
@@ -58,7 +59,7 @@ async def accept(executor: Executor, settings: Settings, by: UUID, project: UUID
 
 async def revoke(executor: Executor, by: UUID, project: UUID, invitation: UUID) -> Accepted:
     target = invitations.ProjectInvitation(project, invitation)
-    return await send(executor, by, invitations.revoke_invitation, target, RevokeInvitation())
+    return await send(executor, by, handler_of(invitations.RevokeInvitation), target, RevokeInvitation())
 
 
 async def sealed_address(store: EventStore, settings: Settings, project: UUID, invitation: UUID) -> str | None:
@@ -228,7 +229,7 @@ class TestOfAPerson:
         """With everything that a person can have, and read by a process that remembers none of it."""
         person = await register(executor, settings, "gone@example.com", name="Gone")
         profile = user.EditProfile(avatar_url="https://example.com/gone.png", settings={"time_zone": "Europe/Berlin"})
-        await send(executor, person, user.edit_profile, None, profile)
+        await send(executor, person, handler_of(user.EditProfile), None, profile)
         await destroy(store, person)
         store.folds._folded = LruCache(settings.folds_bytes_max)
         return person
@@ -248,7 +249,7 @@ class TestOfAPerson:
     ) -> None:
         head = (await store.log.head()).position
         with pytest.raises(Rejected, match=f"{erased} were erased") as refusal:
-            await send(executor, erased, user.edit_profile, None, user.EditProfile(**change))
+            await send(executor, erased, handler_of(user.EditProfile), None, user.EditProfile(**change))
         assert refusal.value.code == "erased"
         assert (await store.log.head()).position == head
 
@@ -259,10 +260,10 @@ class TestOfAPerson:
         head = (await store.log.head()).position
 
         async def rename(unit: Unit) -> Target:
-            return await user.edit_profile(unit, None, user.EditProfile(name="Back"))
+            return await handler_of(user.EditProfile)(unit, None, user.EditProfile(name="Back"))
 
         async def open_calendar(unit: Unit) -> Target:
-            return await user.open_calendar(unit, None, user.OpenCalendar())
+            return await handler_of(user.OpenCalendar)(unit, None, user.OpenCalendar())
 
         steps = [Step(request(erased), one) for one in (open_calendar, rename, open_calendar)]
         with pytest.raises(Rejected) as refusal:
@@ -275,7 +276,7 @@ class TestOfAPerson:
     ) -> None:
         """A session without an address, a role, a calendar; and what they do to what is not theirs alone."""
         await send(executor, NOBODY, user.set_roles, erased, ("analyst",))
-        await send(executor, erased, user.open_calendar, None, user.OpenCalendar())
+        await send(executor, erased, handler_of(user.OpenCalendar), None, user.OpenCalendar())
         session_id = new_id()
 
         async def begin(unit: Unit) -> Target:
@@ -297,7 +298,7 @@ class TestOfAPerson:
             writer = Executor(another, often)
             person = await register(writer, often, "gone@example.com", name="Gone")
             for name in ("Ada", "Grace", "Ada", "Grace"):
-                await send(writer, person, user.edit_profile, None, user.EditProfile(name=name))
+                await send(writer, person, handler_of(user.EditProfile), None, user.EditProfile(name=name))
             sealed = await another.pool.fetchval("select state from snapshots where stream_id = $1", person)
             assert sealed.count(b"~1.") == 4, "name, address, hash, settings"
             await destroy(another, person)
@@ -355,7 +356,7 @@ class TestOfAPerson:
         await store.pool.execute("delete from keys where person = $1", person)
         store.keyring.forget(person)
         with pytest.raises(KeyMissing):
-            await send(executor, person, user.edit_profile, None, user.EditProfile(name="Back"))
+            await send(executor, person, handler_of(user.EditProfile), None, user.EditProfile(name="Back"))
 
 
 async def test_settings_of_before_are_read_in_clear_until_their_person_is_erased(
@@ -363,7 +364,7 @@ async def test_settings_of_before_are_read_in_clear_until_their_person_is_erased
 ) -> None:
     """They were no personal data then, and the log is never rewritten."""
     person = await register(executor, settings)
-    await send(executor, person, user.edit_profile, None, user.EditProfile(settings={"theme": "dark"}))
+    await send(executor, person, handler_of(user.EditProfile), None, user.EditProfile(settings={"theme": "dark"}))
     await store.pool.execute(
         "update events set schema_version = 1, data = $2 where stream_id = $1 and type = 'UserSettingsChanged'",
         person,

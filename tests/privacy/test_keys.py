@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from msgspec.structs import replace
 
 from taskflow.commands import user
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
 from taskflow.errors import KeyMissing, StoreError
 from taskflow.ids import new_id
@@ -40,7 +41,7 @@ async def test_a_key_is_stored_wrapped_and_by_a_registration_alone(
     store: EventStore, executor: Executor, settings: Settings
 ) -> None:
     person = await register(executor, settings)
-    await send(executor, person, user.edit_profile, None, user.EditProfile(name="Another"))
+    await send(executor, person, handler_of(user.EditProfile), None, user.EditProfile(name="Another"))
     (row,) = await store.pool.fetch("select person, wrapped_key from keys")
     key = (await keyring(store, settings).fetch([person]))[person]
     assert key not in row["wrapped_key"]
@@ -56,7 +57,9 @@ async def test_another_master_key_says_that_it_is_another(
         with pytest.raises(StoreError, match="TASKFLOW_MASTER_KEY is not the one"):
             await other.folds.load(USER, person)
         with pytest.raises(StoreError, match="TASKFLOW_MASTER_KEY is not the one"):
-            await send(Executor(other, wrong), person, user.edit_profile, None, user.EditProfile(name="Another"))
+            await send(
+                Executor(other, wrong), person, handler_of(user.EditProfile), None, user.EditProfile(name="Another")
+            )
     assert len(await personal_events(store, person)) == 1
 
 
@@ -82,7 +85,7 @@ async def test_personal_fields_open_in_their_own_event_alone(
     people = [await register(executor, settings, name=f"Person {n}") for n in range(2)]
     for person in people:
         for name in ("First", "Second"):
-            await send(executor, person, user.edit_profile, None, user.EditProfile(name=name))
+            await send(executor, person, handler_of(user.EditProfile), None, user.EditProfile(name=name))
     mine, theirs = [await personal_events(store, person) for person in people]
     assert [event.name for event in await opens(store, settings, *mine)] == ["Person 0", "First", "Second"]
     for moved in (

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from taskflow.commands import session, user
+from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
 from taskflow.errors import KeyMissing, StoreError
 from taskflow.ids import new_id
@@ -115,7 +116,7 @@ async def test_a_snapshot_of_a_person_shows_nothing(often: Settings, settings: S
         person = await register(one, often, email=email, name=name)
         for n in range(EVERY + 2):
             changes = user.EditProfile(name=f"{name} {n}", avatar_url=f"https://example.com/qqxz/{n}")
-            await send(one, person, user.edit_profile, None, changes)
+            await send(one, person, handler_of(user.EditProfile), None, changes)
     taken = await snapshot_of(store, person)
     assert taken is not None
     for secret in (b"Zyxwvut", b"qqxz", b"argon2", b"example.com"):

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from taskflow.api.bodies import decode
 from taskflow.api.routes.commands import CommandKind, _kinds, read_command
-from taskflow.commands.catalog import COMMANDS, TARGETS
+from taskflow.commands.catalog import COMMANDS
 from taskflow.errors import Malformed
 
 ID = "0190a8c0-5f3e-7a10-9c55-0123456789ab"
@@ -108,8 +108,8 @@ def test_an_example_is_judged_alike_by_both(name: str, data: dict[str, Any], val
 
 @each_type()
 def test_a_target_is_written_as_its_schema_says(kind: CommandKind) -> None:
-    shape = None if kind.target is None else TARGETS.get(kind.target)
-    parts = 0 if kind.target is None else 1 if shape is None else len(shape.__struct_fields__)
+    target = COMMANDS[kind.type].target
+    parts = 0 if target is None else 1 if target.parts is None else len(target.parts.__struct_fields__)
     for text in (None, "", "x", ID, f"{ID}/{ID}", f"{ID}/x/y", f"{ID}/blocks/{ID}", f"{ID}/{ID}/{ID}"):
         body = {"id": ID, "type": kind.type, "target": text, "data": {"more": 1}}
         with pytest.raises(Malformed) as refused:  # for what is in `data`, at least

@@ -14,7 +14,7 @@ from taskflow.api.bodies import FAULTS_MAX
 from taskflow.api.command_references import references, with_ids
 from taskflow.api.routes.batches import read
 from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.made import PARTS, made_by
+from taskflow.commands.made import made_by
 from taskflow.errors import Malformed, Rejected
 from taskflow.streams import EVENT_TYPES
 from taskflow.streams.project import MemberInvited
@@ -84,7 +84,7 @@ def test_what_was_made_is_the_stream_or_the_part_that_began() -> None:
     assert made_by(stream, [CommentAdded(part, "x")]) == part
     assert made_by(stream, [ChecklistItemAdded(part, "x", "1")]) == part
     assert made_by(stream, [CommentRestored(part, "x", None, None)]) == stream  # type: ignore[arg-type]  # not looked at
-    assert PARTS[MemberInvited] == "invitation_id"
+    assert MemberInvited.part_field == "invitation_id"
 
 
 def test_every_event_that_begins_a_part_is_known() -> None:
@@ -94,7 +94,7 @@ def test_every_event_that_begins_a_part_is_known() -> None:
         for name, event in EVENT_TYPES.items()
         if name.endswith(("Added", "Invited")) and event.__struct_fields__[0] not in ("user_id", "relation")
     }
-    assert begins == {event.__name__ for event in PARTS}
+    assert begins == {name for name, event in EVENT_TYPES.items() if event.part_field}
 
 
 # --- batches

@@ -31,6 +31,17 @@ of authorisation too."""
 COMMANDS_ON_ONES_OWN = {"AcceptInvitation", "CreateProject", "EditProfile", "OpenCalendar"}
 
 
+DECIDED_FURTHER = {"EditComment", "DeleteComment", "SetMember", "RemoveMember"}
+"""Commands whose deciders ask for more than the role that is declared."""
+
+
+def test_the_role_that_a_command_declares_is_the_weakest_that_may_send_it() -> None:
+    for name, _, _, weakest in authorisation.COMMANDS:
+        declared = COMMANDS[name].role
+        if declared is not None and name not in DECIDED_FURTHER:
+            assert declared == weakest, name
+
+
 def test_every_command_is_behind_a_route() -> None:
     bodies = {route.body for route in ROUTES}
     assert [name for name, entry in COMMANDS.items() if entry.body not in bodies] == []

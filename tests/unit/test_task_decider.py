@@ -224,7 +224,7 @@ def test_after_an_edit_the_task_is_as_asked_and_the_same_edit_changes_nothing(ed
         assert task.edit(state, project(), command, NOW) == []
 
 
-@given(st.lists(patches, max_size=6), st.sampled_from(list(task.INTENTS.values())))
+@given(st.lists(patches, max_size=6), st.sampled_from(["todo", "in_progress", "done", "cancelled"]))
 def test_every_intent_is_idempotent(edits: list[dict[str, Any]], category: Any) -> None:
     state = a_task()
     for patch in edits:

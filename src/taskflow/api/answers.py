@@ -15,16 +15,12 @@ from msgspec import Struct
 
 from taskflow.api import render
 from taskflow.api.calendar_secrets import calendar_secret
-from taskflow.api.invited import NewInvitation, invitation_body
-from taskflow.api.parts import comment_body, item_body, people_of
+from taskflow.api.invited import NewInvitation, WrittenInvitation, invitation_body
+from taskflow.api.parts import WrittenComment, WrittenItem, comment_body, item_body, people_of
 from taskflow.api.route import BASE
 from taskflow.api.stored import committed
 from taskflow.commands.access import at_least
-from taskflow.commands.checklist import AddChecklistItem
-from taskflow.commands.comments import AddComment, EditComment
 from taskflow.commands.invitation_tokens import token_of
-from taskflow.commands.invitations import InviteMember
-from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
 from taskflow.store.append import Outcome
@@ -36,8 +32,8 @@ from taskflow.streams.user import UserCalendarOpened
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
+    from taskflow.commands.declaration import Resource
     from taskflow.commands.execute import Accepted
-    from taskflow.commands.fields import Command
     from taskflow.streams.project import Statuses
 
 
@@ -48,9 +44,9 @@ class Answer(Struct, frozen=True):
     location: str
 
 
-async def answer_of(context: Context, caller: UUID, command: type[Command], target: Any, accepted: Accepted) -> Answer:
+async def answer_of(context: Context, caller: UUID, resource: Resource, target: Any, accepted: Accepted) -> Answer:
     """The stream's whole resource, but for the few commands that answer a part of it."""
-    part = _PARTS.get(command)
+    part = _PARTS.get(resource)
     if part is not None:
         return await part(context, caller, target, accepted)
     location = f"{BASE}/{accepted.kind.name}s/{accepted.receipt.stream_id}"
@@ -94,16 +90,10 @@ async def _calendar(context: Context, _caller: UUID, _target: Any, accepted: Acc
     return Answer(render.ENCODER.encode(render.CalendarBody(secret, url, accepted.receipt.version)), location)
 
 
-async def _added_comment(context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
-    (added,) = (event for event in accepted.events if isinstance(event, CommentAdded))
-    return await _comment(context, accepted, added.comment_id)
-
-
-async def _edited_comment(context: Context, _caller: UUID, target: Any, accepted: Accepted) -> Answer:
-    return await _comment(context, accepted, target.comment_id)
-
-
-async def _comment(context: Context, accepted: Accepted, comment_id: UUID) -> Answer:
+async def _comment(context: Context, _caller: UUID, target: Any, accepted: Accepted) -> Answer:
+    """The comment that was added, or else the target."""
+    added = next((event.comment_id for event in accepted.events if isinstance(event, CommentAdded)), None)
+    comment_id = target.comment_id if added is None else added
     task = accepted.state
     project = accepted.project
     if project is None:
@@ -137,11 +127,21 @@ async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Ac
     return Answer(render.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}")
 
 
-_PARTS: Final[dict[type[Command], Callable[[Context, UUID, Any, Accepted], Awaitable[Answer]]]] = {
-    AddComment: _added_comment,
-    EditComment: _edited_comment,
-    AddChecklistItem: _added_item,
-    OpenCalendar: _calendar,
-    InviteMember: _invitation,
+_PARTS: Final[dict[Resource, Callable[[Context, UUID, Any, Accepted], Awaitable[Answer]]]] = {
+    "comment": _comment,
+    "checklist_item": _added_item,
+    "calendar": _calendar,
+    "invitation": _invitation,
 }
-"""Commands that answer something else than the whole resource."""
+"""What is a part of a stream, or made for its answer."""
+ANSWERS: Final[dict[Resource, type[Struct]]] = {
+    "task": render.WrittenTask,
+    "comment": WrittenComment,
+    "checklist_item": WrittenItem,
+    "project": render.WrittenProject,
+    "invitation": WrittenInvitation,
+    "user": render.WrittenProfile,
+    "calendar": render.WrittenCalendar,
+    "view": render.WrittenSavedView,
+}
+"""What the document says of each: with its `position`."""

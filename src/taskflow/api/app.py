@@ -16,7 +16,6 @@ from taskflow.api.routes import (
     batches,
     board,
     calendar,
-    checklist,
     commands,
     comments,
     diff,
@@ -24,16 +23,15 @@ from taskflow.api.routes import (
     export,
     identity,
     invitations,
-    labels,
     profiles,
     projects,
-    relations,
     stats,
     stream,
     sync,
     task_events,
     tasks,
     views,
+    writes,
 )
 from taskflow.errors import TaskflowError
 
@@ -51,15 +49,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     *profiles.ROUTES,
     *calendar.ROUTES,
     *projects.ROUTES,
-    *labels.ROUTES,
     *invitations.ROUTES,
     *stats.ROUTES,
     *board.ROUTES,
     *tasks.ROUTES,
     *task_events.ROUTES,
     *comments.ROUTES,
-    *checklist.ROUTES,
-    *relations.ROUTES,
     *diff.ROUTES,
     *activity.ROUTES,
     *events.ROUTES,
@@ -69,6 +64,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *export.ROUTES,
     *commands.ROUTES,
     *batches.ROUTES,
+    *writes.ROUTES,
 )
 
 

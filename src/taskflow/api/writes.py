@@ -11,7 +11,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskflow.api.context import Context
+    from taskflow.commands.declaration import CommandType
     from taskflow.commands.fields import Command
     from taskflow.commands.unit import Unit
     from taskflow.store.eventstore import EventStore
@@ -45,8 +46,6 @@ KEY_MAX: Final = 255
 EVENTS_SINCE_MAX: Final = 200
 """Events that a version conflict lists, the oldest of them."""
 
-Method = Literal["POST", "PUT", "PATCH", "DELETE"]
-"""Of writes."""
 _IF_MATCH: Final = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-[^"]*)?"')
 _sorted: Final = msgspec.json.Encoder(order="sorted")
 
@@ -83,15 +82,15 @@ class Written(Struct, frozen=True, kw_only=True):
         return headers
 
 
-async def write(call: Call, name: str, target: Any = None) -> Response[bytes]:
-    """A REST write: the command of that name on that target, its body being the request's."""
+async def write(call: Call, command: CommandType, target: Any) -> Response[bytes]:
+    """A REST write: a command of this type on that target, its body being the request's."""
     request = call.request
     plain = await call.json()
     sent = Sent(
-        name=name,
+        name=command.body.__name__,
         target=target,
         plain=plain,
-        command=decode(plain, COMMANDS[name].body),
+        command=decode(plain, command.body),
         command_id=await _command_id(call, request.headers.get("idempotency-key")),
         expected_version=expected_version(request.headers.get("if-match")),
     )
@@ -200,7 +199,7 @@ async def written(call: Call, sent: Sent, accepted: Accepted) -> Written:
     """The answer to a command that was accepted."""
     entry = COMMANDS[sent.name]
     await turn()
-    answer = await answer_of(call.context, call.user, entry.body, sent.target, accepted)
+    answer = await answer_of(call.context, call.user, entry.answer, sent.target, accepted)
     return Written(
         accepted=accepted,
         body=render.with_position(answer.body, accepted.receipt.position),

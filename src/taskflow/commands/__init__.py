@@ -2,6 +2,7 @@
 
 Command (a body)  ──▶ handler(unit, target, command): reads streams, judges access
                           └─▶ a decider: (state, …) -> events  pure
+`declaration`  what a command is: body, target, role, decider, answer, route; makes most handlers
 `unit`     what the decisions read and want appended: of one command, or of a bundle
 `execute`  decide, append, decide again
 `catalog`  every command by its name; `made`: what it made, for others to name

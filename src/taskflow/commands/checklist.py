@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-from taskflow.commands.access import task_for
-from taskflow.commands.execute import Target
+from taskflow.commands.declaration import TASK_ID, RestRoute, TargetType, on_task
 from taskflow.commands.fields import ITEMS_MAX, Command, ItemText
 from taskflow.commands.ranks import rank_between
 from taskflow.commands.task import live
 from taskflow.errors import NotFound, Rejected
-from taskflow.streams import TASK, Event
+from taskflow.streams import Event
 from taskflow.streams.task import (
     ChecklistItemAdded,
     ChecklistItemChecked,
@@ -25,7 +24,6 @@ from taskflow.streams.task import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskflow.commands.unit import Unit
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import ChecklistItem, TaskState
 
@@ -113,25 +111,28 @@ def _rank(others: Sequence[ChecklistItem], place: int, item_id: UUID) -> str:
     return rank_between(after, before, item_id)
 
 
-# --- handlers ------------------------------------------------------------------------------------
+# --- declared ------------------------------------------------------------------------------------
 
-
-async def add_item(unit: Unit, target: UUID, command: AddChecklistItem) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
-    unit.append(TASK, target, *add(task, project, unit.fresh_id(), command.text))
-    return Target(TASK, target)
-
-
-async def edit_item(unit: Unit, target: TaskItem, command: EditChecklistItem) -> Target:
-    task, project = await task_for(unit, target.task_id, "member")
-    unit.expect_version(target.task_id)
-    unit.append(TASK, target.task_id, *edit(task, project, target.item_id, command))
-    return Target(TASK, target.task_id)
-
-
-async def remove_item(unit: Unit, target: TaskItem, _: RemoveChecklistItem) -> Target:
-    task, project = await task_for(unit, target.task_id, "member")
-    unit.expect_version(target.task_id)
-    unit.append(TASK, target.task_id, *remove(task, project, target.item_id))
-    return Target(TASK, target.task_id)
+ITEM: Final = TargetType("checklist_item", TASK_ID.path + "/checklist/{item_id:str}", TaskItem)
+COMMANDS: Final = (
+    on_task(
+        AddChecklistItem,
+        TASK_ID,
+        lambda on: add(on.state, on.project, on.unit.fresh_id(), on.command.text),
+        RestRoute("POST", "/checklist", "Add an item at the end of the checklist"),
+        answer="checklist_item",
+        creates=True,
+    ),
+    on_task(
+        EditChecklistItem,
+        ITEM,
+        lambda on: edit(on.state, on.project, on.target.item_id, on.command),
+        RestRoute("PATCH", "", "Reword, check or move an item; answers the task"),
+    ),
+    on_task(
+        RemoveChecklistItem,
+        ITEM,
+        lambda on: remove(on.state, on.project, on.target.item_id),
+        RestRoute("DELETE", "", "Remove an item; answers the task"),
+    ),
+)

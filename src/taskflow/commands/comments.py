@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands.access import at_least, caller, task_for
-from taskflow.commands.execute import Target
+from taskflow.commands.access import at_least, caller
+from taskflow.commands.declaration import TASK_ID, RestRoute, TargetType, on_task
 from taskflow.commands.fields import COMMENTS_BYTES_MAX, COMMENTS_MAX, Command, CommentText
 from taskflow.commands.task import live
 from taskflow.errors import Forbidden, NotFound, Rejected
-from taskflow.streams import TASK, Event
+from taskflow.streams import Event
 from taskflow.streams.task import CommentAdded, CommentDeleted, CommentEdited
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import Comment, TaskState
 
@@ -96,25 +95,29 @@ def _room_for(task: TaskState, body: str, *, instead_of: str) -> None:
         )
 
 
-# --- handlers ------------------------------------------------------------------------------------
+# --- declared ------------------------------------------------------------------------------------
 
-
-async def add_comment(unit: Unit, target: UUID, command: AddComment) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
-    unit.append(TASK, target, *add(task, project, unit.fresh_id(), command.body))
-    return Target(TASK, target)
-
-
-async def edit_comment(unit: Unit, target: TaskComment, command: EditComment) -> Target:
-    task, project = await task_for(unit, target.task_id, "member")
-    unit.expect_version(target.task_id)
-    unit.append(TASK, target.task_id, *edit(task, project, caller(unit), target.comment_id, command.body))
-    return Target(TASK, target.task_id)
-
-
-async def delete_comment(unit: Unit, target: TaskComment, _: DeleteComment) -> Target:
-    task, project = await task_for(unit, target.task_id, "member")
-    unit.expect_version(target.task_id)
-    unit.append(TASK, target.task_id, *delete(task, project, caller(unit), target.comment_id))
-    return Target(TASK, target.task_id)
+COMMENT: Final = TargetType("comment", TASK_ID.path + "/comments/{comment_id:str}", TaskComment)
+COMMANDS: Final = (
+    on_task(
+        AddComment,
+        TASK_ID,
+        lambda on: add(on.state, on.project, on.unit.fresh_id(), on.command.body),
+        RestRoute("POST", "/comments", "Comment on a task"),
+        answer="comment",
+        creates=True,
+    ),
+    on_task(
+        EditComment,
+        COMMENT,
+        lambda on: edit(on.state, on.project, caller(on.unit), on.target.comment_id, on.command.body),
+        RestRoute("PATCH", "", "Change what one's own comment says"),
+        answer="comment",
+    ),
+    on_task(
+        DeleteComment,
+        COMMENT,
+        lambda on: delete(on.state, on.project, caller(on.unit), on.target.comment_id),
+        RestRoute("DELETE", "", "Delete a comment; answers the task"),
+    ),
+)

@@ -18,6 +18,14 @@ from msgspec import Meta, Struct
 
 from taskflow.addresses import BadAddress, canonical_address, same_address, trimmed
 from taskflow.commands.access import at_least, caller, project_for, rank_of
+from taskflow.commands.declaration import (
+    PROJECT_ID,
+    CommandType,
+    DecisionContext,
+    RestRoute,
+    TargetType,
+    on_project,
+)
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import INVITATION_DAYS, INVITATIONS_MAX, Command, Email
 from taskflow.commands.invitation_tokens import TOKEN_MAX, named_by
@@ -177,9 +185,31 @@ async def accept_invitation(unit: Unit, target: InvitationToken, _: AcceptInvita
     return Target(PROJECT, project_id)
 
 
-async def revoke_invitation(unit: Unit, target: ProjectInvitation, _: RevokeInvitation) -> Target:
-    project = await project_for(unit, target.project_id, "admin")
-    unit.expect_version(target.project_id)
-    unit.append(PROJECT, target.project_id, *revoke(project, target.invitation_id))
-    unit.destroy_key(target.invitation_id)
-    return Target(PROJECT, target.project_id)
+def _revoke(on: DecisionContext[ProjectState, ProjectState, ProjectInvitation, RevokeInvitation]) -> list[Event]:
+    events = revoke(on.state, on.target.invitation_id)
+    on.unit.destroy_key(on.target.invitation_id)
+    return events
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+INVITATION: Final = TargetType("invitation", PROJECT_ID.path + "/invitations/{invitation_id:str}", ProjectInvitation)
+INVITATION_TOKEN: Final = TargetType("invitation_token", "/invitations/{token:str}", InvitationToken)
+COMMANDS: Final = (
+    CommandType(
+        body=InviteMember,
+        target=PROJECT_ID,
+        handler=invite_member,
+        answer="invitation",
+        rest=RestRoute("POST", "/invitations", "Invite somebody by their address"),
+        creates=True,
+    ),
+    on_project(RevokeInvitation, INVITATION, _revoke, RestRoute("DELETE", "", "Revoke an invitation")),
+    CommandType(
+        body=AcceptInvitation,
+        target=INVITATION_TOKEN,
+        handler=accept_invitation,
+        answer="project",
+        rest=RestRoute("POST", "/accept", "Accept an invitation"),
+    ),
+)

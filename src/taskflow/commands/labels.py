@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands.access import project_for
-from taskflow.commands.execute import Target
+from taskflow.commands.declaration import PROJECT_ID, RestRoute, TargetType, on_project
 from taskflow.commands.fields import PROJECT_LABELS_MAX, Colour, Command, Label
 from taskflow.commands.project import unarchived
 from taskflow.errors import NotFound, Rejected
 from taskflow.names import normal_name
-from taskflow.streams import PROJECT, Event
+from taskflow.streams import Event
 from taskflow.streams.project import LabelRemoved, LabelSet, ProjectState
-
-if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -62,18 +58,20 @@ def remove_label(project: ProjectState, name: str) -> list[Event]:
     return [LabelRemoved(name=one) for one in alike]
 
 
-# --- handlers ------------------------------------------------------------------------------------
+# --- declared ------------------------------------------------------------------------------------
 
-
-async def set_project_label(unit: Unit, target: ProjectLabel, command: SetLabel) -> Target:
-    project = await project_for(unit, target.project_id, "admin")
-    unit.expect_version(target.project_id)
-    unit.append(PROJECT, target.project_id, *set_label(project, target.name, command.colour))
-    return Target(PROJECT, target.project_id)
-
-
-async def remove_project_label(unit: Unit, target: ProjectLabel, _: RemoveLabel) -> Target:
-    project = await project_for(unit, target.project_id, "admin")
-    unit.expect_version(target.project_id)
-    unit.append(PROJECT, target.project_id, *remove_label(project, target.name))
-    return Target(PROJECT, target.project_id)
+LABEL: Final = TargetType("label", PROJECT_ID.path + "/labels/{name:path}", ProjectLabel)
+COMMANDS: Final = (
+    on_project(
+        SetLabel,
+        LABEL,
+        lambda on: set_label(on.state, on.target.name, on.command.colour),
+        RestRoute("PUT", "", "Define a label, or change its colour"),
+    ),
+    on_project(
+        RemoveLabel,
+        LABEL,
+        lambda on: remove_label(on.state, on.target.name),
+        RestRoute("DELETE", "", "Remove a label from those that the project defines"),
+    ),
+)

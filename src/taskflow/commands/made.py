@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from taskflow.streams import Event
-from taskflow.streams.project import MemberInvited
-from taskflow.streams.task import ChecklistItemAdded, CommentAdded
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-PARTS: Final[dict[type[Event], str]] = {
-    CommentAdded: "comment_id",
-    ChecklistItemAdded: "item_id",
-    MemberInvited: "invitation_id",
-}
-"""Events that begin a part of a stream, with the field that holds its id."""
+    from taskflow.streams import Event
 
 
 def made_by(stream_id: UUID, events: Iterable[Event]) -> UUID:
     """The part that these events began, else the stream."""
     for event in events:
-        field = PARTS.get(type(event))
-        if field is not None:
-            part: UUID = getattr(event, field)
+        if event.part_field:
+            part: UUID = getattr(event, event.part_field)
             return part
     return stream_id

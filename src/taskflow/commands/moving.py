@@ -8,10 +8,11 @@ that an earlier move has left in another project stays where it is, with all tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from taskflow.commands.access import in_todays_status, project_for, task_for
+from taskflow.commands.declaration import TASK_ID, CommandType, RestRoute
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command, StatusKey
 from taskflow.commands.project import unarchived
@@ -131,3 +132,16 @@ async def subtasks(unit: Unit, tops: Iterable[UUID], project: ProjectState) -> l
         found += below
         level = [task.id for task in below]
     return found
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+COMMANDS: Final = (
+    CommandType(
+        body=MoveTask,
+        target=TASK_ID,
+        handler=move_task,
+        answer="task",
+        rest=RestRoute("POST", "/move", "Move a task to another project"),
+    ),
+)

@@ -9,9 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
-from taskflow.commands.access import at_least, caller, project_for, rank_of
+from taskflow.commands.access import at_least, caller, rank_of
+from taskflow.commands.declaration import (
+    PROJECT_ID,
+    CommandType,
+    DecisionContext,
+    RestRoute,
+    TargetType,
+    on_project,
+)
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import MEMBERS_MAX, Command, Description, Name
 from taskflow.errors import Forbidden, Rejected
@@ -41,6 +49,13 @@ MUST_BE_INVITED: Final = (
 )
 
 # --- commands ------------------------------------------------------------------------------------
+
+
+class Member(Struct, frozen=True):
+    """The target of what is done to one member."""
+
+    project_id: UUID
+    user_id: UUID
 
 
 class CreateProject(Command, frozen=True):
@@ -177,13 +192,10 @@ async def create_project(unit: Unit, target: UUID | None, command: CreateProject
     return Target(PROJECT, project_id)
 
 
-async def set_project_member(unit: Unit, target: UUID, user_id: UUID, command: SetMember) -> Target:
-    project = await project_for(unit, target, "admin")
-    unit.expect_version(target)
-    actor = caller(unit)
-    acquainted = user_id not in project.members and await _acquainted(unit, actor, user_id)
-    unit.append(PROJECT, target, *set_member(project, actor, user_id, command.role, acquainted=acquainted))
-    return Target(PROJECT, target)
+async def _set_member(on: DecisionContext[ProjectState, ProjectState, Member, SetMember]) -> list[Event]:
+    project, actor, user_id = on.state, caller(on.unit), on.target.user_id
+    acquainted = user_id not in project.members and await _acquainted(on.unit, actor, user_id)
+    return set_member(project, actor, user_id, on.command.role, acquainted=acquainted)
 
 
 async def _acquainted(unit: Unit, one: UUID, other: UUID) -> bool:
@@ -197,29 +209,47 @@ async def _acquainted(unit: Unit, one: UUID, other: UUID) -> bool:
     return False
 
 
-async def remove_project_member(unit: Unit, target: UUID, user_id: UUID) -> Target:
-    project = await project_for(unit, target, "viewer")
-    unit.expect_version(target)
-    unit.append(PROJECT, target, *remove_member(project, caller(unit), user_id))
-    return Target(PROJECT, target)
+# --- declared ------------------------------------------------------------------------------------
 
-
-async def edit_project(unit: Unit, target: UUID, command: EditProject) -> Target:
-    project = await project_for(unit, target, "admin")
-    unit.expect_version(target)
-    unit.append(PROJECT, target, *edit(project, command))
-    return Target(PROJECT, target)
-
-
-async def archive_project(unit: Unit, target: UUID, _: ArchiveProject) -> Target:
-    project = await project_for(unit, target, "admin")
-    unit.expect_version(target)
-    unit.append(PROJECT, target, *archive(project))
-    return Target(PROJECT, target)
-
-
-async def unarchive_project(unit: Unit, target: UUID, _: UnarchiveProject) -> Target:
-    project = await project_for(unit, target, "admin")
-    unit.expect_version(target)
-    unit.append(PROJECT, target, *unarchive(project))
-    return Target(PROJECT, target)
+MEMBER: Final = TargetType("member", PROJECT_ID.path + "/members/{user_id:str}", Member)
+COMMANDS: Final = (
+    CommandType(
+        body=CreateProject,
+        target=None,
+        handler=create_project,
+        answer="project",
+        rest=RestRoute("POST", "/projects", "Create a project"),
+        creates=True,
+    ),
+    on_project(
+        EditProject,
+        PROJECT_ID,
+        lambda on: edit(on.state, on.command),
+        RestRoute("PATCH", "", "Change a project by a JSON merge patch"),
+    ),
+    on_project(ArchiveProject, PROJECT_ID, lambda on: archive(on.state), RestRoute("DELETE", "", "Archive a project")),
+    on_project(
+        UnarchiveProject,
+        PROJECT_ID,
+        lambda on: unarchive(on.state),
+        RestRoute("POST", "/unarchive", "Unarchive a project"),
+    ),
+    on_project(
+        SetMember,
+        MEMBER,
+        _set_member,
+        RestRoute(
+            "PUT",
+            "",
+            "Change a member's role, or add somebody directly who is in a project that both of us created or accepted "
+            "an invitation to, and who did not leave this one; anybody else is invited (409 `must-be-invited`)",
+        ),
+    ),
+    on_project(
+        RemoveMember,
+        MEMBER,
+        lambda on: remove_member(on.state, caller(on.unit), on.target.user_id),
+        RestRoute("DELETE", "", "Remove a member, or leave"),
+        role="viewer",
+    ),
+)

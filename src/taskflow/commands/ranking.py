@@ -15,8 +15,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands.access import task_for
-from taskflow.commands.execute import Target
+from taskflow.commands.declaration import TASK_ID, DecisionContext, RestRoute, on_task
 from taskflow.commands.fields import Command
 from taskflow.commands.ranks import close_after, close_before, is_room, rank_at, rank_between
 from taskflow.commands.task import live
@@ -68,19 +67,17 @@ def rank(task: TaskState, project: ProjectState, place: Place, at: datetime, ord
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def rank_task(unit: Unit, target: UUID, command: RankTask) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
+async def _rank(on: DecisionContext[TaskState, ProjectState, UUID, RankTask]) -> list[Event]:
+    unit, task, project, command = on.unit, on.state, on.project, on.command
     if command.after is None and command.before is None:
         raise Invalid("/after", "required", "expected the id of a task in after or in before")
     live(task, project)
-    if target in {command.after, command.before}:
-        return Target(TASK, target)
+    if task.id in {command.after, command.before}:
+        return []
     after = None if command.after is None else await _named(unit, project, command.after)
     before = None if command.before is None else await _named(unit, project, command.before)
-    place = await _place(unit, target, after, before)
-    unit.append(TASK, target, *rank(task, project, place, unit.at, len(unit.staged)))
-    return Target(TASK, target)
+    place = await _place(unit, task.id, after, before)
+    return rank(task, project, place, unit.at, len(unit.staged))
 
 
 async def _named(unit: Unit, project: ProjectState, task_id: UUID) -> TaskState:
@@ -163,3 +160,10 @@ def _nearer(one: str, other: str, side: Side) -> bool:
 
 def _room(named: str, found: str, side: Side) -> bool:
     return is_room(named, found) if side == "after" else is_room(found, named)
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+COMMANDS: Final = (
+    on_task(RankTask, TASK_ID, _rank, RestRoute("POST", "/rank", "Put a task after or before another of its project")),
+)

@@ -3,13 +3,13 @@ the other: `relates_to` may stand on both."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from taskflow.commands.access import task_for
-from taskflow.commands.execute import Target
+from taskflow.commands.declaration import TASK_ID, DecisionContext, RestRoute, TargetType, on_task
 from taskflow.commands.fields import BLOCKED_MAX, RELATIONS_MAX, Command
 from taskflow.commands.task import live
 from taskflow.errors import NotFound, Rejected
@@ -70,23 +70,12 @@ def remove(task: TaskState, project: ProjectState, relation: Relation) -> list[E
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def add_relation(unit: Unit, target: UUID, command: AddRelation) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
-    await task_for(unit, command.task_id, "viewer")
-    events = add(task, project, Relation(command.type, command.task_id))
-    if events and command.type == "blocks":
-        await check_way_back(unit, target, command.task_id)
-    unit.append(TASK, target, *events)
-    return Target(TASK, target)
-
-
-async def remove_relation(unit: Unit, target: TaskRelation, _: RemoveRelation) -> Target:
-    """The other task need not be there, or be the caller's to see, any more."""
-    task, project = await task_for(unit, target.task_id, "member")
-    unit.expect_version(target.task_id)
-    unit.append(TASK, target.task_id, *remove(task, project, Relation(target.type, target.related_id)))
-    return Target(TASK, target.task_id)
+async def _add(on: DecisionContext[TaskState, ProjectState, UUID, AddRelation]) -> list[Event]:
+    await task_for(on.unit, on.command.task_id, "viewer")
+    events = add(on.state, on.project, Relation(on.command.type, on.command.task_id))
+    if events and on.command.type == "blocks":
+        await check_way_back(on.unit, on.target, on.command.task_id)
+    return events
 
 
 async def check_way_back(unit: Unit, task_id: UUID, blocked_id: UUID) -> None:
@@ -108,3 +97,18 @@ async def check_way_back(unit: Unit, task_id: UUID, blocked_id: UUID) -> None:
                 raise Rejected("too-deep", f"more than {BLOCKED_MAX} tasks wait for task {blocked_id}")
             found.add(relation.task_id)
             ahead.append(relation.task_id)
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+RELATION: Final = TargetType("relation", TASK_ID.path + "/relations/{type:str}/{related_id:str}", TaskRelation)
+COMMANDS: Final = (
+    on_task(AddRelation, TASK_ID, _add, RestRoute("PUT", "/relations", "Relate a task to another")),
+    on_task(
+        RemoveRelation,
+        RELATION,
+        # The other task need not exist, or be visible to the caller, any more.
+        lambda on: remove(on.state, on.project, Relation(on.target.type, on.target.related_id)),
+        RestRoute("DELETE", "", "Take a relation from a task"),
+    ),
+)

@@ -8,7 +8,7 @@ not there, and of two who save at once, one finds that it is and counts again.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from taskflow import asked
 from taskflow.commands.access import caller, project_for
+from taskflow.commands.declaration import CommandType, DecisionContext, RestRoute, TargetType, change
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import SAVED_VALUE_MAX, SAVED_VIEWS_MAX, Command, Name
 from taskflow.commands.project import unarchived
@@ -26,8 +27,10 @@ from taskflow.streams import SAVED_VIEW, USER, Event
 from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from taskflow.commands.unit import Unit
-    from taskflow.streams.project import ProjectState, Role
+    from taskflow.streams.project import ProjectState
     from taskflow.streams.saved_view import Query, SavedViewState
     from taskflow.streams.user import UserState
 
@@ -184,21 +187,7 @@ def _after(last: UUID | None, whose: UserState | ProjectState, secret: bytes) ->
     return derived_id(secret, "saved-view", str(whose.id), str(last), at=at)
 
 
-async def edit_view(unit: Unit, target: UUID, command: EditView) -> Target:
-    view, project = await _view_for(unit, target, "member")
-    unit.expect_version(target)
-    unit.append(SAVED_VIEW, target, *edit(view, project, command))
-    return Target(SAVED_VIEW, target)
-
-
-async def delete_view(unit: Unit, target: UUID, _: DeleteView) -> Target:
-    project = (await _view_for(unit, target, "member"))[1]
-    unit.expect_version(target)
-    unit.append(SAVED_VIEW, target, *delete(project))
-    return Target(SAVED_VIEW, target)
-
-
-async def _view_for(unit: Unit, view_id: UUID, minimum: Role) -> tuple[SavedViewState, ProjectState | None]:
+async def _view_for(unit: Unit, view_id: UUID) -> tuple[SavedViewState, ProjectState | None]:
     """The view and its project, if the caller may use them; somebody else's is not found, nor is a deleted one."""
     view = await unit.read(SAVED_VIEW, view_id)
     if view is None or view.deleted_at is not None:
@@ -208,6 +197,39 @@ async def _view_for(unit: Unit, view_id: UUID, minimum: Role) -> tuple[SavedView
             raise NotFound("view", view_id)
         return view, None
     try:
-        return view, await project_for(unit, view.project_id, minimum)
+        return view, await project_for(unit, view.project_id, "member")
     except NotFound:
         raise NotFound("view", view_id) from None
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+C = TypeVar("C", bound=Command)
+VIEW_ID: Final[TargetType[UUID]] = TargetType("view", "/views/{view_id:str}")
+
+
+def _on_view(
+    body: type[C],
+    decide: Callable[[DecisionContext[SavedViewState, ProjectState | None, UUID, C]], list[Event]],
+    rest: RestRoute,
+) -> CommandType:
+    handler = change(SAVED_VIEW, _view_for, decide)
+    return CommandType(body=body, target=VIEW_ID, handler=handler, answer="view", rest=rest)
+
+
+COMMANDS: Final = (
+    CommandType(
+        body=CreateView,
+        target=None,
+        handler=create_view,
+        answer="view",
+        rest=RestRoute("POST", "/views", "Save a view"),
+        creates=True,
+    ),
+    _on_view(
+        EditView,
+        lambda on: edit(on.state, on.project, on.command),
+        RestRoute("PATCH", "", "Change a saved view by a JSON merge patch"),
+    ),
+    _on_view(DeleteView, lambda on: delete(on.project), RestRoute("DELETE", "", "Delete a saved view")),
+)

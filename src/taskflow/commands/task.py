@@ -9,7 +9,8 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from taskflow.commands.access import caller, project_for, task_for
+from taskflow.commands.access import caller, project_for
+from taskflow.commands.declaration import TASK_ID, CommandType, DecisionContext, RestRoute, on_task
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import (
     DESCRIPTION_BYTES_MAX,
@@ -114,13 +115,6 @@ class TrashTask(Command, frozen=True):
 class RestoreTask(Command, frozen=True):
     pass
 
-
-INTENTS: Final[dict[type[Command], Category]] = {
-    StartTask: "in_progress",
-    CompleteTask: "done",
-    ReopenTask: "todo",
-    CancelTask: "cancelled",
-}
 
 # --- decide --------------------------------------------------------------------------------------
 
@@ -282,42 +276,12 @@ async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> T
     return Target(TASK, task_id)
 
 
-async def edit_task(unit: Unit, target: UUID, command: EditTask) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
+async def _edit(on: DecisionContext[TaskState, ProjectState, UUID, EditTask]) -> list[Event]:
+    task, project, command = on.state, on.project, on.command
     if command.parent_id is not UNSET and command.parent_id != task.parent_id:
-        await check_parent(unit, project, target, command.parent_id)
-    zone = await zone_for(unit, schedule_of(command), task)
-    unit.append(TASK, target, *edit(task, project, command, unit.at, zone))
-    return Target(TASK, target)
-
-
-async def intend_task(unit: Unit, target: UUID, command: Command) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
-    unit.append(TASK, target, *intend(task, project, INTENTS[type(command)], unit.at))
-    return Target(TASK, target)
-
-
-async def assign_task(unit: Unit, target: UUID, command: AssignTask) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
-    unit.append(TASK, target, *assign(task, project, command.user_id))
-    return Target(TASK, target)
-
-
-async def trash_task(unit: Unit, target: UUID, _: TrashTask) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
-    unit.append(TASK, target, *trash(task, project))
-    return Target(TASK, target)
-
-
-async def restore_task(unit: Unit, target: UUID, _: RestoreTask) -> Target:
-    task, project = await task_for(unit, target, "member")
-    unit.expect_version(target)
-    unit.append(TASK, target, *restore(task, project))
-    return Target(TASK, target)
+        await check_parent(on.unit, project, task.id, command.parent_id)
+    zone = await zone_for(on.unit, schedule_of(command), task)
+    return edit(task, project, command, on.unit.at, zone)
 
 
 async def _inbox(unit: Unit) -> UUID:
@@ -367,3 +331,42 @@ def _fit_for_parent(task_id: UUID, parent: TaskState | None, project: ProjectSta
         raise NotFound("task", task_id)
     if parent.trashed_at is not None:
         raise Rejected("trashed", "the parent is in the trash; restore it first")
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+
+def _intent(body: type[Command], category: Category, rest: RestRoute) -> CommandType:
+    return on_task(body, TASK_ID, lambda on: intend(on.state, on.project, category, on.unit.at), rest)
+
+
+COMMANDS: Final = (
+    CommandType(
+        body=CreateTask,
+        target=None,
+        handler=create_task,
+        answer="task",
+        rest=RestRoute("POST", "/tasks", "Create a task"),
+        creates=True,
+    ),
+    on_task(EditTask, TASK_ID, _edit, RestRoute("PATCH", "", "Change a task by a JSON merge patch")),
+    _intent(StartTask, "in_progress", RestRoute("POST", "/start", "To the first status in progress")),
+    _intent(CompleteTask, "done", RestRoute("POST", "/complete", "To the first status of done")),
+    _intent(ReopenTask, "todo", RestRoute("POST", "/reopen", "To the first status of to do")),
+    _intent(CancelTask, "cancelled", RestRoute("POST", "/cancel", "To the first status of cancelled")),
+    on_task(
+        AssignTask,
+        TASK_ID,
+        lambda on: assign(on.state, on.project, on.command.user_id),
+        RestRoute("POST", "/assign", "Give a task to somebody, or to nobody"),
+    ),
+    on_task(
+        TrashTask, TASK_ID, lambda on: trash(on.state, on.project), RestRoute("DELETE", "", "Put a task in the trash")
+    ),
+    on_task(
+        RestoreTask,
+        TASK_ID,
+        lambda on: restore(on.state, on.project),
+        RestRoute("POST", "/restore", "Take a task out of the trash"),
+    ),
+)

@@ -4,12 +4,13 @@ everything that moved along."""
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from taskflow.commands.access import caller, in_todays_status, project_for, task_for
+from taskflow.commands.declaration import TASK_ID, CommandType, RestRoute
 from taskflow.commands.execute import Target
 from taskflow.commands.moving import follow, subtasks
 from taskflow.commands.project import unarchived
@@ -22,6 +23,7 @@ from taskflow.commands.undo import (
     Effect,
     Story,
     Undoing,
+    UndoTask,
     candidates,
     change_of,
     move_back,
@@ -38,7 +40,7 @@ from taskflow.turns import turn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from taskflow.commands.undo import UndoTask, Values
+    from taskflow.commands.undo import Values
     from taskflow.commands.unit import Past, Unit
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import TaskState
@@ -197,3 +199,16 @@ async def _check_relation(unit: Unit, task_id: UUID, relation: Relation) -> None
         raise Rejected("no-such-task", f"there is no task {relation.task_id} to be related to any more") from None
     if relation.type == "blocks":
         await check_way_back(unit, task_id, relation.task_id)
+
+
+# --- declared
+
+COMMANDS: Final = (
+    CommandType(
+        body=UndoTask,
+        target=TASK_ID,
+        handler=undo_task,
+        answer="task",
+        rest=RestRoute("POST", "/undo", "Undo the newest change of a task, or one that is named; or redo"),
+    ),
+)

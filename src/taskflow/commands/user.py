@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
 from taskflow.addresses import trimmed
-from taskflow.commands.access import caller
 from taskflow.commands.claims import ClaimedAddress, claim_address
+from taskflow.commands.declaration import RestRoute, on_own_account
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import SETTINGS_MAX, Command, Email, Name, Password, Setting, SettingName, Url
 from taskflow.commands.schedule import SETTING, known_zone
@@ -124,25 +124,25 @@ async def register_user(unit: Unit, registration: Registration, command: Registe
     return Target(USER, user_id)
 
 
-async def edit_profile(unit: Unit, _: None, command: EditProfile) -> Target:
-    user_id = caller(unit)
-    user = await unit.get(USER, user_id)
-    unit.expect_version(user_id)
-    unit.append(USER, user_id, *edit(user, command))
-    return Target(USER, user_id)
-
-
-async def open_calendar(unit: Unit, _: None, __: OpenCalendar) -> Target:
-    user_id = caller(unit)
-    user = await unit.get(USER, user_id)
-    unit.expect_version(user_id)
-    unit.append(USER, user_id, UserCalendarOpened(generation=user.calendar + 1))
-    return Target(USER, user_id)
-
-
 async def set_roles(unit: Unit, user_id: UUID, roles: tuple[SystemRole, ...]) -> Target:
     """System roles. The caller's right to do so is judged where the call comes from."""
     user = await unit.get(USER, user_id)
     wanted = tuple(sorted(set(roles)))
     unit.append(USER, user_id, *([UserRolesSet(roles=wanted)] if wanted != user.roles else []))
     return Target(USER, user_id)
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+COMMANDS: Final = (
+    on_own_account(
+        EditProfile, lambda on: edit(on.state, on.command), RestRoute("PATCH", "/users/me", "Change my profile")
+    ),
+    on_own_account(
+        OpenCalendar,
+        lambda on: [UserCalendarOpened(generation=on.state.calendar + 1)],
+        RestRoute("POST", "/users/me/calendar", "A feed of my due tasks under a new secret"),
+        answer="calendar",
+        creates=True,
+    ),
+)

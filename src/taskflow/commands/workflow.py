@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct, field
 
-from taskflow.commands.access import project_for
-from taskflow.commands.execute import Target
+from taskflow.commands.declaration import PROJECT_ID, DecisionContext, RestRoute, on_project
 from taskflow.commands.fields import (
     STATUSES_LEFT_MAX,
     STATUSES_MAX,
@@ -25,14 +24,12 @@ from taskflow.commands.fields import (
 from taskflow.commands.project import unarchived
 from taskflow.errors import Invalid, Rejected
 from taskflow.names import normal_name
-from taskflow.streams import PROJECT, Event
+from taskflow.streams import Event
 from taskflow.streams.project import Category, ProjectState, ProjectWorkflowSet, Status, Transition, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
-
-    from taskflow.commands.unit import Unit
 
 NO_TASKS: Final[Mapping[str, int]] = {}
 
@@ -162,10 +159,20 @@ def _escaped(key: str) -> str:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def set_project_workflow(unit: Unit, target: UUID, command: SetWorkflow) -> Target:
-    project = await project_for(unit, target, "admin")
-    unit.expect_version(target)
-    asked = in_question(project, command) if project.archived_at is None else frozenset()
-    tasks = await unit.tasks_in(target, asked) if asked else NO_TASKS
-    unit.append(PROJECT, target, *set_workflow(project, command, tasks))
-    return Target(PROJECT, target)
+async def _set_workflow(on: DecisionContext[ProjectState, ProjectState, UUID, SetWorkflow]) -> list[Event]:
+    project = on.state
+    statuses = in_question(project, on.command) if project.archived_at is None else frozenset()
+    tasks = await on.unit.tasks_in(project.id, statuses) if statuses else NO_TASKS
+    return set_workflow(project, on.command, tasks)
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+COMMANDS: Final = (
+    on_project(
+        SetWorkflow,
+        PROJECT_ID,
+        _set_workflow,
+        RestRoute("PUT", "/workflow", "Set the workflow: statuses, and the changes between them"),
+    ),
+)

@@ -30,12 +30,14 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
     `schema_version` rises when the stored shape changes; `taskflow.streams.upcasters` then lifts
     the old shape. `person_field` names the field with the id of the person whose key seals the
     fields marked PERSONAL; empty: the stream itself is the person. Before the version `sealed_since` they were not
-    personal, and stand in clear.
+    personal, and stand in clear. `part_field` names the field with the id of the part of the stream that the event
+    begins, a comment say; empty: it begins none.
     """
 
     schema_version: ClassVar[int] = 1
     person_field: ClassVar[str] = ""
     sealed_since: ClassVar[int] = 1
+    part_field: ClassVar[str] = ""
 
 
 class Happened(Struct, frozen=True):

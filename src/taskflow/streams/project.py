@@ -126,6 +126,7 @@ class MemberInvited(Event, frozen=True):
     """The address is sealed with a key of the invitation's own, which ends with it."""
 
     person_field = "invitation_id"
+    part_field = "invitation_id"
     invitation_id: UUID
     email: Annotated[str | None, PERSONAL]
     role: Role

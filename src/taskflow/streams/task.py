@@ -112,6 +112,7 @@ class TaskPurged(Event, frozen=True):
 class CommentAdded(Event, frozen=True):
     """By the event's actor. People are mentioned in the body as `@[id]`."""
 
+    part_field = "comment_id"
     comment_id: UUID
     body: str
 
@@ -136,6 +137,7 @@ class CommentRestored(Event, frozen=True):
 
 
 class ChecklistItemAdded(Event, frozen=True):
+    part_field = "item_id"
     item_id: UUID
     text: str
     rank: str

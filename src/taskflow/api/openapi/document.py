@@ -91,7 +91,8 @@ def openapi(routes: Sequence[Route]) -> dict[str, Any]:
     schema_of, schemas = schemas_of(routes, operators.STRUCTS)
     always = {"X-Request-ID": _header(_always("X-Request-ID"))}
     paths: dict[str, dict[str, Any]] = operators.paths(schema_of, always)
-    for route in routes:
+    tags = list(dict.fromkeys(_tag(route) for route in routes))
+    for route in sorted(routes, key=lambda route: tags.index(_tag(route))):
         path = IN_PATH.sub(r"{\1}", route.path)
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, schema_of, schemas)
     return {
@@ -121,7 +122,7 @@ def _operation(route: Route, schema_of: dict[type[Struct], Schema], schemas: dic
     operation: Schema = {
         "summary": route.summary,
         "operationId": "_".join([route.method.lower(), *_words(route.path)]),
-        "tags": [_words(route.path.removeprefix(BASE))[0]],
+        "tags": [_tag(route)],
         "parameters": parameters_of(route, _request_headers(route)),
         "responses": {str(route.status): _answer(route, schema_of)}
         | {str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted(_others(route))},
@@ -135,6 +136,11 @@ def _operation(route: Route, schema_of: dict[type[Struct], Schema], schemas: dic
         content = {form: {"schema": schema_of[route.body]} for form in forms}
         operation["requestBody"] = {"required": required, "content": content}
     return operation
+
+
+def _tag(route: Route) -> str:
+    """What the route is about, by which the document groups them."""
+    return _words(route.path.removeprefix(BASE))[0]
 
 
 def _words(path: str) -> list[str]:

@@ -15,7 +15,8 @@ from msgspec import Struct
 from taskflow.api.command_references import REFERENCE
 from taskflow.api.openapi.parameters import ID, Schema, saved
 from taskflow.api.problems import ProblemBody
-from taskflow.api.routes.commands import CommandBody, target_schema
+from taskflow.api.routes.commands import CommandBody
+from taskflow.api.targets import target_schema
 from taskflow.asked import FILTERS
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.saved_view import SavedQuery

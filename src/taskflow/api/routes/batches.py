@@ -29,8 +29,8 @@ from taskflow.api.routes.commands import (
     outcome_of,
     pointing_below,
     read_command,
-    read_target,
 )
+from taskflow.api.targets import target_as_text
 from taskflow.api.writes import Sent, execute, step_of, written
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
@@ -107,7 +107,7 @@ class Batched(Struct, frozen=True, kw_only=True):
         if not isinstance(self.sent.target, str):
             return self.sent
         target = with_ids({"target": self.sent.target}, made)["target"]
-        return replace(self.sent, target=read_target(COMMANDS[self.sent.name], target, f"{self.place}/target"))
+        return replace(self.sent, target=target_as_text(COMMANDS[self.sent.name], target, f"{self.place}/target"))
 
     async def decide(self, unit: Unit, made: Mapping[UUID, UUID]) -> Target:
         """Its handler, once it is known what earlier commands made. Raises what that and `meant` raise."""

@@ -12,15 +12,12 @@ from litestar import Response
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.api import render
 from taskflow.api.calendar_due import add_due, clocks_of, moment, years_of
 from taskflow.api.calendar_secrets import read_calendar_secret
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.reads import matches
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed, committed_parts
-from taskflow.api.writes import write
-from taskflow.commands.user import OpenCalendar
 from taskflow.errors import NotFound
 from taskflow.off_loop import on_thread
 from taskflow.parameters import Parameters
@@ -49,10 +46,6 @@ CUT: Final = "\n[cut here: the whole text is in taskflow]"
 OPEN: Final = frozenset(("todo", "in_progress", "waiting"))
 _SUFFIX: Final = ".ics"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-
-
-async def open_calendar(call: Call) -> Response[bytes]:
-    return await write(call, "OpenCalendar")
 
 
 async def get_calendar(call: Call) -> Response[bytes]:
@@ -199,15 +192,4 @@ def _text(text: str) -> str:
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-ROUTES: Final = (
-    Route(
-        "POST",
-        f"{BASE}/users/me/calendar",
-        open_calendar,
-        "A feed of my due tasks under a new secret",
-        OpenCalendar,
-        render.WrittenCalendar,
-        201,
-    ),
-    Route("GET", f"{BASE}/calendar/{{file:str}}", get_calendar, "A feed of due tasks", signed_in=False),
-)
+ROUTES: Final = (Route("GET", f"{BASE}/calendar/{{file:str}}", get_calendar, "A feed of due tasks", signed_in=False),)

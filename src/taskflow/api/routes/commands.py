@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -13,18 +13,15 @@ from litestar import Response
 from msgspec import Meta, Raw, Struct
 
 from taskflow.api import render
-from taskflow.api.bodies import decode, loose_ids
+from taskflow.api.bodies import decode
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.route import BASE, Call, Route
+from taskflow.api.targets import DIALECT, target_as_text, target_schema
 from taskflow.api.writes import Sent, Written, send
-from taskflow.commands.catalog import COMMANDS, TARGETS, CommandType
+from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import AppendedEvent
 from taskflow.errors import Fault, Invalid, Malformed
-from taskflow.ids import UUID_PATTERN, parse_id
 from taskflow.store.append import Outcome
-from taskflow.times import cut_times
-
-DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,7 +71,7 @@ def read_command(plain: dict[str, Any], below: str = "") -> Sent:
     faults: list[Fault] = []
     target, command = None, None
     try:
-        target = read_target(entry, body.target, f"{below}/target")
+        target = target_as_text(entry, body.target, f"{below}/target")
     except Malformed as error:
         faults += error.faults
     try:
@@ -115,32 +112,6 @@ def pointing_below(place: str) -> Iterator[None]:
         raise
 
 
-def read_target(entry: CommandType, text: str | None, pointer: str) -> Any:
-    """A target as it is written here: an id, or the parts of one. Raises Malformed."""
-    if entry.target is None:
-        if text is not None:
-            raise Malformed([Fault(pointer, "unknown-field", f"{entry.body.__name__} has no target")])
-        return None
-    try:
-        if entry.target not in TARGETS:
-            return parse_id(text or "")
-        shape = TARGETS[entry.target]
-        parts = (text or "").split("/", len(shape.__struct_fields__) - 1)
-        plain = dict(zip(shape.__struct_fields__, parts, strict=True))
-        meant = msgspec.convert(cut_times(plain, shape), shape)
-        if any(loose_ids(plain, meant, "")):
-            raise ValueError(text)
-        return meant
-    except ValueError:
-        raise Malformed([Fault(pointer, "format", f"expected {_written_as(entry.target)}")]) from None
-
-
-def _written_as(target: str) -> str:
-    if target not in TARGETS:
-        return f"the id of a {target}"
-    return "/".join(f"<{field.replace('_', ' ')}>" for field in TARGETS[target].__struct_fields__)
-
-
 async def list_command_types(call: Call) -> Response[bytes]:
     reading = Reading(call)
     await reading.begin()
@@ -153,33 +124,12 @@ def _kinds() -> tuple[CommandKind, ...]:
         CommandKind(
             type=name,
             creates=entry.creates,
-            target=entry.target,
+            target=None if entry.target is None else entry.target.name,
             target_schema=target_schema(entry.target),
             schema={"$schema": DIALECT} | msgspec.json.schema(entry.body),
         )
         for name, entry in sorted(COMMANDS.items())
     )
-
-
-def target_schema(target: str | None, *, id_: str = UUID_PATTERN) -> dict[str, Any]:
-    """The JSON Schema of a command's `target`; `id_` is what an id in it looks like."""
-    if target is None:
-        return {"$schema": DIALECT, "type": "null"}
-    schema = {"$schema": DIALECT, "type": "string", "description": _written_as(target)}
-    if target not in TARGETS:
-        return schema | {"format": "uuid"}
-    fields = msgspec.structs.fields(TARGETS[target])
-    # What is no id comes last and may hold slashes of its own.
-    parts = [id_ if field.type is UUID else _part(field.type) for field in fields]
-    return schema | {"pattern": f"^{'/'.join(parts)}$"}
-
-
-def _part(type_: Any) -> str:
-    if get_origin(type_) is Literal:
-        return f"({'|'.join(get_args(type_))})"
-    schema = msgspec.json.schema(type_)
-    holds = f"(?=[\\s\\S]*{schema['pattern']})" if "pattern" in schema else ""
-    return f"{holds}[\\s\\S]{{{schema['minLength']},{schema['maxLength']}}}"
 
 
 class CommandKinds(Struct, frozen=True):

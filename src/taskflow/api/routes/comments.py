@@ -11,13 +11,10 @@ from litestar import Response
 from msgspec import Struct
 
 from taskflow.api.cursors import after_cursor, to_cursor
-from taskflow.api.parts import CommentBody, WrittenComment, comment_body, people_of
+from taskflow.api.parts import CommentBody, comment_body, people_of
 from taskflow.api.reads import COMMON, PAGED, Reading
-from taskflow.api.render import WrittenTask
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
-from taskflow.api.writes import write
-from taskflow.commands.comments import AddComment, DeleteComment, EditComment, TaskComment
 from taskflow.errors import Invalid, NotFound
 from taskflow.page_bounds import PAGE_BYTES_MAX, fitting
 from taskflow.streams import PROJECT, TASK
@@ -46,13 +43,13 @@ async def list_comments(call: Call) -> Response[bytes]:
 
 
 async def get_comment(call: Call) -> Response[bytes]:
-    target = _target(call)
+    task_id, comment_id = call.id("task_id", "task"), call.id("comment_id", "comment")
     reading = Reading(call)
     await reading.begin()
-    task, members = await _load(reading, target.task_id)
-    comment = task.comment(target.comment_id)
+    task, members = await _load(reading, task_id)
+    comment = task.comment(comment_id)
     if comment is None:
-        raise NotFound("comment", target.comment_id)
+        raise NotFound("comment", comment_id)
     (body,) = await _shown(reading, task, [comment], members)
     return reading.resource(body, task.version)
 
@@ -113,25 +110,6 @@ def _after(comments: Sequence[Comment], created_at: datetime, comment_id: UUID) 
     return [one for one in comments if (one.created_at, one.id) > (created_at, comment_id)]
 
 
-# --- writes
-
-
-def _target(call: Call) -> TaskComment:
-    return TaskComment(call.id("task_id", "task"), call.id("comment_id", "comment"))
-
-
-async def add_comment(call: Call) -> Response[bytes]:
-    return await write(call, "AddComment", call.id("task_id", "task"))
-
-
-async def edit_comment(call: Call) -> Response[bytes]:
-    return await write(call, "EditComment", _target(call))
-
-
-async def delete_comment(call: Call) -> Response[bytes]:
-    return await write(call, "DeleteComment", _target(call))
-
-
 class CommentPage(Struct, frozen=True):
     items: list[CommentBody]
     next_cursor: str | None
@@ -141,8 +119,5 @@ ALL: Final = f"{BASE}/tasks/{{task_id:str}}/comments"
 ONE: Final = f"{ALL}/{{comment_id:str}}"
 ROUTES: Final = (
     Route("GET", ALL, list_comments, "A task's comments, oldest first", answer=CommentPage, query=PAGED),
-    Route("POST", ALL, add_comment, "Comment on a task", AddComment, WrittenComment, 201),
     Route("GET", ONE, get_comment, "A comment", answer=CommentBody, query=COMMON),
-    Route("PATCH", ONE, edit_comment, "Change what one's own comment says", EditComment, WrittenComment),
-    Route("DELETE", ONE, delete_comment, "Delete a comment; answers the task", DeleteComment, WrittenTask),
 )

@@ -7,30 +7,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Response
 from msgspec import Struct
 
-from taskflow.api import render
 from taskflow.api.cursors import page_of, to_cursor
-from taskflow.api.invited import InvitationBody, WrittenInvitation, addresses_of, invitation_body
+from taskflow.api.invited import InvitationBody, addresses_of, invitation_body
 from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
-from taskflow.api.writes import write
 from taskflow.commands.access import at_least
-from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.invitations import InvitationToken, InviteMember, ProjectInvitation, pending
+from taskflow.commands.invitations import pending
 from taskflow.errors import NotFound
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
     from taskflow.streams.project import ProjectState
-
-
-async def invite(call: Call) -> Response[bytes]:
-    return await write(call, "InviteMember", call.id("project_id", "project"))
 
 
 async def list_invitations(call: Call) -> Response[bytes]:
@@ -49,27 +41,16 @@ async def list_invitations(call: Call) -> Response[bytes]:
 
 
 async def get_invitation(call: Call) -> Response[bytes]:
-    target = _target(call)
+    project_id = call.id("project_id", "project")
+    invitation_id = call.id("invitation_id", "invitation")
     reading = Reading(call)
     await reading.begin()
-    project = await _managed(reading, target.project_id)
-    invitation = project.invitation(target.invitation_id)
+    project = await _managed(reading, project_id)
+    invitation = project.invitation(invitation_id)
     if invitation not in pending(project, datetime.now(UTC)):
-        raise NotFound("invitation", target.invitation_id)
+        raise NotFound("invitation", invitation_id)
     addresses = await addresses_of(reading.context.store, project, [invitation])
     return reading.resource(invitation_body(project, invitation, addresses.get(invitation.id)), project.version)
-
-
-async def revoke(call: Call) -> Response[bytes]:
-    return await write(call, "RevokeInvitation", _target(call))
-
-
-async def accept(call: Call) -> Response[bytes]:
-    try:
-        target = msgspec.convert({"token": call.request.path_params["token"]}, InvitationToken)
-    except msgspec.ValidationError:
-        raise NotFound("invitation", "with this token") from None
-    return await write(call, "AcceptInvitation", target)
 
 
 async def _managed(reading: Reading, project_id: UUID) -> ProjectState:
@@ -84,10 +65,6 @@ async def _managed(reading: Reading, project_id: UUID) -> ProjectState:
     return project
 
 
-def _target(call: Call) -> ProjectInvitation:
-    return ProjectInvitation(call.id("project_id", "project"), call.id("invitation_id", "invitation"))
-
-
 class InvitationPage(Struct, frozen=True):
     items: list[InvitationBody]
     next_cursor: str | None
@@ -96,16 +73,6 @@ class InvitationPage(Struct, frozen=True):
 ALL: Final = f"{BASE}/projects/{{project_id:str}}/invitations"
 ONE: Final = f"{ALL}/{{invitation_id:str}}"
 ROUTES: Final = (
-    Route("POST", ALL, invite, "Invite somebody by their address", InviteMember, WrittenInvitation, 201),
     Route("GET", ALL, list_invitations, "Invitations that can be accepted", answer=InvitationPage, query=PAGED),
     Route("GET", ONE, get_invitation, "An invitation", answer=InvitationBody, query=COMMON),
-    Route("DELETE", ONE, revoke, "Revoke an invitation", COMMANDS["RevokeInvitation"].body, render.WrittenProject),
-    Route(
-        "POST",
-        f"{BASE}/invitations/{{token:str}}/accept",
-        accept,
-        "Accept an invitation",
-        COMMANDS["AcceptInvitation"].body,
-        render.WrittenProject,
-    ),
 )

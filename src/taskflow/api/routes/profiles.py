@@ -10,8 +10,6 @@ from litestar import Response
 from taskflow.api import render
 from taskflow.api.reads import COMMON, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.writes import write
-from taskflow.commands.user import EditProfile
 from taskflow.errors import NotFound
 
 if TYPE_CHECKING:
@@ -33,10 +31,6 @@ async def get_me(call: Call) -> Response[bytes]:
     await reading.begin()
     user = await _person(reading, call.user)
     return reading.resource(render.profile(user), user.version)
-
-
-async def edit_me(call: Call) -> Response[bytes]:
-    return await write(call, "EditProfile")
 
 
 async def _person(reading: Reading, user_id: UUID) -> UserState:
@@ -61,7 +55,6 @@ async def _share_a_project(reading: Reading, user_id: UUID) -> bool:
 
 ROUTES: Final = (
     Route("GET", f"{BASE}/users/me", get_me, "My profile", answer=render.Profile, query=COMMON),
-    Route("PATCH", f"{BASE}/users/me", edit_me, "Change my profile", EditProfile, render.WrittenProfile),
     Route(
         "GET",
         f"{BASE}/users/{{user_id:str}}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 from litestar import Response
@@ -13,21 +13,10 @@ from taskflow.api.cursors import after_page, page_of, to_cursor
 from taskflow.api.project_reads import load, load_one
 from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.writes import Method, write
-from taskflow.commands.catalog import COMMANDS, Member
-from taskflow.commands.project import CreateProject
 from taskflow.page_bounds import PAGE_BYTES_MAX
-
-if TYPE_CHECKING:
-    pass
-
 
 LOAD_MAX: Final = 25
 """Projects in memory at once while a list is made of them."""
-
-
-async def create_project(call: Call) -> Response[bytes]:
-    return await write(call, "CreateProject")
 
 
 async def list_projects(call: Call) -> Response[bytes]:
@@ -88,40 +77,10 @@ class MemberPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-def _command(method: Method, path: str, name: str, summary: str) -> Route:
-    """A write on a project."""
-
-    async def run(call: Call) -> Response[bytes]:
-        return await write(call, name, call.id("project_id", "project"))
-
-    return Route(method, ONE + path, run, summary, COMMANDS[name].body, render.WrittenProject)
-
-
-def _member_command(method: Method, name: str, summary: str) -> Route:
-    """A write on a project's member."""
-
-    async def run(call: Call) -> Response[bytes]:
-        return await write(call, name, Member(call.id("project_id", "project"), call.id("user_id", "user")))
-
-    return Route(method, f"{ONE}/members/{{user_id:str}}", run, summary, COMMANDS[name].body, render.WrittenProject)
-
-
 ALL: Final = f"{BASE}/projects"
 ONE: Final = f"{ALL}/{{project_id:str}}"
 ROUTES: Final = (
-    Route("POST", ALL, create_project, "Create a project", CreateProject, render.WrittenProject, 201),
     Route("GET", ALL, list_projects, "My projects", answer=ProjectPage, query=("archived", *PAGED)),
     Route("GET", ONE, get_project, "A project", answer=render.ProjectBody, query=COMMON),
     Route("GET", f"{ONE}/members", list_members, "A project's members", answer=MemberPage, query=PAGED),
-    _command("PATCH", "", "EditProject", "Change a project by a JSON merge patch"),
-    _command("DELETE", "", "ArchiveProject", "Archive a project"),
-    _command("POST", "/unarchive", "UnarchiveProject", "Unarchive a project"),
-    _command("PUT", "/workflow", "SetWorkflow", "Set the workflow: statuses, and the changes between them"),
-    _member_command(
-        "PUT",
-        "SetMember",
-        "Change a member's role, or add somebody directly who is in a project that both of us created or accepted an "
-        "invitation to, and who did not leave this one; anybody else is invited (409 `must-be-invited`)",
-    ),
-    _member_command("DELETE", "RemoveMember", "Remove a member, or leave"),
 )

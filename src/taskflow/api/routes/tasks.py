@@ -15,10 +15,7 @@ from taskflow.api.project_reads import of_projects
 from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
-from taskflow.api.writes import Method, write
 from taskflow.asked import FILTERS, TaskQuery, take
-from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
@@ -30,10 +27,6 @@ if TYPE_CHECKING:
     pass
 
 T = TypeVar("T")
-
-
-async def create_task(call: Call) -> Response[bytes]:
-    return await write(call, "CreateTask")
 
 
 async def list_tasks(call: Call) -> Response[bytes]:
@@ -122,19 +115,9 @@ class TaskPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-def _command(method: Method, path: str, name: str, summary: str) -> Route:
-    """A write on a task."""
-
-    async def run(call: Call) -> Response[bytes]:
-        return await write(call, name, call.id("task_id", "task"))
-
-    return Route(method, ONE + path, run, summary, COMMANDS[name].body, render.WrittenTask)
-
-
 ALL: Final = f"{BASE}/tasks"
 ONE: Final = f"{ALL}/{{task_id:str}}"
 ROUTES: Final = (
-    Route("POST", ALL, create_task, "Create a task", CreateTask, render.WrittenTask, 201),
     Route("GET", ALL, list_tasks, "Tasks", answer=TaskPage, query=(*FILTERS, *PAGED)),
     Route(
         "GET",
@@ -144,15 +127,4 @@ ROUTES: Final = (
         answer=render.TaskBody,
         query=("version", *historical_tasks.AT, *COMMON),
     ),
-    _command("PATCH", "", "EditTask", "Change a task by a JSON merge patch"),
-    _command("DELETE", "", "TrashTask", "Put a task in the trash"),
-    _command("POST", "/restore", "RestoreTask", "Take a task out of the trash"),
-    _command("POST", "/start", "StartTask", "To the first status in progress"),
-    _command("POST", "/complete", "CompleteTask", "To the first status of done"),
-    _command("POST", "/reopen", "ReopenTask", "To the first status of to do"),
-    _command("POST", "/cancel", "CancelTask", "To the first status of cancelled"),
-    _command("POST", "/assign", "AssignTask", "Give a task to somebody, or to nobody"),
-    _command("POST", "/move", "MoveTask", "Move a task to another project"),
-    _command("POST", "/rank", "RankTask", "Put a task after or before another of its project"),
-    _command("POST", "/undo", "UndoTask", "Undo the newest change of a task, or one that is named; or redo"),
 )

@@ -13,8 +13,6 @@ from taskflow.api import render
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.reads import COMMON, PAGED, Reading
 from taskflow.api.route import BASE, Call, Route
-from taskflow.api.writes import Method, write
-from taskflow.commands.catalog import COMMANDS
 from taskflow.errors import NotFound
 from taskflow.ids import parse_id
 
@@ -22,10 +20,6 @@ if TYPE_CHECKING:
     from taskflow.streams.saved_view import SavedViewState
 
 VIEW: Final = "views"
-
-
-async def create_view(call: Call) -> Response[bytes]:
-    return await write(call, "CreateView")
 
 
 async def list_views(call: Call) -> Response[bytes]:
@@ -83,21 +77,9 @@ class ViewPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-def _command(method: Method, name: str, summary: str) -> Route:
-    """A write on a saved view."""
-
-    async def run(call: Call) -> Response[bytes]:
-        return await write(call, name, call.id("view_id", "view"))
-
-    return Route(method, ONE, run, summary, COMMANDS[name].body, render.WrittenSavedView)
-
-
 ALL: Final = f"{BASE}/views"
 ONE: Final = f"{ALL}/{{view_id:str}}"
 ROUTES: Final = (
-    Route("POST", ALL, create_view, "Save a view", COMMANDS["CreateView"].body, render.WrittenSavedView, status=201),
     Route("GET", ALL, list_views, "Saved views: mine, and my projects'", answer=ViewPage, query=("project", *PAGED)),
     Route("GET", ONE, get_view, "A saved view", answer=render.SavedViewBody, query=COMMON),
-    _command("PATCH", "EditView", "Change a saved view by a JSON merge patch"),
-    _command("DELETE", "DeleteView", "Delete a saved view"),
 )

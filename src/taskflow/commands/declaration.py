@@ -1,0 +1,169 @@
+"""How a command is declared, once: its body, target, role, decider and answer.
+
+The REST route, the command's entry in `/commands/types`, its schemas and its part of the OpenAPI document all follow
+from the declaration. A command that changes the stream that it names has no handler of its own: `on_task` and its like
+load the target, check the role, compare the expected version, call the decider and stage the events. A command that
+does more, like one that creates a stream, brings its own handler to `CommandType`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Generic, Literal, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from taskflow.commands.access import caller, project_for, task_for
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import Command
+from taskflow.commands.unit import Unit
+from taskflow.streams import PROJECT, TASK, USER, Event, Kind
+from taskflow.streams.project import ProjectState, Role
+from taskflow.streams.task import TaskState
+from taskflow.streams.user import UserState
+
+S = TypeVar("S")
+P = TypeVar("P")
+T = TypeVar("T")
+C = TypeVar("C", bound=Command)
+
+Method = Literal["POST", "PUT", "PATCH", "DELETE"]
+Resource = Literal["task", "comment", "checklist_item", "project", "invitation", "user", "calendar", "view"]
+"""What an answer shows; `api.answers` renders each."""
+Handler = Callable[[Unit, Any, Any], Awaitable[Target]]
+"""Decides a command on its target and stages the events. It may be called several times."""
+
+
+class TargetType(Struct, Generic[T], frozen=True):
+    """What a command is done to: its name, its path below `/api/v1`, and the Struct of its ids; None: a single id.
+
+    The first id is that of the stream. As text the parts of a target stand in the order of the Struct's fields, with a
+    slash between; what is no id comes last and may hold slashes of its own.
+    """
+
+    name: str
+    path: str
+    parts: type[T] | None = None
+
+    def stream_id(self, target: Any) -> UUID:
+        """The stream that a target of this type belongs to."""
+        parts: Any = self.parts
+        stream_id: UUID = target if parts is None else getattr(target, parts.__struct_fields__[0])
+        return stream_id
+
+
+TASK_ID: Final[TargetType[UUID]] = TargetType("task", "/tasks/{task_id:str}")
+PROJECT_ID: Final[TargetType[UUID]] = TargetType("project", "/projects/{project_id:str}")
+
+
+class RestRoute(Struct, frozen=True):
+    """A command's own route: `path` continues that of its target."""
+
+    method: Method
+    path: str
+    summary: str
+
+
+class CommandType(Struct, frozen=True, kw_only=True):
+    """A command as it is declared. `role` is the least that it takes in the target's project; None: its handler judges
+    that. `rest` None: it is sent to `/commands` only. What one that `creates` has made may be named by later commands of
+    its batch, and its answer says where that is."""
+
+    body: type[Command]
+    target: TargetType[Any] | None
+    handler: Handler
+    answer: Resource
+    rest: RestRoute | None
+    role: Role | None = None
+    creates: bool = False
+
+
+class DecisionContext(Struct, Generic[S, P, T, C], frozen=True):
+    """What a decider is given: the target's state and project, the target, the command, and the unit of work for its
+    time, its user and fresh ids. It holds together what differs from command to command, so that deciders stay plain
+    functions of what each of them needs."""
+
+    unit: Unit
+    state: S
+    project: P
+    target: T
+    command: C
+
+
+Decided = list[Event] | Awaitable[list[Event]]
+"""A decider's events; awaited where other streams are read for the decision."""
+
+
+def on_task(
+    body: type[C],
+    target: TargetType[T],
+    decide: Callable[[DecisionContext[TaskState, ProjectState, T, C]], Decided],
+    rest: RestRoute,
+    *,
+    role: Role = "member",
+    answer: Resource = "task",
+    creates: bool = False,
+) -> CommandType:
+    """A command that changes a task, or a part of one."""
+
+    async def load(unit: Unit, on: Any) -> tuple[TaskState, ProjectState]:
+        return await task_for(unit, target.stream_id(on), role)
+
+    handler = change(TASK, load, decide)
+    return CommandType(body=body, target=target, handler=handler, answer=answer, rest=rest, role=role, creates=creates)
+
+
+def on_project(
+    body: type[C],
+    target: TargetType[T],
+    decide: Callable[[DecisionContext[ProjectState, ProjectState, T, C]], Decided],
+    rest: RestRoute,
+    *,
+    role: Role = "admin",
+    answer: Resource = "project",
+    creates: bool = False,
+) -> CommandType:
+    """A command that changes a project, or a part of one."""
+
+    async def load(unit: Unit, on: Any) -> tuple[ProjectState, ProjectState]:
+        project = await project_for(unit, target.stream_id(on), role)
+        return project, project
+
+    handler = change(PROJECT, load, decide)
+    return CommandType(body=body, target=target, handler=handler, answer=answer, rest=rest, role=role, creates=creates)
+
+
+def on_own_account(
+    body: type[C],
+    decide: Callable[[DecisionContext[UserState, None, None, C]], Decided],
+    rest: RestRoute,
+    *,
+    answer: Resource = "user",
+    creates: bool = False,
+) -> CommandType:
+    """A command that changes the account of whoever sends it. It names no target."""
+
+    async def load(unit: Unit, _: None) -> tuple[UserState, None]:
+        return await unit.get(USER, caller(unit)), None
+
+    handler = change(USER, load, decide)
+    return CommandType(body=body, target=None, handler=handler, answer=answer, rest=rest, creates=creates)
+
+
+def change(
+    kind: Kind[Any],
+    load: Callable[[Unit, Any], Awaitable[tuple[Any, Any]]],
+    decide: Callable[[DecisionContext[Any, Any, Any, Any]], Decided],
+) -> Handler:
+    """The handler of a command that changes the one stream that it names. `load` checks the role."""
+
+    async def handle(unit: Unit, target: Any, command: Any) -> Target:
+        state, project = await load(unit, target)
+        unit.expect_version(state.id)
+        decided = decide(DecisionContext(unit, state, project, target, command))
+        events = decided if isinstance(decided, list) else await decided
+        unit.append(kind, state.id, *events)
+        return Target(kind, state.id)
+
+    return handle
