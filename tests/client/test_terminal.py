@@ -399,7 +399,8 @@ def test_completion_works_in_the_shell(tmp_path: Path) -> None:
     def completes(*words: str) -> list[str]:
         script = (
             f"source <({shlex.join(person.argv('completion', 'bash'))}); COMP_WORDS=({shlex.join(words)}); "
-            "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _taskflow; printf '%s\\n' \"${COMPREPLY[@]}\""
+            'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shtab_taskflow taskflow "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"; '
+            "printf '%s\\n' \"${COMPREPLY[@]}\""
         )
         done = subprocess.run(
             ["bash", "-c", script], env=person.environment, capture_output=True, text=True, check=True
@@ -414,3 +415,6 @@ def test_completion_works_in_the_shell(tmp_path: Path) -> None:
     assert completes("taskflow", "views", "") == ["list", "show", "run", "save", "rename", "delete"]
     assert completes("taskflow", "projects", "role", "x", "y", "") == ["viewer", "member", "admin", "owner"]
     assert completes("taskflow", "completion", "") == ["bash", "zsh", "fish"]
+    (tmp_path / "issues.csv").touch()
+    assert completes("taskflow", "import", f"{tmp_path}/iss") == [f"{tmp_path}/issues.csv"]
+    assert completes("taskflow", "import", "--mapping", f"{tmp_path}/iss") == [f"{tmp_path}/issues.csv"]
