@@ -8,7 +8,6 @@ repeated refresh can be handed the same successor.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +26,7 @@ from msgspec import Struct
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Unauthenticated
 from taskflow.ids import new_id, parse_id
+from taskflow.proofs import prove, proven
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -37,8 +37,9 @@ VERIFIED_MAX: Final = 20_000
 TOKEN_MAX: Final = 4_096
 """Characters of an access token; ours have some 500."""
 _PREFIX: Final = "tfr_"
+_PURPOSE: Final = b"taskflow/refresh"
 _MAC_BYTES: Final = 32
-_REFRESH_BYTES: Final = 16 + 4 + _MAC_BYTES
+_BODY_BYTES: Final = 16 + 4
 _NOT_VALID: Final = "the access token is not valid; sign in or refresh"
 
 
@@ -136,18 +137,15 @@ class Tokens:
 
     def refresh(self, session_id: UUID, generation: int) -> str:
         body = session_id.bytes + generation.to_bytes(4, "big")
-        return _PREFIX + encode_base64url(body + self._mac(body))
+        return _PREFIX + prove(self._secret, _PURPOSE, body, mac_bytes=_MAC_BYTES)
 
     def read_refresh(self, token: str) -> tuple[UUID, int]:
         """(session, generation). Raises Unauthenticated for any text that `refresh` did not make."""
-        raw = (decode_base64url(token.removeprefix(_PREFIX)) if token.startswith(_PREFIX) else None) or b""
-        body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-        if len(raw) != _REFRESH_BYTES or not hmac.compare_digest(mac, self._mac(body)):
+        text = token.removeprefix(_PREFIX)
+        body = None if text == token else proven(self._secret, _PURPOSE, text, mac_bytes=_MAC_BYTES)
+        if body is None or len(body) != _BODY_BYTES:
             raise Unauthenticated("the refresh token is not valid")
         return UUID(bytes=body[:16]), int.from_bytes(body[16:], "big")
-
-    def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._secret, b"taskflow/refresh\x1f" + body, "sha256")
 
 
 def _x(public: Ed25519PublicKey) -> str:
