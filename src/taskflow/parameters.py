@@ -26,6 +26,8 @@ class Parameters:
     def __init__(self, query_string: bytes) -> None:
         self._values: dict[str, list[str]] = {}
         self._faults: list[Fault] = []
+        if not query_string:
+            return
         try:
             pairs = parse_qsl(
                 query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=VALUES_MAX

@@ -33,7 +33,6 @@ from taskflow.api.routes import (
     views,
     writes,
 )
-from taskflow.errors import TaskflowError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +76,7 @@ def make_app(context: Context) -> ASGIApp:
     handlers = [*[route.handler(context) for route in ROUTES], *operators]
     app = Litestar(
         route_handlers=[*_options(handlers), *handlers],
-        exception_handlers={TaskflowError: _problem, Exception: _problem},
+        exception_handlers={Exception: _problem},
         openapi_config=None,
         request_max_body_size=None,
         logging_config=None,
