@@ -1,10 +1,11 @@
-"""Entries with leases.
+"""The Redis cache, whose entries are filled under leases.
 
-A miss hands out a lease; a fill without it is dropped; an invalidation deletes entry and lease. So a
-fill that began before an invalidation and ends after it puts nothing old back. An entry is stamped
-with the position it is as fresh as, and a read names the position it needs.
+A miss grants a lease to the reader; a fill without a valid lease is dropped; an invalidation deletes entry and lease.
+So a fill that began before an invalidation and ends after it does not restore the old value. Every entry is stamped
+with the log position that it reflects, and a read names the position that it needs.
 
-Redis is never needed: gone, slow or full, it is a miss, and it is left alone for a moment.
+taskflow works without Redis: while Redis is gone, slow or full, every lookup is a miss, and Redis is not called for
+`cache_pause_ms` after a failure.
 """
 
 from __future__ import annotations
@@ -35,31 +36,31 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS_MAX: Final = 32
 KEYS_MAX: Final = 500
-"""In one call: more would hold up everybody else's."""
+"""Keys in one call: a longer script would block all other clients of Redis."""
 _LEASE: Final = ":lease"
 _AWAY: Final = (RedisError, OSError, TimeoutError)
 
 
 class Entry(Struct, frozen=True):
-    """A body, and the position that it is at least as fresh as."""
+    """A body, and the log position (`stamp`) that it reflects at least."""
 
     stamp: int
     body: bytes
 
 
 Load = Callable[[Sequence[str]], Awaitable[tuple[int, dict[str, bytes]]]]
-"""Loads keys: (the least position they were read at, bodies of those that exist)."""
+"""Loads keys from the source: (the lowest position they were read at, the bodies of those that exist)."""
 
 
 class _Loaded(NamedTuple):
-    """What a load brought: the position it is as fresh as, and the bodies of those that exist."""
+    """The result of a load: the position that it reflects, and the bodies of the keys that exist."""
 
     stamp: int
     bodies: dict[str, bytes]
 
 
 class _Loading(NamedTuple):
-    """A load under way, and the lease that stood as it began; None where Redis did not answer."""
+    """A running load, and the lease under which it started; None if Redis did not answer."""
 
     lease: bytes | None
     task: asyncio.Task[_Loaded]
@@ -70,7 +71,7 @@ def _script(name: str) -> str:
 
 
 class Cache:
-    """A process's way to Redis. Made by `open_cache`."""
+    """The cache of one process. Created by `open_cache`."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis = redis
@@ -85,14 +86,14 @@ class Cache:
 
     @property
     def away(self) -> bool:
-        """Whether Redis is being left alone after a failure."""
+        """Whether the circuit breaker is open: Redis failed, and is not called until the pause is over."""
         return time.monotonic() < self._quiet_until
 
     async def get_many(self, keys: Sequence[str], *, at_least: int, ttl_s: int, load: Load) -> dict[str, Entry]:
-        """The entries of those keys that exist, each at least as fresh as `at_least`.
+        """The entries of the keys that exist, each at least as fresh as position `at_least`.
 
-        One load serves all who wait for a key under the same lease; who needs something fresher than it
-        brought loads again.
+        Callers that miss a key under the same lease share one load. A caller that needs a higher position than that
+        load reflects loads the key again.
         """
         token = str(new_id()).encode()
         found, leases = await self._ask(keys, at_least, token)
@@ -109,13 +110,13 @@ class Cache:
                 found[key] = Entry(loaded.stamp, loaded.bodies[key])
         for task in (own, self._start(again, token, ttl_s, load)):
             if task is not None:
-                # Shielded: a caller that is cancelled must not cancel those who joined.
+                # Shielded: cancelling this caller must not cancel the load for the callers that share it.
                 loaded = await asyncio.shield(task)
                 found |= {key: Entry(loaded.stamp, body) for key, body in loaded.bodies.items()}
         return found
 
     def _is_loading(self, key: str, lease: bytes | None) -> bool:
-        # Under another lease a load may have begun before the invalidation that ended that lease.
+        # A load under another lease may have started before the invalidation that ended that lease.
         return key in self._loading and self._loading[key].lease == lease
 
     def _start(
@@ -136,7 +137,7 @@ class Cache:
                 if key in self._loading and self._loading[key].task is task:
                     del self._loading[key]
             if not task.cancelled():
-                task.exception()  # its caller may have left; who joined loads by itself
+                task.exception()  # retrieved: the caller may be gone, and callers that share the load repeat it
 
         task = asyncio.create_task(work())
         self._tasks.add(task)
@@ -148,7 +149,7 @@ class Cache:
     async def _ask(
         self, keys: Sequence[str], at_least: int, token: bytes
     ) -> tuple[dict[str, Entry], dict[str, bytes | None]]:
-        """What Redis has, and for the rest the lease that stands: this caller's, another's, or none known."""
+        """The entries found, and for every other key the lease in force: this caller's, another's, or None if unknown."""
         found: dict[str, Entry] = {}
         leases: dict[str, bytes | None] = {}
         lease_ms = self._settings.cache_lease_ttl_ms
@@ -164,7 +165,7 @@ class Cache:
         return found, leases
 
     async def _keep(self, keys: Sequence[str], loaded: _Loaded, token: bytes, ttl_s: int) -> None:
-        """Fills the entries, and gives up the lease of those that are too large to be one."""
+        """Fills the entries; releases the lease of a body that is too large to be cached."""
         entry_max = self._settings.cache_entry_bytes_max
         large = [key for key in keys if len(loaded.bodies[key]) > entry_max]
         for part in batched(large):
@@ -177,18 +178,18 @@ class Cache:
             )
 
     async def invalidate(self, keys: Sequence[str]) -> bool:
-        """Deletes entries and leases; True once Redis has acknowledged it."""
+        """Deletes entries and leases. True if Redis has acknowledged it."""
         answers = [await self.attempt(partial(self.redis.delete, *_with_leases(part))) for part in batched(keys)]
         return None not in answers
 
     async def drain(self) -> None:
-        """Waits for the loads that outlived their callers."""
+        """Waits for loads that still run after their callers have gone."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def clear(self) -> bool:
-        """Deletes every entry and lease of ours; True once Redis has acknowledged it."""
-        # A page at a time: each is a command of its own, in time by itself.
+        """Deletes all entries and leases of this cache. True if Redis has acknowledged it."""
+        # Page by page, so that each command stays within the time limit.
         for pattern in ("user:*", "board:*"):
             cursor = 0
             while True:
@@ -203,7 +204,7 @@ class Cache:
         return True
 
     async def attempt(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """What a command answers, or None where Redis gives no answer in time."""
+        """The answer of a command, or None if the breaker is open, or Redis fails or is late (which opens the breaker)."""
         if self.away:
             return None
         try:
@@ -217,7 +218,7 @@ class Cache:
 
 
 def batched(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Slices of at most KEYS_MAX keys."""
+    """The keys in slices of at most KEYS_MAX."""
     return (keys[begin : begin + KEYS_MAX] for begin in range(0, len(keys), KEYS_MAX))
 
 
@@ -226,14 +227,15 @@ def _with_leases(keys: Sequence[str]) -> list[str]:
 
 
 async def _outcome(task: asyncio.Task[_Loaded]) -> _Loaded | None:
-    """What another's load brought; None where it failed."""
+    """The result of a load that another caller started; None if it failed."""
     await asyncio.wait([task])
     return None if task.cancelled() or task.exception() is not None else task.result()
 
 
 @asynccontextmanager
 async def open_cache(settings: Settings) -> AsyncIterator[Cache]:
-    """A cache over a bounded pool. Nothing is retried by the client: a retried command may act twice."""
+    """Opens the cache with a bounded connection pool. The Redis client retries nothing: a retried command may act
+    twice."""
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,
         max_connections=CONNECTIONS_MAX,

@@ -1,5 +1,5 @@
--- KEYS: entry and lease of each key, in turn. ARGV: token, ttl in s, stamp, then a body for each key.
--- A fill whose lease expired, was evicted or was deleted by an invalidation is dropped.
+-- Fills entries. KEYS: entry and lease of each key, in turn. ARGV: lease token, ttl in s, stamp, then a body for each key.
+-- An entry whose lease has expired, was evicted or was deleted by an invalidation is not filled.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local filled = 0
 for i = 1, #KEYS, 2 do

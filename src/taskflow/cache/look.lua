@@ -1,6 +1,6 @@
--- KEYS: entry and lease of each key, in turn. ARGV: position wanted at least, token, lease in ms.
--- Answers, for each key: stamp and body, or the token of the lease: this caller's, or another's who had it first.
--- An entry of another run of the server (a restart with a dump) counts as none.
+-- Reads entries. KEYS: entry and lease of each key, in turn. ARGV: lowest position wanted, lease token, lease in ms.
+-- Returns for each key stamp and body; or, on a miss, the token of the lease in force: this caller's, or that of an earlier one.
+-- An entry that an earlier run of the Redis server wrote (restored from a dump) is a miss.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local answers = {}
 for i = 1, #KEYS, 2 do

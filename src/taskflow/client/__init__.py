@@ -7,13 +7,13 @@
         for task in client.tasks.list(category=["done"], sort="-updated_at"):
             print(task.title)
 
-    tasks, projects …   a method describes a call ─▶ call       what is asked, what is answered
-    resource            makes the two clients' methods of it
-    session             the flow of every call: key, token, position, retries (retries), errors (errors)
-    following, sse      answers that are read piece by piece, and resumed
-    faces               carries the steps of a flow (steps) out: the only place that does I/O
+    tasks, projects …   the methods; each returns a Call ─▶ call       method, path, body and type of the answer
+    resource            turns such a method into one of `Client` and one of `AsyncClient`
+    session             the flow of every call: idempotency key, token, position, retries (retries), errors (errors)
+    following, sse      answers that are read in pieces and resumed after a break
+    faces               performs the effects of a flow (steps): the only module that does I/O
 
-It imports nothing of the server.
+It imports nothing from the server.
 """
 
 from taskflow.client.clients import AsyncClient, Client

@@ -1,5 +1,5 @@
-"""What the server answers. Fields that this release does not know are ignored, and those that only newer
-servers send have a default, so client and server may be of different releases."""
+"""The server's answers as Structs. Unknown fields are ignored, and fields that only newer servers send have defaults,
+so that client and server may be of different releases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Paged(Protocol[T_co]):
-    """Whatever is a page of a list."""
+    """Any page of a list."""
 
     @property
     def items(self) -> tuple[T_co, ...]: ...
@@ -32,14 +32,14 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Person(Struct, frozen=True):
-    """Whoever is named in another resource; without a name once they are erased."""
+    """A person as named in another resource; `name` is None once their data was erased."""
 
     id: UUID
     name: str | None = None
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """What a person sees of themselves. `position` is set in the answer to a write, here and elsewhere."""
+    """The signed-in person's own profile. `position` is set in answers to writes, here and in the other Structs."""
 
     id: UUID
     name: str | None
@@ -52,7 +52,7 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 
 class Calendar(Struct, frozen=True, kw_only=True):
-    """A feed of due tasks. Whoever knows the secret reads it."""
+    """A calendar feed of due tasks. Anybody who knows the secret can read it."""
 
     secret: str
     url: str
@@ -83,14 +83,14 @@ class TokenPair(Struct, frozen=True, kw_only=True):
 class SignedIn(TokenPair, frozen=True, kw_only=True):
     user: Profile
     device_token: str
-    """For the next `login` with this device; no credentials, and nobody else's business."""
+    """For the next `login` on this device. It grants no access, but should be kept private."""
 
     def __repr__(self) -> str:
         return f"SignedIn(user={self.user.id}, …)"
 
 
 class Registered(Struct, frozen=True, kw_only=True):
-    """Without tokens where the address has to be confirmed first."""
+    """The answer to `register`; it holds no tokens if the address must be confirmed first."""
 
     user: Profile | None = None
     access_token: str | None = None
@@ -117,7 +117,7 @@ class Transition(Struct, frozen=True, rename={"from_": "from"}):
 
 
 class Workflow(Struct, frozen=True):
-    """`transitions` of None: every change is allowed."""
+    """The statuses of a project. If `transitions` is None, every change of status is allowed."""
 
     statuses: tuple[Status, ...]
     transitions: tuple[Transition, ...] | None = None
@@ -129,7 +129,7 @@ class Label(Struct, frozen=True):
 
 
 class Project(Struct, frozen=True, kw_only=True):
-    """`role` is the caller's; None in the answer to leaving."""
+    """A project. `role` is the caller's own; None in the answer to leaving the project."""
 
     id: UUID
     name: str
@@ -150,7 +150,7 @@ class Member(Struct, frozen=True):
 
 
 class Invitation(Struct, frozen=True, kw_only=True):
-    """`token` is told once, to whoever invites."""
+    """An invitation. `token` is only in the answer that created it."""
 
     id: UUID
     project_id: UUID | None = None
@@ -191,7 +191,7 @@ class Task(Struct, frozen=True, kw_only=True):
     priority: str
     due_at: datetime | None = None
     due_on: date | None = None
-    """A day, where no moment is meant: it ends in `time_zone`."""
+    """Set instead of `due_at` for a task due on a whole day, which ends at midnight in `time_zone`."""
     time_zone: str | None = None
     labels: tuple[str, ...] = ()
     assignee: Person | None = None
@@ -234,7 +234,7 @@ class Diff(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """`count` is of all; `tasks` are the first of them by rank, and there may be `more`."""
+    """One status of a board: `count` of all its tasks, the first `tasks` by rank, and whether there are `more`."""
 
     status: str
     name: str
@@ -261,7 +261,7 @@ class AssigneeCount(Struct, frozen=True):
 
 
 class Stats(Struct, frozen=True, kw_only=True):
-    """Of the tasks outside the trash, but for `trashed`."""
+    """Counts of a project's tasks; only `trashed` counts those in the trash."""
 
     total: int
     trashed: int = 0
@@ -274,7 +274,7 @@ class Stats(Struct, frozen=True, kw_only=True):
 
 
 class SavedView(Struct, frozen=True, kw_only=True):
-    """Filters of a list of tasks under a name. `project_id` of None: its owner's alone."""
+    """A named set of filters for tasks. If `project_id` is None, only its owner sees it."""
 
     id: UUID
     name: str
@@ -291,7 +291,7 @@ class SavedView(Struct, frozen=True, kw_only=True):
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """An event of the log. `actor` is a person's id or `system`."""
+    """One event of the log. `actor` is a user's id or `system`."""
 
     position: int
     event_id: UUID
@@ -309,7 +309,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class EventPage(Struct, frozen=True, kw_only=True):
-    """`position`: the last one looked at, to be used as the next `after`."""
+    """A page of events. `position` is the last one examined, to be used as the next `after`."""
 
     items: tuple[Event, ...]
     next_cursor: str | None = None
@@ -324,7 +324,7 @@ class Appended(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """Of a command: `applied` or `unchanged`, and in a batch `rejected` with a `problem` alone."""
+    """The outcome of a command: `applied` or `unchanged`; in a batch also `rejected`, with a `problem`."""
 
     id: UUID
     outcome: str
@@ -340,8 +340,8 @@ class Outcomes(Struct, frozen=True):
 
 
 class CommandKind(Struct, frozen=True, kw_only=True):
-    """`schema` is the JSON Schema of `data`. What one that `creates` has made may be named by those after it in a
-    batch."""
+    """A command type. `schema` is the JSON Schema of `data`. If it `creates` something, later commands of a batch may
+    refer to the new id (`Command.made`)."""
 
     type: str
     creates: bool = False
@@ -351,14 +351,14 @@ class CommandKind(Struct, frozen=True, kw_only=True):
 
 
 class Removed(Struct, frozen=True):
-    """What was trashed, purged, or is no longer the caller's to see: a `task` or a `project`."""
+    """A `task`, `project` or `view` that was trashed or purged, or that the caller may no longer see."""
 
     kind: str
     id: UUID
 
 
 class Changes(Struct, frozen=True, kw_only=True):
-    """One answer of `/sync`."""
+    """One answer of `/sync`; if `more`, the next one follows at once."""
 
     token: str
     projects: tuple[Project, ...] = ()

@@ -1,5 +1,5 @@
-"""Signing in and out. The client keeps the tokens and renews them by itself. An idempotency key counts for
-nothing here, so each of these calls is sent once."""
+"""Signing in and out. The client stores the tokens and renews them by itself. The server ignores idempotency keys for
+these calls, so they are not retried."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ A = TypeVar("A")
 
 
 def _asks(path: str, answer: type[A], body: Mapping[str, Any]) -> Call[A]:
-    """For tokens, and so without one."""
+    """A call that asks for tokens, and therefore sends none."""
     return Call(method="POST", path=path, answer=answer, kind="once", body=body, signed_in=False)
 
 
 class Auth(Resource[F]):
     @flow
     def register(self, email: str, password: str, name: str) -> Flow[Registered]:
-        """A new account, signed in. Where addresses have to be confirmed first, the answer holds no tokens."""
+        """Creates an account and signs in. If addresses must be confirmed first, the answer holds no tokens."""
         body = {"email": email, "password": password, "name": name}
         answer = yield from self._session.exchange(_asks(at("auth", "register"), Registered, body))
         if answer.access_token is not None:
@@ -36,8 +36,9 @@ class Auth(Resource[F]):
     def login(
         self, email: str, password: str, otp: str | UnsetType = UNSET, *, device_token: str | UnsetType = UNSET
     ) -> Flow[SignedIn]:
-        """Raises Unauthenticated, with `otp_required` where a second factor is missing. `device_token` is that of the
-        last sign-in with this device: other people's wrong passwords then do not slow this one down."""
+        """Signs in. Raises Unauthenticated, with `otp_required` if a second factor is missing. `device_token` is the
+        one from the last sign-in on this device; with it, wrong passwords sent by others do not lock this device
+        out."""
         body = given(email=email, password=password, otp=otp, device_token=device_token)
         answer = yield from self._session.exchange(_asks(at("auth", "login"), SignedIn, body))
         self._session.keep(Tokens(answer.access_token, answer.refresh_token))
@@ -45,12 +46,12 @@ class Auth(Resource[F]):
 
     @flow
     def refresh(self) -> Flow[None]:
-        """New tokens now; otherwise they are renewed when the server refuses one."""
+        """Renews the tokens now. Without this call they are renewed when the server refuses one."""
         yield from self._session.renew()
 
     @flow
     def logout(self) -> Flow[None]:
-        """Ends this session, here and at the server, and forgets its tokens even where the server is away."""
+        """Ends the session on the server and deletes its tokens here, also if the server cannot be reached."""
         call = Call(method="POST", path=at("auth", "logout"), answer=NOTHING, kind="once")
         try:
             yield from self._session.exchange(call)

@@ -1,4 +1,4 @@
-"""A call as data: what is asked, what is answered, and how often it may be sent. Each stands in one place."""
+"""A call described as data: the request, the type of the answer, and whether it may be retried."""
 
 from __future__ import annotations
 
@@ -18,32 +18,35 @@ T = TypeVar("T")
 
 Id = UUID | str
 Kind = Literal["read", "write", "refresh", "once"]
-"""What may be sent again: a read; a write, under a key; a refresh, soon; `once`, never."""
+"""Whether it is retried: a read, yes; a write, under one idempotency key; a refresh, within seconds; `once`, never."""
 Scalar = str | int | bool | datetime | UUID
 Value = Scalar | Iterable[Scalar] | None
 NOTHING: Final[type[None]] = type(None)
-"""The answer of a call that has none (204)."""
+"""The answer type of a call without an answer (204)."""
 
 
 class Call(Struct, Generic[A_co], frozen=True, kw_only=True):
+    """One call of the API."""
+
     method: str
     path: str
     """Below `/api/v1`."""
     answer: type[A_co]
-    """What its JSON is read as; `bytes`: it is not read."""
+    """The type to decode the JSON as; `bytes`: the body is returned undecoded."""
     kind: Kind
     query: Mapping[str, Value] = {}
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = {}
     expected_version: int | None = None
     signed_in: bool = True
-    """Whether a token is sent. Not where one is asked for: an old one would be refused before the password is read."""
+    """Whether the token is sent. Signing in sends none: the server would refuse an expired one before it reads the
+    password."""
     fresh: bool = False
-    """Whether it is read from a view, and so has to be told how fresh."""
+    """Whether it reads from a view, and so takes `min_position`, for a client to read its own writes."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """The query, each value of a repeated parameter by itself; what is None is left out."""
+        """The query as pairs, one for each value of a repeated parameter; None values are left out."""
         pairs: list[tuple[str, str]] = []
         for name, value in self.query.items():
             if value is None:
@@ -54,12 +57,12 @@ class Call(Struct, Generic[A_co], frozen=True, kw_only=True):
 
 
 def at(*parts: Id) -> str:
-    """A path; no part can break out of its place."""
+    """A path of escaped parts: a slash or dot in one of them cannot change the path."""
     return "".join(f"/{quote(str(part), safe='')}" for part in parts)
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """A body without the fields that nobody gave. None is a value: it clears."""
+    """A body without the fields that are UNSET. None is a value: it clears a field."""
     return {name: value for name, value in fields.items() if value is not UNSET}
 
 
@@ -68,14 +71,14 @@ def read(path: str, answer: type[A], query: Mapping[str, Value] | None = None, *
 
 
 def pages(path: str, items: type[T], query: Mapping[str, Value] | None = None, *, fresh: bool = True) -> Call[Page[T]]:
-    """The first page of a list."""
+    """A call for the first page of a list."""
     return read(path, Page[items], query, fresh=fresh)  # type: ignore[valid-type]  # msgspec reads it at run time
 
 
 def write(
     method: str, path: str, answer: type[A], body: Mapping[str, Any] | None = None, *, expected: int | None = None
 ) -> Call[A]:
-    """`expected`: refused with VersionConflict where the resource is at another version."""
+    """A write. It fails with VersionConflict if the resource is not at version `expected`."""
     return Call(method=method, path=path, answer=answer, kind="write", body=body, expected_version=expected)
 
 

@@ -1,4 +1,4 @@
-"""The two clients. They have the same resources; what one answers, the other has to be awaited for."""
+"""The two clients, `Client` and `AsyncClient`. They have the same methods; those of `AsyncClient` are awaited."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TOKEN: Final = re.compile(r"[!-~]+")
 
 
 class Resources(Generic[F]):
-    """What both clients have."""
+    """The resources of both clients."""
 
     def __init__(self, session: Session, face: F) -> None:
         self._session = session
@@ -41,21 +41,21 @@ class Resources(Generic[F]):
 
     @property
     def position(self) -> int:
-        """Of the last write through this client: its reads are at least that fresh. Another client is given it
-        as `position` to read what this one wrote."""
+        """The log position of the last write through this client; its reads wait for at least that position. Pass it to
+        another client as `position` if that one is to read what this one wrote."""
         return self._session.position
 
     @property
     def signed_in(self) -> bool:
-        """Whether there is a token; the server alone knows whether it counts."""
+        """Whether the client has a token; only the server knows whether it is still valid."""
         return self._session.signed_in
 
 
 class Client(Resources[Sync]):
-    """A client that blocks; threads may share it.
+    """The blocking client; threads may share it.
 
-    `token` is an access token or a personal one, and is not renewed; signing in, or a `keeper` of tokens, gives
-    one that is. Raises ValueError for what is no URL, or no token.
+    A `token` (an access token or a personal one) is never renewed; tokens from signing in or from a `keeper` are.
+    Raises ValueError for a bad URL or token.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class Client(Resources[Sync]):
 
 
 class AsyncClient(Resources[Async]):
-    """As Client, with `await`; the tasks of one event loop may share it. Whoever leaves an iteration early and wants
-    its connection back at once puts `contextlib.aclosing` around it."""
+    """The asynchronous client; the tasks of one event loop may share it. Wrap an iteration in `contextlib.aclosing` to
+    free its connection at once if you may leave it early."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Writes by their names: what a client queues, and sends again under the same id whenever it likes."""
+"""Commands by type: writes that a client can queue, and repeat under the same id at any time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from taskflow.client.resource import F, Resource, call, listed
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """`data` is the body of the route that the type stands behind, `target` the id in its path. In a batch a
-    later command names what an earlier one makes by `$` and that one's id: see `made`."""
+    """A command. `data` is the body of the route with the same effect, `target` the id in that route's path. Later
+    commands of a batch refer to what this one creates by `made`."""
 
     type: str
     data: dict[str, Any] = {}
@@ -25,7 +25,7 @@ class Command(Struct, frozen=True, kw_only=True):
 
     @property
     def made(self) -> str:
-        """What this command makes, for those after it in a batch."""
+        """A reference to what this command creates, for later commands of the same batch."""
         return f"${self.id}"
 
 
@@ -36,13 +36,14 @@ class Commands(Resource[F]):
 
     @call
     def batch(self, commands: Sequence[Command], *, atomic: bool) -> Call[Outcomes]:
-        """In order, at most 100. `atomic`: all or none, and a refusal is raised; else each has its own outcome."""
+        """Runs at most 100 commands in order. If `atomic`, all or none, and a refusal is raised; else each has its
+        outcome."""
         body = {"atomic": atomic, "commands": [_sent(command) for command in commands]}
         return write("POST", at("commands", "batch"), Outcomes, body)
 
     @listed
     def types(self) -> Call[Page[CommandKind]]:
-        """What can be sent, with JSON Schemas."""
+        """All command types, with JSON Schemas."""
         return pages(at("commands", "types"), CommandKind, fresh=False)
 
 

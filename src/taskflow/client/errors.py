@@ -1,25 +1,25 @@
-"""What can go wrong with a call, in one tree. The message of each is what the server said.
+"""The errors of the client, as one tree. The message of a Problem is the server's.
 
 ClientError
-├── Unreachable              no answer came, however often it was tried
+├── Unreachable              no answer after all attempts
 ├── Unreadable               an answer that this client does not understand
-└── Problem                  an answer that says no: `status`, `slug`, `detail`, `request_id`
+└── Problem                  an error answer: `status`, `slug`, `detail`, `request_id`
     ├── Invalid              400: `errors`, each with pointer, code and detail
-    ├── Unauthenticated      401: sign in (again); `otp_required` where a second factor is
+    ├── Unauthenticated      401: sign in (again); `otp_required` if a second factor is missing
     ├── Forbidden            403
     ├── NotFound             404
     ├── Conflict
-    │   ├── VersionConflict  412: `current_version`, and `events`: what happened since
-    │   ├── Rejected         409: a rule of the domain, named by `code`
+    │   ├── VersionConflict  412: `current_version`, and the `events` since then
+    │   ├── Rejected         409: a rule of the domain forbids it; `code` names the rule
     │   ├── NothingToUndo    409
     │   ├── CommandInProgress 409: the first copy of the request still runs
-    │   └── KeyReused        422: one idempotency key, two requests
-    ├── Gone                 410: a token or cursor from before; begin without one
+    │   └── KeyReused        422: the idempotency key was used for another request
+    ├── Gone                 410: a token or cursor is no longer valid; start without one
     ├── TooLarge             413, 431
     ├── RateLimited          429: `retry_after_s`
-    │   └── TooManyAtOnce    429: as much of this as one caller may have is running
+    │   └── TooManyAtOnce    429: too many requests of this kind are running for this caller
     ├── Unavailable          503 and 502, 504 of a proxy: `retry_after_s`
-    │   └── Behind           503: the view has not reached the position that was asked for
+    │   └── Behind           503: the view has not reached the requested position
     └── ServerFault          500
 """
 
@@ -36,11 +36,11 @@ from msgspec import Struct
 
 
 class ClientError(Exception):
-    """Base of whatever a client raises."""
+    """Base of all errors that the client raises for a call."""
 
 
 class Unreachable(ClientError):
-    """The server did not answer, as often as it was tried."""
+    """The server did not answer any attempt."""
 
 
 class Unreadable(ClientError):
@@ -48,7 +48,7 @@ class Unreadable(ClientError):
 
 
 class Fault(Struct, frozen=True):
-    """What is wrong at one place: a JSON pointer into the body, or the name of a parameter."""
+    """One fault of a request. `pointer` is a JSON pointer into the body, or the name of a parameter."""
 
     pointer: str = ""
     code: str = ""
@@ -56,7 +56,7 @@ class Fault(Struct, frozen=True):
 
 
 class Since(Struct, frozen=True):
-    """Something that happened to a resource after the version that was expected."""
+    """An event of the resource after the expected version."""
 
     version: int
     type: str
@@ -65,7 +65,7 @@ class Since(Struct, frozen=True):
 
 
 class ProblemBody(Struct, frozen=True):
-    """RFC 9457, as far as it is read here."""
+    """A problem document (RFC 9457), as far as the client reads it."""
 
     type: str = ""
     title: str = ""
@@ -80,7 +80,7 @@ class ProblemBody(Struct, frozen=True):
 
 
 class Problem(ClientError):
-    """An answer that says no. `body` is the problem document."""
+    """An error answer. `body` is the problem document."""
 
     def __init__(
         self, body: ProblemBody, *, status: int, request_id: str | None = None, retry_after_s: float | None = None
@@ -125,19 +125,19 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
-    """The role is too low, or the token's scope does not hold this."""
+    """The caller's role is too low, or the token lacks the scope."""
 
 
 class NotFound(Problem):
-    """No such thing, or none that the caller may know of."""
+    """There is no such resource, or the caller may not know of it."""
 
 
 class Conflict(Problem):
-    """What is there forbids it."""
+    """The current state forbids it."""
 
 
 class VersionConflict(Conflict):
-    """It has changed since the version that was expected."""
+    """The resource is not at the expected version."""
 
     @property
     def current_version(self) -> int:
@@ -153,7 +153,7 @@ class Rejected(Conflict):
 
 
 class NothingToUndo(Conflict):
-    """No change is left that could be undone."""
+    """There is no change left to undo."""
 
 
 class CommandInProgress(Conflict):
@@ -161,15 +161,15 @@ class CommandInProgress(Conflict):
 
 
 class KeyReused(Conflict):
-    """The idempotency key stands for another request."""
+    """The idempotency key was used for another request."""
 
 
 class Gone(Problem):
-    """What the token stood for is no longer there: begin without one."""
+    """The token or cursor is no longer valid: start again without one."""
 
 
 class TooLarge(Problem):
-    """The body, or the request's head, is larger than the server takes."""
+    """The body or the header of the request is larger than the server accepts."""
 
 
 class RateLimited(Problem):
@@ -177,19 +177,19 @@ class RateLimited(Problem):
 
 
 class TooManyAtOnce(RateLimited):
-    """As many requests of this kind run for the caller as may run at once."""
+    """Too many requests of this kind are running for this caller."""
 
 
 class Unavailable(Problem):
-    """The server, or one that it needs, is away for now."""
+    """The server, or one that it depends on, is temporarily unavailable."""
 
 
 class Behind(Unavailable):
-    """The view is behind the position that was asked for."""
+    """The view has not reached the requested position."""
 
 
 class ServerFault(Problem):
-    """Something went wrong there."""
+    """An unexpected error on the server."""
 
 
 _OF_SLUG: Final[dict[str, type[Problem]]] = {
@@ -228,18 +228,18 @@ _OF_STATUS: Final[dict[int, type[Problem]]] = {
     503: Unavailable,
     504: Unavailable,
 }
-"""Where the slug is one that this client does not know, or a proxy answered without any."""
+"""Used if this client does not know the slug, or the answer has none (a proxy's)."""
 
 
 def problem_of(response: httpx.Response) -> Problem:
-    """The error that an answer stands for. Its body has been read."""
+    """The error for an answer whose body has been read."""
     try:
         body = msgspec.json.decode(response.content, type=ProblemBody)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         body = ProblemBody(status=response.status_code, title=f"the server answered {response.status_code}")
     slug = body.type.rpartition("/")[2]
     kind = _OF_STATUS.get(response.status_code, Problem)
-    if response.status_code != httpx.codes.GONE:  # which has no slug of its own
+    if response.status_code != httpx.codes.GONE:  # always Gone, whatever its slug
         kind = _OF_SLUG.get(slug, kind)
     return kind(
         body,
@@ -250,7 +250,7 @@ def problem_of(response: httpx.Response) -> Problem:
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds of a `Retry-After`, which is a number of them or a date; None for anything else."""
+    """The seconds to wait by a `Retry-After` header, a number or a date; None for anything else."""
     if value is None:
         return None
     if re.fullmatch(r"\s*[0-9]{1,9}\s*", value):

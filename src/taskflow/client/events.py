@@ -1,4 +1,4 @@
-"""The log as the caller may see it, the live stream of it, and what changed since a token."""
+"""The event log as far as the caller may see it, its live stream, and synchronisation from a token."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _events(
 
 
 class Events(Resource[F]):
-    """By position, ascending. `after` is exclusive; the other filters take any of several values. Times are by
-    `occurred_at`, with `clock="recorded"` by when the store took them."""
+    """Events by position, ascending. `after` is exclusive; a filter with several values matches any of them. Times
+    compare with `occurred_at`, or with `recorded_at` if `clock="recorded"`."""
 
     @call
     def page(
@@ -56,7 +56,7 @@ class Events(Resource[F]):
         to_time: datetime | None = None,
         clock: str | None = None,
     ) -> Call[EventPage]:
-        """One page; its `position` is the next `after`, also where it is empty."""
+        """One page; its `position` is the next `after`, also if the page is empty."""
         return _events(after, limit, types, stream, project, actor, command, correlation, from_time, to_time, clock)
 
     @listed
@@ -75,7 +75,7 @@ class Events(Resource[F]):
         to_time: datetime | None = None,
         clock: str | None = None,
     ) -> Call[EventPage]:
-        """Every event up to now, from page to page."""
+        """All events up to now, page by page."""
         return _events(after, limit, types, stream, project, actor, command, correlation, from_time, to_time, clock)
 
     @told
@@ -93,7 +93,7 @@ class Events(Resource[F]):
         to_time: datetime | None = None,
         clock: str | None = None,
     ) -> Telling[Event]:
-        """Every event up to now in one answer (NDJSON), which goes on where it broke off."""
+        """All events up to now in one answer (NDJSON), resumed after a break."""
         first = _events(after, None, types, stream, project, actor, command, correlation, from_time, to_time, clock)
         yield from download(self._session, first)
 
@@ -112,20 +112,21 @@ class Events(Resource[F]):
         to_time: datetime | None = None,
         clock: str | None = None,
     ) -> Telling[bytes]:
-        """Every event up to now as a CSV file, piece by piece. Raises Unreachable where it breaks off."""
+        """All events up to now as a CSV file, in pieces. Raises Unreachable if the answer breaks off."""
         first = _events(after, None, types, stream, project, actor, command, correlation, from_time, to_time, clock)
         yield from pieces(self._session, first, CSV)
 
     @told
     def stream(self, *, project: Id | None = None, last_event_id: str | int | None = None) -> Telling[Event]:
-        """Events as they happen, for ever: from now on, or after the event of that id (its position). It
-        survives breaks and new tokens, without a gap and without a repeat."""
+        """The live stream of events, without end: from now on, or after the event with this id (its position). It is
+        resumed after breaks and token renewals, without gaps and without repeats."""
         first = read(at("stream"), Event, {"project": project}, fresh=False)
         yield from follow(self._session, first, None if last_event_id is None else str(last_event_id))
 
 
 class Sync(Resource[F]):
-    """For a client that keeps a copy. `token` says how far it is: keep it with the copy, and set it again."""
+    """For a client that keeps a local copy. `token` marks how far the copy is: store it with the copy, and set it at
+    the start."""
 
     def __init__(self, session: Session, face: F) -> None:
         super().__init__(session, face)
@@ -133,10 +134,10 @@ class Sync(Resource[F]):
 
     @told
     def changes(self) -> Telling[Changes]:
-        """What changed since `token`, answer by answer until there is no more; all there is without one. The
-        token moves on as soon as the next answer is asked for: one that was not worked on comes again.
+        """Everything that changed since `token`, or all there is without one, in several answers. The token advances
+        when the next answer is requested, so that an answer that was not processed comes again.
 
-        Raises Gone, and forgets the token, where the copy has to begin anew.
+        Raises Gone, and clears the token, if the copy must be rebuilt from the start.
         """
         while True:
             try:

@@ -1,6 +1,6 @@
-"""The steps of a flow, carried out: the only place that speaks to the network, once blocking and once with `await`.
+"""Performs the effects of a flow, blocking (`Sync`) or with `await` (`Async`): the only module that does I/O.
 
-The two are alike line by line, and neither decides anything.
+The two classes correspond line by line, and neither decides anything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Sync:
-    """Blocking; any number of threads may share it."""
+    """Performs effects blockingly; any number of threads may share it."""
 
     def __init__(self, transport: httpx.BaseTransport | None) -> None:
         self._http = httpx.Client(transport=transport)
@@ -90,7 +90,7 @@ class Sync:
 
 
 class Async:
-    """With `await`; any number of tasks of one event loop may share it."""
+    """Performs effects with `await`; any number of tasks of one event loop may share it."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport | None) -> None:
         self._http = httpx.AsyncClient(transport=transport)

@@ -1,4 +1,4 @@
-"""Flows that read an answer piece by piece and go on where it broke off."""
+"""Flows that read an answer in pieces and resume it after a break."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CSV: Final = "text/csv"
 
 
 class Breaks:
-    """How often in a row an answer broke off before anything came."""
+    """Counts consecutive breaks without any data between them."""
 
     def __init__(self, session: Session) -> None:
         self._retries = session.retries
@@ -35,7 +35,7 @@ class Breaks:
         self._count = 0
 
     def pause(self, why: object, *, least_s: float = 0.0) -> Flow[None]:
-        """Waits before the next try. Raises Unreachable after too many."""
+        """Waits before the next attempt. Raises Unreachable after too many breaks."""
         self._count += 1
         if self._count >= self._retries.attempts_max:
             raise Unreachable(f"{self._url} breaks off every answer ({self._count} in a row): {why}")
@@ -43,15 +43,15 @@ class Breaks:
 
 
 def follow(session: Session, call: Call[Any], last_id: str | None) -> Telling[Event]:
-    """Server-Sent Events, for ever: after a break it resumes after the last event that was emitted. Raises
-    ClientError where it may not be read (any longer)."""
+    """Reads Server-Sent Events without end; after a break it resumes after the last event emitted. Raises ClientError
+    if the stream may not be read (any longer)."""
     breaks = Breaks(session)
     while True:
         headers = {"Accept": EVENT_STREAM} | ({} if last_id is None else {"Last-Event-ID": last_id})
         response = yield from session.answered(replace(call, headers=headers), streamed=True)
         _must_be(response, EVENT_STREAM)
         if last_id is None:
-            # Where the stream begins: what happens before its first event is not lost with a break.
+            # The position where the stream starts, so that a break before its first event loses nothing.
             last_id = response.headers.get("taskflow-position")
         messages = Messages()
         while isinstance(piece := (yield Piece()), bytes):
@@ -63,7 +63,7 @@ def follow(session: Session, call: Call[Any], last_id: str | None) -> Telling[Ev
 
 
 def download(session: Session, call: Call[Any]) -> Telling[Event]:
-    """Events as NDJSON, whole: after a break it goes on behind the last one that was emitted."""
+    """Reads all events as NDJSON; after a break it resumes after the last one emitted."""
     breaks = Breaks(session)
     while True:
         response = yield from session.answered(replace(call, headers={"Accept": NDJSON}), streamed=True)
@@ -82,8 +82,8 @@ def download(session: Session, call: Call[Any]) -> Telling[Event]:
 
 
 def pieces(session: Session, call: Call[Any], media_type: str) -> Telling[bytes]:
-    """An answer as it comes. A break is made good by asking again only while nothing of it was emitted; after
-    that it raises Unreachable, and what was emitted is not the whole."""
+    """Reads an answer in pieces. If it breaks off before the first piece, it is requested again; later, Unreachable is
+    raised, and the pieces emitted so far are incomplete."""
     breaks = Breaks(session)
     emitted = False
     while True:

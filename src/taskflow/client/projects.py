@@ -1,4 +1,4 @@
-"""Projects: members, workflow, labels, invitations, the board, the figures, and a project as a file."""
+"""Projects: members, workflow, labels, invitations, board, statistics, activity and export."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Projects(Resource[F]):
 
     @listed
     def list(self, *, archived: bool | None = None, limit: int | None = None) -> Call[Page[Project]]:
-        """The caller's projects. `limit` is the size of a page, here and elsewhere, not of the list."""
+        """The caller's projects. `limit`, here and in other lists, is the page size, not the length of the list."""
         return pages(at("projects"), Project, {"archived": archived, "limit": limit})
 
     @call
@@ -61,14 +61,14 @@ class Projects(Resource[F]):
 
     @call
     def set_member(self, project: Id, user: Id, role: str, *, expected_version: int | None = None) -> Call[Project]:
-        """Changes a role, or adds somebody who is in a project that both created or accepted an invitation to. Raises
-        Rejected with the code `must-be-invited` for anybody else: `invitations.create` asks them."""
+        """Changes a member's role, or adds a person who shares another project with the caller, which each of them
+        created or accepted an invitation to. Anybody else must be invited: Rejected with the code `must-be-invited`."""
         path = at("projects", project, "members", user)
         return write("PUT", path, Project, {"role": role}, expected=expected_version)
 
     @call
     def remove_member(self, project: Id, user: Id, *, expected_version: int | None = None) -> Call[Project]:
-        """Oneself: to leave."""
+        """Removes a member; with one's own id, leaves the project."""
         return write("DELETE", at("projects", project, "members", user), Project, expected=expected_version)
 
     # --- workflow and labels
@@ -83,8 +83,8 @@ class Projects(Resource[F]):
         mapping: Mapping[str, str] | UnsetType = UNSET,
         expected_version: int | None = None,
     ) -> Call[Project]:
-        """Without `transitions` every change of status is allowed. `mapping` names, for statuses that leave while
-        tasks are in them, those that take their place."""
+        """Replaces the workflow. Without `transitions` every change of status is allowed. `mapping` gives a replacement
+        for each removed status that tasks are in."""
         body = given(statuses=statuses, transitions=transitions, mapping=mapping)
         return write("PUT", at("projects", project, "workflow"), Project, body, expected=expected_version)
 
@@ -101,7 +101,7 @@ class Projects(Resource[F]):
 
     @call
     def board(self, project: Id, *, at_time: datetime | None = None, clock: str | None = None) -> Call[Board]:
-        """`at_time`: as it was then, from the event store; `clock` as for a task."""
+        """The board now, or as it was at `at_time`, from the event store; `clock` as in `tasks.get`."""
         past: dict[str, Value] = {"at": at_time, "clock": clock}
         return read(at("projects", project, "board"), Board, past, fresh=at_time is None)
 
@@ -111,13 +111,13 @@ class Projects(Resource[F]):
 
     @listed
     def activity(self, project: Id, *, limit: int | None = None) -> Call[Page[Event]]:
-        """What happened to all that belongs to it today, newest first, with every write that was acknowledged."""
+        """The events of the project and of everything in it today, newest first, including every acknowledged write."""
         return pages(at("projects", project, "activity"), Event, {"limit": limit}, fresh=False)
 
     @told
     def export(self, project: Id, *, csv: bool = False) -> Telling[bytes]:
-        """The whole project as a JSON or CSV file, piece by piece: `file.writelines(client.projects.export(id))`.
-        Raises Unreachable where it breaks off, and then the file is not whole."""
+        """The whole project as a JSON or CSV file, in pieces: `file.writelines(client.projects.export(id))`. Raises
+        Unreachable if the answer breaks off; the file is then incomplete."""
         whole = read(at("projects", project, "export"), bytes)
         yield from pieces(self._session, whole, CSV if csv else JSON)
 
@@ -125,7 +125,7 @@ class Projects(Resource[F]):
 class Invitations(Resource[F]):
     @call
     def create(self, project: Id, email: str, role: str, *, expected_version: int | None = None) -> Call[Invitation]:
-        """The answer holds the token, which is told this once. Versions are the project's."""
+        """Creates an invitation; only this answer holds its token. `expected_version` is the project's."""
         path = at("projects", project, "invitations")
         return write("POST", path, Invitation, {"email": email, "role": role}, expected=expected_version)
 

@@ -1,11 +1,11 @@
-"""How a description of a call becomes a method, once for both clients.
+"""Turns a method that describes a call into a method that makes it, in both clients.
 
     class Tasks(Resource[F]):
         @call
         def get(self, task: Id) -> Call[Task]: ...
 
-`Client.tasks` is a `Tasks[Sync]`, so `client.tasks.get(id)` is a `Task`; `AsyncClient.tasks` is a
-`Tasks[Async]`, so `await client.tasks.get(id)` is one. Type checkers know it from the overloads here.
+`Client.tasks` is a `Tasks[Sync]`, so `client.tasks.get(id)` is a `Task`; `AsyncClient.tasks` is a `Tasks[Async]`, so
+`await client.tasks.get(id)` is one. Type checkers learn this from the overloads of the descriptors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Resource(Generic[F]):
-    """A group of calls."""
+    """A group of methods that share a session and a transport."""
 
     def __init__(self, session: Session, face: F) -> None:
         self._session = session
@@ -35,7 +35,7 @@ class Resource(Generic[F]):
 
 
 class Asked(Generic[P, A]):
-    """A method that answers once."""
+    """Descriptor of a method with one answer."""
 
     def __init__(self, flow: Callable[Concatenate[Any, P], Flow[A]]) -> None:
         self._flow = flow
@@ -57,7 +57,7 @@ class Asked(Generic[P, A]):
 
 
 class Told(Generic[P, T]):
-    """A method that answers item by item, for as long as it is iterated."""
+    """Descriptor of a method that returns an iterator."""
 
     def __init__(self, flow: Callable[Concatenate[Any, P], Telling[T]]) -> None:
         self._flow = flow
@@ -79,7 +79,7 @@ class Told(Generic[P, T]):
 
 
 def call(describe: Callable[Concatenate[Any, P], Call[A]]) -> Asked[P, A]:
-    """One call."""
+    """Decorates a method that describes one call."""
 
     @wraps(describe)
     def flow(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Flow[A]:
@@ -90,7 +90,7 @@ def call(describe: Callable[Concatenate[Any, P], Call[A]]) -> Asked[P, A]:
 
 
 def listed(describe: Callable[Concatenate[Any, P], Call[Paged[T]]]) -> Told[P, T]:
-    """Every item of a list, from page to page; the description is of its first."""
+    """Decorates a method that describes the first page of a list; it iterates over the items of all pages."""
 
     @wraps(describe)
     def flow(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Telling[T]:
@@ -100,10 +100,10 @@ def listed(describe: Callable[Concatenate[Any, P], Call[Paged[T]]]) -> Told[P, T
 
 
 def flow(make: Callable[Concatenate[Any, P], Flow[A]]) -> Asked[P, A]:
-    """More than one call: the method is the flow itself."""
+    """Decorates a method that is a flow of several calls itself."""
     return Asked(make)
 
 
 def told(make: Callable[Concatenate[Any, P], Telling[T]]) -> Told[P, T]:
-    """As `flow`, for what emits."""
+    """Decorates a method that is a flow which emits items."""
     return Told(make)

@@ -1,9 +1,9 @@
-"""When a call is sent again, and after how long: pure decisions on what came of an attempt.
+"""Decides whether a call is retried, and after how long, from the outcome of the last attempt. Pure.
 
-Sent again is what cannot take effect twice: a read, and a write under its idempotency key. The reasons are
-a connection that broke, 429, 503, and 409 `command-in-progress`, which only a repeat can meet: the first copy
-still runs. The pauses double and are drawn evenly from nought to their bound (full jitter), so that many clients
-do not come back together; a `Retry-After` is waited for in full, and the jitter comes after it.
+A call is retried if it cannot take effect twice: a read, or a write under its idempotency key. The reasons are a broken
+connection, 429, 503, and 409 `command-in-progress` (only a repeat meets it: the first copy still runs). The bound of
+the pause doubles each time, and the pause is uniformly random between zero and the bound (full jitter), so that many
+clients do not return at once. A `Retry-After` is waited for in full, and the jitter is added to it.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _PASSING: Final = frozenset((429, 503))
 _BROKEN: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
 
 Outcome = httpx.Response | httpx.TransportError
-"""Of one attempt."""
+"""The outcome of one attempt."""
 
 
 class Retries(Struct, frozen=True, kw_only=True):
-    """Bounds: so many attempts, and no attempt begins later than `total_s` after the first."""
+    """The bounds of retrying: the number of attempts; no attempt begins later than `total_s` after the first."""
 
     attempts_max: int = ATTEMPTS_MAX
     total_s: float = TOTAL_S
     first_pause_s: float = FIRST_PAUSE_S
     pause_max_s: float = PAUSE_MAX_S
     drawn: Callable[[], float] = random.random
-    """From 0 to 1: the jitter."""
+    """The random source of the jitter: a number from 0 to 1."""
 
     def jitter(self, failures: int) -> float:
-        """Seconds to wait after so many failures in a row, at least one."""
+        """Seconds to wait after this many consecutive failures (at least one)."""
         bound = min(self.pause_max_s, self.first_pause_s * 2.0 ** min(failures - 1, 30))
         return self.drawn() * bound
 
     def pause(self, outcome: Outcome, *, attempts: int, spent_s: float) -> float | None:
-        """Seconds until the next attempt, after so many; None: this outcome is the last word."""
+        """Seconds to wait before the next attempt; None if this outcome is final."""
         if attempts >= self.attempts_max or not passing(outcome):
             return None
         pause = self.jitter(attempts)
@@ -56,11 +56,11 @@ class Retries(Struct, frozen=True, kw_only=True):
 
 
 ONCE: Final = Retries(attempts_max=1)
-"""For what would take effect twice."""
+"""For calls that could take effect twice."""
 
 
 def passing(outcome: Outcome) -> bool:
-    """Whether the same request may fare better in a moment."""
+    """Whether the outcome is transient, so that the same request may succeed later."""
     if isinstance(outcome, httpx.Response):
         if outcome.status_code == httpx.codes.CONFLICT:
             return isinstance(problem_of(outcome), CommandInProgress)

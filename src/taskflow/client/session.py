@@ -1,6 +1,7 @@
-"""What a client knows from call to call, and the flow of every call: tokens, how fresh reads have to be, retries.
+"""The state that a client keeps between calls (tokens, position of its last write), and the flow of every call with
+retries.
 
-Nothing here does I/O: flows yield steps (see `steps`), and `faces` carries them out.
+Nothing here does I/O: flows yield effects (`steps`), which `faces` performs.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ T = TypeVar("T")
 
 BASE: Final = "/api/v1"
 WAIT_MS: Final = 5_000
-"""How long the server may wait for a view to be as fresh as a read asks for."""
+"""How long the server may wait for a view to reach the position that a read asks for."""
 REFRESH_S: Final = 8.0
-"""A refresh is repeated no later: for 10 s a spent token still gets its successor, after that it ends the session."""
+"""A refresh is not retried later than this: the server accepts a used refresh token for 10 s, then it ends the session."""
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
     connect_s: float = 5.0
     read_s: float = 30.0
-    """More than WAIT_MS, which the server may take to answer a read."""
+    """Longer than WAIT_MS, for which the server may delay the answer to a read."""
     write_s: float = 30.0
     pool_s: float = 30.0
     silence_s: float = 45.0
-    """Of a stream, which is heard every 15 s even when nothing happens."""
+    """How long a live stream may be silent; the server sends a heartbeat every 15 s."""
 
     refresh_read_s: float = 3.0
-    """Less than half of REFRESH_S, so that a refresh whose answer is lost is sent once more in time."""
+    """Less than half of REFRESH_S, so that there is time to retry a refresh whose answer was lost."""
 
     def extension(self, call: Call[Any], *, streamed: bool) -> dict[str, Any]:
         read_s = self.silence_s if streamed else self.refresh_read_s if call.kind == "refresh" else self.read_s
@@ -52,7 +53,7 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
 
 class Tokens(Struct, frozen=True):
-    """`refresh` is None for a token that is what it is, like a personal access token."""
+    """An access token and its refresh token; `refresh` is None for a token that cannot be renewed, like a personal one."""
 
     access: str
     refresh: str | None = None
@@ -62,7 +63,7 @@ class Tokens(Struct, frozen=True):
 
 
 class Keeper(Protocol):
-    """Where tokens are kept. Another client may share it: before a refresh it is asked for newer ones."""
+    """Where tokens are stored. Clients may share one: before a refresh, the client looks for newer tokens in it."""
 
     def read(self) -> Tokens | None: ...
 
@@ -70,7 +71,7 @@ class Keeper(Protocol):
 
 
 class InMemory:
-    """Tokens that end with the client."""
+    """Stores tokens in memory, for the lifetime of the client."""
 
     def __init__(self, tokens: Tokens | None) -> None:
         self._tokens = tokens
@@ -83,7 +84,7 @@ class InMemory:
 
 
 class Session:
-    """Shared by all calls of a client, in every thread and task of it."""
+    """The state shared by all calls of one client, across its threads or tasks."""
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class Session:
 
     @property
     def position(self) -> int:
-        """Of the last write: reads are at least that fresh."""
+        """The log position of the last write; reads wait for at least that position."""
         return self._position
 
     @property
@@ -132,7 +133,7 @@ class Session:
     # --- flows
 
     def exchange(self, call: Call[A]) -> Flow[A]:
-        """A call and its answer. Raises ClientError."""
+        """Makes a call and returns its answer. Raises ClientError."""
         response = yield from self.answered(call)
         if call.answer is NOTHING:
             return None  # type: ignore[return-value]  # A is None here
@@ -144,7 +145,7 @@ class Session:
             raise Unreadable(f"{call.method} {call.path}: expected {call.answer.__name__}: {error}") from error
 
     def pages(self, call: Call[Paged[T]]) -> Telling[T]:
-        """Every item of a list, from page to page."""
+        """Emits all items of a list, page by page."""
         while True:
             page = yield from self.exchange(call)
             for item in page.items:
@@ -154,7 +155,7 @@ class Session:
             call = replace(call, query={**call.query, "cursor": page.next_cursor})
 
     def answered(self, call: Call[Any], *, streamed: bool = False) -> Flow[httpx.Response]:
-        """The answer that says yes, after as many attempts as it took. Raises ClientError."""
+        """The successful response, after as many attempts as allowed. Raises ClientError."""
         retries = self._retries(call)
         key = str(uuid4()) if call.kind == "write" else None
         began, attempts, refreshed, looked_back = time.monotonic(), 0, False, False
@@ -174,7 +175,7 @@ class Session:
                     attempts -= 1
                     continue
                 if _past_head(outcome) and not looked_back:
-                    # The log is another than the one that was written to: what was acknowledged there is not here.
+                    # The server lost its newest events (a restored log), so the position of our last write is not in it.
                     looked_back, self._position = True, 0
                     attempts -= 1
                     continue
@@ -184,7 +185,7 @@ class Session:
             yield Pause(pause)
 
     def renew(self) -> Flow[None]:
-        """New tokens, whether or not the present ones still count."""
+        """Renews the tokens, whether or not the present ones are still valid."""
         yield Alone(self._refresh(self._tokens))
 
     def _retries(self, call: Call[Any]) -> Retries:
@@ -221,8 +222,8 @@ class Session:
         )
 
     def _refresh(self, refused: Tokens | None) -> Flow[None]:
-        """New tokens in place of those that were refused, unless another call, or another client with the same
-        keeper, has them already. Raises Unauthenticated where the session has ended."""
+        """Renews tokens that the server refused, unless another call, or another client with the same token store,
+        already has. Raises Unauthenticated if the session has ended."""
         kept = self._keeper.read()
         if kept is not None and kept != refused:
             self._tokens = kept

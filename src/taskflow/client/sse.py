@@ -1,7 +1,6 @@
-"""Bytes into lines, and lines into Server-Sent Events, however the network cuts them.
+"""Incremental parsers: bytes into lines, and lines into Server-Sent Events, in pieces of any size.
 
-Lines end with LF, CR LF or CR and with nothing else: a text may hold U+2028 and its kin, at which `splitlines`
-would cut it.
+A line ends with LF, CR LF or CR only; `splitlines` would also split at U+2028 and similar characters within a text.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _END: Final = re.compile(rb"\r\n|\n|\r")
 
 
 class Message(Struct, frozen=True):
-    """`id` is that of the last message which had one, as resuming needs it."""
+    """One event. `id` is the last one received, possibly with an earlier event: the one to resume after."""
 
     type: str
     data: str
@@ -24,7 +23,7 @@ class Message(Struct, frozen=True):
 
 
 class Lines:
-    """Cuts a stream of bytes into lines; `rest` is what has no end yet."""
+    """Splits a stream of bytes into lines; `rest` is the unfinished last line."""
 
     def __init__(self) -> None:
         self.rest = b""
@@ -34,14 +33,15 @@ class Lines:
         start = 0
         for end in _END.finditer(text):
             if end[0] == b"\r" and end.end() == len(text):
-                break  # whether a LF follows comes with the next piece
+                break  # the next piece may begin with the LF of this line end
             yield text[start : end.start()]
             start = end.end()
         self.rest = text[start:]
 
 
 class Messages:
-    """Reads a `text/event-stream`. Comments (heartbeats) say nothing; `retry_s` is what the server asked for."""
+    """Parses a `text/event-stream`. Comments (heartbeats) are ignored; `retry_s` is the pause that the server asked
+    for."""
 
     def __init__(self) -> None:
         self._lines = Lines()
@@ -72,4 +72,4 @@ class Messages:
             case b"retry" if value.isascii() and value.isdigit():
                 self.retry_s = int(value) / 1000
             case _:
-                pass  # a comment, or a field of tomorrow
+                pass  # a comment, or an unknown field

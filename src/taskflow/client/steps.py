@@ -1,8 +1,7 @@
-"""What a client has to do, apart from doing it.
+"""The effects that a flow can ask for.
 
-A flow is a generator: it yields a step, is sent what came of it, and returns an answer. Everything that is
-decided (retries, tokens, pages, resuming) stands in flows, once; `faces` carries the steps out, with and
-without `await`.
+A flow is a generator: it yields an effect, receives its result, and returns an answer. All decisions (retries, tokens,
+pages, resuming) are made in flows, once for both clients; `faces` performs the effects, blocking or with `await`.
 """
 
 from __future__ import annotations
@@ -18,33 +17,35 @@ T = TypeVar("T")
 
 
 class Send(Struct, frozen=True):
-    """Sent back: the httpx.Response, read whole, or the httpx.TransportError."""
+    """Sends a request. Result: the httpx.Response, with its whole body, or the httpx.TransportError."""
 
     request: httpx.Request
 
 
 class Open(Struct, frozen=True):
-    """As Send, for an answer that is read piece by piece. The one that was open before is closed."""
+    """As Send, but the body is read later, with Piece. A response that was opened before is closed."""
 
     request: httpx.Request
 
 
 class Piece(Struct, frozen=True):
-    """The next bytes of the open answer. Sent back: bytes, None at its end, or the httpx.TransportError."""
+    """Reads on in the open response. Result: bytes, None at its end, or the httpx.TransportError."""
 
 
 class Pause(Struct, frozen=True):
+    """Waits."""
+
     seconds: float
 
 
 class Alone(Struct, frozen=True):
-    """A flow that no two calls of a client are in at once."""
+    """Runs a flow exclusively: no other call of the same client is in such a flow meanwhile."""
 
     flow: Generator[Any, Any, None]
 
 
 class Emit(Struct, Generic[T], frozen=True):
-    """An item for whoever iterates."""
+    """Passes an item to the caller, who iterates."""
 
     item: T
 
@@ -52,4 +53,4 @@ class Emit(Struct, Generic[T], frozen=True):
 Step = Send | Open | Piece | Pause | Alone
 Flow = Generator[Step, Any, A]
 Telling = Generator[Step | Emit[T], Any, None]
-"""A flow that emits items on its way."""
+"""A flow that also emits items."""

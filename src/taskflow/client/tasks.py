@@ -14,7 +14,7 @@ from taskflow.client.resource import F, Resource, call, listed
 from taskflow.client.session import Session
 
 Several = Sequence[Id]
-"""Any of these."""
+"""A filter that matches any of these."""
 
 
 class Tasks(Resource[F]):
@@ -41,8 +41,8 @@ class Tasks(Resource[F]):
         parent_id: Id | UnsetType | None = UNSET,
         recurrence: str | UnsetType | None = UNSET,
     ) -> Call[Task]:
-        """Without a project: in the Inbox. Due at a moment or on a day, which ends in the zone, where a rule repeats too;
-        without one, in that of one's own settings."""
+        """Creates a task, by default in the Inbox. It is due at a moment (`due_at`) or on a day (`due_on`). The day
+        ends, and a recurrence repeats, in `time_zone`, by default that of the caller's settings."""
         body = given(
             title=title, project_id=project_id, description=description, status=status, priority=priority,
             due_at=due_at, due_on=due_on, time_zone=time_zone, labels=labels, assignee_id=assignee_id,
@@ -54,8 +54,8 @@ class Tasks(Resource[F]):
     def get(
         self, task: Id, *, version: int | None = None, at_time: datetime | None = None, clock: str | None = None
     ) -> Call[Task]:
-        """As it is; or as it was, from the event store: at a version, or at a time by `occurred_at` (inclusive),
-        with `clock="recorded"` by the time when the store took it."""
+        """The task now; or as it was at a version or a time, from the event store. The time is inclusive and compares
+        with `occurred_at`, or with `recorded_at` if `clock="recorded"`."""
         past: dict[str, Value] = {"version": version, "at": at_time, "clock": clock}
         return read(at("tasks", task), Task, past, fresh=version is None and at_time is None)
 
@@ -78,8 +78,8 @@ class Tasks(Resource[F]):
         sort: str | None = None,
         limit: int | None = None,
     ) -> Call[Page[Task]]:
-        """Every task that fits, from page to page; `limit` is the size of a page. `assignee` takes `me`, `q` is
-        searched for in the text. Tasks of archived projects are found where `project` names one, or by `archived`."""
+        """All matching tasks, page by page; `limit` is the page size. `assignee` may be `me`; `q` is a full-text
+        search. Tasks of archived projects are included only if `project` names the project, or with `archived`."""
         query: dict[str, Value] = {
             "project": project, "status": status, "category": category, "assignee": assignee, "label": label,
             "priority": priority, "parent": parent, "due_before": due_before, "due_after": due_after, "q": q,
@@ -105,7 +105,7 @@ class Tasks(Resource[F]):
         recurrence: str | UnsetType | None = UNSET,
         expected_version: int | None = None,
     ) -> Call[Task]:
-        """Changes what is given; None clears."""
+        """Changes the fields that are given; None clears a field."""
         body = given(
             title=title, description=description, status=status, priority=priority, due_at=due_at, due_on=due_on,
             time_zone=time_zone, labels=labels, assignee_id=assignee_id, parent_id=parent_id, recurrence=recurrence,
@@ -114,7 +114,7 @@ class Tasks(Resource[F]):
 
     @call
     def trash(self, task: Id, *, expected_version: int | None = None) -> Call[Task]:
-        """For 30 days it can be restored."""
+        """Moves the task to the trash; it can be restored for 30 days."""
         return write("DELETE", at("tasks", task), Task, expected=expected_version)
 
     @call
@@ -125,7 +125,7 @@ class Tasks(Resource[F]):
 
     @call
     def start(self, task: Id, *, expected_version: int | None = None) -> Call[Task]:
-        """To the first status in progress."""
+        """Moves the task to the first status of the category `in_progress`."""
         return _intent(task, "start", expected_version)
 
     @call
@@ -142,14 +142,14 @@ class Tasks(Resource[F]):
 
     @call
     def assign(self, task: Id, user: Id | None, *, expected_version: int | None = None) -> Call[Task]:
-        """None: to nobody."""
+        """Assigns the task to a user, or to nobody with None."""
         return _intent(task, "assign", expected_version, {"user_id": user})
 
     @call
     def move(
         self, task: Id, project: Id, *, status: str | UnsetType = UNSET, expected_version: int | None = None
     ) -> Call[Task]:
-        """Into another project."""
+        """Moves the task, with its subtasks, to another project."""
         return _intent(task, "move", expected_version, given(project_id=project, status=status))
 
     @call
@@ -161,19 +161,19 @@ class Tasks(Resource[F]):
         before: Id | UnsetType = UNSET,
         expected_version: int | None = None,
     ) -> Call[Task]:
-        """Behind or in front of another task."""
+        """Changes the order: puts the task after or before another one."""
         return _intent(task, "rank", expected_version, given(after=after, before=before))
 
     @call
     def undo(self, task: Id, *, version: int | UnsetType = UNSET, expected_version: int | None = None) -> Call[Task]:
-        """The newest change that still stands; or the one that made `version`: of an undo, that redoes it."""
+        """Undoes the newest change not yet undone, or the one that made `version`. Undoing an undo redoes."""
         return _intent(task, "undo", expected_version, given(version=version))
 
     # --- history
 
     @listed
     def events(self, task: Id, *, limit: int | None = None) -> Call[Page[Event]]:
-        """Its history, oldest first, with every write that was acknowledged."""
+        """The task's events, oldest first, including every acknowledged write."""
         return pages(at("tasks", task, "events"), Event, {"limit": limit}, fresh=False)
 
     @call
@@ -183,7 +183,7 @@ class Tasks(Resource[F]):
 
 
 class Comments(Resource[F]):
-    """Versions are the task's, here and below."""
+    """Comments of a task. `expected_version` is the task's, as in the classes below."""
 
     @listed
     def list(self, task: Id, *, limit: int | None = None) -> Call[Page[Comment]]:
@@ -195,7 +195,7 @@ class Comments(Resource[F]):
 
     @call
     def add(self, task: Id, body: str, *, expected_version: int | None = None) -> Call[Comment]:
-        """Markdown; `@[user id]` mentions somebody."""
+        """Adds a comment in Markdown; `@[user id]` mentions a user."""
         return write("POST", at("tasks", task, "comments"), Comment, {"body": body}, expected=expected_version)
 
     @call
@@ -224,7 +224,7 @@ class Checklist(Resource[F]):
         after: Id | UnsetType | None = UNSET,
         expected_version: int | None = None,
     ) -> Call[Task]:
-        """`after`: behind that item; None: to the front."""
+        """Changes an item; `after` moves it behind that item, or to the front with None."""
         body = given(text=text, done=done, after=after)
         return write("PATCH", at("tasks", task, "checklist", item), Task, body, expected=expected_version)
 
@@ -236,7 +236,7 @@ class Checklist(Resource[F]):
 class Relations(Resource[F]):
     @call
     def add(self, task: Id, kind: str, other: Id, *, expected_version: int | None = None) -> Call[Task]:
-        """`blocks`, `relates_to` or `duplicates`."""
+        """Adds a relation; `kind` is `blocks`, `relates_to` or `duplicates`."""
         body = {"type": kind, "task_id": other}
         return write("PUT", at("tasks", task, "relations"), Task, body, expected=expected_version)
 

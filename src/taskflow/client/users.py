@@ -1,4 +1,4 @@
-"""Profiles, and one's calendar."""
+"""User profiles, and the caller's calendar feed."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Users(Resource[F]):
 
     @call
     def get(self, user: Id) -> Call[PublicProfile]:
-        """Somebody with whom a project is shared."""
+        """The profile of a user who shares a project with the caller."""
         return read(at("users", user), PublicProfile)
 
     @call
     def open_calendar(self, *, expected_version: int | None = None) -> Call[Calendar]:
-        """A feed of one's due tasks under a new secret; the one before ends."""
+        """Creates a calendar feed of the caller's due tasks, under a new secret; the previous secret stops working."""
         return write("POST", at("users", "me", "calendar"), Calendar, expected=expected_version)
 
     @call
     def calendar(self, secret: str) -> Call[bytes]:
-        """The feed (RFC 5545), as calendars read it: nobody has to be signed in."""
+        """The calendar feed (RFC 5545) as calendar programs read it; no sign-in is needed."""
         path = at("calendar", f"{secret}.ics")
         headers = {"Accept": "text/calendar"}
         return Call(method="GET", path=path, answer=bytes, kind="read", headers=headers, signed_in=False)

@@ -1,4 +1,4 @@
-"""Saved views: the filters of a list of tasks under a name, one's own or shared in a project."""
+"""Saved views: named filters for tasks, personal or shared in a project."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from taskflow.client.resource import F, Resource, call, listed, told
 from taskflow.client.steps import Telling
 
 Query = Mapping[str, Scalar | Sequence[Scalar] | None]
-"""The filters of `tasks.list`, and `sort`, by name: a value or several."""
+"""The filters of `tasks.list` and `sort`, by name, each with one value or several."""
 
 
 class Views(Resource[F]):
     @call
     def create(self, name: str, query: Query, *, project_id: Id | UnsetType | None = UNSET) -> Call[SavedView]:
-        """Without a project it is one's own; else all of its members see it, and may change it."""
+        """Saves a view: personal without a project, else visible to the project's members, who may also change it."""
         return write("POST", at("views"), SavedView, given(name=name, query=query, project_id=project_id))
 
     @listed
     def list(self, *, project: Sequence[Id] = (), limit: int | None = None) -> Call[Page[SavedView]]:
-        """One's own and those of one's projects; or those of these projects."""
+        """The caller's own views and those of their projects; or only those of the given projects."""
         return pages(at("views"), SavedView, {"project": project, "limit": limit})
 
     @call
@@ -39,7 +39,7 @@ class Views(Resource[F]):
         query: Query | UnsetType = UNSET,
         expected_version: int | None = None,
     ) -> Call[SavedView]:
-        """Of the query too what is left out stays as it is; None takes a filter away."""
+        """Changes the fields that are given. Filters that `query` leaves out stay; None removes one."""
         body = given(name=name, query=query)
         return write("PATCH", at("views", view), SavedView, body, expected=expected_version)
 
@@ -49,7 +49,7 @@ class Views(Resource[F]):
 
     @told
     def tasks(self, view: SavedView | Id, *, limit: int | None = None) -> Telling[Task]:
-        """Every task that fits it today, from page to page. What is given by its id is read first."""
+        """All tasks that match the view now, page by page. A view given by its id is read first."""
         saved = view if isinstance(view, SavedView) else (yield from self._session.exchange(_one(view)))
         yield from self._session.pages(pages(at("tasks"), Task, {**saved.query, "limit": limit}))
 

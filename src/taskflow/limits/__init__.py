@@ -1,5 +1,5 @@
-"""Counters behind every rate limit: shared by all processes in Redis, and each process's own while Redis is not there.
+"""The counters behind every rate limit: shared by all processes in Redis, with local counters for when Redis is away.
 
-take, reserve ─▶ counters: Redis answers in time ─▶ one count for all processes
-                             └ slow, gone, full, read only ─▶ local counters: this process's share of the limit
+take, reserve ─▶ Counters ─┬─ Redis answers in time ──────────────▶ one count for all processes
+                           └─ Redis slow, gone, full, read-only ──▶ local counters: this process's share of the limit
 """

@@ -1,5 +1,6 @@
--- A token bucket. KEYS: the bucket. ARGV: how many it holds, how many come back a second, how many are taken.
--- Answers {left, seconds until enough are there again}; left is -1 where they were not, and then none is taken.
+-- Takes tokens from a token bucket. KEYS: the bucket. ARGV: its size, tokens gained a second, tokens to take.
+-- Returns {left, seconds until the next token}; if there are too few tokens, takes none and returns
+-- {-1, seconds until there are enough}.
 local size, rate, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000

@@ -1,11 +1,12 @@
-"""Counts against limits: in Redis for all processes together, and in this process while Redis does not answer in time.
+"""Rate limit counters: in Redis for all processes together, in this process alone while Redis does not answer in time.
 
-Never neither: a limit that lets everybody pass while Redis is slow is one that a stranger can turn off. So a process
-always counts what it grants for itself too, and while Redis is away (gone, late, full, read only) it grants its share
-of each limit, `1 / api_processes`. What Redis lost (a restart, an eviction) this process still knows: see
-`Window.remembered`. An answer that comes too late has counted in Redis all the same: then a limit holds early.
+Limits never fail open: if requests passed whenever Redis is slow, an attacker could switch the limit off by making
+Redis slow. Therefore each process also counts locally what it grants, and while Redis is away (gone, late, full,
+read-only) it grants its share of each limit, `1 / api_processes`. A process still has its local count after Redis lost
+its own (a restart, an eviction): see `Window.remembered`. A request that Redis counts but answers too late is counted
+locally as well, so a limit may be reached early.
 
-The connections are these counters' own: large entries of the cache that are on their way do not make them late.
+The counters have their own connection pool, so that large cache entries in transfer do not delay them.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ _AWAY: Final = (RedisError, OSError, TimeoutError)
 
 
 class Reservation(Struct, frozen=True):
-    """What was counted, so that it can be given back."""
+    """What was counted, so that it can be released."""
 
     counted: tuple[tuple[Window, str, float], ...] = ()
-    """Limit, key, and what it counted as in this process."""
+    """Limit, key, and the weight that was added to the local counter."""
 
 
 class Full(Exception):
-    """A limit is used up: nothing was counted."""
+    """A limit is reached; nothing was counted."""
 
     def __init__(self, limit: Window, reset_s: int) -> None:
         super().__init__(f"{limit.name}: {limit.quota} in {limit.window_s} s")
@@ -56,7 +57,7 @@ class Full(Exception):
 
 
 class Counters:
-    """The counters of one process. Made by `open_counters`."""
+    """All counters of one process. Created by `open_counters`."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
@@ -70,15 +71,15 @@ class Counters:
         self._local_buckets: dict[Bucket, LocalBuckets] = {}
         self._quiet_until = 0.0
         self.counted_here = 0
-        """What was counted in this process alone, because Redis was away."""
+        """How many requests were counted locally because Redis was away."""
 
     @property
     def is_local(self) -> bool:
-        """Whether Redis is being left alone after a failure, and each process counts for itself."""
+        """Whether only this process counts: after a failure Redis is not called for `limits_pause_ms`."""
         return time.monotonic() < self._quiet_until
 
     async def take(self, limit: Bucket, key: str, cost: int = 1) -> Counted:
-        """Takes tokens; more than the bucket holds are as many as it holds."""
+        """Takes `cost` tokens, at most as many as the bucket can hold."""
         cost = min(cost, limit.size)
         local = self._local_buckets.get(limit)
         if local is None:
@@ -102,7 +103,7 @@ class Counters:
             return Counted(-1, full.reset_s)
 
     async def reserve(self, wanted: Sequence[tuple[Sequence[Window], str]], cost: int = 1) -> Reservation:
-        """Counts against all of these limits, each under its key, or against none. Raises Full."""
+        """Counts against all of these limits, each under its key, or against none of them. Raises Full."""
         counted: tuple[tuple[Window, str, float], ...] = ()
         for limits, key in wanted:
             try:
@@ -113,7 +114,8 @@ class Counters:
         return Reservation(counted)
 
     async def give_back(self, reservation: Reservation, cost: int = 1) -> None:
-        """Uncounts what was reserved: it was no failure after all. Where Redis does not hear of it, it stays counted."""
+        """Subtracts what was reserved, for an attempt that turned out not to be a failure. Redis keeps the count if it
+        is away."""
         now = time.monotonic()
         by_key: dict[str, list[Window]] = {}
         for limit, key, weight in reservation.counted:
@@ -124,7 +126,7 @@ class Counters:
             await self._ask(partial(self._give_back, keys=names, args=[cost]))
 
     async def uncount(self, limit: Window, key: str, cost: int = 1) -> None:
-        """Uncounts what was counted against one window."""
+        """Subtracts what was counted against one window."""
         await self.give_back(Reservation(((limit, key, float(cost)),)), cost)
 
     async def _reserve(
@@ -132,10 +134,10 @@ class Counters:
     ) -> tuple[tuple[tuple[Window, str, float], ...], Counted]:
         now = time.monotonic()
         for limit in limits:
-            # What this process knows of is refused whether or not Redis remembers it, and is not asked for.
+            # The local count alone is enough to refuse: Redis may have forgotten its own, and need not be asked.
             if limit.remembered and self._local(limit).look(key, now) + cost > limit.quota:
                 raise Full(limit, self._local(limit).reset_s(now))
-        # Counted here before Redis is asked: of many at once none slips through while it is.
+        # Counted locally before Redis is asked, so that concurrent requests see each other while Redis answers.
         for limit in limits:
             self._local(limit).add(key, cost, now)
         arguments = [one for limit in limits for one in (limit.quota, limit.window_s)]
@@ -168,7 +170,7 @@ class Counters:
             counted.append((limit, key, weight_of(limit.quota, self._processes) * cost))
             least = one if least is None or one.left < least.left else least
         if least is None:
-            raise AssertionError("nothing is reserved against no limit")
+            raise AssertionError("expected at least one limit to count against")
         return tuple(counted), least
 
     def _local(self, limit: Window) -> LocalWindows:
@@ -178,7 +180,7 @@ class Counters:
         return local
 
     async def _ask(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """What Redis answers in time, else None; after that it is left alone for a moment."""
+        """The answer of Redis, or None if it fails or is late; then Redis is not called again for `limits_pause_ms`."""
         if self.is_local:
             return None
         try:
@@ -192,7 +194,7 @@ class Counters:
 
 
 def _name(limit: Window | Bucket, key: str) -> str:
-    """All counters of one key are of one slot of a cluster."""
+    """The Redis key of a counter. The braces put all counters of one caller into one cluster slot."""
     return f"{NAMESPACE}:{{{key}}}:{limit.name}"
 
 
@@ -202,7 +204,8 @@ def _script(name: str) -> str:
 
 @asynccontextmanager
 async def open_counters(settings: Settings) -> AsyncIterator[Counters]:
-    """Counters over a bounded pool of their own. Nothing is retried by the client: a retried command counts twice."""
+    """Opens counters with a bounded connection pool. The Redis client retries nothing: a retried command would count
+    twice."""
     timeout_s = settings.limits_timeout_ms / 1000
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,

@@ -1,4 +1,4 @@
--- KEYS: counters of windows. ARGV: how much each is counted down. One whose window has ended stays away.
+-- Subtracts from window counters. KEYS: the counters. ARGV: how much. A counter whose window has ended is not recreated.
 for _, key in ipairs(KEYS) do
   local count = tonumber(redis.call('GET', key) or '0')
   if count > 0 then

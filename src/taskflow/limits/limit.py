@@ -1,4 +1,4 @@
-"""What a limit is, and what counting against it answers."""
+"""The two kinds of rate limit, window and token bucket, and the result of counting against one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from msgspec import Struct
 
 
 class Window(Struct, frozen=True):
-    """At most `quota` in `window_s` seconds, from the first one on."""
+    """A fixed window: at most `quota` requests in `window_s` seconds, beginning with the first request."""
 
     name: str
     quota: int
     window_s: int
     remembered: bool = False
-    """Whether this process's own count holds also where Redis has lost its own (a restart, an eviction): for what
-    guards passwords. A process that counts many keys may count some too high, which other limits do not need."""
+    """Whether the local count also limits when Redis has lost its own (a restart, an eviction). For limits that guard
+    passwords. Local counts of a process with many keys may be too high, so other limits do without."""
 
 
 class Bucket(Struct, frozen=True):
-    """A token bucket: `size` at once, and `per_s` more every second."""
+    """A token bucket: holds `size` tokens and gains `per_s` every second."""
 
     name: str
     size: int
@@ -27,11 +27,11 @@ class Bucket(Struct, frozen=True):
 
 
 class Counted(NamedTuple):
-    """What is left after something was counted; -1: it was refused, and was not counted."""
+    """The result: `left` is what remains of the quota, or -1 if the request was refused and not counted."""
 
     left: int
     reset_s: int
-    """Until there is more: of a window, until it ends."""
+    """Seconds until more is available; for a window, until it ends."""
 
     @property
     def is_refused(self) -> bool:

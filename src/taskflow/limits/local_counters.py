@@ -1,9 +1,9 @@
-"""Counters of one process in a fixed amount of memory, that never count less than there was.
+"""Local counters of one process in a fixed amount of memory; a count may be too high, never too low.
 
-A count-min sketch: each key adds to one cell in every row, and its count is the least of its cells. There is nothing
-to evict, so nobody can push their own count out by sending many other keys. What a flood of keys does instead is that
-some are counted higher than they were: a limit then holds earlier, never later. Cells are chosen by a keyed hash, so
-nobody can choose keys that meet another's.
+They are count-min sketches: each key adds to one cell in every row, and the count of a key is the smallest of its
+cells. Nothing is evicted, so a caller cannot reset their own count by sending many other keys. A flood of keys makes
+some counts too high instead: a limit is then reached earlier, never later. Cells are chosen by a keyed hash, so that a
+caller cannot choose keys that share another caller's cells.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from taskflow.limits.limit import Bucket, Counted, Window
 
 ROWS: Final = 4
 CELLS: Final = 65_536
-"""Of each row. A window's cells weigh 1 MiB, a bucket's 2; after 65,536 keys with one count each, a sixth of all new keys
-begin at one instead of none."""
+"""Cells of each row. The cells of a window take 1 MiB, those of a bucket 2 MiB. After 65,536 keys with one request
+each, one in six new keys starts with a count of one instead of zero."""
 _NEAR: Final = 1e-3
-"""Sums of shares that are not whole are compared with this slack."""
+"""Tolerance for comparing sums of fractional weights."""
 
 
 class LocalWindows:
@@ -34,12 +34,12 @@ class LocalWindows:
         self._rows: list[array[float]] = []
 
     def look(self, key: str, now: float) -> float:
-        """What was counted for a key in this window, at least."""
+        """The count of a key in the current window, never too low."""
         self._turn(now)
         return min(row[cell] for row, cell in zip(self._rows, _cells(key, self._salt), strict=True))
 
     def add(self, key: str, weight: float, now: float) -> None:
-        """Counts; a negative weight gives back what was counted before, in this window."""
+        """Adds to the count of a key; a negative weight subtracts what was added before in this window."""
         self._turn(now)
         for row, cell in zip(self._rows, _cells(key, self._salt), strict=True):
             row[cell] = max(0.0, row[cell] + weight)
@@ -48,7 +48,7 @@ class LocalWindows:
         return max(1, math.ceil(self._limit.window_s - now % self._limit.window_s))
 
     def take(self, key: str, cost: int, processes: int, now: float) -> Counted:
-        """Counts against one process's share of the limit, where that is not used up."""
+        """Counts against this process's share of the limit, unless that is used up."""
         weight = weight_of(self._limit.quota, processes) * cost
         counted = self.look(key, now)
         if counted + weight > self._limit.quota + _NEAR:
@@ -64,7 +64,7 @@ class LocalWindows:
 
 
 class LocalBuckets:
-    """Token buckets, each as the time at which it will be full again."""
+    """Token buckets; each is stored as the time at which it will be full again."""
 
     def __init__(self, limit: Bucket) -> None:
         self._limit = limit
@@ -72,11 +72,12 @@ class LocalBuckets:
         self._rows: list[array[float]] = _zeros("d")
 
     def add(self, key: str, cost: int, now: float) -> None:
-        """Notes what another counter has granted."""
+        """Records tokens that Redis has granted."""
         self._fill(key, cost / self._limit.per_s, now)
 
     def take(self, key: str, cost: int, processes: int, now: float) -> Counted:
-        """Takes from one process's share of the bucket: so much smaller, and filled so much more slowly."""
+        """Takes tokens from this process's share of the bucket, which is smaller and fills more slowly by the same
+        factor."""
         token_s = weight_of(self._limit.size, processes) / self._limit.per_s
         full_s = self._limit.size / self._limit.per_s
         missing_s = self._full_at(key, now) + cost * token_s - now
@@ -91,12 +92,13 @@ class LocalBuckets:
     def _fill(self, key: str, by_s: float, now: float) -> None:
         full_at = self._full_at(key, now) + by_s
         for row, cell in zip(self._rows, _cells(key, self._salt), strict=True):
-            # Not added to what others left in the cell: the later of the two is enough for both.
+            # The maximum, not the sum: a cell shared with another key needs only the later of the two times.
             row[cell] = max(row[cell], full_at)
 
 
 def weight_of(quota: int, processes: int) -> float:
-    """What one of a process's own counts as, so that its share fills the whole quota: at least one goes through."""
+    """The weight of one request counted locally, such that a process's share (at least one request) fills the whole
+    quota."""
     return quota / max(1, quota // processes)
 
 

@@ -1,5 +1,6 @@
--- Counters of fixed windows, all counted or none. KEYS: the counters. ARGV: cost, then quota and window in s of each.
--- Answers {0, left of the fullest, seconds to its reset}, or {i, -1, seconds to the reset} where the i-th is full.
+-- Adds to the counters of several fixed windows, or to none. KEYS: the counters. ARGV: cost, then quota and seconds of each.
+-- Returns {0, left, seconds to the reset} of the window with the least left, or {i, -1, seconds to the reset} if window i
+-- has too little left.
 local cost = tonumber(ARGV[1])
 local counts = {}
 for i, key in ipairs(KEYS) do

@@ -1,9 +1,9 @@
-"""taskflow for people at a terminal: what they type, over the client.
+"""The command line for people, on top of the client.
 
-parser_…    what may be typed                accounts   who is signed in where, kept in a file
-run         who is asked, and exit codes     short_ids  a piece of an id, found again
-tasks …     a group of commands a file       shown      tables for people, JSON for programs
-completion  scripts for shells
+parser_…    arguments, options and help       accounts   the file of signed-in accounts, one for each server
+run         dispatch and exit codes           short_ids  finds what a part of an id refers to
+tasks …     one module a group of commands    shown      output: tables for people, JSON for programs
+completion  completion scripts for shells
 
-It speaks to the server through `taskflow.client` alone.
+It talks to the server only through `taskflow.client`.
 """

@@ -53,7 +53,7 @@ def _login(desk: Desk, email: str, password: str, otp: str | None) -> Profile:
 def logout(desk: Desk) -> None:
     was_signed_in = desk.client.signed_in
     if was_signed_in:
-        # The tokens are forgotten whatever comes of it; a session that has ended already is as good.
+        # The client deletes the tokens in any case; a session that has already ended is no error.
         with suppress(Unauthenticated):
             desk.client.auth.logout()
     if desk.json:
@@ -99,7 +99,7 @@ def _password(desk: Desk, *, twice: bool = False) -> str:
 
 
 def _ask(question: str) -> str:
-    """On the terminal and not in the output, which may be a program's."""
+    """Asks on standard error, because standard output may be read by a program."""
     if not at_a_terminal():
         raise Unclear(f"there is no terminal to ask for it at; expected the {question.rstrip(': ').lower()}")
     print(question, end="", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""Who is signed in where: a file in the user's config folder that nobody else may read.
+"""The signed-in accounts, one for each server: a file in the user's configuration folder that only the user can read.
 
-The environment comes first: TASKFLOW_URL names the server, TASKFLOW_TOKEN a token that is used as it is. Beside
-the tokens the file keeps the position of the last write, so that the next command reads what this one wrote.
+The environment takes precedence: TASKFLOW_URL names the server, TASKFLOW_TOKEN a token, which is not renewed. Besides
+the tokens, the file holds the position of the last write, so that the next command reads what this one wrote.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ URL_DEFAULT: Final = "http://127.0.0.1:8000"
 
 
 class BadFile(Exception):
-    """The file cannot be read; the message says what to do."""
+    """The accounts file cannot be read; the message says what to do."""
 
 
 class Account(Struct, frozen=True, omit_defaults=True):
-    """At one server."""
+    """The account at one server."""
 
     access: str | None = None
     refresh: str | None = None
     position: int = 0
     device: str | None = None
-    """The device token of the last sign-in: it outlives signing out."""
+    """The device token of the last sign-in; it is kept after signing out."""
 
     def __repr__(self) -> str:
         return "Account(…)"
 
 
 class Known(Struct, frozen=True):
-    """The file. `current` is the server that was signed in to last."""
+    """The content of the file. `current` is the server of the last sign-in."""
 
     current: str | None = None
     accounts: dict[str, Account] = {}
 
 
 class Accounts:
-    """The file, read anew whenever it is asked: other commands may run beside this one."""
+    """The accounts file. It is read again at each access, because other commands may run at the same time."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "accounts.json"
@@ -67,7 +67,7 @@ class Accounts:
         return self.read().accounts.get(url, Account())
 
     def update(self, url: str, change: Callable[[Account], Account], *, current: bool = False) -> None:
-        """Changes what is kept of a server, one command at a time: an older refresh token must never come back."""
+        """Changes one account under a file lock, so that no concurrent command writes an older refresh token back."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             known = self.read()
@@ -85,7 +85,7 @@ class Accounts:
             os.close(lock)
 
     def _write(self, content: bytes) -> None:
-        """As a whole or not at all, and never readable by others, not even for a moment."""
+        """Writes the file atomically; it is never readable by others, not even briefly."""
         part = self.path.with_suffix(".part")
         part.unlink(missing_ok=True)
         file = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
@@ -95,7 +95,7 @@ class Accounts:
 
 
 class Kept:
-    """The tokens of one server, for the client: see `taskflow.client.Keeper`."""
+    """The client's token store for one server: see `taskflow.client.Keeper`."""
 
     def __init__(self, accounts: Accounts, url: str) -> None:
         self._accounts = accounts
@@ -115,8 +115,8 @@ class Kept:
 
 
 def reached(accounts: Accounts, url: str, position: int) -> None:
-    """Notes how far a command wrote. A folder that cannot be written to (a container's) is no fault: then the
-    next command does not wait for what this one wrote."""
+    """Stores the position of a command's last write. If the folder is read-only (in a container), nothing is stored,
+    and the next command does not wait for what this one wrote."""
     with suppress(OSError):
         accounts.update(url, lambda account: replace(account, position=max(position, account.position)))
 

@@ -1,4 +1,4 @@
-"""`taskflow activity`: what happened, newest first."""
+"""`taskflow activity`: the newest events of one project or of all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taskflow.terminal.happened import people, said
 from taskflow.terminal.shown import short, when
 
 PROJECTS_MAX: Final = 100
-"""Projects that are asked about at once; each is a request."""
+"""The most projects that one command requests the activity of; each takes a request."""
 
 
 def activity(desk: Desk) -> None:
@@ -62,7 +62,7 @@ def _of(desk: Desk, project: Project) -> Iterator[tuple[Event, Project]]:
 
 
 def _titles(desk: Desk, projects: list[Project]) -> dict[UUID, str]:
-    """Of the projects, and of their tasks that were changed last: what happened last happened to these."""
+    """Names by id: of the projects, and of the tasks changed last, which are those of the newest events."""
     asked = [project.id for project in projects] if len(projects) == 1 else []
     tasks = islice(desk.client.tasks.list(project=asked, sort="-updated_at", limit=PAGE_MAX), PAGE_MAX)
     return {project.id: project.name for project in projects} | {task.id: task.title for task in tasks}

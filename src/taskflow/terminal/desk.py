@@ -1,4 +1,4 @@
-"""What a command has at hand: the client, the screen, and who is signed in where."""
+"""The context of one command: the client, the output, the accounts, and the parsed arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from taskflow.terminal.shown import Screen
 
 STDIN: Final = "-"
 PAGE_MAX: Final = 200
-"""The largest page that is served."""
+"""The largest page that the server allows."""
 
 T = TypeVar("T")
 
@@ -34,14 +34,14 @@ class Desk(Struct, frozen=True):
         return self.screen.json
 
     def first(self, found: Iterator[T]) -> tuple[list[T], bool]:
-        """As many as `--limit` says, and whether there are more."""
+        """The first items up to `--limit`, and whether there are more."""
         limit: int = self.typed.limit
         some = list(islice(found, limit + 1))
         return some[:limit], len(some) > limit
 
     @property
     def page(self) -> int:
-        """How many to ask for at once: one more than is shown says that there are more."""
+        """The page size to request: one more than is shown, to learn whether there are more."""
         limit: int = self.typed.limit
         return min(limit + 1, PAGE_MAX)
 
@@ -51,7 +51,7 @@ class Desk(Struct, frozen=True):
 
 
 def text_of(typed: str | None) -> str | UnsetType:
-    """A text as it was typed, or from the standard input where that was a dash."""
+    """A text argument; a single dash stands for standard input."""
     if typed is None:
         return UNSET
     if typed != STDIN:
@@ -62,7 +62,7 @@ def text_of(typed: str | None) -> str | UnsetType:
 
 
 def at_a_terminal() -> bool:
-    """Whether somebody can be asked. A standard input that was closed is none at all."""
+    """Whether standard input is a terminal, so that a person can answer questions. It is None if it was closed."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

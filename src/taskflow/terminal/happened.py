@@ -1,4 +1,4 @@
-"""Events in a person's words: who did it, and what an event says."""
+"""Formats events for people: the actor's name, and the event's fields."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from taskflow.terminal.short_ids import whole
 from taskflow.terminal.shown import short
 
 DATA_MAX: Final = 100
-"""Characters of an event's data that are shown."""
+"""The most characters of an event's data that are shown."""
 
 
 def people(client: Client, events: Iterable[Event]) -> dict[str, str]:
-    """The names of those who did it, by `actor`; of those whom the caller may not see, a piece of an id."""
+    """Names by `actor`; a short id for a person whom the caller may not see."""
     names: dict[str, str] = {}
     for actor in {event.actor for event in events}:
         if whole(actor) is None:  # the system
@@ -29,7 +29,7 @@ def people(client: Client, events: Iterable[Event]) -> dict[str, str]:
 
 
 def said(event: Event) -> str:
-    """Its fields; without ids where there is anything else."""
+    """The fields of an event on one line; ids are left out unless there is nothing else."""
     fields = {name: value for name, value in event.data.items() if value not in (None, [], "")}
     fields = {name: value for name, value in fields.items() if not name.endswith("_id")} or fields
     data = ", ".join(f"{name}: {in_words(value)}" for name, value in fields.items())

@@ -1,4 +1,4 @@
-"""`taskflow projects members`, `role`, `remove`, `invite` …: who is in a project, and who may come."""
+"""`taskflow projects members`, `role`, `remove`, `invite` …: members and invitations."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def uninvite(desk: Desk) -> None:
 
 
 def _plain(address: str) -> str:
-    """What spellings of an address mostly have in common; the server alone knows which are one."""
+    """An approximate form for comparing addresses; the server decides which addresses are the same."""
     return normalize("NFKC", address).strip().casefold()
 
 

@@ -1,4 +1,4 @@
-"""What a person may type, and the help that says so. Nothing is imported here, or in `parser_…`, that takes time."""
+"""The argument parser of the commands for people, with their help. It and `parser_…` import only what loads fast."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHELLS: Final = ("bash", "zsh", "fish")
 PEOPLES: Final = frozenset(
     ("register", "login", "logout", "whoami", "calendar", "activity", "tasks", "projects", "views")
 )
-"""The commands that call a server, instead of being one."""
+"""The commands that call a server through the client; all others run on the server's machine."""
 
 _VIEWS_MORE: Final = """\
 VIEW is a name, an id, or the beginning or the end of an id.
@@ -27,7 +27,7 @@ examples:
 
 
 def add_people(commands: Commands) -> None:
-    """The commands for people, beside those that run processes."""
+    """Adds the commands for people to those that run processes."""
     _account(commands)
     add_tasks(commands)
     add_projects(commands)

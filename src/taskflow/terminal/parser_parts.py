@@ -1,4 +1,4 @@
-"""What the commands of every group have in common as they are typed: leaves, repeated flags, times, limits."""
+"""Parts of the argument parser that all groups of commands share: commands, repeated options, times, limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROLES: Final = ("viewer", "member", "admin", "owner")
 LIMIT: Final = 50
 LIMIT_MAX: Final = 10_000
 NONE: Final = "none"
-"""What clears a field."""
+"""The argument that clears a field."""
 
 EXIT_CODES: Final = """\
 exit codes:
@@ -39,7 +39,7 @@ def group(commands: Commands, name: str, what: str, more: str) -> Commands:
 
 
 def leaf(commands: Commands, name: str, what: str, more: str = "") -> argparse.ArgumentParser:
-    """A command that calls the server."""
+    """Adds a command that calls the server."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=what,
@@ -53,7 +53,7 @@ def leaf(commands: Commands, name: str, what: str, more: str = "") -> argparse.A
 
 
 def filters(parser: argparse.ArgumentParser) -> None:
-    """Of a list of tasks, and of a view that is saved."""
+    """Adds the filters for tasks, of `tasks list` and `views save`."""
     many(parser, "--project", "P", "in these projects: a name, or an id", None)
     many(parser, "--status", "KEY", "in these statuses", None)
     many(parser, "--category", "C", f"of these kinds: {', '.join(CATEGORIES)}", CATEGORIES)
@@ -91,7 +91,7 @@ def time(text: str) -> datetime:
 
 
 def due(text: str) -> date:
-    """A day; or a time, which without an offset is a local one of a zone that is not known here."""
+    """Parses a day, or a time. A time without an offset stays without one: its zone is determined later."""
     try:
         return date.fromisoformat(text) if len(text) == len("2026-12-01") else datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What may be typed after `taskflow projects`."""
+"""The arguments of `taskflow projects`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be typed after `taskflow tasks`."""
+"""The arguments of `taskflow tasks`."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _ticked(desk: Desk, *, done: bool) -> None:
 
 
 def _items(task: Task, typed: list[str]) -> list[ChecklistItem]:
-    """By their numbers as they are now, their texts, or pieces of their ids; all are there, or none is touched."""
+    """The items referred to by number, text or part of an id. All are resolved before any is changed."""
     return [_item(task, text) for text in typed]
 
 

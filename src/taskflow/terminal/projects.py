@@ -1,4 +1,4 @@
-"""`taskflow projects …`."""
+"""`taskflow projects …`: everything but members and invitations."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def told(desk: Desk, what: str, project: Project) -> None:
 
 
 def named(desk: Desk) -> Project:
-    """The project that was typed."""
+    """The project that the command names."""
     return short_ids.project(desk.client, desk.typed.project)
 
 
@@ -108,7 +108,7 @@ def board(desk: Desk) -> None:
             desk.screen.say(" ")
         desk.screen.say(Text(f"{clean(column.name)} ({column.count})", style="bold"))
         if column.tasks:
-            # The heading says the status; the others as in a list of tasks.
+            # As in a list of tasks, without the status, which is the heading.
             rows = [[cell for place, cell in enumerate(row(task)) if place != 1] for task in column.tasks]
             desk.screen.table(
                 ("ID", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS"), rows, flexible=("TITLE",), spare=SPARE

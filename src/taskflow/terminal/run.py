@@ -1,8 +1,8 @@
-"""One command of a person, from what was typed to an exit code.
+"""Runs one command, from parsed arguments to an exit code.
 
     0 done   1 failed   2 wrong arguments   3 not found   4 not signed in, or forbidden   5 conflict   6 unavailable
 
-What went wrong is one line on the standard error, and says what to do.
+An error is one line on standard error, which also says what to do.
 """
 
 from __future__ import annotations
@@ -103,16 +103,16 @@ ALONE: Final[Mapping[str, Action]] = {
 
 
 class NobodyHere(Exception):
-    """A command that takes somebody who is signed in."""
+    """The command needs a signed-in user."""
 
 
 def run(typed: argparse.Namespace) -> int:
-    """Does what was typed and returns the exit code. Raises BrokenPipeError where nobody reads on."""
+    """Runs the command and returns its exit code. Raises BrokenPipeError if the reader of the output is gone."""
     try:
         _do(typed)
     except BrokenPipeError:
         raise
-    except EOFError:  # Ctrl-D where something was asked
+    except EOFError:  # Ctrl-D at a prompt
         print("\ntaskflow: nothing was typed; try again", file=sys.stderr)
         return USAGE
     except UnicodeError:
@@ -169,7 +169,7 @@ def exit_code(error: Exception) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """What was wrong, and what to do about it."""
+    """The error and what to do about it, in one line."""
     said = " ".join(clean(line) for line in str(error).split("\n"))
     what = _what_to_do(error)
     return said if what is None else f"{said}; {what}"

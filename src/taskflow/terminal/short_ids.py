@@ -1,4 +1,4 @@
-"""A piece of an id, found again in what the caller sees. It has to fit one thing alone."""
+"""Resolves a part of an id, or a name, to the one thing that the caller can see and that matches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taskflow.terminal.shown import clean, short
 
 PIECE_MIN: Final = 4
 LOOKED_AT_MAX: Final = 20_000
-"""Tasks among which a piece of an id is looked for."""
+"""The most tasks that are searched for a part of an id."""
 CANDIDATES_MAX: Final = 5
 PAGE: Final = 200
 
@@ -22,7 +22,7 @@ _PIECE: Final = re.compile(rf"[0-9a-f]{{{PIECE_MIN},32}}")
 
 
 class Named(Protocol):
-    """Whatever has an id and a name."""
+    """Anything with an id and a name."""
 
     @property
     def id(self) -> UUID: ...
@@ -35,15 +35,15 @@ N = TypeVar("N", bound=Named)
 
 
 class Unclear(Exception):
-    """What was typed stands for nothing, or for more than one thing."""
+    """The argument cannot be understood, or matches more than one thing."""
 
 
 class NoSuch(Exception):
-    """Nothing fits what was typed."""
+    """Nothing matches the argument."""
 
 
 def whole(text: str) -> str | None:
-    """The id itself where it was typed whole."""
+    """The id, if the text is a whole id; else None."""
     try:
         return str(UUID(text))
     except ValueError:
@@ -60,7 +60,7 @@ def piece_of(text: str) -> str | None:
 
 
 def one_of(found: Iterable[tuple[UUID, str]], typed: str, what: str) -> str | None:
-    """The id of the only thing found; None where there is none. Raises Unclear, which lists the candidates."""
+    """The id of the single match; None if there is none. Raises Unclear, with the candidates, if there are several."""
     known = dict(found)
     if len(known) > 1:
         several = [f"{id_} {clean(name)}" for id_, name in list(known.items())[:CANDIDATES_MAX]]
@@ -70,7 +70,7 @@ def one_of(found: Iterable[tuple[UUID, str]], typed: str, what: str) -> str | No
 
 
 def named(things: Iterable[N], text: str, what: str) -> N | None:
-    """The only one of that name, else the only one that a piece of an id fits. Raises Unclear."""
+    """The single match by name, else by a part of the id. Raises Unclear if there are several."""
     every = {one.id: one for one in things}
     piece = piece_of(text)
     found = [one for one in every.values() if (one.name or "").casefold() == text.casefold()]
@@ -80,7 +80,7 @@ def named(things: Iterable[N], text: str, what: str) -> N | None:
 
 
 def task_id(client: Client, text: str) -> str:
-    """Of a task that is not in the trash, nor in an archived project, else of one that is. Raises Unclear and NoSuch."""
+    """The id of a task; one in the trash or in an archived project only if no other matches. Raises Unclear and NoSuch."""
     known = whole(text)
     if known is not None:
         return known
@@ -103,7 +103,7 @@ def task_id(client: Client, text: str) -> str:
 
 
 def project(client: Client, text: str) -> Project:
-    """By its id, a piece of it, or its name. Raises Unclear and NoSuch."""
+    """A project by its id, a part of the id, or its name. Raises Unclear and NoSuch."""
     known = whole(text)
     if known is not None:
         return client.projects.get(known)
@@ -114,7 +114,7 @@ def project(client: Client, text: str) -> Project:
 
 
 def view(client: Client, text: str) -> SavedView:
-    """As `project`."""
+    """A saved view by its id, a part of the id, or its name. Raises Unclear and NoSuch."""
     known = whole(text)
     if known is not None:
         return client.views.get(known)
@@ -125,7 +125,7 @@ def view(client: Client, text: str) -> SavedView:
 
 
 def person_id(client: Client, text: str, project_id: UUID | str) -> str:
-    """`me`, an id, or a member of the project by name or a piece of an id. Raises Unclear and NoSuch."""
+    """The id of a person: `me`, an id, or a project member by name or part of an id. Raises Unclear and NoSuch."""
     if text == "me":
         return str(client.users.me().id)
     known = whole(text)

@@ -1,6 +1,6 @@
-"""What is written to the screen: tables for people, one JSON document for programs.
+"""The output of commands: tables for people, one JSON document for programs.
 
-Whatever other people wrote is made harmless first: a title may not move the cursor or turn the text around.
+Text by other people is sanitised first: a title must not be able to move the cursor or reverse the direction of text.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from rich.table import Table
 from rich.text import Text
 
 WIDTH_MAX: Final = 100_000
-"""Columns of a line: it is the terminal that folds a longer one, and in a pipe nobody does."""
+"""Line width given to rich, so that it never wraps: the terminal does, and in a pipe nothing should."""
 CUT_MIN: Final = 8
-"""What is left of a column that is cut, however narrow the terminal is."""
+"""The least width to which a column is cut, however narrow the terminal is."""
 ROOM_MIN: Final = 20
-"""What is left of a flexible column for as long as a spare one can go instead."""
+"""The least width of a flexible column while a spare column can be dropped instead."""
 GAP: Final = 2
 SHORT: Final = 8
-"""Characters at the end of an id that are shown: its end is random, its beginning is a time."""
+"""Characters of a short id: the last ones, because they are random while the first ones are a time."""
 _ENDS: Final = ("\n", "\r\n")
 _KEPT: Final = frozenset("\u200d")
-"""The joiner of emoji, which is no printable character and does no harm."""
+"""Kept although not printable: the zero-width joiner, of which emoji are composed."""
 
 STYLES: Final = {
     "todo": "",
@@ -67,16 +67,16 @@ class Screen:
         )
 
     def document(self, value: Any) -> None:
-        """Structs as the JSON that they were made of; nothing else is written beside it."""
+        """Writes Structs as one JSON document; nothing else is written with it."""
         write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
 
     def say(self, *parts: str | Text) -> None:
-        """A line of text."""
+        """Writes a line of text."""
         line = Text("  ").join(part if isinstance(part, Text) else Text(clean(part)) for part in parts if part)
         self._print(line)
 
     def raw(self, piece: bytes) -> None:
-        """A piece of a file as it is; at a terminal, what it would obey is left out."""
+        """Writes a piece of a file unchanged; at a terminal, sanitised."""
         if sys.stdout.isatty():
             text = self._decoder.decode(piece)
             write("".join(line if line in _ENDS else clean(line) for line in re.split(r"(\r\n|\n)", text)))
@@ -92,8 +92,8 @@ class Screen:
         flexible: Sequence[str] = (),
         spare: Sequence[str] = (),
     ) -> None:
-        """Columns that are empty in every row are left out. Where there is no room the spare ones are cut, then
-        the flexible ones; where that is still too little for the flexible ones, the spare ones go, the last first."""
+        """Writes a table, without columns that are empty in every row. If the terminal is too narrow, the spare columns
+        are cut, then the flexible ones; if those would become too narrow, spare columns are dropped, the last first."""
         kept = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
         shown = [at for at in range(len(columns)) if any(row[at].plain for row in kept)]
         widths = {at: max([cell_len(columns[at]), *[row[at].cell_len for row in kept]]) for at in shown}
@@ -124,7 +124,7 @@ class Screen:
 
 
 def _cut(widths: dict[int, int], among: Sequence[int], room: int) -> dict[int, int]:
-    """The widths of columns, the widest of these made less until all fit, or none of these can be less."""
+    """The widths of all columns, after narrowing the widest of `among` until the table fits or none can shrink."""
     cut = dict(widths)
     while among and sum(cut.values()) > room:
         widest = max(among, key=lambda at: cut[at])
@@ -135,19 +135,19 @@ def _cut(widths: dict[int, int], among: Sequence[int], room: int) -> dict[int, i
 
 
 def write(text: str) -> None:
-    """To the standard output, at once: a reader that has gone is noticed here. Raises BrokenPipeError."""
+    """Writes to standard output and flushes it. Raises BrokenPipeError if the reader is gone."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
 
 
 def clean(text: str) -> str:
-    """Text without characters that a terminal would obey."""
+    """The text with control characters, which a terminal would execute, replaced."""
     return "".join(one if one.isprintable() or one in _KEPT else "\ufffd" for one in text)
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a longer text, each made harmless."""
+    """The lines of a text, each sanitised."""
     return [clean(line.replace("\t", "    ")) for line in text.replace("\r\n", "\n").split("\n")]
 
 
@@ -160,5 +160,5 @@ def styled(text: str, style: str = "") -> Text:
 
 
 def when(at: datetime | None) -> str:
-    """A time as the clock on the wall has it."""
+    """A time in local time; empty for None."""
     return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")

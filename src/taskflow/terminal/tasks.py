@@ -1,4 +1,4 @@
-"""`taskflow tasks …`."""
+"""`taskflow tasks …`: everything but comments, checklists and relations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def search(desk: Desk) -> None:
 
 
 def asked(desk: Desk) -> dict[str, Any]:
-    """The filters of a list of tasks as they were typed: the open ones, unless they say otherwise."""
+    """The filters for tasks from the arguments; without one that says otherwise, only open tasks."""
     typed = desk.typed
     return {
         "project": _projects(desk),
@@ -130,7 +130,7 @@ def show(desk: Desk) -> None:
 
 
 def show_checklist(desk: Desk, task: Task) -> None:
-    """Numbered, so that an item can be named."""
+    """Writes the checklist with numbers, by which `check` and others refer to items."""
     for number, item in enumerate(task.checklist, 1):
         desk.screen.say(f"  {number} [{'x' if item.done else ' '}] {clean(item.text)}")
 
@@ -206,7 +206,7 @@ def edit(desk: Desk) -> None:
 
 
 def _due(desk: Desk) -> dict[str, Any]:
-    """What `--due` and `--zone` set."""
+    """The fields that `--due` and `--zone` set."""
     typed, zone = desk.typed.due, desk.typed.zone
     set_: dict[str, Any] = {} if zone is None else {"time_zone": zone}
     if typed is None:
@@ -219,7 +219,7 @@ def _due(desk: Desk) -> dict[str, Any]:
 
 
 def _local(desk: Desk, at: datetime, zone: str | None) -> datetime:
-    """A local time of the zone that was typed, else of one's own, else of this machine."""
+    """A local time in the zone of `--zone`, else of the user's settings, else of this machine."""
     name = zone or desk.client.users.me().settings.get("time_zone")
     if not isinstance(name, str):
         return at.astimezone()
@@ -230,7 +230,7 @@ def _local(desk: Desk, at: datetime, zone: str | None) -> datetime:
 
 
 def _due_shown(task: Task) -> str:
-    """A day as a day: it is no moment of this machine's."""
+    """The due as text: a day as it is, a moment in local time."""
     return when(task.due_at) if task.due_on is None else task.due_on.isoformat()
 
 
@@ -295,7 +295,7 @@ def restore(desk: Desk) -> None:
 
 
 def _each(desk: Desk, what: str, change: Callable[[str], Task]) -> None:
-    """Whatever was typed has to be there before the first of them is changed."""
+    """Changes several tasks, after all of them were found."""
     ids = dict.fromkeys(short_ids.task_id(desk.client, text) for text in desk.typed.tasks)
     changed: list[Task] = []
     for task_id in ids:

@@ -1,4 +1,4 @@
-"""`taskflow views …`: filters of tasks under a name."""
+"""`taskflow views …`: saved views."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def save(desk: Desk) -> None:
     if known is None:
         _told(desk, "saved", views.create(name, query, project_id=shared))
     else:
-        # A patch leaves what it does not name: so every filter is named.
+        # A merge patch keeps what it does not mention, so every filter is sent, with None for those not given.
         _told(desk, "changed", views.edit(known.id, query={**dict.fromkeys(typed), **query}))
 
 
