@@ -51,11 +51,10 @@ class Parameters:
     def fault(self, name: str, code: str, detail: str) -> None:
         self._faults.append(Fault(name, code, detail))
 
-    def done(self, later: Mapping[str, str] | None = None) -> None:
-        """Raises Malformed for the faults so far and for whatever nobody took; `later` explains some of those."""
+    def done(self) -> None:
+        """Raises Malformed for the faults so far and for whatever nobody took."""
         for name in self._values:
-            detail = (later or {}).get(name, "this route has no such parameter")
-            self.fault(name[:100], "unknown-parameter", detail)
+            self.fault(name[:100], "unknown-parameter", "this route has no such parameter")
         if self._faults:
             raise Malformed(self._faults)
 

@@ -29,13 +29,7 @@ from taskflow.follower.follower import open_follower
 from taskflow.kafka.topics import current_generation
 from taskflow.limits.counters import open_counters
 from taskflow.privacy.passwords import Passwords
-from taskflow.projections.mongo import open_database
-from taskflow.readmodels.change_feed import Changed
-from taskflow.readmodels.freshness import open_freshness
-from taskflow.readmodels.pages import Pages
-from taskflow.readmodels.project_export import Exported
-from taskflow.readmodels.queries import Views
-from taskflow.readmodels.saved_views import SavedViews
+from taskflow.readmodels.read_models import ReadModels, open_read_models
 from taskflow.store.eventstore import open_event_store
 from taskflow.store.history import History
 
@@ -45,8 +39,6 @@ if TYPE_CHECKING:
     from taskflow.cache.cache import Cache
     from taskflow.follower.follower import Follower
     from taskflow.limits.counters import Counters
-    from taskflow.projections.mongo import Database
-    from taskflow.readmodels.freshness import Freshness
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
 
@@ -61,13 +53,8 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     earlier_claims: EarlierClaims
     follower: Follower
     feed: Feed
-    database: Database
-    views: Views
-    changed: Changed
-    pages: Pages
-    saved: SavedViews
-    exported: Exported
-    freshness: Freshness
+    readmodels: ReadModels
+    """What a read gets from `Reading.read`, and nobody else here takes."""
     cache: Cache
     people: People
     tokens: Tokens
@@ -100,19 +87,18 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         store = await stack.enter_async_context(open_event_store(settings, "taskflow api"))
         generation = await current_generation(store.pool, settings)
         follower = await stack.enter_async_context(open_follower(store, settings, generation.partitions))
-        database = await stack.enter_async_context(open_database(settings))
-        freshness = await stack.enter_async_context(
-            open_freshness(database, follower.ring, generation.number, settings)
-        )
         cache = await stack.enter_async_context(open_cache(settings))
+        readmodels = await stack.enter_async_context(
+            open_read_models(settings, cache, follower.ring, generation.number)
+        )
+        views, freshness = readmodels.views, readmodels.freshness
         counters = await stack.enter_async_context(open_counters(settings))
         limits = RateLimits(counters, settings)
-        views, saved = Views(database, freshness.reach), SavedViews(database, freshness.reach)
         executor = Executor(
             store,
             settings,
             neighbours=ViewNeighbours(views, freshness, follower),
-            usage=ViewUsage(views, saved, freshness, follower),
+            usage=ViewUsage(views, readmodels.saved, freshness, follower),
             unchanged=limits,
             acquaintances=follower,
             on_commit=follower.wrote,
@@ -128,13 +114,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             history=history,
             follower=follower,
             feed=Feed(follower, history, as_sent_live(store.mapper), settings),
-            database=database,
-            views=views,
-            changed=Changed(database, freshness.reach),
-            pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
-            saved=saved,
-            exported=Exported(database, freshness.reach),
-            freshness=freshness,
+            readmodels=readmodels,
             cache=cache,
             people=People(
                 store=store, follower=follower, views=views, freshness=freshness, cache=cache, settings=settings

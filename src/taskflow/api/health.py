@@ -60,7 +60,7 @@ class Health:
             context = self._context
             servers: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
                 "postgres": lambda: context.store.pool.fetchval("select 1"),
-                "mongodb": lambda: context.database.command("ping"),
+                "mongodb": lambda: context.readmodels.database.command("ping"),
                 "redis": lambda: _answer(context.cache.redis.ping()),
                 "kafka": self._ping_kafka,
             }
@@ -97,7 +97,7 @@ class Health:
             return context.follower.failure
         if context.follower.age_s > context.settings.auth_stale_max_s:
             return f"the log was last seen {context.follower.age_s:.0f} s ago"
-        halted = context.freshness.halted
+        halted = context.readmodels.freshness.halted
         if halted:
             return "; ".join(f"{view} stands still: {reason}" for view, reason in sorted(halted.items()))
         return None
@@ -120,7 +120,7 @@ class Health:
             raise _Unwell("Kafka has acknowledged nothing lately")
 
     async def _projections(self) -> None:
-        silent = await self._context.freshness.silent_s()
+        silent = await self._context.readmodels.freshness.silent_s()
         stale_s = self._context.settings.projector_stale_ms / 1000
         late = sorted(view for view in VIEWS if silent[view] > stale_s)
         if late:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 async def answer(reading: Reading, project_id: UUID, moment: Moment) -> Response[bytes]:
     """The board, with an older project as it was first known. Raises Invalid where that is too much to fold."""
-    await reading.begin_log()
+    await reading.read_log()
     await reading.must_see(project_id, "project", project_id)
     async with _turn(reading):
         await reading.must_see(project_id, "project", project_id)  # it may have waited

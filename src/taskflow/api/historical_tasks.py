@@ -54,7 +54,7 @@ def wanted(take: Parameters) -> Moment | int | None:
 
 async def see(reading: Reading, task_id: UUID) -> TaskState:
     """The task as it is, for somebody who may see it. Raises NotFound for everybody else, and for a purged one."""
-    await reading.begin_log()
+    await reading.read_log()
     task = await committed(reading.context.store, TASK, task_id)
     if task is None or task.purged:
         raise NotFound("task", task_id)

@@ -82,7 +82,7 @@ class Metrics(Collector):
 
     async def _ask_rejections(self) -> None:
         with suppress(PyMongoError, TimeoutError):  # the counts of before stay
-            self._rejected = await abandon_after(ASK_S, read_rejections(self._context.database))
+            self._rejected = await abandon_after(ASK_S, read_rejections(self._context.readmodels.database))
 
     def describe(self) -> list[Any]:
         """Nothing before the first reading: what is collected needs servers."""
@@ -105,8 +105,10 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "taskflow_limits_local", "Counted by this process alone: Redis was away", context.counters.counted_here
         )
-        yield CounterMetricFamily("taskflow_page_hits", "Lists that this process had in memory", context.pages.hits)
-        yield CounterMetricFamily("taskflow_page_misses", "Lists that were read", context.pages.misses)
+        yield CounterMetricFamily(
+            "taskflow_page_hits", "Lists that this process had in memory", context.readmodels.pages.hits
+        )
+        yield CounterMetricFamily("taskflow_page_misses", "Lists that were read", context.readmodels.pages.misses)
         yield GaugeMetricFamily("taskflow_http_connections", "Open connections", len(context.connections))
         yield GaugeMetricFamily("taskflow_streams", "Open live streams", context.feed.streams)
         yield CounterMetricFamily(
@@ -120,10 +122,10 @@ class Metrics(Collector):
         yield GaugeMetricFamily("taskflow_loop_tasks", "Tasks of this process's event loop", len(asyncio.all_tasks()))
         lag = GaugeMetricFamily("taskflow_view_lag_events", "Log positions that a view is behind", labels=["view"])
         for view in VIEWS:
-            lag.add_metric([view], max(0, follower.position - context.freshness.position([view])))
+            lag.add_metric([view], max(0, follower.position - context.readmodels.freshness.position([view])))
         yield lag
         yield GaugeMetricFamily(
-            "taskflow_parked_streams", "Streams that a view could not apply", len(context.freshness.parked)
+            "taskflow_parked_streams", "Streams that a view could not apply", len(context.readmodels.freshness.parked)
         )
         rejected = CounterMetricFamily(
             "taskflow_messages_rejected", "Messages of the topic that a view did not believe", labels=["view", "reason"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from taskflow.api.reads import ASK_S
+from taskflow.api.reads import ASK_S, Source
 from taskflow.api.stored import committed_many, committed_parts
 from taskflow.errors import NotFound, Unavailable
 from taskflow.store.pool import AWAY
@@ -27,10 +27,9 @@ async def load(reading: Reading, ids: Sequence[UUID]) -> dict[UUID, ProjectState
         return {}
     found: dict[UUID, ProjectState] = {}
     try:
-        await reading.draw("projects", ids)
-        found = await reading.context.views.projects(ids)
+        found = await reading.read(lambda models: models.views.projects(ids), Source("projects", ids))
     except Unavailable:
-        reading.drew_log()
+        reading.answer_from_log()
     missing = [project_id for project_id in ids if project_id not in found]
     return found | await committed_many(reading.context.store, PROJECT, missing)
 
@@ -50,7 +49,8 @@ async def of_projects(reading: Reading, ids: Collection[UUID], part: Callable[[P
     try:
         found = await committed_parts(reading.context.store, PROJECT, ids, part, within_s=ASK_S)
     except (*AWAY, Unavailable):
-        await reading.draw("projects", ids)
-        return await reading.context.views.parts_of_projects(list(ids), part)
-    reading.drew(reading.context.follower.position)
+        return await reading.read(
+            lambda models: models.views.parts_of_projects(list(ids), part), Source("projects", ids)
+        )
+    reading.note_position(reading.context.follower.position)
     return found

@@ -1,10 +1,11 @@
 """What every read does: waits for the freshness that was asked for, notes how fresh it was, answers 304.
 
-Reading(request)      takes `min_position`, `wait_ms`, `limit`, `cursor`
-begin()               the caller's own access is as fresh as `min_position`
-draw(view, streams)   before documents are read: waits for them, notes their position
-confirm()             after they were read, for every route: that still holds
-answer(), page()      body, ETag, `Taskflow-Position`, `Link`
+begin(call)                a Reading: takes `min_position`, `wait_ms`, `limit`, `cursor`, refuses unknown parameters, and
+                           waits until the caller's own access is as fresh as `min_position`
+read(query, source …)      the one way to a view: waits for its documents, notes their position, lets the query read
+read_log()                 before the event store is read
+confirm()                  by `Route`, before the answer is sent: everything is still as fresh, and still the caller's
+resource(), page() …       body, ETag, `Taskflow-Position`, `Link`
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
@@ -24,17 +25,19 @@ from taskflow.api.concurrency_limits import Work
 from taskflow.api.stored import committed
 from taskflow.errors import Behind, Invalid, NotFound
 from taskflow.page_bounds import PAGE_BYTES_MAX, fitting
-from taskflow.parameters import Parameters
 from taskflow.projections.registry import VIEWS
 from taskflow.store.pool import AWAY
 from taskflow.streams import SAVED_VIEW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from taskflow.api.route import Call
+    from taskflow.readmodels.read_models import ReadModels
     from taskflow.streams.project import Role
     from taskflow.streams.user import UserState
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -52,33 +55,56 @@ ASK_AGAIN_S: Final = 0.05
 """Between two questions to a log that does not answer."""
 
 
-class Reading:
-    """One read by one caller."""
+class Source(NamedTuple):
+    """What a query reads of a view: documents of these streams, or of any (of these projects)."""
 
-    def __init__(self, call: Call, *, later: Mapping[str, str] | None = None) -> None:
+    view: str
+    streams: Iterable[UUID] | None = None
+    projects: Collection[UUID] | None = None
+
+
+async def begin(call: Call, *, paged: bool = False) -> Reading:
+    """Begins a read once the route has taken its own parameters from the call. Raises Malformed for bad or
+    unknown parameters, Invalid for a position past the head of the log."""
+    take = call.parameters
+    min_position = take.number("min_position", least=0, most=2**62) or 0
+    wait_ms = take.number("wait_ms", least=0, most=WAIT_MS_MAX)
+    reading = Reading(
+        call, call.user, min_position=min_position, wait_s=(WAIT_MS if wait_ms is None else wait_ms) / 1000
+    )
+    if paged:
+        reading.limit = take.number("limit", least=1, most=LIMIT_MAX) or LIMIT
+        reading.cursor = take.text("cursor")
+    take.done()
+    await reading.wait_for_access()
+    return reading
+
+
+def begin_for(call: Call, owner: UUID) -> Reading:
+    """Begins a read on somebody's behalf where nobody is signed in, as fresh as the views are."""
+    return Reading(call, owner, min_position=0, wait_s=0, signed_in=False)
+
+
+class Reading:
+    """One read by one caller; `begin` makes it."""
+
+    def __init__(self, call: Call, caller: UUID, *, min_position: int, wait_s: float, signed_in: bool = True) -> None:
         self._call = call
         self._request = call.request
         call.confirm = self.confirm
         self.context = call.context
-        self.caller = call.user
-        self.parameters = Parameters(call.request.scope["query_string"])
-        self._later = later
-        self.min_position = self.parameters.number("min_position", least=0, most=2**62) or 0
-        wait_ms = self.parameters.number("wait_ms", least=0, most=WAIT_MS_MAX)
-        self._wait_s = (WAIT_MS if wait_ms is None else wait_ms) / 1000
-        self._deadline = asyncio.get_running_loop().time() + self._wait_s
+        self.caller = caller
+        self.min_position = min_position
+        self._signed_in = signed_in
+        self._deadline = asyncio.get_running_loop().time() + wait_s
         self._position: int | None = None
-        self._drawn: list[tuple[str, set[int] | None]] = []
+        self._read: list[tuple[str, set[int] | None]] = []
+        """Views, and partitions of them or all, that were waited for."""
         self._judged: dict[UUID, NotFound] = {}
         """By project that was named and seen to be the caller's, what to say where it is not any more."""
         self._stale = False
         self.limit = LIMIT
         self.cursor: str | None = None
-
-    def paged(self) -> None:
-        """Takes `limit` and `cursor`."""
-        self.limit = self.parameters.number("limit", least=1, most=LIMIT_MAX) or LIMIT
-        self.cursor = self.parameters.text("cursor")
 
     def preferred(self, forms: Sequence[str]) -> str:
         """The content type that the client likes best of these; the first where it says nothing of use."""
@@ -88,9 +114,9 @@ class Reading:
             return forms[0]  # a weight such as 1e400: what cannot be read cannot be met
         return best if best in forms else forms[0]
 
-    async def begin(self) -> None:
-        """Raises Malformed for bad or unknown parameters, Invalid for a position past the head of the log."""
-        self.parameters.done(self._later)
+    async def wait_for_access(self) -> None:
+        """Waits until the caller's access is known up to `min_position`. Raises Behind, Invalid for a position past the
+        head of the log, and Unauthenticated where the session has ended by then."""
         follower = self.context.follower
         if self.min_position <= follower.position:
             return
@@ -114,7 +140,7 @@ class Reading:
 
     @property
     def position(self) -> int:
-        """How fresh the answer is: the least over everything that was drawn, or the log as it was followed."""
+        """How fresh the answer is: the least over everything that was read, or the log as it was followed."""
         return self.context.follower.position if self._position is None else self._position
 
     @property
@@ -145,22 +171,33 @@ class Reading:
         self._judged[project_id] = NotFound(what, key)
         return role
 
-    async def draw(
-        self, view: str, streams: Iterable[UUID] | None = None, *, projects: Collection[UUID] | None = None
-    ) -> None:
-        """Called before documents of a view are read: of these streams, or of any (of these projects).
+    async def read(self, query: Callable[[ReadModels], Awaitable[T]], *sources: Source) -> T:
+        """What the query reads from these sources. It begins once each of them is as fresh as `min_position`; that they
+        still were is confirmed before the answer is sent.
 
-        Raises Behind where the view does not come to `min_position` in time, or never will because a
-        stream in question is parked.
+        Raises Behind where a view does not come to `min_position` in time, or never will because a stream in question is
+        parked; and what the query raises: Unavailable while MongoDB is away.
         """
-        freshness = self.context.freshness
-        named = None if streams is None else set(streams)
+        for source in sources:
+            await self._wait_for(source)
+        return await query(self.context.readmodels)
+
+    async def read_cached(self, query: Callable[[ReadModels], Awaitable[tuple[int, T]]], *sources: Source) -> T:
+        """As `read`, where the query answers from a cache: a position, and what is as fresh as that."""
+        position, value = await self.read(query, *sources)
+        self.note_position(position)
+        return value
+
+    async def _wait_for(self, source: Source) -> None:
+        view, projects = source.view, source.projects
+        freshness = self.context.readmodels.freshness
+        named = None if source.streams is None else set(source.streams)
         partitions = None if named is None else {freshness.partition_of(stream) for stream in named}
         if self.min_position:
             with self._waiting(view, self.min_position, partitions):
                 await freshness.wait([view], self.min_position, timeout_s=self.left_s, partitions=partitions)
-            self._drawn.append((view, partitions))
-        self.drew(freshness.position([view], partitions))
+            self._read.append((view, partitions))
+        self.note_position(freshness.position([view], partitions))
         for stream_id in await self._included(view, freshness.parked, named, projects):
             position = freshness.parked.get(stream_id)
             if position is not None:
@@ -171,31 +208,34 @@ class Reading:
     async def person(self, user_id: UUID) -> UserState | None:
         """Somebody as fresh as was asked for; None where there is no such person."""
         people: dict[UUID, UserState]
-        with self._waiting(USERS, self.min_position, {self.context.freshness.partition_of(user_id)}):
+        with self._waiting(USERS, self.min_position, {self.context.readmodels.freshness.partition_of(user_id)}):
             people, position = await self.context.people.get(
                 [user_id], at_least=self.min_position, timeout_s=self.left_s
             )
-        self.drew(position)
+        self.note_position(position)
         return people.get(user_id)
 
     @contextmanager
     def _waiting(self, view: str, position: int, partitions: Collection[int] | None) -> Iterator[None]:
         """Holds one of the caller's slots where a view is behind a position, and so has to be waited for. Raises
         TooManyAtOnce where they have none left."""
-        if not position or self.context.freshness.is_fresh(view, position, partitions):
+        if not position or self.context.readmodels.freshness.is_fresh(view, position, partitions):
             yield
             return
         with self.context.slots.hold(self._call.caller, Work.WAIT):
             yield
 
     async def confirm(self) -> None:
-        """Called when the documents were read: what they were drawn from is still as fresh as was asked for, and
-        what was named is still the caller's. Raises Behind where it is not, as when somebody dropped a view
-        meanwhile, and NotFound where access was withdrawn."""
+        """Called when everything was read: the views are still as fresh as was asked for, and what was named is still
+        the caller's. Raises Behind where they are not, as when somebody dropped a view meanwhile, and NotFound where
+        access was withdrawn."""
         await self.context.follower.ready()  # whoever was stopped, or waited, learns first what was withdrawn
-        if self._drawn:
-            await self.context.freshness.confirm(self._drawn, self.min_position, timeout_s=max(self.left_s, ASK_S))
-        self._call.still_signed_in()
+        if self._read:
+            await self.context.readmodels.freshness.confirm(
+                self._read, self.min_position, timeout_s=max(self.left_s, ASK_S)
+            )
+        if self._signed_in:
+            self._call.still_signed_in()
         for project_id, refusal in self._judged.items():
             if self.context.follower.known_role(project_id, self.caller) is None:
                 raise refusal
@@ -231,30 +271,31 @@ class Reading:
             return True
         return saved is not None and saved.owner_id == self.caller
 
-    def drew(self, position: int | None) -> None:
+    def note_position(self, position: int | None) -> None:
         """Notes how fresh something is that goes into the answer."""
         if position is not None:
             self._position = position if self._position is None else min(self._position, position)
 
-    async def begin_log(self) -> None:
-        """Before the event store is read: this process has seen every write that was acknowledged before the
+    async def read_log(self) -> None:
+        """Called before the event store is read: this process has seen every write that was acknowledged before the
         request, so no state that it keeps is older. Raises what AWAY names where it cannot be asked."""
         await self.context.follower.poll()
-        self.drew_log()
+        self.answer_from_log()
 
-    def drew_log(self) -> None:
+    def answer_from_log(self) -> None:
         """The answer comes from the event store: what was noted of views so far is not in it."""
         self._position, self._stale = self.context.follower.position, False
-        self._drawn.clear()
+        self._read.clear()
 
     async def names(self, ids: Collection[UUID], *, at_least: int = 0) -> dict[UUID, str | None]:
         """Names of people, as fresh as was asked for, and as `at_least` at that."""
         names: dict[UUID, str | None]
         at_least = max(at_least, self.min_position)
-        partitions = {self.context.freshness.partition_of(one) for one in ids}
+        freshness = self.context.readmodels.freshness
+        partitions = {freshness.partition_of(one) for one in ids}
         with self._waiting(USERS, at_least, partitions):
             names, position = await self.context.people.names(ids, at_least=at_least, timeout_s=self.left_s)
-        self.drew(position)
+        self.note_position(position)
         return names
 
     # --- answers
@@ -287,13 +328,25 @@ class Reading:
         headers = {} if cursor is None else {"Link": f'<{self._next(cursor)}>; rel="next"'}
         return self._answer(page.body, page.etag, headers)
 
-    def _answer(self, body: bytes, etag: str, headers: dict[str, str] | None = None) -> Response[bytes]:
-        headers = (headers or {}) | {"ETag": etag, "Taskflow-Position": str(self.position)}
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every answer to a read says of its freshness."""
+        headers = {"Taskflow-Position": str(self.position)}
         if self._stale:
             headers["Taskflow-Stale"] = "true"
+        return headers
+
+    def file(self, body: bytes, etag: str, media_type: str) -> Response[bytes]:
+        """What is no JSON."""
+        return self._answer(body, etag, media_type=media_type)
+
+    def _answer(
+        self, body: bytes, etag: str, headers: dict[str, str] | None = None, *, media_type: str = "application/json"
+    ) -> Response[bytes]:
+        headers = (headers or {}) | {"ETag": etag} | self.headers
         if matches(self._request.headers.get("if-none-match"), etag):
             return Response(b"", status_code=304, headers=headers)
-        return Response(body, headers=headers, media_type="application/json")
+        return Response(body, headers=headers, media_type=media_type)
 
     def _next(self, cursor: str) -> str:
         query = parse_qsl(self._request.scope["query_string"].decode("ascii"), keep_blank_values=True)

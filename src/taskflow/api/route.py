@@ -31,13 +31,21 @@ BASE: Final = "/api/v1"
 class Call:
     """One request: what came in, who sent it, and what the process has open."""
 
-    __slots__ = ("confirm", "context", "request")
+    __slots__ = ("_parameters", "confirm", "context", "request")
 
     def __init__(self, request: Request[Any, Any, Any], context: Context) -> None:
         self.request = request
         self.context = context
+        self._parameters: Parameters | None = None
         self.confirm: Callable[[], Awaitable[None]] | None = None
         """What a read has to be sure of before it is answered, or before it says that there is nothing."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the query string asks for. Raises Malformed for one that cannot be read."""
+        if self._parameters is None:
+            self._parameters = Parameters(self.request.scope["query_string"])
+        return self._parameters
 
     @property
     def principal(self) -> Principal:
@@ -100,7 +108,7 @@ class Call:
     async def json(self) -> dict[str, Any]:
         """The body of a write, which takes no parameters. Raises Malformed and UnsupportedMedia."""
         request = self.request
-        Parameters(request.scope["query_string"]).done()
+        self.parameters.done()
         encoding = request.headers.get("content-encoding", "")
         if encoding.lower() not in {"", "identity"}:
             raise UnsupportedMedia(f"expected a body as it is, found one in the encoding {encoding}")

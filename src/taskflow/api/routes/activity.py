@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import EnvelopePage, envelopes
 from taskflow.api.event_visibility import who_is_seen
-from taskflow.api.reads import PAGED, Reading
+from taskflow.api.reads import PAGED, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.errors import Invalid
 from taskflow.page_bounds import PAGE_BYTES_MAX
@@ -25,9 +25,7 @@ _LIST: Final = "activity"
 
 async def list_activity(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
-    reading = Reading(call)
-    reading.paged()
-    await reading.begin()
+    reading = await begin(call, paged=True)
     context = reading.context
     await reading.must_see(project_id, "project", project_id)
     head = (await context.store.log.head()).position
@@ -35,7 +33,7 @@ async def list_activity(call: Call) -> Response[bytes]:
     sought = Sought(projects=frozenset((project_id,)))
     page = await _newest(context.history, sought, before, reading.limit)
     items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
-    reading.drew(head)
+    reading.note_position(head)
     return reading.page(items, to_cursor(_LIST, page.position) if page.position else None)
 
 

@@ -15,12 +15,11 @@ from msgspec.structs import replace
 from taskflow.api.calendar_due import add_due, clocks_of, moment, years_of
 from taskflow.api.calendar_secrets import read_calendar_secret
 from taskflow.api.concurrency_limits import Work
-from taskflow.api.reads import matches
+from taskflow.api.reads import Source, begin_for
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed, committed_parts
 from taskflow.errors import NotFound
 from taskflow.off_loop import on_thread
-from taskflow.parameters import Parameters
 from taskflow.projections.tasks import NO_DUE, TaskFacts, board_key
 from taskflow.readmodels.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.streams import PROJECT, USER
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from uuid import UUID
 
+    from taskflow.api.calendar_feeds import Feed
     from taskflow.api.context import Context
     from taskflow.projections.tasks import ShownTask
+    from taskflow.readmodels.read_models import ReadModels
     from taskflow.streams.project import ProjectState
     from taskflow.streams.user import UserState
 
@@ -50,26 +51,26 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 async def get_calendar(call: Call) -> Response[bytes]:
     """The secret is all that is asked for; one that was replaced is none. The feed is as fresh as the view."""
-    Parameters(call.request.scope["query_string"]).done()
+    call.parameters.done()
     context = call.context
     call.hold(Work.CALENDAR)
     await context.follower.ready()  # whose projects these are is judged here, as where somebody signs in
     user = await _owner(context, call.request.path_params["file"])
     # Whoever has the secret reads on the owner's account.
     await context.limits.request(call.address, user.id, {})
-    position = context.freshness.position(["tasks"])
+    reading = begin_for(call, user.id)
     open_projects = context.follower.projects_of(user.id).keys() - context.follower.archived()
     projects = await committed_parts(context.store, PROJECT, open_projects, _open_statuses)
 
-    async def make() -> bytes:
-        return await on_thread(_feed, user, await _due(context, projects))
+    async def feed(models: ReadModels) -> Feed:
+        async def make() -> bytes:
+            return await on_thread(_feed, user, await _due(models, projects))
+
+        return await context.calendars.get(user.id, _sources(models, user, projects), make)
 
     with context.slots.hold(str(user.id), Work.CALENDAR):
-        feed = await context.calendars.get(user.id, _sources(context, user, projects), make)
-    headers = {"ETag": feed.etag, "Taskflow-Position": str(position)}
-    if matches(call.request.headers.get("if-none-match"), feed.etag):
-        return Response(b"", status_code=304, headers=headers)
-    return Response(feed.body, headers=headers, media_type="text/calendar")
+        found = await reading.read(feed, Source("tasks", projects=projects))
+    return reading.file(found.body, found.etag, "text/calendar")
 
 
 async def _owner(context: Context, file: str) -> UserState:
@@ -82,10 +83,10 @@ async def _owner(context: Context, file: str) -> UserState:
     raise NotFound("calendar", file[:100])
 
 
-def _sources(context: Context, user: UserState, projects: Mapping[UUID, OpenStatuses]) -> Hashable | None:
+def _sources(models: ReadModels, user: UserState, projects: Mapping[UUID, OpenStatuses]) -> Hashable | None:
     """What a feed is made of: the owner, their projects and the marks of these projects' tasks. None while the marks
     cannot be seen."""
-    marks = [context.freshness.mark("tasks", board_key(project_id)) for project_id in projects]
+    marks = [models.freshness.mark("tasks", board_key(project_id)) for project_id in projects]
     if None in marks:
         return None
     versions = [(project_id, project.version) for project_id, project in projects.items()]
@@ -108,7 +109,7 @@ class DueTask(Struct, frozen=True):
     series: Series | None
 
 
-async def _due(context: Context, projects: Mapping[UUID, OpenStatuses]) -> list[DueTask]:
+async def _due(models: ReadModels, projects: Mapping[UUID, OpenStatuses]) -> list[DueTask]:
     """Open tasks with a due time in these projects, with no more of each than a calendar shows."""
     pairs = all_pairs(project.pairs for project in projects.values())
     wanted = TaskFilter(projects=frozenset(projects), pairs=pairs, due_before=NO_DUE)
@@ -116,7 +117,7 @@ async def _due(context: Context, projects: Mapping[UUID, OpenStatuses]) -> list[
     cursor: str | None = None
     while True:
         limit = min(PAGE, TASKS_MAX - len(due))
-        page = await context.views.tasks(wanted, sort="due_at", limit=limit, cursor=cursor)
+        page = await models.views.tasks(wanted, sort="due_at", limit=limit, cursor=cursor)
         due += await on_thread(_shortened, page.tasks)
         cursor = page.next_cursor
         if cursor is None or len(due) >= TASKS_MAX:

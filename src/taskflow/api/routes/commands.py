@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.bodies import decode
-from taskflow.api.reads import COMMON, Reading
+from taskflow.api.reads import COMMON, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.targets import DIALECT, target_as_text, target_schema
 from taskflow.api.writes import Sent, Written, send
@@ -113,8 +113,7 @@ def pointing_below(place: str) -> Iterator[None]:
 
 
 async def list_command_types(call: Call) -> Response[bytes]:
-    reading = Reading(call)
-    await reading.begin()
+    reading = await begin(call)
     return reading.page(_kinds(), None)
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.parts import CommentBody, comment_body, people_of
-from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.reads import COMMON, PAGED, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import Invalid, NotFound
@@ -22,6 +22,7 @@ from taskflow.streams import PROJECT, TASK
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from taskflow.api.reads import Reading
     from taskflow.streams.task import Comment, TaskState
 
 _OF: Final = "comments"
@@ -29,9 +30,7 @@ _OF: Final = "comments"
 
 async def list_comments(call: Call) -> Response[bytes]:
     task_id = call.id("task_id", "task")
-    reading = Reading(call)
-    reading.paged()
-    await reading.begin()
+    reading = await begin(call, paged=True)
     after = None if reading.cursor is None else _read_cursor(reading.cursor)
     task, members = await _load(reading, task_id)
     left = task.comments if after is None else _after(task.comments, *after)
@@ -44,8 +43,7 @@ async def list_comments(call: Call) -> Response[bytes]:
 
 async def get_comment(call: Call) -> Response[bytes]:
     task_id, comment_id = call.id("task_id", "task"), call.id("comment_id", "comment")
-    reading = Reading(call)
-    await reading.begin()
+    reading = await begin(call)
     task, members = await _load(reading, task_id)
     comment = task.comment(comment_id)
     if comment is None:
@@ -56,10 +54,8 @@ async def get_comment(call: Call) -> Response[bytes]:
 
 async def _load(reading: Reading, task_id: UUID) -> tuple[TaskState, Collection[UUID]]:
     """The task, for a member of its project, and all of these. Raises NotFound."""
-    store, follower = reading.context.store, reading.context.follower
-    # Whatever another process wrote before this request is seen here, and no older state is kept after it.
-    await follower.poll()
-    reading.drew(follower.position)
+    await reading.read_log()
+    store = reading.context.store
     task = await committed(store, TASK, task_id)
     if task is None or task.purged:
         raise NotFound("task", task_id)

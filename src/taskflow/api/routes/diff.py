@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from taskflow.api.historical_tasks import VERSION_MAX, at_version, see
-from taskflow.api.reads import COMMON, Reading
+from taskflow.api.reads import COMMON, begin
 from taskflow.api.route import BASE, Call, Route
 
 if TYPE_CHECKING:
@@ -33,10 +33,9 @@ class DiffBody(Struct, frozen=True):
 async def diff_task(call: Call) -> Response[bytes]:
     """Between any two versions, in either direction: from the creation to the present, unless said otherwise."""
     task_id = call.id("task_id", "task")
-    reading = Reading(call)
-    first = reading.parameters.number("from", least=0, most=VERSION_MAX)
-    last = reading.parameters.number("to", least=0, most=VERSION_MAX)
-    await reading.begin()
+    first = call.parameters.number("from", least=0, most=VERSION_MAX)
+    last = call.parameters.number("to", least=0, most=VERSION_MAX)
+    reading = await begin(call)
     present = await see(reading, task_id)
     before = _fields(await at_version(reading, present, 1 if first is None else first))
     after = _fields(await at_version(reading, present, present.version if last is None else last))

@@ -18,7 +18,7 @@ from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import Envelope, envelopes
 from taskflow.api.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
 from taskflow.api.event_visibility import is_analyst, who_is_seen
-from taskflow.api.reads import PAGED, Reading
+from taskflow.api.reads import PAGED, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden, Invalid, NotFound
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from litestar import Response
 
     from taskflow.api.context import Context
+    from taskflow.api.reads import Reading
     from taskflow.api.streamed import Pieces
     from taskflow.follower.follower import Follower
     from taskflow.settings import Settings
@@ -62,26 +63,24 @@ class Range(Struct, frozen=True):
 
 
 async def list_events(call: Call) -> Response[bytes]:
-    reading = Reading(call)
-    sought, positions = await _asked(reading)
+    reading, sought, positions = await _asked(call)
     context = reading.context
+    reading.note_position(positions.head)
     form = reading.preferred((_JSON, NDJSON, CSV))
     if form != _JSON:
         call.hold(Work.EXPORT)
-        headers = {"Taskflow-Position": str(positions.head), "Content-Disposition": _attached(form)}
+        headers = reading.headers | {"Content-Disposition": _attached(form)}
         return Streamed(lambda _: _file(context, call, sought, positions, form), media_type=form, headers=headers)
     page = await context.history.page(sought, after=positions.after, to=positions.to, limit=reading.limit)
     items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
-    reading.drew(positions.head)
     cursor = to_cursor(_LIST, page.position) if page.position < positions.to else None
     body = render.ENCODER.encode(EventPage(items, cursor, page.position))
     return reading.listing(render.Listing(body, f'"{render.digest(body)}"', cursor))
 
 
-async def _asked(reading: Reading) -> tuple[Sought, Range]:
+async def _asked(call: Call) -> tuple[Reading, Sought, Range]:
     """What was asked for, as far as the caller may see it. Raises NotFound for what is somebody else's."""
-    take, context = reading.parameters, reading.context
-    reading.paged()
+    take, context = call.parameters, call.context
     after = take.number("after", least=0, most=2**62) or 0
     since, before = take.time("from"), take.time("to")
     by_record = take.one_of("clock", ("occurred", "recorded")) == "recorded"
@@ -95,7 +94,7 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
         since=None if by_record else since,
         before=None if by_record else before,
     )
-    await reading.begin()
+    reading = await begin(call, paged=True)
     if reading.cursor is not None:
         after = _position(reading.cursor)
     to = head = (await context.store.log.head()).position
@@ -116,7 +115,7 @@ async def _asked(reading: Reading) -> tuple[Sought, Range]:
                 raise NotFound("stream", stream)
     if projects is None and not sees_all:
         projects = frozenset(mine)
-    return replace(sought, projects=projects), Range(after, to, head)
+    return reading, replace(sought, projects=projects), Range(after, to, head)
 
 
 def _correlations(settings: Settings, request_ids: frozenset[str] | None) -> frozenset[str] | None:

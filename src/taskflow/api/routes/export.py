@@ -18,7 +18,7 @@ from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.export_csv import CSV, header, line, project_line
 from taskflow.api.project_reads import load_one
-from taskflow.api.reads import COMMON, Reading
+from taskflow.api.reads import COMMON, Source, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden
@@ -30,6 +30,7 @@ from taskflow.streams.task import TaskState
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
+    from taskflow.readmodels.read_models import ReadModels
     from taskflow.streams.project import ProjectState
 
 JSON: Final = "application/json"
@@ -90,29 +91,29 @@ class Export(Struct, frozen=True, kw_only=True):
 
 async def export_project(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
-    reading = Reading(call)
+    reading = await begin(call)
     form = reading.preferred((JSON, CSV))
-    await reading.begin()
     call.hold(Work.EXPORT)
     project = await load_one(reading, project_id)
-    await reading.draw("tasks", projects=[project_id])
     context = reading.context
     names = await reading.names(project.members)
-    pages = _seen(context, call, project_id)
-    first = await anext(pages)
+
+    async def begun(models: ReadModels) -> tuple[list[TaskState], AsyncGenerator[list[TaskState], None]]:
+        pages = _seen(context, call, project_id, models.exported.tasks(project_id))
+        return await anext(pages), pages
+
+    first, pages = await reading.read(begun, Source("tasks", projects=[project_id]))
     head = _head(project, names, reading.position)
     pieces = (_csv if form == CSV else _json)(context, project, head, first, pages)
     suffix = "csv" if form == CSV else "json"
-    headers = {
-        "Taskflow-Position": str(reading.position),
-        "Content-Disposition": f'attachment; filename="project-{project_id}.{suffix}"',
-    }
+    headers = reading.headers | {"Content-Disposition": f'attachment; filename="project-{project_id}.{suffix}"'}
     return Streamed(lambda _: pieces, media_type=form, headers=headers)
 
 
-async def _seen(context: Context, call: Call, project_id: UUID) -> AsyncGenerator[list[TaskState], None]:
+async def _seen(
+    context: Context, call: Call, project_id: UUID, pages: AsyncGenerator[list[TaskState], None]
+) -> AsyncGenerator[list[TaskState], None]:
     """Pages of tasks, for as long as the caller may see them. Raises Forbidden."""
-    pages = context.exported.tasks(project_id)
     try:
         async for page in pages:
             await context.follower.ready()

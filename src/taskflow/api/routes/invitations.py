@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from taskflow.api.cursors import page_of, to_cursor
 from taskflow.api.invited import InvitationBody, addresses_of, invitation_body
-from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.reads import COMMON, PAGED, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.commands.access import at_least
@@ -22,14 +22,13 @@ from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
+    from taskflow.api.reads import Reading
     from taskflow.streams.project import ProjectState
 
 
 async def list_invitations(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
-    reading = Reading(call)
-    reading.paged()
-    await reading.begin()
+    reading = await begin(call, paged=True)
     project = await _managed(reading, project_id)
     found = pending(project, datetime.now(UTC))
     page, next_cursor = page_of(reading, "invitations", [one.id for one in found])
@@ -43,8 +42,7 @@ async def list_invitations(call: Call) -> Response[bytes]:
 async def get_invitation(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     invitation_id = call.id("invitation_id", "invitation")
-    reading = Reading(call)
-    await reading.begin()
+    reading = await begin(call)
     project = await _managed(reading, project_id)
     invitation = project.invitation(invitation_id)
     if invitation not in pending(project, datetime.now(UTC)):
@@ -57,7 +55,7 @@ async def _managed(reading: Reading, project_id: UUID) -> ProjectState:
     """The project as it is now, for those who manage its members."""
     with suppress(*AWAY):
         await reading.context.follower.poll()
-    reading.drew_log()
+    reading.answer_from_log()
     project = await committed(reading.context.store, PROJECT, project_id)
     if project is None:
         raise NotFound("project", project_id)

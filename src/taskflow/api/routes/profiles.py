@@ -8,18 +8,18 @@ from uuid import UUID
 from litestar import Response
 
 from taskflow.api import render
-from taskflow.api.reads import COMMON, Reading
+from taskflow.api.reads import COMMON, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.errors import NotFound
 
 if TYPE_CHECKING:
+    from taskflow.api.reads import Reading
     from taskflow.streams.user import UserState
 
 
 async def get_user(call: Call) -> Response[bytes]:
     user_id = call.id("user_id", "user")
-    reading = Reading(call)
-    await reading.begin()
+    reading = await begin(call)
     if not await _share_a_project(reading, user_id):
         raise NotFound("user", user_id)
     user = await _person(reading, user_id)
@@ -27,8 +27,7 @@ async def get_user(call: Call) -> Response[bytes]:
 
 
 async def get_me(call: Call) -> Response[bytes]:
-    reading = Reading(call)
-    await reading.begin()
+    reading = await begin(call)
     user = await _person(reading, call.user)
     return reading.resource(render.profile(user), user.version)
 

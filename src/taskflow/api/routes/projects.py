@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from taskflow.api import render
 from taskflow.api.cursors import after_page, page_of, to_cursor
 from taskflow.api.project_reads import load, load_one
-from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.reads import COMMON, PAGED, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.page_bounds import PAGE_BYTES_MAX
 
@@ -20,10 +20,8 @@ LOAD_MAX: Final = 25
 
 
 async def list_projects(call: Call) -> Response[bytes]:
-    reading = Reading(call)
-    reading.paged()
-    archived = reading.parameters.truth("archived")
-    await reading.begin()
+    archived = call.parameters.truth("archived")
+    reading = await begin(call, paged=True)
     roles = await reading.projects()
     left = after_page(reading, "projects", roles)
     items: list[Raw] = []
@@ -49,17 +47,14 @@ async def list_projects(call: Call) -> Response[bytes]:
 
 async def get_project(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
-    reading = Reading(call)
-    await reading.begin()
+    reading = await begin(call)
     project = await load_one(reading, project_id)
     return reading.resource(render.project(project, await reading.role(project_id)), project.version)
 
 
 async def list_members(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
-    reading = Reading(call)
-    reading.paged()
-    await reading.begin()
+    reading = await begin(call, paged=True)
     project = await load_one(reading, project_id)
     page, next_cursor = page_of(reading, "members", project.members)
     names = await reading.names(page)

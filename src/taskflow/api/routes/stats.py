@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from taskflow.api.project_reads import load_one
-from taskflow.api.reads import COMMON, Reading
+from taskflow.api.reads import COMMON, Source, begin
 from taskflow.api.render import Person
 from taskflow.api.route import BASE, Call, Route
 from taskflow.projections.view import micros
@@ -50,14 +50,15 @@ class StatsBody(Struct, frozen=True, kw_only=True):
 
 async def get_stats(call: Call) -> Response[bytes]:
     project_id = call.id("project_id", "project")
-    reading = Reading(call)
-    await reading.begin()
+    reading = await begin(call)
     statuses = (await load_one(reading, project_id)).statuses
-    await reading.draw("tasks", projects=[project_id])
     over = [
         raw for status in statuses.workflow.statuses if status.category in CLOSED for raw in statuses.raw(status.key)
     ]
-    counts = await reading.context.views.stats(project_id, over=over, at=micros(datetime.now(UTC)) or 0)
+    counts = await reading.read(
+        lambda models: models.views.stats(project_id, over=over, at=micros(datetime.now(UTC)) or 0),
+        Source("tasks", projects=[project_id]),
+    )
     names = await reading.names([assignee for assignee, _ in counts.assignees])
     return reading.unversioned(_body(counts, statuses, [Person(one, names.get(one)) for one, _ in counts.assignees]))
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.envelopes import as_sent, envelopes
-from taskflow.api.reads import COMMON, Reading
+from taskflow.api.reads import COMMON, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.streamed import Streamed
 from taskflow.errors import Invalid
@@ -42,19 +42,19 @@ _POSITION: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 async def stream(call: Call) -> Response[bytes]:
-    reading = Reading(call)
-    projects = reading.parameters.ids("project", parse_id)
-    await reading.begin()
+    projects = call.parameters.ids("project", parse_id)
+    reading = await begin(call)
     call.hold(Work.STREAM)
     for project in projects or ():
         await reading.must_see(project, "project", project)
     follower = reading.context.follower
     await follower.poll()  # `now` is after whatever was acknowledged before
     after = _last_event(call.request.headers.get("last-event-id"), follower.position)
+    reading.note_position(after)
     return Streamed(
         lambda cut: _events(reading.context, call.principal, projects, after, cut),
         media_type=MEDIA_TYPE,
-        headers=HEADERS | {"Taskflow-Position": str(after)},
+        headers=HEADERS | reading.headers,
     )
 
 

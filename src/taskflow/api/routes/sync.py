@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.joins import joins
-from taskflow.api.reads import COMMON, Reading
+from taskflow.api.reads import COMMON, Source, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.errors import Unavailable
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from litestar import Response
 
     from taskflow.api.context import Context
+    from taskflow.api.reads import Reading
+    from taskflow.readmodels.change_feed import Changed
+    from taskflow.readmodels.freshness import Freshness
+    from taskflow.readmodels.read_models import ReadModels
     from taskflow.streams.project import Role
 
 PAGE_MAX: Final = 500
@@ -101,25 +105,16 @@ class Gathered(Struct):
 
 
 async def sync(call: Call) -> Response[bytes]:
-    reading = Reading(call)
-    text = reading.parameters.text("token")
-    await reading.begin()
+    text = call.parameters.text("token")
+    reading = await begin(call)
     call.hold(Work.SYNC)
-    context = reading.context
     mine = frozenset(await reading.projects())
-    await reading.draw("projects", mine)
-    for view in ("tasks", "users"):
-        await reading.draw(view, projects=mine)
-    token = _begun(context, reading.caller, text)
-    gathered = Gathered()
-    scope = _scope(context, reading.caller, token)
-    while token.section < len(SECTIONS) and gathered.count < PAGE_MAX and gathered.size < PAGE_BYTES_MAX:
-        section = await _section(context, scope, token, PAGE_MAX - gathered.count, PAGE_BYTES_MAX - gathered.size)
-        gathered.add(section)
-        if section.last is None:
-            token = replace(token, section=token.section + 1, position=0, id=UUID(int=0))
-        else:
-            token = replace(token, position=section.last.position, id=section.last.id)
+    gathered, scope, token = await reading.read(
+        lambda models: _page(models, reading, text),
+        Source("projects", mine),
+        Source("tasks", projects=mine),
+        Source("users", projects=mine),
+    )
     more = token.section < len(SECTIONS)
     if not more:
         # A round that began before the position that is asked for now does not bring the client to it.
@@ -128,19 +123,36 @@ async def sync(call: Call) -> Response[bytes]:
     return reading.unversioned(await _body(reading, gathered, scope, token, more=more))
 
 
-def _begun(context: Context, user: UUID, text: str | None) -> SyncToken:
+async def _page(models: ReadModels, reading: Reading, text: str | None) -> tuple[Gathered, Scope, SyncToken]:
+    """What the next page holds, of what, and where it ends."""
+    context = reading.context
+    token = _begun(context, models.freshness, reading.caller, text)
+    gathered = Gathered()
+    scope = _scope(context, reading.caller, token)
+    while token.section < len(SECTIONS) and gathered.count < PAGE_MAX and gathered.size < PAGE_BYTES_MAX:
+        room = PAGE_MAX - gathered.count, PAGE_BYTES_MAX - gathered.size
+        section = await _section(models.changed, scope, token, *room)
+        gathered.add(section)
+        if section.last is None:
+            token = replace(token, section=token.section + 1, position=0, id=UUID(int=0))
+        else:
+            token = replace(token, position=section.last.position, id=section.last.id)
+    return gathered, scope, token
+
+
+def _begun(context: Context, freshness: Freshness, user: UUID, text: str | None) -> SyncToken:
     """Where this page begins: in the round of the token, or in a new one up to where the views are now."""
-    build = _build(context)
+    build = _build(context, freshness)
     token = SyncToken(build, 0, 0) if text is None else read_token(context.settings, user, text, build)
     if token.section == 0 and token.position == 0:
         # No further than the facts: a project that is gained after them is gained after this position.
-        to = min(context.freshness.position(DRAWN), context.follower.position)
+        to = min(freshness.position(DRAWN), context.follower.position)
         token = replace(token, to=to)
     return token
 
 
-def _build(context: Context) -> Build:
-    marks = context.freshness.build("tasks")
+def _build(context: Context, freshness: Freshness) -> Build:
+    marks = freshness.build("tasks")
     if marks is None:
         raise Unavailable("the views cannot be seen now; try again shortly")
     views = (*(VIEWS[name].collection for name in DRAWN), *marks)
@@ -164,9 +176,9 @@ def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
     )
 
 
-async def _section(context: Context, scope: Scope, token: SyncToken, limit: int, bytes_max: int) -> ChangedPage[Found]:
+async def _section(changed: Changed, scope: Scope, token: SyncToken, limit: int, bytes_max: int) -> ChangedPage[Found]:
     """The next of the token's section: as many as fit."""
-    changed, base = context.changed, scope.base
+    base = scope.base
     after, known = Place(token.position, token.id), scope.roles.keys() - scope.whole
     room = Room(after, limit, bytes_max)
     trashed_since = base or None

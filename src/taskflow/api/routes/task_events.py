@@ -8,7 +8,7 @@ from litestar import Response
 
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import EnvelopePage, envelopes
-from taskflow.api.reads import PAGED, Reading
+from taskflow.api.reads import PAGED, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.errors import Invalid, NotFound
@@ -18,9 +18,7 @@ from taskflow.streams import TASK
 
 async def list_task_events(call: Call) -> Response[bytes]:
     task_id = call.id("task_id", "task")
-    reading = Reading(call)
-    reading.paged()
-    await reading.begin()
+    reading = await begin(call, paged=True)
     store = reading.context.store
     after = 0 if reading.cursor is None else after_cursor(reading.cursor, "task-events")
     if not isinstance(after, int) or not 0 <= after < 2**31:
@@ -34,7 +32,7 @@ async def list_task_events(call: Call) -> Response[bytes]:
     await reading.must_see(task.project_id, "task", task_id)
     more = bool(page) and page[-1].stream_version < task.version
     items = await envelopes(store.mapper, page)
-    reading.drew(max([reading.context.follower.position, *[event.position for event in page]]))
+    reading.note_position(max([reading.context.follower.position, *[event.position for event in page]]))
     return reading.page(items, to_cursor("task-events", page[-1].stream_version) if more else None)
 
 

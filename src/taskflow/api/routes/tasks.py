@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
 from litestar import Response
@@ -12,27 +12,25 @@ from msgspec.structs import replace
 from taskflow.api import historical_tasks, render
 from taskflow.api.joins import joins
 from taskflow.api.project_reads import of_projects
-from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.reads import COMMON, PAGED, Source, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.api.stored import committed
 from taskflow.asked import FILTERS, TaskQuery, take
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.tasks import ShownTask, shown
 from taskflow.projections.view import micros
-from taskflow.readmodels.pages import Wanted
+from taskflow.readmodels.pages import Kept, Wanted
 from taskflow.readmodels.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.streams import TASK
 
 if TYPE_CHECKING:
-    pass
-
-T = TypeVar("T")
+    from taskflow.api.reads import Reading
+    from taskflow.readmodels.read_models import ReadModels
 
 
 async def list_tasks(call: Call) -> Response[bytes]:
-    reading = Reading(call)
-    reading.paged()
-    asked = take(reading.parameters)
+    asked = take(call.parameters)
+    reading = await begin(call, paged=True)
     wanted = TaskFilter(
         projects=frozenset(),
         assignees=_people(asked.assignees, reading.caller),
@@ -44,23 +42,24 @@ async def list_tasks(call: Call) -> Response[bytes]:
         terms=asked.terms,
         trashed=asked.trashed,
     )
-    await reading.begin()
     for project_id in asked.projects or ():
         await reading.must_see(project_id, "project", project_id)
     projects = frozenset(reading.known_projects()) if asked.projects is None else asked.projects
     pairs = None
     if asked.statuses is not None or asked.categories is not None:
         pairs = await _pairs(reading, projects, asked.statuses, asked.categories)
-    await reading.draw("tasks", projects=projects)
-    if asked.projects is None:
-        projects = projects.intersection(reading.known_projects())
-    projects = _by_archived(reading, projects, asked)
-    wanted = replace(wanted, projects=projects, pairs=pairs)
-    kept = await reading.context.pages.get(Wanted(wanted, asked.sort, reading.limit, reading.cursor))
+
+    async def page(models: ReadModels) -> Kept:
+        # Asked again, once the view was waited for.
+        mine = projects.intersection(reading.known_projects()) if asked.projects is None else projects
+        found = replace(wanted, projects=_by_archived(reading, mine, asked), pairs=pairs)
+        return await models.pages.get(Wanted(found, asked.sort, reading.limit, reading.cursor))
+
+    kept = await reading.read(page, Source("tasks", projects=projects))
     known = await joins(reading, kept.projects, kept.assignees)
     if kept.rendered is None or kept.rendered[0] != known:
-        page = kept.page
-        kept.rendered = (known, render.listing([known.render(task) for task in page.tasks], page.next_cursor))
+        tasks, next_cursor = kept.page.tasks, kept.page.next_cursor
+        kept.rendered = (known, render.listing([known.render(task) for task in tasks], next_cursor))
     return reading.listing(kept.rendered[1])
 
 
@@ -86,14 +85,12 @@ async def _pairs(
 
 async def get_task(call: Call) -> Response[bytes]:
     task_id = call.id("task_id", "task")
-    reading = Reading(call)
-    then = historical_tasks.wanted(reading.parameters)
-    await reading.begin()
+    then = historical_tasks.wanted(call.parameters)
+    reading = await begin(call)
     if then is not None:
         return await historical_tasks.answer(reading, task_id, then)
     try:
-        await reading.draw("tasks", [task_id])
-        task = await reading.context.views.task(task_id)
+        task = await reading.read(lambda models: models.views.task(task_id), Source("tasks", [task_id]))
     except Unavailable:
         task = await _stored(reading, task_id)
     if task is None:
@@ -105,7 +102,7 @@ async def get_task(call: Call) -> Response[bytes]:
 
 async def _stored(reading: Reading, task_id: UUID) -> ShownTask | None:
     """The task from the event store, as the view would show it: for while MongoDB is away."""
-    reading.drew_log()
+    reading.answer_from_log()
     task = await committed(reading.context.store, TASK, task_id)
     return None if task is None or task.purged else shown(task)
 

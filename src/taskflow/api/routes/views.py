@@ -11,12 +11,14 @@ from msgspec import Struct
 
 from taskflow.api import render
 from taskflow.api.cursors import after_cursor, to_cursor
-from taskflow.api.reads import COMMON, PAGED, Reading
+from taskflow.api.reads import COMMON, PAGED, Source, begin
 from taskflow.api.route import BASE, Call, Route
 from taskflow.errors import NotFound
 from taskflow.ids import parse_id
 
 if TYPE_CHECKING:
+    from taskflow.api.reads import Reading
+    from taskflow.readmodels.read_models import ReadModels
     from taskflow.streams.saved_view import SavedViewState
 
 VIEW: Final = "views"
@@ -24,22 +26,22 @@ VIEW: Final = "views"
 
 async def list_views(call: Call) -> Response[bytes]:
     """The caller's own and those of their projects; with `project`: those of that one."""
-    reading = Reading(call)
-    reading.paged()
-    named = reading.parameters.ids("project", parse_id)
-    await reading.begin()
+    named = call.parameters.ids("project", parse_id)
+    reading = await begin(call, paged=True)
     projects = frozenset(await reading.projects()) if named is None else named
     for project_id in named or ():
         await reading.must_see(project_id, "project", project_id)
-    await reading.draw(VIEW, projects=projects)
-    if named is None:
-        projects = projects.intersection(reading.known_projects())
-    found = await reading.context.saved.page(
-        owner=reading.caller if named is None else None,
-        projects=projects,
-        after=_after(reading),
-        limit=reading.limit + 1,
-    )
+
+    async def one_page(models: ReadModels) -> list[SavedViewState]:
+        return await models.saved.page(
+            owner=reading.caller if named is None else None,
+            # Asked again, once the view was waited for.
+            projects=projects.intersection(reading.known_projects()) if named is None else projects,
+            after=_after(reading),
+            limit=reading.limit + 1,
+        )
+
+    found = await reading.read(one_page, Source(VIEW, projects=projects))
     page = found[: reading.limit]
     next_cursor = to_cursor(VIEW, str(page[-1].id)) if len(found) > len(page) else None
     items = [render.saved_view(view) for view in page]
@@ -57,10 +59,8 @@ def _after(reading: Reading) -> UUID | None:
 
 async def get_view(call: Call) -> Response[bytes]:
     view_id = call.id("view_id", "view")
-    reading = Reading(call)
-    await reading.begin()
-    await reading.draw(VIEW, [view_id])
-    view = await reading.context.saved.get(view_id)
+    reading = await begin(call)
+    view = await reading.read(lambda models: models.saved.get(view_id), Source(VIEW, [view_id]))
     if view is None or not await _may_see(reading, view):
         raise NotFound("view", view_id)
     return reading.resource(render.saved_view(view), view.version)
