@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from taskflow.ids import parse_id
 from taskflow.names import normal_name
 from taskflow.streams.project import CATEGORIES
 from taskflow.streams.task import PRIORITIES
+from taskflow.timestamps import micros
 from taskflow.words import BadQuery, Term
 
 if TYPE_CHECKING:
@@ -39,21 +39,28 @@ ME: Final = "me"
 NOBODY: Final = "none"
 
 
-class TaskQuery(Struct, frozen=True, kw_only=True):
-    """The filters as they were asked for. Each set: any of these; None: all. An assignee of None is nobody."""
+class TaskConditions(Struct, frozen=True, kw_only=True):
+    """What is asked of a task alone, whoever asks and whatever its project has become. Each set: any of these; None:
+    all."""
+
+    labels: frozenset[str] | None = None
+    priorities: frozenset[str] | None = None
+    parents: frozenset[UUID] | None = None
+    due_before: int | None = None
+    """Microseconds since 1970."""
+    due_after: int | None = None
+    terms: tuple[Term, ...] | None = None
+    """Unlike the sets: all of these. None of them finds nothing."""
+    trashed: bool = False
+
+
+class TaskQuery(TaskConditions, frozen=True, kw_only=True):
+    """The filters as they were asked for. An assignee of None is nobody."""
 
     projects: frozenset[UUID] | None
     statuses: frozenset[str] | None
     categories: frozenset[str] | None
     assignees: frozenset[UUID | Literal["me"] | None] | None
-    labels: frozenset[str] | None
-    priorities: frozenset[str] | None
-    parents: frozenset[UUID] | None
-    due_before: datetime | None
-    due_after: datetime | None
-    terms: tuple[Term, ...] | None
-    """Unlike the sets: all of these. None of them finds nothing."""
-    trashed: bool
     archived: bool | None
     """Of archived projects; None: of those only where they are named."""
     sort: str
@@ -69,8 +76,8 @@ def take(parameters: Parameters) -> TaskQuery:
         labels=_names(parameters.texts("label")),
         priorities=parameters.texts("priority", PRIORITIES),
         parents=parameters.ids("parent", parse_id),
-        due_before=parameters.time("due_before"),
-        due_after=parameters.time("due_after"),
+        due_before=micros(parameters.time("due_before")),
+        due_after=micros(parameters.time("due_after")),
         terms=_terms(parameters),
         trashed=parameters.truth("trashed") is True,
         archived=parameters.truth("archived"),

@@ -16,10 +16,10 @@ from taskflow.asked import SORTS
 from taskflow.errors import Unavailable
 from taskflow.projections.mongo import Database
 from taskflow.projections.tasks import NO_DUE, TASKS
-from taskflow.projections.view import micros
 from taskflow.readmodels import queries
 from taskflow.readmodels.queries import TaskFilter, Views, task_query
 from taskflow.streams.task import PRIORITIES, Comment, TaskState
+from taskflow.timestamps import micros
 from taskflow.words import terms, words
 from tests.projections.story import BEGAN, Story, fold
 from tests.unit.test_batch import log_of

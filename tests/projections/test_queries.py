@@ -23,12 +23,12 @@ from taskflow.projections import process as projections
 from taskflow.projections.mongo import Database
 from taskflow.projections.registry import VIEWS
 from taskflow.projections.tasks import TASKS
-from taskflow.projections.view import micros
 from taskflow.readmodels import queries
 from taskflow.readmodels.queries import STATUS_PAIRS_MAX, TaskFilter, Views, _cursor, all_pairs
 from taskflow.readmodels.saved_views import SavedViews
 from taskflow.settings import Settings
 from taskflow.streams.project import DEFAULT_WORKFLOW, Statuses
+from taskflow.timestamps import micros
 from taskflow.words import terms
 from tests.projections.conftest import Start
 from tests.projections.story import BEGAN, fold

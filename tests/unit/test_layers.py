@@ -29,6 +29,7 @@ LEAVES = {
     "proofs",
     "settings",
     "taskflow",
+    "timestamps",
     "turns",
 }
 """What everybody may import; `taskflow` itself holds the version alone."""
@@ -46,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "page_bounds": set(),
     "proofs": set(),
     "settings": set(),
+    "timestamps": set(),
     "turns": set(),
     "secrets": set(),
     "logs": set(),
@@ -68,7 +70,7 @@ ALLOWED: dict[str, set[str]] = {
     "cache": set(),
     "limits": set(),
     "projections": {"streams", "addresses", "privacy", "store", "kafka", "cache", "names", "words"},
-    "readmodels": {"streams", "projections", "names", "words"},
+    "readmodels": {"streams", "projections", "cache", "asked", "names", "words"},
     "api": {
         *(
             "streams",
@@ -134,7 +136,8 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 DECLARATIONS = {
-    f"taskflow.projections.{name}" for name in (*VIEWS, "view", "registry", "marks", "collection_names", "mongo")
+    f"taskflow.projections.{name}"
+    for name in (*VIEWS, "task_fields", "view", "registry", "marks", "collection_names", "mongo")
 }
 """Of `projections`, what those import who never write a view."""
 
@@ -210,6 +213,7 @@ PURE = {
         "parameters.py",
         "time_zones.py",
         "times.py",
+        "timestamps.py",
         "words.py",
     ),
     *(
@@ -225,7 +229,13 @@ PURE = {
     *("commands/saved_view.py", "commands/session.py", "commands/task.py", "commands/user.py"),
     *("commands/schedule.py", "commands/undo.py", "commands/undo_schedule.py", "commands/undoing.py"),
     *("commands/invitation_tokens.py", "commands/invitations.py", "commands/labels.py", "commands/workflow.py"),
-    *("projections/batch.py", "projections/messages.py", "projections/registry.py", "projections/view.py"),
+    *(
+        "projections/batch.py",
+        "projections/messages.py",
+        "projections/registry.py",
+        "projections/view.py",
+        "projections/task_fields.py",
+    ),
     *(f"projections/{name}.py" for name in VIEWS),
 }
 """Deciders and views, beside all of `streams`: what replaying the log runs, and what is decided on it."""

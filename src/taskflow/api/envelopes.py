@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from taskflow.privacy.sealing import open_fields, personal_fields
-from taskflow.projections.view import Timestamp, timestamp
 from taskflow.store.mapper import person_of, upcast
 from taskflow.streams import EVENT_TYPES
+from taskflow.timestamps import Timestamp, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

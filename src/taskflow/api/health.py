@@ -20,11 +20,11 @@ from redis.exceptions import RedisError
 
 from taskflow.kafka.connection import BrokerRefuses, ping
 from taskflow.projections.registry import VIEWS
-from taskflow.projections.view import timestamp
 from taskflow.relay import status as relay_status
 from taskflow.settings import BadSettings
 from taskflow.store.lease import WORKER, holder
 from taskflow.store.pool import AWAY, abandon_after
+from taskflow.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

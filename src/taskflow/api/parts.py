@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.api.render import Person, person
-from taskflow.projections.view import Timestamp, maybe, timestamp
+from taskflow.timestamps import Timestamp, timestamp, timestamp_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -74,7 +74,7 @@ def comment_body(
         mentions=tuple(Person(user_id, names.get(user_id)) for user_id in mentioned(comment.body, members)),
         author=person(comment.author_id, names),
         created_at=timestamp(comment.created_at),
-        edited_at=maybe(comment.edited_at),
+        edited_at=timestamp_or_none(comment.edited_at),
         version=task.version,
     )
 

@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from taskflow.projections.tasks import TaskFacts
-from taskflow.projections.view import Timestamp, maybe, timestamp
 from taskflow.streams.project import Category, Label, Role, Statuses, Workflow
 from taskflow.streams.saved_view import Query
 from taskflow.streams.user import Settings
+from taskflow.timestamps import Timestamp, timestamp, timestamp_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -172,7 +172,7 @@ def project(state: ProjectState, role: Role | None) -> ProjectBody:
         role=role,
         workflow=state.workflow,
         labels=state.labels,
-        archived_at=maybe(state.archived_at),
+        archived_at=timestamp_or_none(state.archived_at),
         created_at=timestamp(state.created_at),
         updated_at=timestamp(state.updated_at),
         version=state.version,

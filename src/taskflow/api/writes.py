@@ -28,9 +28,9 @@ from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Handler, Request, Step, Target
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
-from taskflow.projections.view import timestamp
 from taskflow.store.pool import AWAY
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
+from taskflow.timestamps import timestamp
 from taskflow.turns import turn
 
 if TYPE_CHECKING:

@@ -7,17 +7,13 @@ from typing import Final
 from pymongo import ASCENDING, IndexModel
 
 from taskflow.projections.tasks import board_key
-from taskflow.projections.view import Document, View, micros
+from taskflow.projections.view import Document, View
 from taskflow.streams import PROJECT
 from taskflow.streams.project import ProjectState
 
 
 def document(project: ProjectState) -> Document:
-    return {
-        "members": list(project.members),
-        "archived": project.archived_at is not None,
-        "created_at": micros(project.created_at),
-    }
+    return {"members": list(project.members)}
 
 
 def boards_of(_: ProjectState | None, after: ProjectState) -> tuple[str, ...]:

@@ -17,11 +17,30 @@ from msgspec import Raw, Struct
 from pymongo import ASCENDING, IndexModel
 
 from taskflow.names import normal_names
-from taskflow.projections.view import Document, SumKey, Sums, Timestamp, View, maybe, micros, timestamp
+from taskflow.projections.task_fields import (
+    ASSIGNEE_ID,
+    CREATED_AT,
+    DUE_AT,
+    FORMER_PROJECTS,
+    LABELS,
+    PARENT_ID,
+    PRIORITY,
+    PROJECT_ID,
+    PURGED,
+    RANK,
+    SHOWN,
+    STATUS,
+    TRASHED,
+    TRASHED_AT,
+    UPDATED_AT,
+    WORDS,
+)
+from taskflow.projections.view import Document, SumKey, Sums, View
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
 from taskflow.streams.schedule import Series
 from taskflow.streams.task import PRIORITIES, Priority, Relation, TaskState
+from taskflow.timestamps import Timestamp, micros, timestamp, timestamp_or_none
 from taskflow.words import words
 
 NO_DUE: Final = 2**62
@@ -104,7 +123,7 @@ def facts(task: TaskState) -> bytes:
             title=task.title,
             description=task.description,
             priority=task.priority,
-            due_at=maybe(task.due_at),
+            due_at=timestamp_or_none(task.due_at),
             due_on=task.due_on,
             time_zone=task.time_zone,
             labels=task.labels,
@@ -114,38 +133,41 @@ def facts(task: TaskState) -> bytes:
             created_by=task.created_by,
             created_at=timestamp(task.created_at),
             updated_at=timestamp(task.updated_at),
-            started_at=maybe(task.started_at),
-            completed_at=maybe(task.completed_at),
+            started_at=timestamp_or_none(task.started_at),
+            completed_at=timestamp_or_none(task.completed_at),
             comment_count=len(task.comments),
             checklist=tuple(ShownItem(item.id, item.text, item.done) for item in task.checklist),
             relations=task.relations,
-            trashed_at=maybe(task.trashed_at),
+            trashed_at=timestamp_or_none(task.trashed_at),
             version=task.version,
         )
     )
 
 
+SORTED_BY: Final = (CREATED_AT, UPDATED_AT, DUE_AT, PRIORITY, RANK)
+"""What lists are sorted by, by the same names outside."""
+
+
 def document(task: TaskState) -> Document:
     return {
-        "project_id": task.project_id,
-        "status": task.status,
-        "assignee_id": task.assignee_id,
+        PROJECT_ID: task.project_id,
+        STATUS: task.status,
+        ASSIGNEE_ID: task.assignee_id,
         # As they are asked for, whatever form those have that were stored before labels had one.
-        "labels": list(normal_names(task.labels)),
-        "priority": PRIORITIES.index(task.priority),
-        "due_at": NO_DUE if task.due is None else micros(task.due),
-        "created_at": micros(task.created_at),
-        "updated_at": micros(task.updated_at),
-        "rank": task.rank,
-        "parent_id": task.parent_id,
+        LABELS: list(normal_names(task.labels)),
+        PRIORITY: PRIORITIES.index(task.priority),
+        DUE_AT: NO_DUE if task.due is None else micros(task.due),
+        CREATED_AT: micros(task.created_at),
+        UPDATED_AT: micros(task.updated_at),
+        RANK: task.rank,
+        PARENT_ID: task.parent_id,
         # Of a purged one neither: it stays for whoever must be told that it went, and is in no list.
-        "trashed": None if task.purged else task.trashed_at is not None,
-        "trashed_at": micros(task.trashed_at),
-        "purged": task.purged,
-        "external_id": task.external_id,
-        "former_projects": list(task.former_projects),
-        "words": list(words(task.title, task.description, *[comment.body for comment in task.comments])),
-        "shown": _encode(shown(task)),
+        TRASHED: None if task.purged else task.trashed_at is not None,
+        TRASHED_AT: micros(task.trashed_at),
+        PURGED: task.purged,
+        FORMER_PROJECTS: list(task.former_projects),
+        WORDS: list(words(task.title, task.description, *[comment.body for comment in task.comments])),
+        SHOWN: _encode(shown(task)),
     }
 
 
@@ -186,23 +208,19 @@ TASKS: Final = View(
     document=document,
     # Every list is of named projects; each filter and each sort key has an index below them.
     indexes=(
-        _index("project_id", "trashed", "status", "rank"),
-        _index("project_id", "trashed", "created_at"),
-        _index("project_id", "trashed", "updated_at"),
-        _index("project_id", "trashed", "due_at"),
-        _index("project_id", "trashed", "priority"),
-        _index("project_id", "trashed", "rank"),
-        _index("project_id", "labels"),
-        _index("assignee_id", "project_id"),
-        _index("parent_id"),
+        _index(PROJECT_ID, TRASHED, STATUS, RANK),
+        *[_index(PROJECT_ID, TRASHED, field) for field in SORTED_BY],
+        _index(PROJECT_ID, LABELS),
+        _index(ASSIGNEE_ID, PROJECT_ID),
+        _index(PARENT_ID),
         IndexModel(
-            [("trashed_at", ASCENDING), ("_id", ASCENDING)],
+            [(TRASHED_AT, ASCENDING), ("_id", ASCENDING)],
             name="trash",
-            partialFilterExpression={"trashed": True},
+            partialFilterExpression={TRASHED: True},
         ),
-        _index("project_id", "position"),
-        _index("former_projects", "position"),
-        IndexModel([("project_id", ASCENDING), ("words", ASCENDING)]),
+        _index(PROJECT_ID, "position"),
+        _index(FORMER_PROJECTS, "position"),
+        IndexModel([(PROJECT_ID, ASCENDING), (WORDS, ASCENDING)]),
     ),
     sums=sums,
     invalidates=boards_of,

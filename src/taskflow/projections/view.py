@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from pymongo import IndexModel
 
 from taskflow.streams import Kind
 
 Document = dict[str, Any]
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SumKey(Struct, frozen=True):
@@ -57,21 +55,5 @@ class View(Struct, frozen=True, eq=False):
         return f"{self.collection}_sums"
 
 
-Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-
 ATTEMPT: Final = 1
 """The build of a view that serves. Part of every checkpoint's key, so that a rebuild never shares one."""
-
-
-def timestamp(at: datetime) -> str:
-    """RFC 3339 in UTC, `Z`, always six digits."""
-    return at.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def maybe(at: datetime | None) -> str | None:
-    return None if at is None else timestamp(at)
-
-
-def micros(at: datetime | None) -> int | None:
-    """Microseconds since 1970: BSON's own times keep milliseconds only."""
-    return None if at is None else (at - _EPOCH) // timedelta(microseconds=1)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.task_fields import ASSIGNEE_ID, FORMER_PROJECTS, PROJECT_ID, SHOWN, TRASHED
 from taskflow.projections.tasks import ShownTask
 from taskflow.readmodels.bounded_fetch import fetch_fitting, sized, values_of
 from taskflow.readmodels.mongo_breaker import Reach, read_within
@@ -26,12 +27,12 @@ T = TypeVar("T")
 MANY_S: Final = 2.5
 _shown: Final = msgspec.json.Decoder(ShownTask)
 _projects: Final = msgspec.json.Decoder(ProjectState)
-_TASK: Final = {"_id": 1, "position": 1, "trashed": 1}
+_TASK: Final = {"_id": 1, "position": 1, TRASHED: 1}
 _ORDER: Final = [("position", 1), ("_id", 1)]
 # Named: another index looks cheaper while a project is small, and sorts in memory.
-_OF_PROJECT: Final = [("project_id", 1), *_ORDER]
-_FORMER: Final = [("former_projects", 1), *_ORDER]
-_ASSIGNED: Final = [("assignee_id", 1), ("project_id", 1), ("_id", 1)]
+_OF_PROJECT: Final = [(PROJECT_ID, 1), *_ORDER]
+_FORMER: Final = [(FORMER_PROJECTS, 1), *_ORDER]
+_ASSIGNED: Final = [(ASSIGNEE_ID, 1), (PROJECT_ID, 1), ("_id", 1)]
 
 
 class Place(NamedTuple):
@@ -105,18 +106,18 @@ class Changed:
     ) -> ChangedPage[ChangedTask]:
         """Of these projects' tasks those that changed after `since`. Those in the trash only if they changed after
         `trashed_since` too, which None says of none."""
-        query: dict[str, Any] = {"project_id": {"$in": list(projects)}, **_beyond(since, room.after)}
+        query: dict[str, Any] = {PROJECT_ID: {"$in": list(projects)}, **_beyond(since, room.after)}
         if trashed_since is None:
-            query["trashed"] = False
+            query[TRASHED] = False
         elif trashed_since > since:
-            query["$and"] = [{"$or": [{"trashed": False}, {"position": {"$gt": trashed_since}}]}]
+            query["$and"] = [{"$or": [{TRASHED: False}, {"position": {"$gt": trashed_since}}]}]
         return await self._changed(query, _OF_PROJECT, room)
 
     @read_within(MANY_S)
     async def moved_away(self, projects: Collection[UUID], *, since: int, room: Room) -> ChangedPage[ChangedTask]:
         """Tasks that left these projects for others, and changed after `since`."""
         ids = list(projects)
-        query = {"former_projects": {"$in": ids}, "project_id": {"$nin": ids}, **_beyond(since, room.after)}
+        query = {FORMER_PROJECTS: {"$in": ids}, PROJECT_ID: {"$nin": ids}, **_beyond(since, room.after)}
         return await self._changed(query, _FORMER, room)
 
     @read_within(MANY_S)
@@ -124,17 +125,17 @@ class Changed:
         self, projects: Collection[UUID], *, to: Collection[UUID], room: Room
     ) -> ChangedPage[ChangedTask]:
         """Of these projects' tasks outside the trash those that are assigned to these people."""
-        query = {"assignee_id": {"$in": list(to)}, "project_id": {"$in": list(projects)}, "trashed": False}
+        query = {ASSIGNEE_ID: {"$in": list(to)}, PROJECT_ID: {"$in": list(projects)}, TRASHED: False}
         # In this order they are sorted in memory: those of a few people, who are not renamed often.
         return await self._changed(query | _beyond(0, room.after), _ASSIGNED, room)
 
     async def _changed(
         self, query: dict[str, Any], index: list[tuple[str, int]], room: Room
     ) -> ChangedPage[ChangedTask]:
-        fields = sized("shown", count=room.limit, bytes_max=room.bytes_max) | _TASK
+        fields = sized(SHOWN, count=room.limit, bytes_max=room.bytes_max) | _TASK
         found = self._tasks.find(query, fields).sort(_ORDER).hint(index).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
-        whole, last = await _fitting(self._tasks, query, "shown", await found.to_list(), room)
-        items = [ChangedTask(_place(one), one["trashed"] is not False, _shown.decode(task)) for one, task in whole]
+        whole, last = await _fitting(self._tasks, query, SHOWN, await found.to_list(), room)
+        items = [ChangedTask(_place(one), one[TRASHED] is not False, _shown.decode(task)) for one, task in whole]
         return ChangedPage(items, last, sum(len(task) for _, task in whole))
 
 

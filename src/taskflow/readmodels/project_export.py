@@ -12,6 +12,7 @@ from pymongo.read_concern import ReadConcern
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.task_fields import CREATED_AT, PROJECT_ID, TRASHED
 from taskflow.readmodels.queries import in_order_of
 from taskflow.streams.task import TaskState
 
@@ -38,9 +39,9 @@ class Exported:
         """Pages of the tasks outside the trash, the oldest first, each ending with the task with which it reaches
         PAGE_BYTES_MAX. Raises Unavailable where MongoDB does not answer."""
         self._reach.must_answer()
-        cursor = self._tasks.find({"project_id": project_id, "trashed": False}, {"state": 1}, batch_size=FETCH)
+        cursor = self._tasks.find({PROJECT_ID: project_id, TRASHED: False}, {"state": 1}, batch_size=FETCH)
         try:
-            async with cursor.sort([("created_at", 1), ("_id", 1)]).hint(in_order_of("created_at")) as found:
+            async with cursor.sort([(CREATED_AT, 1), ("_id", 1)]).hint(in_order_of(CREATED_AT)) as found:
                 page: list[TaskState] = []
                 size = 0
                 async for document in found:

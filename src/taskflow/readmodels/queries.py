@@ -14,13 +14,28 @@ from msgspec.structs import replace
 from pymongo.errors import ExecutionTimeout
 from pymongo.read_concern import ReadConcern
 
+from taskflow.asked import TaskConditions
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Invalid, Unavailable
 from taskflow.names import normal_name
 from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
 from taskflow.projections.registry import VIEWS
+from taskflow.projections.task_fields import (
+    ASSIGNEE_ID,
+    DUE_AT,
+    LABELS,
+    PARENT_ID,
+    PRIORITY,
+    PROJECT_ID,
+    PURGED,
+    RANK,
+    SHOWN,
+    STATUS,
+    TRASHED,
+    TRASHED_AT,
+    WORDS,
+)
 from taskflow.projections.tasks import ShownTask
-from taskflow.projections.view import micros
 from taskflow.readmodels import stats
 from taskflow.readmodels.batch_loader import Together
 from taskflow.readmodels.bounded_fetch import Large, fetch_fitting, fetch_whole, size_of, sized, values_of
@@ -28,6 +43,7 @@ from taskflow.readmodels.mongo_breaker import Reach, read_within
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
+from taskflow.timestamps import micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -35,6 +51,7 @@ if TYPE_CHECKING:
 
     from pymongo.asynchronous.cursor import AsyncCursor
 
+    from taskflow.asked import TaskQuery
     from taskflow.projections.mongo import Database
     from taskflow.readmodels.bounded_fetch import Value
     from taskflow.readmodels.stats import Counts
@@ -67,13 +84,13 @@ _users: Final = msgspec.json.Decoder(UserState)
 
 
 Index = list[tuple[str, int]]
-_OF_STATUS: Final[Index] = [("project_id", 1), ("trashed", 1), ("status", 1), ("rank", 1), ("_id", 1)]
+_OF_STATUS: Final[Index] = [(PROJECT_ID, 1), (TRASHED, 1), (STATUS, 1), (RANK, 1), ("_id", 1)]
 _NOTHING: Final[dict[str, Any]] = {"_id": {"$in": []}}
 """What no document fits."""
 
 
-class TaskFilter(Struct, frozen=True, kw_only=True):
-    """What a list of tasks is narrowed to. Each set: any of these; None: all.
+class TaskFilter(TaskConditions, frozen=True, kw_only=True):
+    """What a list of tasks is narrowed to, once it is known who asks and what statuses stand for.
 
     `pairs` names each project's statuses, as tasks last entered them, where some of them were asked for.
     """
@@ -81,14 +98,19 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     projects: frozenset[UUID]
     pairs: frozenset[tuple[UUID, str]] | None = None
     assignees: frozenset[UUID | None] | None = None
-    labels: frozenset[str] | None = None
-    priorities: frozenset[str] | None = None
-    parents: frozenset[UUID] | None = None
-    due_before: int | None = None
-    due_after: int | None = None
-    terms: tuple[Term, ...] | None = None
-    """Unlike the sets: all of these. None of them finds nothing."""
-    trashed: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        query: TaskQuery,
+        *,
+        projects: frozenset[UUID],
+        pairs: frozenset[tuple[UUID, str]] | None,
+        assignees: frozenset[UUID | None] | None,
+    ) -> TaskFilter:
+        """The conditions of a query, with what they mean by now."""
+        conditions = {name: getattr(query, name) for name in TaskConditions.__struct_fields__}
+        return cls(projects=projects, pairs=pairs, assignees=assignees, **conditions)
 
 
 class Trashed(Struct, frozen=True):
@@ -158,8 +180,8 @@ class Views:
     @read_within(ONE_S)
     async def _documents(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Those of these tasks that the view has, as they are kept."""
-        found = await self._tasks.find({"_id": _any_of(frozenset(ids)), "purged": False}, {"shown": 1}).to_list()
-        return {document["_id"]: document["shown"] for document in found}
+        found = await self._tasks.find({"_id": _any_of(frozenset(ids)), PURGED: False}, {SHOWN: 1}).to_list()
+        return {document["_id"]: document[SHOWN] for document in found}
 
     @read_within(MANY_S)
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
@@ -175,7 +197,7 @@ class Views:
             from_there = {field: {beyond + "e": value}}
             query = {"$and": [query, from_there, {"$or": [{field: {beyond: value}}, {"_id": {beyond: last_id}}]}]}
         direction = -1 if descending else 1
-        fields = sized("shown", count=limit, bytes_max=PAGE_BYTES_MAX) | {field: 1}
+        fields = sized(SHOWN, count=limit, bytes_max=PAGE_BYTES_MAX) | {field: 1}
         found = self._tasks.find(query, fields).sort([(field, direction), ("_id", direction)]).limit(limit + 1)
         try:
             documents = await _found(found, index=in_order_of(field), narrowed=_narrowed(wanted, sorted_by=field))
@@ -183,8 +205,8 @@ class Views:
             raise Unavailable(
                 f"this list takes more than {QUERY_MS_MAX} ms to find; narrow it to a project, or by another filter"
             ) from None
-        values = values_of(documents, "shown")
-        whole = await fetch_fitting(self._tasks, query, "shown", values[:limit], PAGE_BYTES_MAX)
+        values = values_of(documents, SHOWN)
+        whole = await fetch_fitting(self._tasks, query, SHOWN, values[:limit], PAGE_BYTES_MAX)
         tasks = [_shown.decode(one) for one in whole if one is not None]
         next_cursor = None
         if len(values) > len(whole):
@@ -203,7 +225,7 @@ class Views:
 
     async def _count(self, wanted: TaskFilter, term: Term) -> int:
         """How many tasks have the word, up to RARE_MAX."""
-        query = {"project_id": _any_of(wanted.projects), "words": _word(term)}
+        query = {PROJECT_ID: _any_of(wanted.projects), WORDS: _word(term)}
         try:
             return await self._tasks.count_documents(query, limit=RARE_MAX, maxTimeMS=COUNT_MS_MAX)
         except ExecutionTimeout:
@@ -216,32 +238,32 @@ class Views:
         """The id and rank of the task outside the trash that has the next rank above or below, `besides` aside."""
         beyond, order = ("$gt", 1) if above else ("$lt", -1)
         query = {
-            "project_id": project_id,
-            "trashed": False,
-            "rank": {beyond: rank},
+            PROJECT_ID: project_id,
+            TRASHED: False,
+            RANK: {beyond: rank},
             "_id": {"$nin": list(besides)},
         }
-        by_rank = in_order_of("rank")
-        found = await self._tasks.find_one(query, {"rank": 1}, sort=[("rank", order), ("_id", order)], hint=by_rank)
-        return None if found is None else (found["_id"], found["rank"])
+        by_rank = in_order_of(RANK)
+        found = await self._tasks.find_one(query, {RANK: 1}, sort=[(RANK, order), ("_id", order)], hint=by_rank)
+        return None if found is None else (found["_id"], found[RANK])
 
     @read_within(MANY_S)
     async def trashed_before(self, at: datetime, *, after: Trashed | None, limit: int) -> list[Trashed]:
         """Tasks that went into the trash at or before `at`, the oldest first, from one of them on."""
-        query: dict[str, Any] = {"trashed": True, "trashed_at": {"$lte": micros(at)}}
+        query: dict[str, Any] = {TRASHED: True, TRASHED_AT: {"$lte": micros(at)}}
         if after is not None:
             query["$or"] = [
-                {"trashed_at": {"$gt": after.trashed_at}},
-                {"trashed_at": after.trashed_at, "_id": {"$gt": after.task_id}},
+                {TRASHED_AT: {"$gt": after.trashed_at}},
+                {TRASHED_AT: after.trashed_at, "_id": {"$gt": after.task_id}},
             ]
         found = (
-            self._tasks.find(query, {"trashed_at": 1, "version": 1})
-            .sort([("trashed_at", 1), ("_id", 1)])
+            self._tasks.find(query, {TRASHED_AT: 1, "version": 1})
+            .sort([(TRASHED_AT, 1), ("_id", 1)])
             .limit(limit)
             .max_time_ms(QUERY_MS_MAX)
         )
         return [
-            Trashed(document["_id"], int(document["trashed_at"]), int(document["version"])) async for document in found
+            Trashed(document["_id"], int(document[TRASHED_AT]), int(document["version"])) async for document in found
         ]
 
     @read_within(ONE_S)
@@ -268,8 +290,8 @@ class Views:
     async def counts(self, project_id: UUID) -> dict[str, int]:
         """Tasks outside the trash by the status that they last entered."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": {"project_id": project_id}},
-            {"$group": {"_id": "$status", "count": {"$sum": "$count"}}},
+            {"$match": {PROJECT_ID: project_id}},
+            {"$group": {"_id": f"${STATUS}", "count": {"$sum": "$count"}}},
         ]
         return {found["_id"]: found["count"] async for found in await self._sums.aggregate(pipeline) if found["count"]}
 
@@ -277,24 +299,24 @@ class Views:
     async def board(self, project_id: UUID, statuses: Statuses) -> dict[str, BoardColumn]:
         """The first tasks of each status of today, by rank: as many as fit into BOARD_BYTES_MAX."""
         keys = [status.key for status in statuses.workflow.statuses]
-        fields = sized("shown", count=len(keys) * BOARD_TASKS_MAX, bytes_max=BOARD_BYTES_MAX)
+        fields = sized(SHOWN, count=len(keys) * BOARD_TASKS_MAX, bytes_max=BOARD_BYTES_MAX)
 
         async def column(status: str) -> list[Value]:
             raw = _any_of(frozenset(statuses.raw(status)))
             found = (
-                self._tasks.find({"project_id": project_id, "trashed": False, "status": raw}, fields)
-                .sort([("rank", 1), ("_id", 1)])
+                self._tasks.find({PROJECT_ID: project_id, TRASHED: False, STATUS: raw}, fields)
+                .sort([(RANK, 1), ("_id", 1)])
                 .hint(_OF_STATUS)
                 .limit(BOARD_TASKS_MAX + 1)
             )
-            return values_of(await found.to_list(), "shown")
+            return values_of(await found.to_list(), SHOWN)
 
         columns = await asyncio.gather(*[column(key) for key in keys])
         sizes = [[size_of(value) for value in column[:BOARD_TASKS_MAX]] for column in columns]
         counts = fitting_rows(sizes, BOARD_BYTES_MAX)
         # All that are fetched once more at once.
         chosen = [value for column, count in zip(columns, counts, strict=True) for value in column[:count]]
-        whole = iter(await fetch_whole(self._tasks, {"project_id": project_id, "trashed": False}, "shown", chosen))
+        whole = iter(await fetch_whole(self._tasks, {PROJECT_ID: project_id, TRASHED: False}, SHOWN, chosen))
         return {
             key: BoardColumn(
                 [_shown.decode(value) for value in islice(whole, count) if value is not None],
@@ -307,11 +329,11 @@ class Views:
     async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> dict[str, int]:
         """How many tasks, those in the trash included, last entered each of these statuses."""
         query = {
-            "project_id": project_id,
-            "trashed": {"$in": [False, True]},
-            "status": _any_of(frozenset(statuses)),
+            PROJECT_ID: project_id,
+            TRASHED: {"$in": [False, True]},
+            STATUS: _any_of(frozenset(statuses)),
         }
-        by_status = {"$group": {"_id": "$status", "count": {"$sum": 1}}}
+        by_status = {"$group": {"_id": f"${STATUS}", "count": {"$sum": 1}}}
         found = await self._tasks.aggregate([{"$match": query}, by_status], maxTimeMS=QUERY_MS_MAX)
         return {one["_id"]: int(one["count"]) async for one in found}
 
@@ -325,14 +347,14 @@ class Views:
 
 def in_order_of(field: str) -> Index:
     """The index that gives tasks of projects in this order."""
-    return [("project_id", 1), ("trashed", 1), (field, 1), ("_id", 1)]
+    return [(PROJECT_ID, 1), (TRASHED, 1), (field, 1), ("_id", 1)]
 
 
 def _narrowed(wanted: TaskFilter, *, sorted_by: str) -> bool:
     """Whether another index than that of the order may find less."""
     sets = (wanted.pairs, wanted.assignees, wanted.labels, wanted.priorities, wanted.parents, wanted.terms)
     due = wanted.due_before is not None or wanted.due_after is not None
-    return any(one is not None for one in sets) or (due and sorted_by != "due_at")
+    return any(one is not None for one in sets) or (due and sorted_by != DUE_AT)
 
 
 async def _found(found: AsyncCursor[dict[str, Any]], *, index: Index, narrowed: bool) -> list[dict[str, Any]]:
@@ -349,26 +371,26 @@ async def _found(found: AsyncCursor[dict[str, Any]], *, index: Index, narrowed: 
 
 def task_query(wanted: TaskFilter) -> dict[str, Any]:
     """The filter as MongoDB's query; always led by projects, so that an index carries it."""
-    query: dict[str, Any] = {"project_id": _any_of(wanted.projects), "trashed": wanted.trashed}
+    query: dict[str, Any] = {PROJECT_ID: _any_of(wanted.projects), TRASHED: wanted.trashed}
     if wanted.pairs is not None:
         query |= _in_statuses([pair for pair in wanted.pairs if pair[0] in wanted.projects])
     if wanted.assignees is not None:
-        query["assignee_id"] = _any_of(wanted.assignees)
+        query[ASSIGNEE_ID] = _any_of(wanted.assignees)
     if wanted.labels is not None:
-        query["labels"] = _any_of(wanted.labels)
+        query[LABELS] = _any_of(wanted.labels)
     if wanted.priorities is not None:
-        query["priority"] = {"$in": [PRIORITIES.index(name) for name in PRIORITIES if name in wanted.priorities]}
+        query[PRIORITY] = {"$in": [PRIORITIES.index(name) for name in PRIORITIES if name in wanted.priorities]}
     if wanted.parents is not None:
-        query["parent_id"] = _any_of(wanted.parents)
+        query[PARENT_ID] = _any_of(wanted.parents)
     due: dict[str, int] = {}
     if wanted.due_before is not None:
         due["$lt"] = wanted.due_before
     if wanted.due_after is not None:
         due |= {"$gte": wanted.due_after, "$lt": min(due.get("$lt", 2**62), 2**62)}
     if due:
-        query["due_at"] = due
+        query[DUE_AT] = due
     if wanted.terms is not None:
-        query |= {"$and": [{"words": _word(term)} for term in wanted.terms]} if wanted.terms else _NOTHING
+        query |= {"$and": [{WORDS: _word(term)} for term in wanted.terms]} if wanted.terms else _NOTHING
     return query
 
 
@@ -381,8 +403,7 @@ def _in_statuses(pairs: Iterable[tuple[UUID, str]]) -> dict[str, Any]:
     for project_id, statuses in by_project.items():
         alike.setdefault(frozenset(statuses), set()).add(project_id)
     asked = [
-        {"project_id": _any_of(frozenset(projects)), "status": _any_of(statuses)}
-        for statuses, projects in alike.items()
+        {PROJECT_ID: _any_of(frozenset(projects)), STATUS: _any_of(statuses)} for statuses, projects in alike.items()
     ]
     return asked[0] if len(asked) == 1 else {"$or": asked or [_NOTHING]}
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from taskflow.projections.task_fields import ASSIGNEE_ID, DUE_AT, PRIORITY, PROJECT_ID, STATUS, TRASHED
 from taskflow.streams.task import PRIORITIES
 
 if TYPE_CHECKING:
@@ -35,28 +36,28 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 def pipeline(project_id: UUID, *, over: Collection[str], at: int) -> list[dict[str, Any]]:
     """`over`: statuses in which nothing is overdue any more. `at`: microseconds since 1970."""
-    mine: dict[str, Any] = {"project_id": project_id}
-    live = {"$match": {"trashed": False}}
+    mine: dict[str, Any] = {PROJECT_ID: project_id}
+    live = {"$match": {TRASHED: False}}
     by_count = {"$sort": {"count": -1, "_id": 1}}
     return [
-        {"$match": mine | {"trashed": {"$in": [False, True]}}},
-        {"$project": {"_id": 0, "trashed": 1, "status": 1, "priority": 1, "assignee_id": 1, "due_at": 1}},
+        {"$match": mine | {TRASHED: {"$in": [False, True]}}},
+        {"$project": {"_id": 0, TRASHED: 1, STATUS: 1, PRIORITY: 1, ASSIGNEE_ID: 1, DUE_AT: 1}},
         {
             "$facet": {
-                "statuses": [live, _by("status")],
-                "priorities": [live, _by("priority")],
+                "statuses": [live, _by(STATUS)],
+                "priorities": [live, _by(PRIORITY)],
                 "assignees": [
-                    {"$match": {"trashed": False, "assignee_id": {"$ne": None}}},
-                    _by("assignee_id"),
+                    {"$match": {TRASHED: False, ASSIGNEE_ID: {"$ne": None}}},
+                    _by(ASSIGNEE_ID),
                     by_count,
                     {"$limit": ASSIGNEES_MAX},
                 ],
-                "unassigned": [{"$match": {"trashed": False, "assignee_id": None}}, {"$count": "count"}],
+                "unassigned": [{"$match": {TRASHED: False, ASSIGNEE_ID: None}}, {"$count": "count"}],
                 "overdue": [
-                    {"$match": {"trashed": False, "due_at": {"$lt": at}, "status": {"$nin": sorted(over)}}},
+                    {"$match": {TRASHED: False, DUE_AT: {"$lt": at}, STATUS: {"$nin": sorted(over)}}},
                     {"$count": "count"},
                 ],
-                "trashed": [{"$match": {"trashed": True}}, {"$count": "count"}],
+                "trashed": [{"$match": {TRASHED: True}}, {"$count": "count"}],
             }
         },
     ]

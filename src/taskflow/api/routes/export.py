@@ -24,9 +24,9 @@ from taskflow.api.streamed import Streamed
 from taskflow.errors import Forbidden
 from taskflow.off_loop import on_thread
 from taskflow.projections.tasks import shown
-from taskflow.projections.view import Timestamp, maybe, timestamp
 from taskflow.streams.project import Label, Role, Workflow
 from taskflow.streams.task import TaskState
+from taskflow.timestamps import Timestamp, timestamp, timestamp_or_none
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
@@ -209,7 +209,7 @@ def _project(project: ProjectState) -> ExportedProject:
         description=project.description,
         workflow=project.workflow,
         labels=project.labels,
-        archived_at=maybe(project.archived_at),
+        archived_at=timestamp_or_none(project.archived_at),
         created_at=timestamp(project.created_at),
     )
 
@@ -222,7 +222,7 @@ def _task(project: ProjectState, task: TaskState, names: dict[UUID, str | None])
             render.person(comment.author_id, names),
             comment.body,
             timestamp(comment.created_at),
-            maybe(comment.edited_at),
+            timestamp_or_none(comment.edited_at),
         )
         for comment in task.comments
     ]

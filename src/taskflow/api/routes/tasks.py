@@ -7,7 +7,6 @@ from uuid import UUID
 
 from litestar import Response
 from msgspec import Struct
-from msgspec.structs import replace
 
 from taskflow.api import historical_tasks, render
 from taskflow.api.joins import joins
@@ -18,7 +17,6 @@ from taskflow.api.stored import committed
 from taskflow.asked import FILTERS, TaskQuery, take
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.tasks import ShownTask, shown
-from taskflow.projections.view import micros
 from taskflow.readmodels.pages import Kept, Wanted
 from taskflow.readmodels.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.streams import TASK
@@ -31,17 +29,6 @@ if TYPE_CHECKING:
 async def list_tasks(call: Call) -> Response[bytes]:
     asked = take(call.parameters)
     reading = await begin(call, paged=True)
-    wanted = TaskFilter(
-        projects=frozenset(),
-        assignees=_people(asked.assignees, reading.caller),
-        labels=asked.labels,
-        priorities=asked.priorities,
-        parents=asked.parents,
-        due_before=micros(asked.due_before),
-        due_after=micros(asked.due_after),
-        terms=asked.terms,
-        trashed=asked.trashed,
-    )
     for project_id in asked.projects or ():
         await reading.must_see(project_id, "project", project_id)
     projects = frozenset(reading.known_projects()) if asked.projects is None else asked.projects
@@ -52,8 +39,13 @@ async def list_tasks(call: Call) -> Response[bytes]:
     async def page(models: ReadModels) -> Kept:
         # Asked again, once the view was waited for.
         mine = projects.intersection(reading.known_projects()) if asked.projects is None else projects
-        found = replace(wanted, projects=_by_archived(reading, mine, asked), pairs=pairs)
-        return await models.pages.get(Wanted(found, asked.sort, reading.limit, reading.cursor))
+        wanted = TaskFilter.of(
+            asked,
+            projects=_by_archived(reading, mine, asked),
+            pairs=pairs,
+            assignees=_people(asked.assignees, reading.caller),
+        )
+        return await models.pages.get(Wanted(wanted, asked.sort, reading.limit, reading.cursor))
 
     kept = await reading.read(page, Source("tasks", projects=projects))
     known = await joins(reading, kept.projects, kept.assignees)
