@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from taskflow.ids import new_id, shard_of
 from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.message import Message, from_message
-from taskflow.projections.messages import Gap, Next, sift
+from taskflow.projections.messages import Gap, sift
 from taskflow.settings import Settings
 
 BOUND_S = 60.0
@@ -134,7 +134,7 @@ class Seen:
         for partition in self.messages:
             heard = list(sift(0, partition))
             assert not [step for step in heard if isinstance(step, Gap)]
-            events = [step.position for step in heard if isinstance(step, Next) and step.recorded is not None]
+            events = [step.position for step in heard if isinstance(step, Message) and step.event is not None]
             assert events == sorted({m.position for m in partition if m.event is not None})
 
 

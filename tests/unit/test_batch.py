@@ -158,7 +158,7 @@ def test_any_loss_repetition_and_reordering_ends_at_the_fold_of_the_log(
                     batch += [(e, d) for e, d in mine if step.after < e.position <= step.to]
                     checkpoint = step.to
                 else:
-                    batch += [(step.recorded, typed[step.recorded.position])] if step.recorded else []
+                    batch += [(step.event, typed[step.event.position])] if step.event else []
                     checkpoint = step.position
             model.write(partition, batch, checkpoint)
             del delivered[:size]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.unit.test_batch import recorded
 
 from taskflow.kafka.message import Message
-from taskflow.projections.messages import Gap, Next, sift
+from taskflow.projections.messages import Gap, sift
 
 # A partition's log: where its events are, among those of other partitions.
 positions = st.lists(st.integers(1, 60), unique=True, max_size=25).map(sorted)
@@ -36,7 +36,7 @@ def read(events: list[int], checkpoint: int, messages: list[Message]) -> tuple[l
             applied += [at for at in events if step.after < at <= step.to]
             checkpoint = step.to
         else:
-            applied += [step.recorded.position] if step.recorded else []
+            applied += [step.event.position] if step.event else []
             assert step.position >= checkpoint
             checkpoint = step.position
     return applied, checkpoint
@@ -73,7 +73,7 @@ def test_nothing_is_a_gap_where_nothing_is_missing(delivered: tuple[list[int], l
     messages = [
         Message(position=at, prev=before[at], epoch=1, generation=1, event=recorded(position=at)) for at in events
     ]
-    assert [type(step) for step in sift(0, [*messages, *messages])] == [Next] * len(events)
+    assert [type(step) for step in sift(0, [*messages, *messages])] == [Message] * len(events)
 
 
 @given(delivered=deliveries())

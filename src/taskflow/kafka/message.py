@@ -35,7 +35,7 @@ Headers = list[tuple[str, bytes]]
 
 
 class Encoded(Struct, frozen=True):
-    """What a producer is given."""
+    """What a producer is given: what `mac` signs, and Kafka stores."""
 
     key: bytes | None
     value: bytes
@@ -43,7 +43,8 @@ class Encoded(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """What a consumer reads. `event` and `shard` are None for a watermark, `event` for one that the reader passes by."""
+    """What a consumer reads: an event with the one before it on its partition, which the log does not hold. `event` and
+    `shard` are None for a watermark, `event` for one that the reader passes by."""
 
     position: int
     """The event's; a watermark's is how far the log was read."""

@@ -24,7 +24,8 @@ _CODEC: Final = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentat
 
 
 class Held(Struct):
-    """A stream's state in a view: the version and position it was folded to."""
+    """A stream's state in a view, and the version and position it was folded to, by which repeats are told: states do not
+    know their position."""
 
     position: int
     version: int

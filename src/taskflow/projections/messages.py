@@ -12,14 +12,6 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from taskflow.kafka.message import Message
-from taskflow.store.recorded import RecordedEvent
-
-
-class Next(Struct, frozen=True):
-    """The view may advance to `position`; `recorded` is what happened there, None for a watermark."""
-
-    position: int
-    recorded: RecordedEvent | None
 
 
 class Gap(Struct, frozen=True):
@@ -29,12 +21,13 @@ class Gap(Struct, frozen=True):
     to: int
 
 
-def sift(checkpoint: int, messages: Iterable[Message]) -> Iterator[Next | Gap]:
-    """The steps from a checkpoint through messages in any order, with any lost or repeated."""
+def sift(checkpoint: int, messages: Iterable[Message]) -> Iterator[Message | Gap]:
+    """The steps from a checkpoint through messages in any order, with any lost or repeated: what has to be read from the
+    log first, and the messages that the view may then advance to."""
     for message in messages:
         if message.position <= checkpoint:
             continue
         if message.prev > checkpoint:
             yield Gap(checkpoint, message.prev)
-        yield Next(message.position, message.event)
+        yield message
         checkpoint = message.position

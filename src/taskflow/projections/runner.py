@@ -265,7 +265,7 @@ class Runner:
                 await self._advance(partition, max(message.position for message in known))
                 continue
             taken = [step for step in steps if not isinstance(step, Gap)]
-            events[partition] = [step.recorded for step in taken if step.recorded is not None]
+            events[partition] = [step.event for step in taken if step.event is not None]
             targets[partition] = replace(
                 checkpoint,
                 position=taken[-1].position if taken else checkpoint.position,

@@ -58,7 +58,8 @@ class ShownItem(Struct, frozen=True):
 
 
 class TaskFacts(Struct, frozen=True, kw_only=True):
-    """What a task says of itself, as the API sends it."""
+    """What a task says of itself, as the API sends it: its schema is the API's, its times are texts already, so that a
+    read puts bytes together and decodes nothing."""
 
     id: UUID
     project_id: UUID
@@ -86,7 +87,7 @@ class TaskFacts(Struct, frozen=True, kw_only=True):
 
 
 class ShownTask(Struct, frozen=True, kw_only=True):
-    """A task's facts, encoded, and what the joins with its project and its assignee need."""
+    """A task as it is stored and read: its facts, encoded, and what the joins with its project and its assignee need."""
 
     id: UUID
     project_id: UUID

@@ -8,10 +8,7 @@ checkpoints that this process knows. While these cannot be seen, every page is r
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from taskflow.lru import LruCache
 from taskflow.projections.tasks import board_key
@@ -35,26 +32,17 @@ class Wanted(NamedTuple):
     cursor: str | None
 
 
-class Kept(Struct, eq=False):
-    """A page, and what its rendering needs. `rendered`: the answer that was made of it last, and from what."""
-
-    page: Page
-    projects: frozenset[UUID]
-    assignees: frozenset[UUID]
-    rendered: tuple[Any, Any] | None = None
-
-
 class Pages:
     """The pages of one API process, the least recently asked for dropped first."""
 
     def __init__(self, views: Views, freshness: Freshness, *, bytes_max: int) -> None:
         self._views = views
         self._freshness = freshness
-        self._kept: LruCache[Wanted, tuple[tuple[Mark, ...], Kept]] = LruCache(bytes_max)
-        self._loading: dict[tuple[Wanted, tuple[Mark, ...]], asyncio.Task[Kept]] = {}
+        self._kept: LruCache[Wanted, tuple[tuple[Mark, ...], Page]] = LruCache(bytes_max)
+        self._loading: dict[tuple[Wanted, tuple[Mark, ...]], asyncio.Task[Page]] = {}
         self.hits = self.misses = 0
 
-    async def get(self, wanted: Wanted) -> Kept:
+    async def get(self, wanted: Wanted) -> Page:
         """Raises Invalid for a cursor of another order, and what MongoDB raises where it must be asked."""
         marks = self._marks(wanted)
         if marks is None:
@@ -80,23 +68,18 @@ class Pages:
             marks.append(mark)
         return tuple(marks)
 
-    async def _load(self, wanted: Wanted, marks: tuple[Mark, ...]) -> Kept:
+    async def _load(self, wanted: Wanted, marks: tuple[Mark, ...]) -> Page:
         try:
-            kept = await self._read(wanted)
-            self._kept.put(wanted, (marks, kept), _bytes(kept))
-            return kept
+            page = await self._read(wanted)
+            self._kept.put(wanted, (marks, page), _bytes(page))
+            return page
         finally:
             del self._loading[wanted, marks]
 
-    async def _read(self, wanted: Wanted) -> Kept:
-        page = await self._views.tasks(wanted.filter, sort=wanted.sort, limit=wanted.limit, cursor=wanted.cursor)
-        return Kept(
-            page=page,
-            projects=frozenset(task.project_id for task in page.tasks),
-            assignees=frozenset(task.assignee_id for task in page.tasks if task.assignee_id is not None),
-        )
+    async def _read(self, wanted: Wanted) -> Page:
+        return await self._views.tasks(wanted.filter, sort=wanted.sort, limit=wanted.limit, cursor=wanted.cursor)
 
 
-def _bytes(kept: Kept) -> int:
+def _bytes(page: Page) -> int:
     """About: the tasks, and as much again for the answer made of them."""
-    return TASK_BYTES + sum(TASK_BYTES + 2 * len(bytes(task.facts)) for task in kept.page.tasks)
+    return TASK_BYTES + sum(TASK_BYTES + 2 * len(bytes(task.facts)) for task in page.tasks)

@@ -146,11 +146,20 @@ def all_pairs(parts: Iterable[Collection[tuple[UUID, str]]]) -> frozenset[tuple[
     return frozenset(pairs)
 
 
-class Page(Struct, frozen=True):
-    """Tasks in order, and the cursor of the next page if there is one."""
+class Page(Struct):
+    """Tasks in order, and the cursor of the next page if there is one; and what rendering them needs, found once however
+    often the page is sent."""
 
     tasks: list[ShownTask]
     next_cursor: str | None
+    projects: frozenset[UUID] = frozenset()
+    assignees: frozenset[UUID] = frozenset()
+    rendered: tuple[Any, Any] | None = None
+    """The answer that was made of it last, and from what."""
+
+    def __post_init__(self) -> None:
+        self.projects = frozenset(task.project_id for task in self.tasks)
+        self.assignees = frozenset(task.assignee_id for task in self.tasks if task.assignee_id is not None)
 
 
 class BoardColumn(Struct, frozen=True):

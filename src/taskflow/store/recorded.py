@@ -9,7 +9,8 @@ from msgspec import Struct
 
 
 class RecordedEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """One row of `events`. `data` is JSON; personal fields in it are ciphertext."""
+    """One row of `events`, the same in the store, in a message and in a projector. `data` is JSON; personal fields in it
+    are ciphertext, and only who decodes it needs the key: so it is not the typed event."""
 
     position: int
     epoch: int

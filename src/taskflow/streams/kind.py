@@ -41,7 +41,8 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
 
 
 class Happened(Struct, frozen=True):
-    """The circumstances of an event that `evolve` may look at: everything else is the event's own."""
+    """The circumstances of an event that `evolve` may look at: everything else is the event's own. The write side folds
+    events that are not recorded yet, so it cannot be a RecordedEvent."""
 
     stream_id: UUID
     version: int

@@ -17,8 +17,8 @@ from taskflow.api.stored import committed
 from taskflow.asked import FILTERS, TaskQuery, take
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.tasks import ShownTask, shown
-from taskflow.readmodels.pages import Kept, Wanted
-from taskflow.readmodels.queries import TaskFilter, all_pairs, status_pairs
+from taskflow.readmodels.pages import Wanted
+from taskflow.readmodels.queries import Page, TaskFilter, all_pairs, status_pairs
 from taskflow.streams import TASK
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def list_tasks(call: Call) -> Response[bytes]:
     if asked.statuses is not None or asked.categories is not None:
         pairs = await _pairs(reading, projects, asked.statuses, asked.categories)
 
-    async def page(models: ReadModels) -> Kept:
+    async def one_page(models: ReadModels) -> Page:
         # Asked again, once the view was waited for.
         mine = projects.intersection(reading.known_projects()) if asked.projects is None else projects
         wanted = TaskFilter.of(
@@ -47,12 +47,11 @@ async def list_tasks(call: Call) -> Response[bytes]:
         )
         return await models.pages.get(Wanted(wanted, asked.sort, reading.limit, reading.cursor))
 
-    kept = await reading.read(page, Source("tasks", projects=projects))
-    known = await joins(reading, kept.projects, kept.assignees)
-    if kept.rendered is None or kept.rendered[0] != known:
-        tasks, next_cursor = kept.page.tasks, kept.page.next_cursor
-        kept.rendered = (known, render.listing([known.render(task) for task in tasks], next_cursor))
-    return reading.listing(kept.rendered[1])
+    page = await reading.read(one_page, Source("tasks", projects=projects))
+    known = await joins(reading, page.projects, page.assignees)
+    if page.rendered is None or page.rendered[0] != known:
+        page.rendered = (known, render.listing([known.render(task) for task in page.tasks], page.next_cursor))
+    return reading.listing(page.rendered[1])
 
 
 def _by_archived(reading: Reading, projects: frozenset[UUID], asked: TaskQuery) -> frozenset[UUID]:
