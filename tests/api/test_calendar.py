@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from icalendar import Calendar
 
-from taskflow.api.routes.calendar import CUT, TEXT_BYTES_MAX
+from taskflow.api.calendar_file import CUT, TEXT_BYTES_MAX
 from tests.api.stack import Caller, accepted, refused, until
 
 DUE = datetime(2031, 3, 1, 12, 30, 15, tzinfo=UTC)

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-from taskflow.api.routes.export import Export
+from taskflow.api.export_file import Export
 from taskflow.commands.execute import Executor, Request, Target
 from taskflow.commands.unit import Unit
 from taskflow.errors import Rejected
