@@ -142,6 +142,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     relay_ranges_check_s: Positive = 60
     watermark_interval_ms: Positive = 1_000
     lease_ttl_ms: Positive = 3_000
+    """Of the lease of whoever publishes, and of whoever does the background tasks."""
     lease_renew_ms: Positive = 1_000
 
     # --- projectors and views
