@@ -1,4 +1,4 @@
-"""Two processes' ways to one Redis, and what stands behind it."""
+"""Fixtures: the caches of two processes on one Redis, and the source behind them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def views() -> Views:
 
 @pytest.fixture
 def own(settings: Settings) -> Settings:
-    # Generous: a busy machine is no failure of Redis's. Tests that mean a short one say so.
+    # A long timeout, so that a busy machine does not look like a failing Redis. Tests of the timeout set a short one.
     return replace(settings, cache_timeout_ms=5_000, cache_pause_ms=100)
 
 
@@ -32,6 +32,6 @@ async def cache(own: Settings) -> AsyncIterator[Cache]:
 
 @pytest.fixture
 async def other_cache(own: Settings) -> AsyncIterator[Cache]:
-    """Another process's way to the same Redis."""
+    """The cache of another process on the same Redis."""
     async with open_cache(own) as cache:
         yield cache

@@ -23,19 +23,19 @@ async def test_a_second_read_is_a_hit_in_every_process(cache: Cache, other_cache
     assert (cache.hits, cache.misses, other_cache.hits) == (1, 1, 1)
 
 
-async def test_what_does_not_exist_is_not_answered_and_not_kept(cache: Cache, views: Views) -> None:
+async def test_a_missing_document_is_neither_returned_nor_cached(cache: Cache, views: Views) -> None:
     assert await get(cache, views, "nothing") is None
     views.write("nothing", b"something")
     assert await get(cache, views, "nothing") == b"something"
 
 
-async def test_no_keys_are_no_question(cache: Cache, views: Views) -> None:
+async def test_an_empty_list_of_keys_calls_nothing(cache: Cache, views: Views) -> None:
     assert await cache.get_many([], at_least=0, ttl_s=TTL_S, load=views.load) == {}
     assert await cache.invalidate([]) is True
     assert (views.calls, cache.away) == (0, False)
 
 
-async def test_a_fill_that_began_before_an_invalidation_puts_nothing_old_back(
+async def test_a_fill_that_began_before_an_invalidation_is_dropped(
     cache: Cache, other_cache: Cache, views: Views
 ) -> None:
     views.write("k", b"old")
@@ -45,12 +45,12 @@ async def test_a_fill_that_began_before_an_invalidation_puts_nothing_old_back(
     views.write("k", b"new")
     assert await other_cache.invalidate(["k"])
     views.open.set()
-    assert await slow == b"old", "it had read before: that is its own affair"
+    assert await slow == b"old", "it had read before the invalidation"
     for one in (cache, other_cache):
         assert await get(one, views, "k") == b"new"
 
 
-async def test_who_asks_after_an_invalidation_does_not_join_a_load_from_before_it(
+async def test_a_reader_after_an_invalidation_does_not_share_an_earlier_load(
     cache: Cache, other_cache: Cache, views: Views
 ) -> None:
     views.write("k", b"old")
@@ -61,7 +61,7 @@ async def test_who_asks_after_an_invalidation_does_not_join_a_load_from_before_i
     assert await other_cache.invalidate(["k"])
     later = asyncio.create_task(get(cache, views, "k"))
     await until(lambda: views.calls == 2, "a load of its own")
-    # And who comes after it joins the new load, not the old one.
+    # A later reader shares the new load, not the old one.
     last = asyncio.create_task(get(cache, views, "k"))
     await until(lambda: cache.misses == 3, "a third reader")
     views.open.set()
@@ -85,7 +85,7 @@ async def test_an_invalidation_deletes_entry_and_lease(cache: Cache, views: View
     assert await cache.redis.keys() == []
 
 
-async def test_clearing_leaves_nothing_of_ours(cache: Cache, views: Views) -> None:
+async def test_clearing_deletes_all_entries_and_nothing_else(cache: Cache, views: Views) -> None:
     keys = [f"{kind}:{n}" for kind in ("user", "board") for n in range(50)]
     for key in keys:
         views.write(key, b"x")
@@ -96,7 +96,7 @@ async def test_clearing_leaves_nothing_of_ours(cache: Cache, views: Views) -> No
 
 
 async def test_clearing_takes_as_many_commands_as_it_needs(own: Settings) -> None:
-    """Each in time by itself: a cache too large for one is cleared all the same."""
+    """Each command stays within the time limit, also for a cache too large for a single command."""
     async with open_cache(replace(own, cache_timeout_ms=1_000)) as cache:
         for begin in range(0, 60_000, 10_000):
             await cache.redis.mset({f"user:{n}": b"" for n in range(begin, begin + 10_000)})
@@ -118,13 +118,13 @@ async def test_a_fill_whose_lease_expired_is_dropped(own: Settings, views: Views
         views.open.set()
         await slow
         assert not await other.redis.exists("k")
-        # Whoever has the lease by now fills.
+        # The next reader gets a lease and fills the entry.
         assert await get(other, views, "k") == b"old"
         assert await other.redis.exists("k")
 
 
 @pytest.mark.parametrize("evicted", ["k", "k:lease"])
-async def test_what_redis_evicts_is_a_miss(cache: Cache, views: Views, evicted: str) -> None:
+async def test_an_evicted_entry_or_lease_is_a_miss(cache: Cache, views: Views, evicted: str) -> None:
     views.write("k", b"body")
     if evicted == "k":
         await get(cache, views, "k")
@@ -141,7 +141,7 @@ async def test_what_redis_evicts_is_a_miss(cache: Cache, views: Views, evicted: 
     assert views.loads["k"] == 2
 
 
-async def test_entries_live_no_longer_than_they_may(cache: Cache, views: Views) -> None:
+async def test_entries_and_leases_expire(cache: Cache, views: Views) -> None:
     views.write("k", b"body")
     await get(cache, views, "k")
     assert 0 < await cache.redis.ttl("k") <= TTL_S
@@ -153,7 +153,7 @@ async def test_entries_live_no_longer_than_they_may(cache: Cache, views: Views) 
     await slow
 
 
-async def test_a_full_redis_is_as_good_as_none(cache: Cache, views: Views) -> None:
+async def test_a_full_redis_is_treated_as_away(cache: Cache, views: Views) -> None:
     before = await cache.redis.config_get("maxmemory*")
     try:
         await cache.redis.config_set("maxmemory-policy", "noeviction")
@@ -168,10 +168,8 @@ async def test_a_full_redis_is_as_good_as_none(cache: Cache, views: Views) -> No
             await cache.redis.config_set(name, value)
 
 
-async def test_what_is_too_large_goes_through_nobodys_connection_and_leaves_no_lease(
-    own: Settings, views: Views
-) -> None:
-    """It is answered, and not kept; nor is what stood there before it grew."""
+async def test_a_value_that_is_too_large_is_not_cached_and_leaves_no_lease(own: Settings, views: Views) -> None:
+    """A large value is returned but not cached, and an older, smaller entry under its key is deleted."""
     async with open_cache(replace(own, cache_entry_bytes_max=10)) as cache:
         views.write("small", b"0123456789")
         views.write("large", b"01234567890")

@@ -1,4 +1,4 @@
-"""An answer is as fresh as its reader asked, and readers share what they can."""
+"""Reads return entries at least as fresh as requested, and concurrent readers share loads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from tests.commands.world import until
 from .world import TTL_S, Views, get
 
 
-async def test_an_entry_too_old_for_its_reader_is_loaded_again(cache: Cache, other_cache: Cache, views: Views) -> None:
+async def test_an_entry_below_the_requested_position_is_loaded_again(
+    cache: Cache, other_cache: Cache, views: Views
+) -> None:
     views.write("k", b"old")
     await get(cache, views, "k")
     views.write("k", b"new")
-    assert await get(cache, views, "k") == b"old", "nobody invalidated, nobody asked for more"
+    assert await get(cache, views, "k") == b"old", "not invalidated, and no newer position requested"
     assert await get(cache, views, "k", at_least=views.position) == b"new"
-    assert await get(other_cache, views, "k") == b"new", "the newer entry is the one that is kept"
+    assert await get(other_cache, views, "k") == b"new", "the newer entry was cached"
     assert views.loads["k"] == 2
 
 
@@ -32,7 +34,7 @@ async def test_many_readers_share_one_load(cache: Cache, views: Views) -> None:
     assert views.calls == 1
 
 
-async def test_readers_share_a_load_though_another_process_has_the_lease(
+async def test_readers_share_a_load_also_if_another_process_has_the_lease(
     cache: Cache, other_cache: Cache, views: Views
 ) -> None:
     views.write("k", b"body")
@@ -46,7 +48,7 @@ async def test_readers_share_a_load_though_another_process_has_the_lease(
     assert views.calls == 2
 
 
-async def test_who_needs_something_fresher_than_it_joined_loads_again(cache: Cache, views: Views) -> None:
+async def test_a_reader_loads_again_if_the_shared_load_is_below_its_position(cache: Cache, views: Views) -> None:
     views.write("k", b"old")
     views.hold()
     slow = asyncio.create_task(get(cache, views, "k"))
@@ -61,7 +63,7 @@ async def test_who_needs_something_fresher_than_it_joined_loads_again(cache: Cac
     assert await get(cache, views, "k", at_least=wanted) == b"new"
 
 
-async def test_a_reader_of_many_keys_joins_for_some_and_loads_the_rest(cache: Cache, views: Views) -> None:
+async def test_a_reader_of_many_keys_shares_loads_for_some_and_loads_the_rest(cache: Cache, views: Views) -> None:
     for key in ("a", "b", "c"):
         views.write(key, key.encode())
     await get(cache, views, "c")
@@ -69,14 +71,14 @@ async def test_a_reader_of_many_keys_joins_for_some_and_loads_the_rest(cache: Ca
     first = asyncio.create_task(get(cache, views, "a"))
     await views.began.wait()
     many = asyncio.create_task(cache.get_many(["a", "b", "c", "none"], at_least=0, ttl_s=TTL_S, load=views.load))
-    await until(lambda: views.calls == 3, "a load of the rest beside the one that is joined")
+    await until(lambda: views.calls == 3, "a load of the other keys beside the shared one")
     views.open.set()
     assert await first == b"a"
     assert {key: entry.body for key, entry in (await many).items()} == {"a": b"a", "b": b"b", "c": b"c"}
     assert views.loads == {"a": 1, "b": 1, "c": 1, "none": 1}
 
 
-async def test_a_load_outlives_the_caller_who_began_it(cache: Cache, views: Views) -> None:
+async def test_a_load_continues_after_its_first_caller_is_cancelled(cache: Cache, views: Views) -> None:
     views.write("k", b"body")
     views.hold()
     leaving = asyncio.create_task(get(cache, views, "k"))
@@ -92,7 +94,9 @@ async def test_a_load_outlives_the_caller_who_began_it(cache: Cache, views: View
     assert views.calls == 1
 
 
-async def test_a_load_that_fails_fails_its_caller_and_who_joined_tries_for_itself(cache: Cache, views: Views) -> None:
+async def test_a_failed_load_fails_its_caller_and_is_repeated_by_those_who_shared_it(
+    cache: Cache, views: Views
+) -> None:
     views.write("k", b"body")
     views.hold()
     views.error = RuntimeError("no documents today")
@@ -112,9 +116,7 @@ async def test_a_load_that_fails_fails_its_caller_and_who_joined_tries_for_itsel
 
 
 @pytest.mark.parametrize("count", [KEYS_MAX, KEYS_MAX + 1, 20_000])
-async def test_huge_numbers_of_keys_are_kept_and_found(
-    cache: Cache, other_cache: Cache, views: Views, count: int
-) -> None:
+async def test_many_keys_are_cached_and_found(cache: Cache, other_cache: Cache, views: Views, count: int) -> None:
     keys = [f"user:{n}" for n in range(count)]
     views.bodies = {key: key.encode() * 3 for key in keys}
     for one in (cache, other_cache):

@@ -1,4 +1,4 @@
-"""Redis is never needed: gone, slow, full or another by now."""
+"""The cache works without Redis: killed, hanging, full, or restarted from a dump."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.commands.world import BOUND_S, until
 from .world import Views, get
 
 
-async def test_without_redis_everything_is_loaded_and_afterwards_kept_again(
+async def test_without_redis_everything_is_loaded_and_later_cached_again(
     cache: Cache, views: Views, server: Any
 ) -> None:
     views.write("k", b"body")
@@ -24,7 +24,7 @@ async def test_without_redis_everything_is_loaded_and_afterwards_kept_again(
     for n in range(3):
         views.write("k", b"body %d" % n)
         assert await get(cache, views, "k", at_least=views.position) == b"body %d" % n
-    assert not await cache.invalidate(["k"]), "nobody acknowledged it"
+    assert not await cache.invalidate(["k"]), "not acknowledged"
     assert not await cache.clear()
     server("valkey").start()
 
@@ -42,10 +42,8 @@ async def test_without_redis_everything_is_loaded_and_afterwards_kept_again(
     assert await get(cache, views, "k") == b"last"
 
 
-async def test_entries_of_a_dump_count_as_none_in_another_run(
-    cache: Cache, views: Views, own: Settings, server: Any
-) -> None:
-    """A restart from a dump brings back what was invalidated after the dump."""
+async def test_entries_restored_from_a_dump_are_misses(cache: Cache, views: Views, own: Settings, server: Any) -> None:
+    """A restart from a dump restores entries that were invalidated after the dump."""
     views.write("k", b"old")
     await get(cache, views, "k")
     valkey = server("valkey")
@@ -62,7 +60,7 @@ async def test_entries_of_a_dump_count_as_none_in_another_run(
         valkey.kill()
         valkey.start()
         async with open_cache(own) as fresh:
-            assert await fresh.redis.hget("k", "body") == b"old", "the dump was not read: the test tests nothing"
+            assert await fresh.redis.hget("k", "body") == b"old", "the dump was not loaded, so this test proves nothing"
             assert await get(fresh, views, "k") == b"new"
             assert await get(fresh, views, "k") == b"new"
             assert views.loads["k"] == 2
@@ -70,27 +68,29 @@ async def test_entries_of_a_dump_count_as_none_in_another_run(
         dump.unlink()
 
 
-async def test_a_redis_that_hangs_is_asked_once_and_then_left_alone(own: Settings, views: Views, server: Any) -> None:
+async def test_a_hanging_redis_is_called_once_and_then_not_until_the_pause_is_over(
+    own: Settings, views: Views, server: Any
+) -> None:
     views.write("k", b"body")
     async with open_cache(replace(own, cache_timeout_ms=100, cache_pause_ms=3_600_000)) as cache:
         await get(cache, views, "k")
         server("valkey").pause()
-        async with asyncio.timeout(BOUND_S):  # each of them would wait, were it asked
+        async with asyncio.timeout(BOUND_S):  # each call would take the timeout if Redis were called
             assert await get(cache, views, "k") == b"body"
             assert cache.away
             for _ in range(1_000):
                 assert await get(cache, views, "k") == b"body"
             assert not await cache.invalidate(["k"])
         server("valkey").resume()
-        assert cache.away, "it is left alone for as long as was said"
+        assert cache.away, "the breaker stays open for the whole pause"
         cache._quiet_until = 0.0
         views.write("k", b"newer")
-        assert await get(cache, views, "k") == b"body", "the entry is there still"
+        assert await get(cache, views, "k") == b"body", "the entry is still cached"
         assert await cache.invalidate(["k"])
         assert await get(cache, views, "k") == b"newer"
 
 
-async def test_readers_who_find_redis_hanging_together_share_one_load(own: Settings, views: Views, server: Any) -> None:
+async def test_concurrent_readers_share_one_load_while_redis_hangs(own: Settings, views: Views, server: Any) -> None:
     views.write("k", b"body")
     async with open_cache(replace(own, cache_timeout_ms=100, cache_pause_ms=3_600_000)) as cache:
         server("valkey").pause()

@@ -1,4 +1,4 @@
-"""What the cache stands before in these tests."""
+"""The source behind the cache in these tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TTL_S = 60
 
 
 class Views:
-    """What the cache stands before: documents that change, a position, and loads that can be held."""
+    """A source of documents with a position, whose loads a test can hold and count."""
 
     def __init__(self) -> None:
         self.position = 1
@@ -25,14 +25,14 @@ class Views:
         self.error: Exception | None = None
 
     def write(self, key: str, body: bytes) -> None:
-        """A projector's transaction: the document, and the position that it is as fresh as."""
+        """Changes a document and advances the position, like a projector's transaction."""
         self.position += 1
         self.bodies[key] = body
 
     async def load(self, keys: Sequence[str]) -> tuple[int, dict[str, bytes]]:
         self.calls += 1
         self.loads.update(keys)
-        # Read first and answered later, as a slow query does.
+        # Read now and returned later, like a slow query.
         read = self.position, {key: self.bodies[key] for key in keys if key in self.bodies}
         self.began.set()
         await self.open.wait()

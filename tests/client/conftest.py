@@ -1,4 +1,4 @@
-"""A stack of processes for all of these tests, and people who have an account on it."""
+"""Fixtures: one stack of processes for all of these tests, and accounts on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.conftest import Fleet
 
 READY_S = 60.0
 POLL_S = 0.05
-"""Without a pause the asking takes the processor that the starting needs."""
+"""A pause between polls, so that polling does not take the CPU that starting needs."""
 
 
 class Account(Struct, frozen=True):
@@ -36,7 +36,7 @@ def stack(fleet: Fleet, template: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 class OwnApi:
-    """An API process of one test's, which may be ended and started again where it was."""
+    """An API process for one test, which the test can stop and restart on the same port."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = replace(settings, api_port=unused_port())
@@ -48,7 +48,7 @@ class OwnApi:
         self.process = Process(self._settings, self._folder / "own-api.log", "api")
 
     def wait_ready(self) -> None:
-        """Tried again until the process listens, and no longer than it lives."""
+        """Polls until the process listens, or has ended."""
         transport = httpx.HTTPTransport()
         with httpx.Client(transport=transport) as http:
             while True:
@@ -67,7 +67,7 @@ class OwnApi:
 
 @pytest.fixture
 def own_api(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., OwnApi]]:
-    """`own_api(access_token_ttl_s=1)` is another API process of the stack, ready."""
+    """Starts another API process on the stack: `own_api(access_token_ttl_s=1)`."""
     made: list[OwnApi] = []
 
     def make(**changes: object) -> OwnApi:
@@ -83,7 +83,7 @@ def own_api(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., OwnApi]]:
 
 
 def join(client: Client, project: UUID, theirs: Client, role: str) -> None:
-    """Makes somebody a member by an invitation that they accept; the inviter reads it from then on."""
+    """Makes somebody a member by an invitation that they accept; the inviter's reads include it from then on."""
     invitation = client.projects.invitations.create(project, f"{uuid4().hex}@example.com", role)
     assert invitation.token is not None
     theirs.projects.invitations.accept(invitation.token)
@@ -97,7 +97,7 @@ def url(stack: Stack) -> str:
 
 @pytest.fixture
 def account(url: str) -> Callable[[str], Account]:
-    """`account("Ada")` is somebody new, signed in nowhere."""
+    """Creates an account that is not signed in anywhere: `account("Ada")`."""
 
     def make(name: str) -> Account:
         made = Account(f"{uuid4().hex}@example.com", f"correct horse {uuid4().hex}", name)
@@ -110,7 +110,7 @@ def account(url: str) -> Callable[[str], Account]:
 
 @pytest.fixture
 def client(url: str, account: Callable[[str], Account]) -> Iterator[Client]:
-    """Somebody new, signed in."""
+    """A client signed in to a new account."""
     ada = account("Ada Lovelace")
     with Client(url) as client:
         client.auth.login(ada.email, ada.password)

@@ -1,5 +1,5 @@
-"""Every call that the client can make, as its methods describe it: each is tried with a value for every parameter,
-and stopped before anything is sent."""
+"""Collects every call that the client can make: runs each method with a value for every parameter, and stops it before
+anything is sent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SOMETHING: dict[Any, Any] = {
 
 
 class Described(Exception):
-    """Instead of sending it."""
+    """Raised with the call instead of sending it."""
 
     def __init__(self, call: Call[Any]) -> None:
         super().__init__(call.path)
@@ -45,7 +45,7 @@ class Described(Exception):
 
 
 def every_call() -> list[tuple[str, Call[Any]]]:
-    """With the name of the method, like `tasks.comments.add`: its first call, with flags on and with flags off."""
+    """The first call of each method, with flags on and off, with the method's name, like `tasks.comments.add`."""
 
     def stop(_: Session, call: Call[Any], *, streamed: bool = False) -> Iterator[Any]:
         raise Described(call)
@@ -57,7 +57,7 @@ def every_call() -> list[tuple[str, Call[Any]]]:
         with Client(URL, transport=NOWHERE) as client:
             names = list(methods(client))
         for name, flags in product(names, (True, False)):
-            # Each with a client of its own: one that signs out has no token any more.
+            # A new client for each, because signing out removes its token.
             keeper = InMemory(Tokens("a", "r"))
             with (
                 Client(URL, keeper=keeper, transport=NOWHERE) as client,
@@ -97,7 +97,7 @@ def _try(client: Client, name: str, values: dict[Any, Any]) -> None:
 
 
 def _some(hint: Any, values: dict[Any, Any]) -> Any:
-    """A value of that type."""
+    """A value of this type."""
     match get_origin(hint):
         case origin if origin in {Union, UnionType}:
             members = get_args(hint)
@@ -109,16 +109,16 @@ def _some(hint: Any, values: dict[Any, Any]) -> Any:
     return values[hint]
 
 
-# --- what is served and what is known of it
+# --- comparing the client with the OpenAPI document
 
 
 def fits(route: str, asked: str) -> bool:
-    """Whether a path with `{names}` in it is that of what is asked."""
+    """Whether the path template matches the path of a call."""
     return re.fullmatch("[^/]+".join(re.escape(part) for part in re.split(r"\{\w+\}", route)), asked) is not None
 
 
 def lacking(served: Any, served_parts: Any, known: Any, known_parts: Any, at: str = "") -> Iterator[str]:
-    """The fields that a JSON Schema has and another does not, however deep."""
+    """The fields of one JSON Schema that another lacks, at any depth."""
     served, known = plain(served, served_parts), plain(known, known_parts)
     if "items" in served and "items" in known and isinstance(served["items"], dict):
         yield from lacking(served["items"], served_parts, known["items"], known_parts, f"{at}[]")
@@ -131,7 +131,7 @@ def lacking(served: Any, served_parts: Any, known: Any, known_parts: Any, at: st
 
 
 def fields_of(schema: Any, parts: Any) -> set[str]:
-    """Every field that a JSON Schema knows, of whichever alternative."""
+    """All fields of a JSON Schema, of all its alternatives."""
     if "$ref" in schema:
         schema = parts[schema["$ref"].rpartition("/")[2]]
     alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
@@ -139,7 +139,7 @@ def fields_of(schema: Any, parts: Any) -> set[str]:
 
 
 def plain(schema: Any, parts: Any) -> dict[str, Any]:
-    """Without references, and of what may be null what it is where it is not."""
+    """The schema with references resolved; of a nullable schema, the other alternative."""
     while True:
         if "$ref" in schema:
             schema = parts[schema["$ref"].rpartition("/")[2]]
@@ -151,6 +151,6 @@ def plain(schema: Any, parts: Any) -> dict[str, Any]:
 
 
 def schema_of(answer: Any) -> tuple[Any, Any]:
-    """The JSON Schema of an answer as the client reads it, and its parts."""
+    """The JSON Schema of an answer type of the client, and its components."""
     (schema,), parts = msgspec.json.schema_components([answer], ref_template="#/{name}")
     return schema, parts

@@ -1,4 +1,4 @@
-"""Somebody at a terminal: the real command, as a process of its own."""
+"""A user of the command line, whose commands run as real processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE_S = 60.0
 
 
 class Said(Struct, frozen=True):
-    """What a command wrote, and how it ended."""
+    """The output and the exit code of a command."""
 
     code: int
     out: str
@@ -27,7 +27,7 @@ class Said(Struct, frozen=True):
 
 
 class Person:
-    """Has a home of their own, and nothing in the environment that is not named here."""
+    """A user with their own home folder and a minimal environment."""
 
     def __init__(self, home: Path, url: str, **environment: str) -> None:
         self.home = home
@@ -43,7 +43,7 @@ class Person:
 
     @property
     def file(self) -> Path:
-        """Where the tokens are kept."""
+        """The path of the accounts file."""
         return self.home / ".config" / "taskflow" / "accounts.json"
 
     def argv(self, *words: str) -> list[str]:
@@ -62,23 +62,23 @@ class Person:
         return Said(done.returncode, done.stdout, done.stderr)
 
     def joins(self, client: Client, project: UUID | str, role: str) -> None:
-        """Accepts an invitation by somebody else, who reads it from then on."""
+        """Accepts an invitation of somebody else, whose reads include it from then on."""
         invitation = client.projects.invitations.create(project, f"{uuid4().hex}@example.com", role)
         self.does("projects", "accept", str(invitation.token))
         client.projects.set_member(project, self.gets("whoami")["id"], role)
 
     def does(self, *words: str, stdin: str = "", **environment: str) -> str:
-        """As `types`; it has to work, and says nothing on the standard error."""
+        """As `types`, for a command that must succeed without output on standard error."""
         said = self.types(*words, stdin=stdin, **environment)
         assert (said.code, said.err) == (0, ""), f"{words}: {said}"
         return said.out
 
     def gets(self, *words: str) -> Any:
-        """The one JSON document that a command writes."""
+        """Runs a command with `--json` and returns its document."""
         return json.loads(self.does(*words, "--json"))
 
     def fails(self, code: int, *words: str, stdin: str = "", **environment: str) -> str:
-        """The one line that says why."""
+        """Runs a command that must fail, and returns its error line."""
         said = self.types(*words, stdin=stdin, **environment)
         assert said.code == code, f"{words}: {said}"
         assert said.out == ""

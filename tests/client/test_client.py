@@ -1,4 +1,4 @@
-"""The client against the real servers: what it promises, and what only the two together can show."""
+"""The client against the real servers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STUBBORN = Retries(attempts_max=10_000, total_s=60, pause_max_s=0.2)
 
 
 class TestTasks:
-    def test_go_their_way(self, client: Client) -> None:
+    def test_are_created_changed_and_trashed(self, client: Client) -> None:
         task = client.tasks.create("Write", priority="high", labels=["q4"], description="*all* of it")
         assert (task.title, task.status, task.version, task.labels) == ("Write", "todo", 1, ("q4",))
         assert client.position == task.position
@@ -55,13 +55,13 @@ class TestTasks:
         assert [event.stream_version for event in events] == list(range(1, len(events) + 1))
         assert events[0].data["title"] == "Write"
 
-    def test_are_listed_from_page_to_page(self, client: Client) -> None:
+    def test_are_listed_page_by_page(self, client: Client) -> None:
         made = [client.tasks.create(f"{number}", labels=["even"] if number % 2 == 0 else []).id for number in range(7)]
         assert [task.id for task in client.tasks.list(limit=2, sort="created_at")] == made
         assert [task.id for task in client.tasks.list(label=["even"], limit=3, sort="created_at")] == made[::2]
         assert list(client.tasks.list(assignee=["me"], category=["todo", "done"])) == []
 
-    def test_change_only_as_expected(self, client: Client) -> None:
+    def test_change_only_at_the_expected_version(self, client: Client) -> None:
         task = client.tasks.create("one")
         client.tasks.edit(task.id, title="two", expected_version=1)
         with pytest.raises(VersionConflict, match="expected version 1, stream is at 2") as conflict:
@@ -82,7 +82,7 @@ def as_person(profile: Any) -> Any:
 
 
 class TestRefusals:
-    def test_are_errors_of_their_kind(self, client: Client, url: str, account: Callable[[str], Account]) -> None:
+    def test_are_errors_of_the_right_class(self, client: Client, url: str, account: Callable[[str], Account]) -> None:
         with pytest.raises(NotFound, match=UNKNOWN):
             client.tasks.get(UNKNOWN)
         with pytest.raises(Invalid) as invalid:
@@ -105,7 +105,7 @@ class TestRefusals:
         with Client(url) as nobody, pytest.raises(Unauthenticated):
             nobody.users.me()
 
-    def test_a_command_id_stands_for_one_command(self, client: Client) -> None:
+    def test_a_repeated_command_id_is_the_same_command(self, client: Client) -> None:
         command = Command(type="CreateTask", data={"title": "x"})
         first = client.commands.send(command)
         assert client.commands.send(command).events == first.events
@@ -142,7 +142,7 @@ class TestProjects:
 
 class TestReadYourWrites:
     def test_a_list_waits_for_the_write_before_it(self, client: Client, stack: Stack) -> None:
-        """The projector is held until the read is under way: only waiting can make it see the task."""
+        """The projector is paused until the read has started, so that the read sees the task only if it waits."""
         stack.projector.pause()
         try:
             task = client.tasks.create("fresh")
@@ -160,7 +160,7 @@ class TestReadYourWrites:
 
 
 class Lossy(httpx.HTTPTransport):
-    """The real wire, on which the answers to the first writes are lost after the server gave them."""
+    """A real transport that discards the answers to the first writes."""
 
     def __init__(self, lost: int) -> None:
         super().__init__()
@@ -179,7 +179,7 @@ class Lossy(httpx.HTTPTransport):
 
 
 class TestRetries:
-    def test_a_lost_answer_costs_no_second_task(self, client: Client, url: str) -> None:
+    def test_a_lost_answer_does_not_create_a_second_task(self, client: Client, url: str) -> None:
         wire = Lossy(2)
         with Client(url, keeper=client._session._keeper, transport=wire) as other:
             task = other.tasks.create("once")
@@ -198,7 +198,7 @@ class TestRetries:
             client.auth.refresh()
             assert client.users.me().email == ada.email
 
-    def test_a_server_that_restarts_meanwhile_is_waited_for(
+    def test_calls_wait_for_a_server_that_restarts(
         self, own_api: Callable[..., OwnApi], account: Callable[[str], Account]
     ) -> None:
         api, ada = own_api(), account("Ada")
@@ -225,7 +225,7 @@ class Counting(InMemory):
 
 
 async def expired(url: str, token: str) -> None:
-    """Until that access token no longer counts."""
+    """Waits until the access token has expired."""
     async with AsyncClient(url, token=token) as client:
         while True:
             try:
@@ -235,7 +235,7 @@ async def expired(url: str, token: str) -> None:
 
 
 class TestTokens:
-    async def test_many_calls_renew_an_expired_one_once(
+    async def test_concurrent_calls_renew_an_expired_token_once(
         self, own_api: Callable[..., OwnApi], account: Callable[[str], Account]
     ) -> None:
         api, ada, keeper = own_api(access_token_ttl_s=3), account("Ada"), Counting(None)
@@ -247,10 +247,10 @@ class TestTokens:
             keeper.writes = 0
             profiles = await asyncio.gather(*[client.users.me() for _ in range(30)])
             assert {profile.email for profile in profiles} == {ada.email}
-            # A new one lasts three seconds: all thirty are answered by the one that was renewed first.
+            # A token is valid for three seconds, so all thirty calls succeed with the one renewed first.
             assert keeper.writes == 1
 
-    def test_signing_out_ends_them(self, url: str, account: Callable[[str], Account]) -> None:
+    def test_signing_out_revokes_them(self, url: str, account: Callable[[str], Account]) -> None:
         ada = account("Ada")
         with Client(url) as client:
             client.auth.login(ada.email, ada.password)
@@ -262,7 +262,7 @@ class TestTokens:
             late.users.me()
 
 
-async def test_with_await_it_is_the_same(url: str, account: Callable[[str], Account]) -> None:
+async def test_the_async_client_does_the_same(url: str, account: Callable[[str], Account]) -> None:
     ada = account("Ada")
     async with AsyncClient(url) as client:
         await client.auth.login(ada.email, ada.password)

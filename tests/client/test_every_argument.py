@@ -1,5 +1,4 @@
-"""Every method of the client, asked of the real API with each argument that it has: none of them is something that
-the server refuses for what it is."""
+"""Every method of the client against the real API, with each of its arguments: the server accepts all of them."""
 
 from __future__ import annotations
 
@@ -19,27 +18,27 @@ from tests.client.described import NOWHERE, URL, methods
 SOON: Final = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 COLOUR: Final = "#1e90ff"
 TOGETHER: Final = {"tasks.get": ({"version"}, {"at_time", "clock"}), "tasks.diff": ({"from_version", "to_version"},)}
-"""Optional arguments that go together only so; all others are also given all at once."""
+"""The valid combinations for methods whose optional arguments exclude each other; others are also tried all at once."""
 EITHER_OR: Final = {"tasks.create": ("due_at", "due_on"), "tasks.edit": ("due_at", "due_on")}
-"""Optional arguments of which one is given, or another."""
+"""Optional arguments that exclude each other."""
 NEEDED_BESIDE: Final = {
     ("tasks.get", "clock"): {"at_time"},
     ("projects.board", "clock"): {"at_time"},
     ("tasks.create", "parent_id"): {"project_id"},
     ("tasks.rank", "expected_version"): {"after"},
 }
-"""What an optional argument means something with alone."""
+"""Optional arguments that need another one, by name."""
 NEEDED: Final = {
-    "projects.set_workflow": {"mapping"},  # a task is in a status that leaves
-    "events.stream": {"last_event_id"},  # from now on there is nothing to be told
+    "projects.set_workflow": {"mapping"},  # a task is in the removed status
+    "events.stream": {"last_event_id"},  # without it, no event would arrive
 }
-"""Optional arguments without which a call comes to nothing here."""
+"""Optional arguments that these tests must always give."""
 NOT_ALONE: Final = {"tasks.rank"}
-"""What takes at least one of its optional arguments."""
+"""Methods that need at least one of their optional arguments."""
 
 
 class World:
-    """Somebody who is signed in, and things for them to do something to: new ones each time they are asked for."""
+    """A signed-in client, and things to act on, newly created at each access."""
 
     def __init__(self, client: Client, url: str, account: Callable[[str], Account], ada: Account) -> None:
         self.client, self.url, self.account, self.ada = client, url, account, ada
@@ -76,7 +75,7 @@ class World:
             return theirs.projects.invitations.accept(token), user
 
     def invited(self) -> str:
-        """The token of an invitation that is this person's to accept."""
+        """The token of an invitation that this client may accept."""
         somebody = self.account("Carol")
         with Client(self.url) as theirs:
             theirs.auth.login(somebody.email, somebody.password)
@@ -316,7 +315,7 @@ def method_of(client: Client, name: str) -> Any:
 
 
 def selections(name: str, optional: set[str]) -> Iterator[set[str]]:
-    """Which of the optional arguments are given: none, each, and all that go together."""
+    """The combinations of optional arguments to try: none, each alone, and all that are allowed together."""
     if name not in NOT_ALONE:
         yield set()
     for one in sorted(optional):
@@ -327,7 +326,7 @@ def selections(name: str, optional: set[str]) -> Iterator[set[str]]:
 
 
 @pytest.mark.parametrize("name", every_method())
-def test_of_a_method_is_taken(world: World, name: str) -> None:
+def test_the_arguments_of_a_method_are_accepted(world: World, name: str) -> None:
     parameters = list(inspect.signature(method_of(world.client, name)).parameters.values())[1:]
     assert {one.name for one in parameters} == CALLS[name](world).keys()
     required = {one.name for one in parameters if one.default is one.empty} | NEEDED.get(name, set())

@@ -1,4 +1,4 @@
-"""Every command of the terminal with each option that it has, against the real API: what may be typed works."""
+"""Every command of the command line with each of its options, against the real API."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ LINES: Final = {
     "views rename": ["{view} {name}"],
     "views delete": ["{view}"],
 }
-"""What is typed after each command: together, every option there is."""
+"""The arguments to try for each command; together they use every option."""
 
 
 def leaves(of: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -99,7 +99,7 @@ def leaves(of: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, a
 COMMANDS: Final = dict(leaves(parser()))
 
 
-def test_every_command_and_option_is_typed_here() -> None:
+def test_every_command_and_option_is_covered() -> None:
     assert LINES.keys() == COMMANDS.keys()
     for name, command in COMMANDS.items():
         options = {option for action in command._actions for option in action.option_strings} - EVERYWHERE
@@ -108,7 +108,7 @@ def test_every_command_and_option_is_typed_here() -> None:
 
 
 class Desk:
-    """Somebody at a terminal, in this process: starting one for each command takes longer than the command."""
+    """A user of the command line within this process, because starting a process takes longer than most commands."""
 
     def __init__(self, patch: pytest.MonkeyPatch, caught: pytest.CaptureFixture[str], home: Path, url: str) -> None:
         self._patch, self._caught = patch, caught
@@ -118,7 +118,7 @@ class Desk:
         self.sits_at(home)
 
     def sits_at(self, home: Path) -> None:
-        """Whose home it is, is who is signed in."""
+        """Runs a command with the accounts file in this home folder."""
         home.mkdir(exist_ok=True)
         self._patch.setenv("HOME", str(home))
 
@@ -151,7 +151,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def some(desk: Desk, homes: Path) -> dict[str, str]:
-    """What the lines name: all of it new but the people, and all ids whole."""
+    """The values for the placeholders in the lines: whole ids of newly created things, except people."""
     if not (homes / "ada" / ".config").exists():
         desk.signs_up()
         desk.sits_at(homes / "bob")
@@ -174,7 +174,7 @@ def some(desk: Desk, homes: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_what_may_be_typed_works(desk: Desk, homes: Path, tmp_path: Path, name: str) -> None:
+def test_the_command_works(desk: Desk, homes: Path, tmp_path: Path, name: str) -> None:
     known = some(desk, homes)
     if name == "logout":
         desk.sits_at(tmp_path / "somebody else")

@@ -1,4 +1,4 @@
-"""Five minutes of somebody at a terminal, against the real servers."""
+"""Sessions of a user at the command line, against the real servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def signed_up(url: str, home: Path) -> Person:
 
 
 def added(out: str) -> str:
-    """The piece of an id that a new task is told with."""
+    """The short id in the output of a command that created a task."""
     found = re.match(r"added  ([0-9a-f]{8})  ", out)
     assert found is not None, out
     return found[1]
@@ -85,7 +85,7 @@ def test_grace_makes_a_project(url: str, tmp_path: Path) -> None:
     assert "in_progress" in does("projects", "show", "Website")
 
 
-def test_grace_comes_and_goes(url: str, tmp_path: Path) -> None:
+def test_grace_signs_in_and_out(url: str, tmp_path: Path) -> None:
     grace = Person(tmp_path, url)
     email = f"{uuid4().hex}@example.com"
     secret = f"{PASSWORD}\n"
@@ -97,12 +97,12 @@ def test_grace_comes_and_goes(url: str, tmp_path: Path) -> None:
     assert grace.does("logout") == f"nobody was signed in at {url}\n"
     assert "wrong address or password" in grace.fails(4, "login", email, "--password-stdin", stdin="another one\n")
     assert grace.does("login", email, "--password-stdin", stdin=secret) == out
-    # Where she signed in last is where she is, whatever the next shell's environment.
+    # The server of the last sign-in is used, also in a shell without TASKFLOW_URL.
     del grace.environment["TASKFLOW_URL"]
     assert grace.does("whoami") == f"Grace Hopper <{email}> at {url}\n"
 
 
-def test_the_tokens_are_for_their_owner_alone(url: str, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_tokens(url: str, tmp_path: Path) -> None:
     grace = Person(tmp_path, url)
     grace.signs_up(f"{uuid4().hex}@example.com", PASSWORD, "Grace")
     assert stat.S_IMODE(grace.file.stat().st_mode) == 0o600
@@ -113,7 +113,7 @@ def test_the_tokens_are_for_their_owner_alone(url: str, tmp_path: Path) -> None:
     assert stat.S_IMODE(grace.file.stat().st_mode) == 0o600
 
 
-def test_grace_saves_what_she_looks_for(url: str, tmp_path: Path) -> None:
+def test_grace_saves_filters_as_views(url: str, tmp_path: Path) -> None:
     grace = signed_up(url, tmp_path)
     does = grace.does
     urgent = added(does("tasks", "add", "Put out the fire", "--priority", "urgent", "--label", "q4"))
@@ -127,7 +127,7 @@ def test_grace_saves_what_she_looks_for(url: str, tmp_path: Path) -> None:
         saved,
     )
     assert [line.split()[0] for line in does("views", "run", "now").splitlines()[1:]] == [urgent]
-    # What is saved again is all that it asks for.
+    # Saving under the same name replaces all filters.
     assert does("views", "save", "NOW", "--priority", "low").startswith("changed  ")
     assert [line.split()[0] for line in does("views", "run", "Now").splitlines()[1:]] == [later]
     does("projects", "add", "Website")
@@ -146,7 +146,7 @@ def test_grace_saves_what_she_looks_for(url: str, tmp_path: Path) -> None:
     assert "no view Site; `taskflow views list`" in grace.fails(3, "views", "run", "Site")
 
 
-def test_grace_takes_a_task_apart(url: str, tmp_path: Path) -> None:
+def test_grace_works_with_a_checklist_and_relations(url: str, tmp_path: Path) -> None:
     grace = signed_up(url, tmp_path)
     does = grace.does
     tea, cups = (added(does("tasks", "add", title)) for title in ("Make 日本茶", "Find cups"))
@@ -170,7 +170,7 @@ def test_grace_takes_a_task_apart(url: str, tmp_path: Path) -> None:
     both = does("tasks", "done", tea, cups).splitlines()
     assert [line.split()[:2] for line in both] == [["done", tea], ["done", cups]]
     assert [one["status"] for one in grace.gets("tasks", "reopen", tea, cups)] == ["todo", "todo"]
-    # One that is not there, and none is touched.
+    # If one item does not exist, none is changed.
     grace.fails(3, "tasks", "trash", tea, "00000000")
     assert grace.gets("tasks", "show", tea)["trashed_at"] is None
 

@@ -1,4 +1,4 @@
-"""How commands behave as citizens of a shell: exit codes, pipes, colours, interrupts, servers that come and go."""
+"""How commands behave in a shell: exit codes, pipes, colours, interrupts, servers that restart."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def grace(url: str, tmp_path: Path) -> Person:
 
 
 def at_a_terminal(person: Person, *words: str, columns: int = 100, **environment: str) -> str:
-    """What a command shows on a terminal of that width."""
+    """The output of a command on a terminal of this width."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     done = subprocess.Popen(
@@ -50,7 +50,7 @@ def at_a_terminal(person: Person, *words: str, columns: int = 100, **environment
     )
     os.close(follower)
     shown = b""
-    with suppress(OSError):  # the other end is closed
+    with suppress(OSError):  # the command has closed the terminal
         while piece := os.read(leader, 65_536):
             shown += piece
     os.close(leader)
@@ -59,7 +59,7 @@ def at_a_terminal(person: Person, *words: str, columns: int = 100, **environment
 
 
 class Typist:
-    """A command with a terminal of its own, at which somebody types when they are asked."""
+    """A command on a pseudo-terminal, with a user who answers its prompts."""
 
     def __init__(self, person: Person, *words: str) -> None:
         self._leader, follower = pty.openpty()
@@ -88,8 +88,8 @@ class Typist:
         return self._process.wait(PATIENCE_S)
 
 
-class TestAsking:
-    def test_what_is_missing_is_asked_for_and_a_password_is_not_shown(
+class TestPrompts:
+    def test_missing_values_are_prompted_for_and_a_password_is_not_shown(
         self, url: str, tmp_path: Path, account: Callable[[str], Account]
     ) -> None:
         ada, person = account("Ada"), Person(tmp_path, url)
@@ -101,14 +101,14 @@ class TestAsking:
         assert ada.password not in login.shown
         assert person.gets("whoami")["email"] == ada.email
 
-    def test_two_passwords_that_differ_make_no_account(self, url: str, tmp_path: Path) -> None:
+    def test_two_different_passwords_create_no_account(self, url: str, tmp_path: Path) -> None:
         register = Typist(Person(tmp_path, url), "register", "a@example.com", "--name", "A")
         register.answers("Password: ", "correct horse\n")
         register.answers("Once more: ", "correct house\n")
         assert register.ends() == 2
         assert "the two passwords differ" in register.shown
 
-    def test_no_answer_is_told_in_one_line(self, url: str, tmp_path: Path) -> None:
+    def test_an_unanswered_prompt_is_reported_in_one_line(self, url: str, tmp_path: Path) -> None:
         login = Typist(Person(tmp_path, url), "login", "a@example.com")
         login.answers("Password: ", "\x04")
         assert login.ends() == 2
@@ -132,13 +132,13 @@ class TestExitCodes:
         assert "nothing to change" in grace.fails(2, "tasks", "edit", str(uuid4()))
         assert "--password-stdin" in grace.fails(2, "login", "a@example.com")
 
-    def test_3_for_what_is_not_there(self, grace: Person) -> None:
+    def test_3_for_something_not_found(self, grace: Person) -> None:
         assert "no task 1234abcd; `taskflow tasks list --all`" in grace.fails(3, "tasks", "show", "1234abcd")
         assert "no task" in grace.fails(3, "tasks", "done", str(uuid4()))
         assert "no project Nowhere" in grace.fails(3, "projects", "board", "Nowhere")
         assert "no project Nowhere" in grace.fails(3, "tasks", "add", "x", "--project", "Nowhere")
 
-    def test_4_for_nobody_and_for_a_role_that_is_too_low(
+    def test_4_if_not_signed_in_or_forbidden(
         self, grace: Person, client: Client, tmp_path: Path, account: Callable[[str], Account]
     ) -> None:
         project = client.projects.create("Theirs")
@@ -159,34 +159,34 @@ class TestExitCodes:
             "taskflow: expected version 1, stream is at 2; look at `taskflow tasks history`, then change it again\n"
         )
 
-    def test_6_where_nobody_answers(self, grace: Person) -> None:
+    def test_6_if_the_server_does_not_answer(self, grace: Person) -> None:
         said = grace.fails(6, "tasks", "list", "--url", f"http://127.0.0.1:{unused_port()}", TASKFLOW_TOKEN="t")
         assert "does not answer" in said
         assert "is it running there?" in said
 
-    def test_1_for_the_rest(self, grace: Person) -> None:
+    def test_1_for_other_errors(self, grace: Person) -> None:
         assert "/title" in grace.fails(1, "tasks", "add", "")
         grace.file.write_text("{")
         assert "remove it and sign in again" in grace.fails(1, "tasks", "list")
 
 
 class TestShortIds:
-    def test_a_piece_has_to_fit_one_task_alone(self, grace: Person) -> None:
+    def test_a_part_of_an_id_must_match_only_one_task(self, grace: Person) -> None:
         first, second = grace.gets("tasks", "add", "one"), grace.gets("tasks", "add", "two")
         for piece in (first["id"], first["id"][-8:], first["id"].replace("-", "")[:25], first["id"][-8:].upper()):
             assert grace.gets("tasks", "show", piece)["title"] == "one"
-        # Made in the same minute, so both begin alike.
+        # Created within a minute, so both ids begin with the same characters.
         said = grace.fails(2, "tasks", "show", first["id"][:4])
         assert "could be any of 2 tasks; type more of it" in said
         assert f"{first['id']} one" in said
         assert f"{second['id']} two" in said
 
-    def test_one_in_the_trash_is_found_last(self, grace: Person) -> None:
+    def test_a_task_in_the_trash_matches_last(self, grace: Person) -> None:
         task = grace.gets("tasks", "add", "one")["id"]
         grace.does("tasks", "trash", task[-8:])
         assert grace.gets("tasks", "restore", task[-8:])["trashed_at"] is None
 
-    def test_people_and_projects_have_names(
+    def test_people_and_projects_are_found_by_name(
         self, grace: Person, url: str, tmp_path: Path, account: Callable[[str], Account]
     ) -> None:
         project = grace.gets("projects", "add", "Website")
@@ -199,7 +199,7 @@ class TestShortIds:
         assert "`taskflow projects invite` asks them" in said.err
         with Client(url, token=token) as client:
             bob.joins(client, project["id"], "member")
-            assert len(list(client.projects.members(project["id"]))) == 2  # and so the view has him
+            assert len(list(client.projects.members(project["id"]))) == 2  # waits until the view has the new member
         task = grace.gets("tasks", "add", "x", "--project", "WEBSITE", "--assignee", "bob")
         assert task["assignee"] == {"id": bob_id, "name": "Bob"}
         assert "given to nobody" in grace.does("tasks", "assign", task["id"], "none")
@@ -209,7 +209,7 @@ class TestShortIds:
 
 
 class TestOutput:
-    def test_programs_get_one_document(self, grace: Person) -> None:
+    def test_json_output_is_one_document(self, grace: Person) -> None:
         task = grace.gets("tasks", "add", "x 日本", "--priority", "low")
         assert (task["title"], task["version"]) == ("x 日本", 1)
         assert [one["id"] for one in grace.gets("tasks", "list")] == [task["id"]]
@@ -222,7 +222,7 @@ class TestOutput:
         assert [one["role"] for one in grace.gets("projects", "members", "Inbox")] == ["owner"]
         assert grace.gets("logout")["signed_out"] is True
 
-    def test_colours_are_for_a_terminal_that_wants_them(self, grace: Person) -> None:
+    def test_colours_are_only_for_a_terminal_that_supports_them(self, grace: Person) -> None:
         grace.does("tasks", "add", "Urgent", "--priority", "urgent")
         plain = grace.does("tasks", "list")
         assert ESCAPE not in plain
@@ -231,7 +231,7 @@ class TestOutput:
         assert ESCAPE not in at_a_terminal(grace, "tasks", "list", TERM="dumb")
         assert json.loads(at_a_terminal(grace, "tasks", "list", "--json"))
 
-    def test_a_table_is_as_wide_as_the_terminal_and_whole_in_a_pipe(self, grace: Person) -> None:
+    def test_a_table_fits_the_terminal_and_is_complete_in_a_pipe(self, grace: Person) -> None:
         title = "日本語の長い題名 👩‍👩‍👧‍👦 " * 12
         grace.does("tasks", "add", title, "--label", "q4")
         narrow = at_a_terminal(grace, "tasks", "list", columns=60, NO_COLOR="1").splitlines()
@@ -241,7 +241,7 @@ class TestOutput:
         assert narrow[1].rstrip().endswith("q4")
         assert title.strip() in grace.does("tasks", "list")
 
-    def test_what_others_wrote_cannot_take_the_terminal_over(self, grace: Person) -> None:
+    def test_text_of_others_cannot_control_the_terminal(self, grace: Person) -> None:
         evil = f"{ESCAPE}]0;owned\x07{ESCAPE}[2J[red]x[/red] :smile: \u202egnp.exe \x9b31m\r\nnext"
         task = grace.gets("tasks", "add", evil, "--description", evil, "--label", f"{ESCAPE}[31m")["id"]
         for words in (["list"], ["show", task], ["history", task], ["done", task]):
@@ -250,13 +250,13 @@ class TestOutput:
             if words[0] != "history":
                 assert "[red]x[/red] :smile:" in shown
 
-    def test_another_encoding_loses_characters_and_nothing_else(self, grace: Person) -> None:
+    def test_another_encoding_loses_only_characters_that_it_lacks(self, grace: Person) -> None:
         grace.does("tasks", "add", "tea 日本")
         said = grace.types("tasks", "list", PYTHONIOENCODING="ascii")
         assert (said.code, said.err) == (0, "")
         assert "tea ??" in said.out
 
-    def test_a_reader_that_has_enough_is_no_fault(self, grace: Person, url: str) -> None:
+    def test_a_closed_pipe_is_no_error(self, grace: Person, url: str) -> None:
         token = json.loads(grace.file.read_text())["accounts"][url]["access"]
         with Client(url, token=token) as client, ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda number: client.tasks.create(f"{number} {'x' * 400}"), range(200)))
@@ -268,7 +268,7 @@ class TestOutput:
             )  # fmt: skip
             assert (done.stdout[10:].strip(), done.stderr) == ("0", ""), done
 
-    def test_an_export_into_a_reader_that_has_enough_is_no_fault(self, grace: Person) -> None:
+    def test_an_export_into_a_closed_pipe_is_no_error(self, grace: Person) -> None:
         grace.does("tasks", "add", "x", "--description", "-", stdin="x" * 90_000)
         for words in (["--csv"], []):
             command = shlex.join(grace.argv("projects", "export", "Inbox", *words))
@@ -278,7 +278,7 @@ class TestOutput:
             )  # fmt: skip
             assert (done.stdout[10:].strip(), done.stderr) == ("0", ""), done
 
-    def test_a_file_is_as_it_is_in_a_pipe_and_harmless_at_a_terminal(self, grace: Person) -> None:
+    def test_a_file_is_unchanged_in_a_pipe_and_sanitised_at_a_terminal(self, grace: Person) -> None:
         evil = f"日本 {ESCAPE}[2J\u202e"
         grace.does("tasks", "add", evil)
         assert evil in grace.does("projects", "export", "Inbox", "--csv")
@@ -297,7 +297,7 @@ class TestOutput:
             (">/dev/full", "tasks list --json", 1, "No space left on device"),
         ],
     )
-    def test_what_is_closed_or_full_is_told_in_one_line(
+    def test_closed_or_full_outputs_are_reported_in_one_line(
         self, grace: Person, closed: str, words: str, code: int, line: str
     ) -> None:
         done = subprocess.run(
@@ -317,13 +317,13 @@ def width(line: str) -> int:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Processes hear an interrupt, also where the tests run in the background of a shell that keeps it from them."""
+    """Child processes receive SIGINT, also if the tests run in the background of a shell, which ignores it for them."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def test_interrupted_it_ends_at_once(tmp_path: Path, interruptible: None) -> None:
+def test_an_interrupt_ends_the_command_at_once(tmp_path: Path, interruptible: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         person = Person(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}", TASKFLOW_TOKEN="t")
         waiting = subprocess.Popen(
@@ -338,8 +338,8 @@ def test_interrupted_it_ends_at_once(tmp_path: Path, interruptible: None) -> Non
     assert (waiting.returncode, out, err) == (130, "", "")
 
 
-class TestServersThatComeAndGo:
-    def test_a_restart_between_two_commands_is_not_noticed(
+class TestRestarts:
+    def test_a_restart_between_two_commands_has_no_effect(
         self, own_api: Callable[..., OwnApi], grace: Person, account: Callable[[str], Account]
     ) -> None:
         api, ada = own_api(), account("Ada")
@@ -352,7 +352,7 @@ class TestServersThatComeAndGo:
         api.wait_ready()
         assert grace.gets("tasks", "done", task)["version"] == 2
 
-    def test_a_token_that_expired_is_renewed(
+    def test_an_expired_token_is_renewed(
         self, own_api: Callable[..., OwnApi], grace: Person, account: Callable[[str], Account]
     ) -> None:
         api, ada = own_api(access_token_ttl_s=3), account("Ada")
@@ -370,7 +370,7 @@ class TestServersThatComeAndGo:
                     client.users.me()
                 except Unauthenticated:
                     break
-        # Several at once: each renews it, or finds that another did, and none ends the session.
+        # Several commands at once: each renews the token or finds it renewed, and none ends the session.
         running = [
             subprocess.Popen(
                 grace.argv("tasks", "add", f"{number}"), env=grace.environment,
@@ -384,7 +384,7 @@ class TestServersThatComeAndGo:
         assert kept()["access"] != first["access"]
         assert len(grace.gets("tasks", "list")) == 4
 
-    def test_a_token_of_the_environment_comes_first_and_is_kept_nowhere(self, grace: Person, url: str) -> None:
+    def test_a_token_from_the_environment_takes_precedence_and_is_not_stored(self, grace: Person, url: str) -> None:
         token = json.loads(grace.file.read_text())["accounts"][url]["access"]
         other = Person(grace.home / "other", url, TASKFLOW_TOKEN=token)
         assert other.gets("whoami") == grace.gets("whoami")

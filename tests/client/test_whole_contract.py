@@ -1,5 +1,5 @@
-"""The client against everything that is served: every route with all that it takes and answers, and then what
-they do: undo, moves, parts of tasks, saved views, batches, events, files, sync, the stream."""
+"""The client against the whole API: every route with all its parameters and answers, and the effects of undo, moves,
+parts of tasks, saved views, batches, events, files, sync and the live stream."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ PATIENCE_S = 30.0
 STUBBORN = Retries(attempts_max=10_000, total_s=60, pause_max_s=0.2)
 
 BASE: Final = "/api/v1"
-"""At the root is what operators ask, and who checks tokens."""
+"""Routes outside this path are for operators, and for services that verify tokens."""
 BY_ITSELF: Final = {"min_position", "wait_ms", "cursor"}
-"""Parameters that no caller has to think of."""
+"""Parameters that the client sets by itself."""
 UNSENT: Final = {"POST /api/v1/auth/logout .refresh_token"}
-"""The access token says whose session ends."""
+"""Fields that the client does not send: for signing out, the access token names the session."""
 
 
 class TestEveryRoute:
-    """`/openapi.json` says what is served; whoever adds to it adds to the client."""
+    """Compares the client with `/openapi.json`, so that a new route or field is added to the client too."""
 
     @pytest.fixture
     def document(self, stack: Stack) -> Any:
@@ -64,7 +64,7 @@ class TestEveryRoute:
 
     @pytest.fixture
     def calls(self, operations: dict[str, Any]) -> dict[str, list[Call[Any]]]:
-        """What the client can ask, by the route that answers it."""
+        """The client's calls by the route that they go to."""
         found: dict[str, list[Call[Any]]] = {}
         for name, call in every_call():
             asked = f"{call.method} {BASE}{call.path}"
@@ -78,7 +78,7 @@ class TestEveryRoute:
     ) -> None:
         assert calls.keys() == operations.keys()
 
-    def test_is_asked_with_all_that_it_takes(
+    def test_gets_all_its_parameters_from_the_client(
         self, document: Any, operations: dict[str, Any], calls: dict[str, list[Call[Any]]]
     ) -> None:
         lacks = []
@@ -92,7 +92,7 @@ class TestEveryRoute:
                 lacks += [f"{route} .{name}" for name in fields - {name for one in asked for name in one.body or ()}]
         assert set(lacks) == UNSENT
 
-    def test_takes_all_that_it_is_asked_with(
+    def test_accepts_all_parameters_of_the_client(
         self, document: Any, operations: dict[str, Any], calls: dict[str, list[Call[Any]]]
     ) -> None:
         refused = []
@@ -105,7 +105,7 @@ class TestEveryRoute:
             refused += [f"{route} .{name}" for one in asked for name in one.body or () if name not in fields]
         assert refused == []
 
-    def test_is_taken_with_all_that_it_answers(
+    def test_has_all_fields_of_its_answer_in_the_client(
         self, document: Any, operations: dict[str, Any], calls: dict[str, list[Call[Any]]]
     ) -> None:
         lacks = []
@@ -135,12 +135,12 @@ class TestHistory:
         with pytest.raises(NothingToUndo):
             client.tasks.undo(task.id)
         again = client.tasks.undo(task.id, version=undone.version)
-        # The title was set again since; the priority still holds what the undo set.
+        # The title was changed since; the priority still has the value that the undo set.
         assert (again.title, again.priority) == ("one", "high")
         with pytest.raises(VersionConflict):
             client.tasks.undo(task.id, expected_version=edited.version)
 
-    def test_a_task_is_read_as_it_was(self, client: Client) -> None:
+    def test_a_task_is_read_at_an_earlier_version_and_time(self, client: Client) -> None:
         task = client.tasks.create("one")
         client.tasks.edit(task.id, title="two")
         assert client.tasks.get(task.id, version=1).title == "one"
@@ -150,7 +150,7 @@ class TestHistory:
         [change] = client.tasks.diff(task.id, from_version=1, to_version=2).changes
         assert (change.field, change.from_, change.to) == ("title", "one", "two")
 
-    def test_so_is_a_board(self, client: Client) -> None:
+    def test_a_board_is_read_at_an_earlier_time(self, client: Client) -> None:
         project = client.projects.create("P")
         task = client.tasks.create("x", project_id=project.id)
         client.tasks.complete(task.id)
@@ -213,7 +213,7 @@ class TestParts:
 
 
 class TestProjects:
-    def test_workflow_labels_and_figures(self, client: Client) -> None:
+    def test_workflow_labels_and_statistics(self, client: Client) -> None:
         project = client.projects.create("P")
         statuses = [Status("new", "New", "todo"), Status("shipped", "Shipped", "done")]
         changed = client.projects.set_workflow(project.id, statuses, [Transition("new", "shipped")])
@@ -242,7 +242,7 @@ class TestProjects:
         client.projects.invitations.withdraw(project.id, another.id)
         assert list(client.projects.invitations.list(project.id)) == []
 
-    def test_a_status_that_leaves_has_one_in_its_place(self, client: Client) -> None:
+    def test_a_removed_status_needs_a_replacement(self, client: Client) -> None:
         project = client.projects.create("P")
         task = client.tasks.create("x", project_id=project.id)
         statuses = [Status("new", "New", "todo"), Status("done", "Done", "done")]
@@ -252,13 +252,13 @@ class TestProjects:
         client.projects.set_workflow(project.id, statuses, mapping={"todo": "new"})
         assert client.tasks.get(task.id).status == "new"
 
-    def test_what_is_archived_is_listed_apart(self, client: Client) -> None:
+    def test_archived_projects_are_listed_separately(self, client: Client) -> None:
         kept, archived = client.projects.create("kept"), client.projects.create("archived")
         client.projects.archive(archived.id)
         assert [one.id for one in client.projects.list(archived=True)] == [archived.id]
         assert kept.id in {one.id for one in client.projects.list(archived=False)}
 
-    def test_what_went_on_is_told_newest_first(self, client: Client) -> None:
+    def test_activity_is_listed_newest_first(self, client: Client) -> None:
         project = client.projects.create("P")
         task = client.tasks.create("x", project_id=project.id)
         client.tasks.comments.add(task.id, "well")
@@ -285,7 +285,9 @@ class TestViews:
             client.views.create("x", {"priority": "whatever"})
         assert [fault.pointer for fault in invalid.value.errors] == ["/query/priority"]
 
-    def test_of_a_project_are_its_members(self, client: Client, url: str, account: Callable[[str], Account]) -> None:
+    def test_of_a_project_are_visible_to_its_members(
+        self, client: Client, url: str, account: Callable[[str], Account]
+    ) -> None:
         project, bob = client.projects.create("P"), account("Bob")
         shared = client.views.create("Ours", {"project": project.id, "sort": "-due_at"}, project_id=project.id)
         own = client.views.create("Mine", {"assignee": "me"})
@@ -298,7 +300,7 @@ class TestViews:
 
 
 class TestFiles:
-    def test_a_project_is_a_file(self, client: Client) -> None:
+    def test_a_project_is_exported(self, client: Client) -> None:
         project = client.projects.create("P")
         titles = {f'{number} \u2028日本, "x"' for number in range(3)}
         for title in titles:
@@ -312,7 +314,7 @@ class TestFiles:
         with pytest.raises(NotFound):
             list(client.projects.export(uuid4()))
 
-    async def test_so_it_is_with_await(self, url: str, account: Callable[[str], Account]) -> None:
+    async def test_a_project_is_exported_by_the_async_client(self, url: str, account: Callable[[str], Account]) -> None:
         ada = account("Ada")
         async with AsyncClient(url) as client:
             await client.auth.login(ada.email, ada.password)
@@ -320,14 +322,14 @@ class TestFiles:
             whole = b"".join([piece async for piece in client.projects.export(project.id)])
         assert json.loads(whole)["project"]["name"] == "P"
 
-    def test_events_are_a_table(self, client: Client) -> None:
+    def test_events_are_downloaded_as_csv(self, client: Client) -> None:
         task = client.tasks.create("x")
         table = b"".join(client.events.csv(stream=[task.id])).decode()
         assert [row["type"] for row in csv.DictReader(io.StringIO(table, newline=""))] == ["TaskCreated"]
 
     def test_due_tasks_are_a_calendar_whose_secret_can_be_changed(self, client: Client, url: str) -> None:
         task = client.tasks.create("Due", due_at=datetime(2026, 12, 1, tzinfo=UTC))
-        assert client.tasks.get(task.id).due_at  # and so the view has it
+        assert client.tasks.get(task.id).due_at  # waits until the view has it
         calendar = client.users.open_calendar()
         assert calendar.url.endswith(f"/{calendar.secret}.ics")
         assert calendar.secret not in repr(calendar)
@@ -339,7 +341,7 @@ class TestFiles:
 
 
 class TestBatches:
-    def test_later_commands_name_what_earlier_ones_make(self, client: Client) -> None:
+    def test_later_commands_refer_to_what_earlier_ones_create(self, client: Client) -> None:
         parent = Command(type="CreateTask", data={"title": "whole"})
         part = Command(type="CreateTask", data={"title": "part", "parent_id": parent.made})
         done = Command(type="CompleteTask", target=part.made)
@@ -352,7 +354,7 @@ class TestBatches:
         assert client.position == max(outcome.position or 0 for outcome in answer.results)
         assert {task.title for task in client.tasks.list()} == {"whole", "part"}
 
-    def test_each_for_itself_or_none(self, client: Client) -> None:
+    def test_a_batch_is_atomic_or_each_command_has_its_outcome(self, client: Client) -> None:
         good, bad = Command(type="CreateTask", data={"title": "x"}), Command(type="CompleteTask", target=uuid4())
         outcomes = client.commands.batch([bad, good], atomic=False).results
         assert [outcome.outcome for outcome in outcomes] == ["rejected", "applied"]
@@ -376,10 +378,10 @@ class TestEvents:
         assert listed[0].data["title"] == "0\u2028日本"
         assert {event.stream_id for event in client.events.list(stream=[tasks[0].id])} == {tasks[0].id}
 
-    async def test_the_stream_resumes_where_it_broke_off(
+    async def test_the_stream_resumes_after_a_break(
         self, own_api: Callable[..., OwnApi], url: str, account: Callable[[str], Account]
     ) -> None:
-        """The API process that it is heard from is killed in the middle, and nothing is missed or heard twice."""
+        """The API process that serves the stream is killed; no event is missed or received twice."""
         api, ada = own_api(), account("Ada")
         async with AsyncClient(api.url, retries=STUBBORN) as listener, AsyncClient(url) as writer:
             await listener.auth.login(ada.email, ada.password)
@@ -403,10 +405,11 @@ class TestEvents:
             assert heard == ["one", "two", "three"]
             await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
 
-    def test_the_stream_outlives_its_token(
+    def test_the_stream_continues_after_its_token_expires(
         self, own_api: Callable[..., OwnApi], url: str, account: Callable[[str], Account]
     ) -> None:
-        """Tokens of two seconds: the server ends the stream with each, and the client comes back with another."""
+        """With tokens valid for two seconds, the server ends the stream each time, and the client resumes with a new
+        token."""
         api, ada = own_api(access_token_ttl_s=2), account("Ada")
         heard: list[int] = []
         renewed = threading.Event()
@@ -434,7 +437,7 @@ class TestEvents:
 
 
 class Copy:
-    """What a client keeps that applies answer after answer."""
+    """A local copy to which a client applies the answers of `/sync`."""
 
     def __init__(self) -> None:
         self.tasks: dict[Any, str] = {}
@@ -448,7 +451,7 @@ class Copy:
 
 
 class TestSync:
-    def test_a_copy_follows_what_lists_show(self, client: Client) -> None:
+    def test_a_local_copy_equals_the_lists(self, client: Client) -> None:
         copy = Copy()
 
         def pull() -> None:

@@ -1,4 +1,4 @@
-"""Limits hold whatever Redis does: shared while it answers, this process's share while it does not."""
+"""Rate limits hold in every state of Redis: shared by all processes while it answers, a share of each otherwise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUCKET = Bucket("tokens", size=10, per_s=1)
 
 @pytest.fixture
 def own(settings: Settings) -> Settings:
-    # Generous: a busy machine is no failure of Redis's.
+    # A long timeout, so that a busy machine does not look like a failing Redis.
     return replace(settings, limits_timeout_ms=5_000, limits_pause_ms=100, api_processes=2)
 
 
@@ -48,7 +48,7 @@ async def redis(own: Settings) -> AsyncIterator[Redis]:
 
 
 async def granted(counters: Counters, limit: Window, key: str, asked: int) -> int:
-    """How many of so many at once are let through."""
+    """How many of `asked` concurrent requests are granted."""
     counted = await asyncio.gather(*[counters.count(limit, key) for _ in range(asked)])
     return sum(not one.is_refused for one in counted)
 
@@ -58,27 +58,29 @@ def anybody() -> str:
 
 
 @pytest.mark.parametrize("limit", [WINDOW, PLAIN])
-async def test_processes_count_together_and_at_once(counters: Counters, other: Counters, limit: Window) -> None:
+async def test_concurrent_requests_of_several_processes_share_one_count(
+    counters: Counters, other: Counters, limit: Window
+) -> None:
     key = anybody()
     both = await asyncio.gather(granted(counters, limit, key, 30), granted(other, limit, key, 30))
     assert sum(both) == limit.quota
     assert await granted(counters, limit, anybody(), 30) == limit.quota
 
 
-async def test_a_bucket_is_shared(counters: Counters, other: Counters) -> None:
+async def test_processes_share_a_bucket(counters: Counters, other: Counters) -> None:
     key = anybody()
     counted = await asyncio.gather(*[one.take(BUCKET, key) for one in (counters, other) * 20])
-    # Each second gives one back.
+    # One token is added each second.
     assert BUCKET.size <= sum(not one.is_refused for one in counted) <= BUCKET.size + 5
 
 
-async def test_what_costs_more_than_a_bucket_holds_takes_all_of_it(counters: Counters) -> None:
+async def test_a_cost_above_the_size_of_a_bucket_empties_it(counters: Counters) -> None:
     key = anybody()
     assert (await counters.take(BUCKET, key, 1_000)).left == 0
     assert (await counters.take(BUCKET, key, 5)).is_refused
 
 
-async def test_all_limits_are_counted_or_none(counters: Counters) -> None:
+async def test_a_reservation_counts_against_all_limits_or_none(counters: Counters) -> None:
     key, full = anybody(), anybody()
     for _ in range(WINDOW.quota):
         await counters.reserve([([WINDOW], full)])
@@ -89,7 +91,7 @@ async def test_all_limits_are_counted_or_none(counters: Counters) -> None:
     assert await granted(counters, PLAIN, key, 20) == PLAIN.quota
 
 
-async def test_what_is_given_back_may_be_used_by_any_process(counters: Counters, other: Counters) -> None:
+async def test_a_released_reservation_can_be_used_by_any_process(counters: Counters, other: Counters) -> None:
     key = anybody()
     reservations = [await counters.reserve([([WINDOW], key)]) for _ in range(WINDOW.quota)]
     assert await granted(other, WINDOW, key, 5) == 0
@@ -114,8 +116,8 @@ async def test_without_redis_each_process_grants_its_share(own: Settings, server
             assert counters.counted_here
 
 
-async def test_the_count_goes_on_where_redis_left_off(own: Settings, server: Any) -> None:
-    """An outage is no second helping: a process knows what it granted before."""
+async def test_the_local_count_continues_that_of_redis(own: Settings, server: Any) -> None:
+    """An outage does not reset the limit: each process also counts what it granted before."""
     async with open_counters(replace(own, limits_timeout_ms=1_000, api_processes=1)) as counters:
         key = anybody()
         assert await granted(counters, WINDOW, key, 7) == 7
@@ -123,11 +125,11 @@ async def test_the_count_goes_on_where_redis_left_off(own: Settings, server: Any
         assert await granted(counters, WINDOW, key, 30) == 3
 
 
-async def test_what_a_restarted_redis_has_forgotten_is_remembered(counters: Counters, redis: Redis) -> None:
+async def test_a_remembered_window_holds_after_redis_lost_its_counters(counters: Counters, redis: Redis) -> None:
     guessed, asked = anybody(), anybody()
     assert await granted(counters, WINDOW, guessed, 30) == WINDOW.quota
     assert await granted(counters, PLAIN, asked, 30) == PLAIN.quota
-    # A restart, an eviction, somebody's flush: the counters are gone.
+    # As after a restart, an eviction or a flush: the counters in Redis are gone.
     await redis.flushdb()
     assert await granted(counters, WINDOW, guessed, 30) == 0
     assert await granted(counters, PLAIN, asked, 30) == PLAIN.quota
@@ -136,7 +138,7 @@ async def test_what_a_restarted_redis_has_forgotten_is_remembered(counters: Coun
 @pytest.mark.parametrize(
     ("setting", "value", "well"), [("maxmemory", "1", "256mb"), ("min-replicas-to-write", "1", "0")]
 )
-async def test_a_redis_that_takes_no_writes_counts_for_nothing(
+async def test_a_redis_that_refuses_writes_is_treated_as_away(
     own: Settings, redis: Redis, setting: str, value: str, well: str
 ) -> None:
     policy = (await redis.config_get("maxmemory-policy"))["maxmemory-policy"]
@@ -152,7 +154,7 @@ async def test_a_redis_that_takes_no_writes_counts_for_nothing(
         await redis.config_set("maxmemory-policy", policy)
 
 
-async def test_once_redis_is_back_it_counts_for_all_again(own: Settings, server: Any) -> None:
+async def test_counts_are_shared_again_after_redis_is_back(own: Settings, server: Any) -> None:
     async with open_counters(replace(own, limits_timeout_ms=1_000)) as counters:
         valkey = server("valkey")
         valkey.kill()
@@ -165,11 +167,11 @@ async def test_once_redis_is_back_it_counts_for_all_again(own: Settings, server:
 
         await until(shared, "Redis counts again")
         assert await granted(counters, WINDOW, anybody(), 30) == WINDOW.quota
-        # What was granted meanwhile counts.
+        # What was granted during the outage counts.
         assert await granted(counters, WINDOW, key, 30) == 0
 
 
-async def test_an_answer_that_comes_too_late_has_let_nobody_through_twice(own: Settings, server: Any) -> None:
+async def test_a_late_answer_of_redis_does_not_raise_the_limit(own: Settings, server: Any) -> None:
     async with open_counters(replace(own, limits_timeout_ms=100, limits_pause_ms=1, api_processes=1)) as counters:
         key = anybody()
         await counters.count(WINDOW, key)
@@ -184,7 +186,7 @@ async def test_an_answer_that_comes_too_late_has_let_nobody_through_twice(own: S
         assert left <= WINDOW.quota - 5
 
 
-async def test_keys_stand_under_a_namespace_and_end_by_themselves(counters: Counters, redis: Redis) -> None:
+async def test_keys_have_a_namespace_and_expire(counters: Counters, redis: Redis) -> None:
     key = anybody()
     await counters.reserve([([WINDOW, PLAIN], key)])
     await counters.take(BUCKET, key)

@@ -1,4 +1,4 @@
-"""A launcher's folder and ports of the test's own: these tests break launchers, not the shared servers."""
+"""Fixtures: a data folder and ports for each test, because these tests break launchers and their servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taskflow.settings import Settings
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    # Not `tmp_path`, which is closed to others: PostgreSQL runs as another user where the tests run as root.
+    # Not `tmp_path`, which only its owner can enter: PostgreSQL runs as another user if the tests run as root.
     with tempfile.TemporaryDirectory(prefix="taskflow-test-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         yield Path(name)

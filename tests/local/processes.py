@@ -1,4 +1,4 @@
-"""What the kernel says about processes."""
+"""Reads the state of processes from /proc."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BOUND_S = 20.0
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; one that ended and that nobody has asked about yet does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
@@ -19,7 +19,7 @@ def alive(pid: int) -> bool:
 
 
 def below(pid: int) -> list[int]:
-    """The processes that descend from one."""
+    """The descendants of a process."""
     parents: dict[int, list[int]] = {}
     for path in Path("/proc").iterdir():
         if path.name.isdigit():

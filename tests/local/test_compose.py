@@ -1,7 +1,7 @@
-"""What the servers of the compose file say to the flags and properties that it gives them.
+"""The commands of the compose file, run on the real servers.
 
-There is no Docker engine where taskflow is developed, but its servers are: each command is run on the
-binary of the same server, with the variables that an engine would fill in.
+There is no Docker engine on the development machines, so each command is run with the locally installed binary of the
+same server, with the environment that the engine would set.
 """
 
 from __future__ import annotations
@@ -40,41 +40,41 @@ def run(*argv: str, environ: dict[str, str] | None = None) -> subprocess.Complet
 
 
 def script(command: list[str]) -> str:
-    """The shell script of an entry point, as the shell is given it."""
+    """The shell script of an entry point, with compose's `$$` unescaped."""
     return command[-1].replace("$$", "$")
 
 
 class TestPostgresql:
-    def test_it_takes_its_settings(self, tmp_path: Path) -> None:
+    def test_it_accepts_its_settings(self, tmp_path: Path) -> None:
         (tmp_path / "postgresql.conf").touch()
         program, *flags = SERVICES["postgres"]["command"]
         assert program == "postgres"
 
         def value(name: str, *given: str) -> str:
-            """As the server says it, in its own unit."""
+            """The value as the server reports it, in its own unit."""
             said = run(str(postgres.binaries() / "bin/postgres"), "-C", name, "-D", str(tmp_path), *given)
             assert said.returncode == 0, said.stderr
             return said.stdout.strip()
 
         for setting in (flag for flag in flags if flag != "-c"):
             name, wanted = setting.split("=")
-            # That the server takes the word, and that it is not what it would do anyway.
+            # The server accepts the value, and the value differs from the default.
             assert value(name, *flags) == value(name, "-c", f"{name}={wanted}") != value(name)
 
-    def test_initdb_has_the_flags_that_it_is_given(self) -> None:
+    def test_initdb_knows_its_flags(self) -> None:
         known = run(str(postgres.binaries() / "bin/initdb"), "--help").stdout
         for flag in SERVICES["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split():
             assert flag.partition("=")[0] in known
 
-    def test_its_health_check_asks_a_server(self) -> None:
+    def test_its_health_check_calls_a_server(self) -> None:
         _, program, *flags = SERVICES["postgres"]["healthcheck"]["test"]
         said = run(str(postgres.binaries() / "bin" / program), *flags, f"--port={unused_port()}")
-        # 2: nobody answered; 3: it was not asked rightly.
+        # 2: no response; 3: wrong arguments.
         assert said.returncode == 2, said.stderr
 
 
 class TestMongodb:
-    def test_it_takes_its_flags(self) -> None:
+    def test_it_accepts_its_flags(self) -> None:
         [line] = [line for line in script(SERVICES["mongodb"]["entrypoint"]).splitlines() if line.startswith("exec ")]
         _, _, program, *flags = shlex.split(line)
         assert program == "mongod"
@@ -83,7 +83,7 @@ class TestMongodb:
         assert f"replSet: {mongodb.REPLICA_SET}" in said.stdout
         assert "keyFile: /tmp/replica-set.key" in said.stdout
 
-    def test_the_key_file_is_written_for_its_server_alone(self, tmp_path: Path) -> None:
+    def test_only_the_server_can_read_the_key_file(self, tmp_path: Path) -> None:
         lines = script(SERVICES["mongodb"]["entrypoint"]).splitlines()
         path = tmp_path / "replica-set.key"
         here = "\n".join(lines[:2]).replace("/tmp/replica-set.key", str(path)).replace("-o mongodb -g mongodb", "")
@@ -92,12 +92,12 @@ class TestMongodb:
         assert path.read_text() == PASSWORD
         assert path.stat().st_mode & 0o777 == 0o400
 
-    def test_its_health_check_makes_the_set_and_waits_for_a_primary(self, tmp_path: Path) -> None:
+    def test_its_health_check_creates_the_replica_set_and_waits_for_a_primary(self, tmp_path: Path) -> None:
         command = shlex.split(script(SERVICES["mongodb"]["healthcheck"]["test"]))
         assert command[0] == "mongosh"
         check = command[command.index("--eval") + 1]
         stand_in = tmp_path / "shell.js"
-        # Three calls of the shell's; what each does on a server is the server's affair.
+        # A stand-in for mongosh with the three calls that the script makes, and no server behind it.
         stand_in.write_text(f"""
             const [made, primary] = JSON.parse(process.argv[2]), said = [];
             const rs = {{
@@ -133,7 +133,7 @@ class TestMongodb:
 class TestValkey:
     @pytest.fixture
     def url(self, tmp_path: Path) -> Iterator[str]:
-        """The service's own command, on a port of the test's."""
+        """Runs the command of the service on a free port."""
         port = unused_port()
         server = tmp_path / "valkey-server"
         server.write_text(f'#!/bin/sh\nexec {valkey.binary()} "$@" --bind 127.0.0.1 --port {port} --dir {tmp_path}\n')
@@ -169,7 +169,7 @@ class TestKafka:
     async def with_jars(self) -> list[str]:
         return [java(), "-cp", f"{await fetch_jars(CACHE)}/*"]
 
-    async def test_the_images_own_start_makes_a_storage_of_what_it_is_given(
+    async def test_the_start_script_of_the_image_formats_the_storage_from_the_environment(
         self, with_jars: list[str], tmp_path: Path
     ) -> None:
         environ = {name: str(value) for name, value in SERVICES["kafka"]["environment"].items()}
@@ -178,7 +178,7 @@ class TestKafka:
         for folder in folders.values():
             folder.mkdir()
         (folders["default"] / "server.properties").touch()
-        # What the image runs before the broker: variables into properties, storage formatted with them.
+        # The image converts its environment into properties and formats the storage before it starts the broker.
         made = run(
             *[*with_jars, "kafka.docker.KafkaDockerWrapper", "setup"],
             *[word for name, folder in folders.items() for word in (f"--{name}-configs-dir", str(folder))],
@@ -188,7 +188,7 @@ class TestKafka:
         properties = dict(
             line.split("=", 1) for line in (folders["final"] / "server.properties").read_text().splitlines() if line
         )
-        # The heap is the launcher's, which the image keeps out of the properties.
+        # The heap size is an option of Java, not a property.
         assert len(properties) == len(SERVICES["kafka"]["environment"]) - 1
         assert properties["auto.create.topics.enable"] == "false"
         assert (tmp_path / "data" / "meta.properties").exists()

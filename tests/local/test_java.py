@@ -18,7 +18,7 @@ from tests.conftest import CACHE
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The one folder of programs that the machine has, an empty one."""
+    """An empty folder as the only one on PATH."""
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -42,7 +42,7 @@ def script(path: Path, *lines: str) -> None:
         ("exit 2", False),
     ],
 )
-def test_the_machines_java_is_taken_where_it_is_new_enough(programs: Path, said: str, taken: bool) -> None:
+def test_the_java_of_the_machine_is_used_if_new_enough(programs: Path, said: str, taken: bool) -> None:
     script(programs / "java", said)
     own = str(programs / "java")
     assert installed_java() == (own if taken else None)
@@ -51,7 +51,7 @@ def test_the_machines_java_is_taken_where_it_is_new_enough(programs: Path, said:
 
 @pytest.fixture
 async def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A local Maven repository that holds every jar already."""
+    """A local Maven repository with all jars."""
     libs = await fetch_jars(CACHE)
     place = tmp_path / "repository"
     for jar in locked(LOCK.read_text()):
@@ -77,7 +77,7 @@ async def test_kafka_starts_without_java_and_maven(
         await running.stop()
 
 
-async def test_a_jar_of_other_bytes_is_not_run(repository: Path, programs: Path, tmp_path: Path) -> None:
+async def test_a_jar_with_a_wrong_checksum_is_refused(repository: Path, programs: Path, tmp_path: Path) -> None:
     [changed] = repository.rglob("kafka-clients-*.jar")
     with changed.open("ab") as file:
         file.write(b"!")

@@ -1,4 +1,4 @@
-"""What servers keep is their owner's alone, and each takes only whoever has its password."""
+"""The servers' files are private to their owner, and each server requires its password."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.local.test_servers import only, started
 
 @pytest.fixture
 def _open_umask() -> Iterator[None]:
-    """A launcher that would let everybody read what it makes."""
+    """A umask of 0: files are readable by everybody unless the launcher prevents it."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 def open_to_others(folder: Path) -> list[str]:
-    """Everything below a folder that its group or others may do anything with, links aside."""
+    """Everything below a folder, except links, that its group or others have any access to."""
     found = []
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in (*folders, *files)):
@@ -46,8 +46,8 @@ def open_to_others(folder: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("_open_umask")
-async def test_nothing_of_what_servers_keep_is_anybody_elses_and_no_password_is_seen(own: Settings) -> None:
-    # What a release before left behind.
+async def test_all_files_of_the_servers_are_private_and_no_password_is_visible(own: Settings) -> None:
+    # Files as an earlier release left them.
     for name in ("logs/kafka.log", "logs/mongodb.log", "kafka/old", "secrets/addresses"):
         left = own.data_path / name
         left.parent.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ async def test_nothing_of_what_servers_keep_is_anybody_elses_and_no_password_is_
                     assert not [one for one in passwords if one in seen], f"{kind} of {seen[:60]!r}"
             logs = b"".join(path.read_bytes() for path in (own.data_path / "logs").iterdir())
             assert not [one for one in passwords if one in logs]
-    # Stopped, they leave nothing behind that is open.
+    # After stopping, nothing readable is left.
     assert open_to_others(own.data_path) == []
 
 
@@ -78,7 +78,7 @@ async def _use(settings: Settings) -> None:
     await client.close()
 
 
-def test_a_folder_of_the_launchers_own_is_closed_and_a_persons_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_used_only_by_the_launcher_is_made_private_and_another_is_left_alone(tmp_path: Path) -> None:
     mine, persons = tmp_path / "mine", tmp_path / "persons"
     for folder in (mine, persons):
         for name in ("logs", "cache"):
@@ -94,14 +94,14 @@ def test_a_folder_of_the_launchers_own_is_closed_and_a_persons_is_left_as_it_is(
     for folder in (mine, persons):
         make_private(folder)
         assert open_to_others(folder / "logs") == open_to_others(folder / "cache") == []
-    # Root's PostgreSQL is another user, who passes through.
+    # If the launcher is root, PostgreSQL runs as another user, who must traverse the folder.
     assert stat.S_IMODE(mine.stat().st_mode) == (0o711 if os.geteuid() == 0 else 0o700)
     assert stat.S_IMODE(persons.stat().st_mode) == 0o755
     assert stat.S_IMODE((persons / "thesis.txt").stat().st_mode) == 0o644
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
 
 
-async def test_mongodb_and_valkey_take_no_one_without_the_password(own: Settings) -> None:
+async def test_mongodb_and_valkey_require_the_password(own: Settings) -> None:
     async with started(only(own, "mongodb_url", "redis_url")):
         for login in ("", "taskflow:guess@"):
             client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
@@ -121,7 +121,7 @@ async def test_mongodb_and_valkey_take_no_one_without_the_password(own: Settings
             await redis.aclose()
 
 
-async def test_mongodbs_data_of_before_there_was_a_password_is_given_one(own: Settings) -> None:
+async def test_mongodb_data_of_a_release_without_passwords_gets_one(own: Settings) -> None:
     data = own.data_path / "mongodb"
     data.mkdir()
     port = own.mongodb_port

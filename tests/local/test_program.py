@@ -1,4 +1,4 @@
-"""A child process: it starts once, stops when asked, and never outlives its launcher."""
+"""Child processes: they start once, stop when told to, and never outlive their launcher."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _program(place: Path, *code: str, **fields: object) -> Program:
 
 
 def _says_hello(folder: Path) -> Program:
-    """Ready once its handlers are set up."""
+    """Ready when the signal handlers are installed."""
 
     async def ready() -> bool:
         return (folder / "hello").exists()
@@ -45,7 +45,7 @@ def _says_hello(folder: Path) -> Program:
     return _program(folder, *code, ready=ready)
 
 
-async def test_it_is_asked_to_stop(tmp_path: Path) -> None:
+async def test_it_is_stopped_by_its_signal(tmp_path: Path) -> None:
     running = Running(_says_hello(tmp_path))
     await running.start()
     await running.stop()
@@ -53,7 +53,7 @@ async def test_it_is_asked_to_stop(tmp_path: Path) -> None:
     assert not running.alive
 
 
-async def test_a_paused_one_hears_too(tmp_path: Path) -> None:
+async def test_a_paused_process_is_stopped_too(tmp_path: Path) -> None:
     running = Running(_says_hello(tmp_path))
     await running.start()
     running.pause()
@@ -61,7 +61,7 @@ async def test_a_paused_one_hears_too(tmp_path: Path) -> None:
     assert await running.wait() == 7
 
 
-async def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+async def test_a_process_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
     ready = tmp_path / "hello"
     code = (
         "import pathlib, signal, time",
@@ -79,7 +79,7 @@ async def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     assert await running.wait() == -signal.SIGKILL
 
 
-async def test_one_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
+async def test_the_error_of_a_process_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
     async def never() -> bool:
         return False
 
@@ -87,7 +87,7 @@ async def test_one_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
         await Running(_program(tmp_path, "raise SystemExit('no such disk')", ready=never)).start()
 
 
-async def test_one_that_is_never_ready_is_killed(tmp_path: Path) -> None:
+async def test_a_process_that_never_becomes_ready_is_killed(tmp_path: Path) -> None:
     async def never() -> bool:
         return False
 
@@ -97,7 +97,7 @@ async def test_one_that_is_never_ready_is_killed(tmp_path: Path) -> None:
     assert not running.alive
 
 
-async def test_a_failed_step_shows_its_log(tmp_path: Path) -> None:
+async def test_the_error_of_a_failed_step_shows_its_log(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"(?s)making it failed \(3\).*no luck"):
         await finish(["sh", "-c", "echo no luck; exit 3"], what="making it", log=tmp_path / "step.log")
 
@@ -124,7 +124,7 @@ uvloop.run(main())
 """
 
 
-def test_it_dies_with_a_launcher_that_was_killed(tmp_path: Path) -> None:
+def test_it_dies_with_a_killed_launcher(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", _LAUNCHER, str(tmp_path / "child.log")]
     launcher = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     assert launcher.stdout is not None
@@ -136,7 +136,7 @@ def test_it_dies_with_a_launcher_that_was_killed(tmp_path: Path) -> None:
     until(lambda: not alive(child))
 
 
-async def test_it_waits_for_the_one_before_and_no_other(tmp_path: Path) -> None:
+async def test_it_waits_for_the_process_of_an_earlier_run_and_no_other(tmp_path: Path) -> None:
     mine, others = tmp_path / "mine", tmp_path / "others"
     mine.mkdir()
     others.mkdir()
@@ -157,7 +157,7 @@ async def test_it_waits_for_the_one_before_and_no_other(tmp_path: Path) -> None:
             process.wait()
 
 
-async def test_a_taken_port_is_named_with_its_variable() -> None:
+async def test_the_error_of_a_taken_port_names_its_variable() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -167,7 +167,7 @@ async def test_a_taken_port_is_named_with_its_variable() -> None:
     await free_port("kafka", port, "TASKFLOW_KAFKA_PORT")
 
 
-def test_unused_ports_differ_and_are_not_given_to_clients() -> None:
+def test_unused_ports_differ_and_are_not_assigned_to_clients() -> None:
     ports = [unused_port() for _ in range(50)]
     assert len(set(ports)) == 50
     assert not any(taken(port) for port in ports)

@@ -1,4 +1,4 @@
-"""The real servers, through what happens to them on a developer's machine."""
+"""The real servers through crashes, restarts and conflicts on a developer's machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ asyncio.run(main())
 
 
 def only(settings: Settings, *fields: str) -> Settings:
-    """Settings that leave just these servers to be started."""
+    """Settings with which only these servers are started."""
     all_fields = {"postgres_url", "kafka_bootstrap", "mongodb_url", "redis_url"}
     return replace(settings, **dict.fromkeys(all_fields - set(fields), "elsewhere"))
 
@@ -54,7 +54,7 @@ async def started(settings: Settings) -> AsyncIterator[Servers]:
 
 
 def launch(settings: Settings) -> tuple[subprocess.Popen[str], list[int]]:
-    """A launcher of its own; it and the servers' process ids."""
+    """Starts a launcher in a process of its own; returns it and the servers' process ids."""
     launcher = subprocess.Popen(
         [sys.executable, "-c", _LAUNCHER, str(CACHE)],
         env=os.environ | settings.environ(),
@@ -67,10 +67,10 @@ def launch(settings: Settings) -> tuple[subprocess.Popen[str], list[int]]:
     return launcher, pids
 
 
-async def test_a_killed_launcher_leaves_nobody_and_the_next_start_finds_its_data(own: Settings) -> None:
+async def test_a_killed_launcher_leaves_no_process_and_the_next_start_finds_its_data(own: Settings) -> None:
     launcher, pids = launch(own)
     assert len(pids) == 4
-    # Without a launcher to ask: the password is where the next launcher finds it too.
+    # The launcher is in another process: the password is in the file from which the next launcher reads it.
     password = (own.data_path / "secrets" / "postgres-password").read_text()
     kept = await asyncpg.connect(f"postgresql://taskflow:{password}@127.0.0.1:{own.postgres_port}/taskflow")
     await kept.execute("create table kept (what text)")
@@ -78,7 +78,7 @@ async def test_a_killed_launcher_leaves_nobody_and_the_next_start_finds_its_data
     launcher.kill()
     launcher.wait()
 
-    async with started(own) as servers:  # at once: what was left is on its way out
+    async with started(own) as servers:  # immediately, while the old servers are still stopping
         assert not any(alive(pid) for pid in pids)
         connection = await asyncpg.connect(servers.settings.postgres_url)
         assert await connection.fetchval("select what from kept") == "this"
@@ -86,7 +86,7 @@ async def test_a_killed_launcher_leaves_nobody_and_the_next_start_finds_its_data
     kept.terminate()
 
 
-async def test_everything_killed_at_once_starts_again(own: Settings) -> None:
+async def test_all_servers_start_again_after_they_were_killed(own: Settings) -> None:
     launcher, pids = launch(own)
     for pid in [launcher.pid, *pids]:
         os.kill(pid, signal.SIGKILL)
@@ -95,7 +95,7 @@ async def test_everything_killed_at_once_starts_again(own: Settings) -> None:
         assert all(running.alive for running in servers.running.values())
 
 
-async def test_postgresql_killed_under_busy_sessions_starts_again(own: Settings) -> None:
+async def test_postgresql_starts_again_after_it_was_killed_with_busy_sessions(own: Settings) -> None:
     async with started(only(own, "postgres_url")) as servers:
         running = servers.running["postgres"]
         for _ in range(3):
@@ -108,9 +108,7 @@ async def test_postgresql_killed_under_busy_sessions_starts_again(own: Settings)
 
 
 @pytest.mark.parametrize("left", ["", "another process's"])
-async def test_what_a_crash_left_of_its_pid_file_does_not_keep_postgresql_from_starting(
-    own: Settings, left: str
-) -> None:
+async def test_a_stale_pid_file_does_not_prevent_postgresql_from_starting(own: Settings, left: str) -> None:
     settings = only(own, "postgres_url")
     async with started(settings) as servers:
         program = servers.running["postgres"].program
@@ -129,7 +127,7 @@ async def test_what_a_crash_left_of_its_pid_file_does_not_keep_postgresql_from_s
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become another user")
-async def test_postgresql_works_where_its_user_cannot_enter(
+async def test_postgresql_runs_if_its_user_cannot_enter_the_data_folder(
     own: Settings, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder.chmod(0o700)
@@ -149,13 +147,13 @@ async def test_postgresql_works_where_its_user_cannot_enter(
         shutil.rmtree(place)
 
 
-async def test_postgresql_takes_no_one_without_the_password(own: Settings) -> None:
+async def test_postgresql_requires_the_password(own: Settings) -> None:
     async with started(only(own, "postgres_url")):
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(f"postgresql://taskflow:guess@127.0.0.1:{own.postgres_port}/taskflow")
 
 
-async def test_postgresql_is_durable_here(own: Settings) -> None:
+async def test_postgresql_runs_with_full_durability(own: Settings) -> None:
     async with started(only(own, "postgres_url")) as servers:
         connection = await asyncpg.connect(servers.settings.postgres_url)
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
@@ -163,7 +161,7 @@ async def test_postgresql_is_durable_here(own: Settings) -> None:
         await connection.close()
 
 
-async def test_mongodb_follows_a_port_that_changed(own: Settings) -> None:
+async def test_mongodb_adapts_to_a_changed_port(own: Settings) -> None:
     settings = only(own, "mongodb_url")
     async with started(settings) as servers:
         await _documents(servers.settings.mongodb_url, insert=True)
@@ -171,7 +169,7 @@ async def test_mongodb_follows_a_port_that_changed(own: Settings) -> None:
         assert await _documents(servers.settings.mongodb_url) == 1
 
 
-async def test_one_folder_has_one_launcher(own: Settings) -> None:
+async def test_a_folder_can_have_only_one_launcher(own: Settings) -> None:
     settings = only(own, "redis_url")
     async with started(settings):
         with pytest.raises(CannotStart, match=f"another taskflow runs its servers in {own.data_dir}"):
@@ -180,7 +178,7 @@ async def test_one_folder_has_one_launcher(own: Settings) -> None:
         pass
 
 
-async def test_every_taken_port_is_named_and_nothing_stays(own: Settings) -> None:
+async def test_all_taken_ports_are_reported_and_no_server_is_left(own: Settings) -> None:
     settings = only(own, "redis_url", "mongodb_url", "postgres_url")
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", own.mongodb_port))
@@ -193,7 +191,7 @@ async def test_every_taken_port_is_named_and_nothing_stays(own: Settings) -> Non
     assert not any(running.alive for running in servers.running.values())
 
 
-async def test_what_a_url_names_is_not_started(own: Settings) -> None:
+async def test_a_server_with_a_url_is_not_started(own: Settings) -> None:
     async with started(only(own)) as servers:
         assert servers.running == {}
         assert servers.settings == only(own)

@@ -1,4 +1,4 @@
-"""`taskflow up` under load: what dies is started again, and told to stop it leaves nobody and nothing unanswered."""
+"""`taskflow up` under load: dead processes are restarted, and stopping leaves no process and no unanswered request."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.local.processes import alive, below
 
 CLIENTS = 4
 END_S = 15.0
-"""It takes two seconds, servers included; on a machine that does more beside, this bound tells a fault from a wait."""
+"""A generous bound for stopping: it takes two seconds, servers included, on an idle machine."""
 
 
 def named(launcher: int, name: str) -> int:
-    """The process id of a `taskflow …` below the launcher."""
+    """The process id of a taskflow process that the launcher started."""
     [pid] = [
         pid
         for pid in below(launcher)
@@ -33,7 +33,7 @@ def named(launcher: int, name: str) -> int:
 
 
 async def write(caller: Caller, answered: list[int]) -> httpx.TransportError:
-    """Writes until that is not possible any more; why it is not."""
+    """Sends writes until one fails; returns the error."""
     while True:
         try:
             response = await caller.post("/tasks", {"title": "under load"})
@@ -42,7 +42,7 @@ async def write(caller: Caller, answered: list[int]) -> httpx.TransportError:
         answered.append(response.status_code)
 
 
-async def test_what_dies_is_started_again_and_all_stop_in_order(own: Settings, folder: Path) -> None:
+async def test_dead_processes_are_restarted_and_all_stop_in_order(own: Settings, folder: Path) -> None:
     (folder / "cache").symlink_to(CACHE)
     settings = replace(own, api_port=unused_port(), rate_limits="off")
     up = Process(settings, folder / "up.log", "up")
@@ -78,7 +78,7 @@ async def test_what_dies_is_started_again_and_all_stop_in_order(own: Settings, f
             print(f"up stopped in {took:.2f} s")  # noqa: T201 - the figure that is reported
             assert not any(alive(pid) for pid in children)
             assert set(answered) == {201}
-            # Not a word was sent by then: every request that was taken was answered.
+            # No request was cut off: every request that was accepted was answered.
             assert {type(error) for error in await asyncio.gather(*clients)} == {httpx.ConnectError}
     finally:
         up.end()

@@ -1,12 +1,12 @@
-"""Servers of the real thing on a machine without Docker, and the processes of taskflow under one roof.
+"""Runs real servers on a machine without Docker, and taskflow's processes beside them.
 
-`private`     files and folders that only their owner reads
-`program`     one child process: start, ready, stop; it dies with its parent
-`postgres`, `kafka`, `mongodb`, `valkey`   what each server needs, as a Program
+`private`     files and folders that only their owner can read
+`program`     one child process: start, readiness check, stop; it dies with its parent
+`postgres`, `kafka`, `mongodb`, `valkey`   prepare each server and describe it as a Program
 `java`        the runtime for Kafka
 `jars`        Kafka's jars, as `kafka.lock` names them
-`addresses`   where they are, for commands run beside `taskflow up`
-`servers`     the ones that no URL replaces, started together
-`logfiles`    what they wrote, for `taskflow logs`
-`supervisor`  `taskflow up`: servers, then processes, restarted when they die
+`addresses`   the servers' addresses, for commands run beside `taskflow up`
+`servers`     starts the servers for which no URL is set
+`logfiles`    prints log files, for `taskflow logs`
+`supervisor`  `taskflow up`: starts servers, then processes, and restarts what dies
 """

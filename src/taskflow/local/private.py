@@ -1,7 +1,7 @@
-"""What the launcher keeps is its owner's alone: passwords, the log of everything, what processes wrote.
+"""Keeps the launcher's files private to their owner: passwords, the event log, log files.
 
-PostgreSQL may run as another user, who has to pass through the folder: then the folder itself can be
-entered by others, and nothing in it can be read.
+PostgreSQL may run as another user, who has to traverse the data folder: then others may enter the folder itself, but
+cannot read anything in it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 UMASK: Final = 0o077
-"""Of every child: what it makes is for its user alone."""
+"""The umask of all child processes: only their user can read what they create."""
 OURS: Final = frozenset(("cache", "kafka", "lock", "logs", "mongodb", "postgres", "secrets", "valkey"))
-"""What a launcher makes in its folder. PostgreSQL's own is private from its first moment."""
+"""The entries that a launcher creates in its folder. PostgreSQL makes its own folder private by itself."""
 _OTHERS: Final = 0o077
 
 
 def open_private(path: Path, mode: Literal["w", "ab"]) -> IO[Any]:
-    """Opens a file that only its owner reads; also one that others could read before."""
+    """Opens a file so that only its owner can read it, also if others could read it before."""
     return open(path, mode, opener=_open)
 
 
@@ -31,14 +31,14 @@ def _open(path: str, flags: int) -> int:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner reads."""
+    """Writes a file that only its owner can read."""
     with open_private(path, "w") as file:
         file.write(text)
 
 
 def make_private(folder: Path) -> None:
-    """Closes the launcher's folder to others, what releases before left open in it too. Whatever is not the
-    launcher's stays as it is: the folder may be a person's, with more in it."""
+    """Makes the launcher's files in the folder private, also those that earlier releases left readable. Other entries
+    stay as they are, because the folder may be used for other things too."""
     for name in OURS - {"postgres"}:
         place = folder / name
         if place.is_symlink() or not place.exists():
@@ -48,7 +48,7 @@ def make_private(folder: Path) -> None:
             for one in (*folders, *files):
                 _close(Path(below, one))
     if {entry.name for entry in folder.iterdir()} <= OURS:
-        # Root's PostgreSQL is another user: it passes, where it could before, and reads nothing.
+        # If the launcher is root, PostgreSQL runs as another user, who must still be able to traverse the folder.
         passing = 0o011 if os.geteuid() == 0 else 0
         _close(folder, _OTHERS & ~passing)
 
@@ -58,5 +58,5 @@ def _close(path: Path, bits: int = _OTHERS) -> None:
         found = path.lstat()
         if found.st_uid == os.geteuid() and not stat.S_ISLNK(found.st_mode) and found.st_mode & bits:
             path.chmod(stat.S_IMODE(found.st_mode) & ~bits)
-    except FileNotFoundError:  # a server of a run before is still tidying up
+    except FileNotFoundError:  # a server of an earlier run is still removing its files
         return

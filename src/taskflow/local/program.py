@@ -1,4 +1,4 @@
-"""A child process with a log file, a readiness check and a bounded stop."""
+"""Runs a child process with a log file, a readiness check and a time limit for stopping."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from taskflow.settings import PREFIX
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
 _TEST_PORTS: Final = range(20_000, 32_000)
-"""Below the ports that Linux gives to outgoing connections: a client that knocks at a dead server's port
-could otherwise be given that very port, connect to itself, and keep the server from coming back."""
+"""Below the ports that Linux assigns to outgoing connections: a client that connects to the port of a dead server could
+otherwise be assigned that same port, connect to itself, and prevent the server from restarting."""
 _answered: Final[set[int]] = set()
 POLL_S: Final = 0.05
 ORPHANS_S: Final = 0.5
 LEAVE_S: Final = 15.0
-"""What a killed launcher left behind has its signal already; after this long it is killed."""
+"""Processes left by a killed launcher have already been told to stop; after this time they are killed."""
 
 
 class CannotStart(TaskflowError):
@@ -38,14 +38,14 @@ class CannotStart(TaskflowError):
 
 
 class User(Struct, frozen=True):
-    """Whom to become before the program runs."""
+    """The user to run the program as."""
 
     uid: int
     gid: int
 
 
 class Program(Struct, frozen=True, kw_only=True):
-    """What to run. `ready` is asked until it answers True; `user` of None is the launcher's own."""
+    """A program to run. `ready` is called until it returns True; without `user` it runs as the launcher's user."""
 
     name: str
     argv: Sequence[str]
@@ -53,9 +53,9 @@ class Program(Struct, frozen=True, kw_only=True):
     ready: Callable[[], Awaitable[bool]]
     env: Mapping[str, str] = {}
     folder: Path | None = None
-    """Where it works, and nobody else: who is found there belongs to a run before."""
+    """Its exclusive working directory: any process found there belongs to an earlier run."""
     before: Callable[[], None] | None = None
-    """Done at each start, when nobody is left in the folder."""
+    """Called before each start, when no process is left in the folder."""
     user: User | None = None
     stop_signal: int = signal.SIGTERM
     ready_timeout_s: float = 60.0
@@ -63,8 +63,7 @@ class Program(Struct, frozen=True, kw_only=True):
 
 
 class Running:
-    """A started Program. The signals reach the process alone; it has a session of its own, so that
-    Ctrl-C is the launcher's to pass on."""
+    """A running Program. It has its own session, so that Ctrl-C reaches only the launcher, which then stops it."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -81,12 +80,12 @@ class Running:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Starts and waits until it is ready. Raises CannotStart with the end of its log."""
+        """Starts it and waits until it is ready. Raises CannotStart with the end of its log."""
         await self.spawn()
         await self.wait_ready()
 
     async def spawn(self) -> None:
-        """Starts it, once nothing of a run before holds its files."""
+        """Starts it after all processes of an earlier run have ended."""
         await self.settle()
         program = self.program
         if program.before is not None:
@@ -101,13 +100,13 @@ class Running:
         )
 
     async def settle(self) -> None:
-        """Waits until nothing of a run before works in the program's folder, and in the end kills it.
+        """Waits until no process of an earlier run is left in the program's folder; kills those that take too long.
 
-        A killed launcher's servers write a last checkpoint and hold their lock files meanwhile, and a killed
-        PostgreSQL's sessions hold its shared memory until they notice.
+        Servers of a killed launcher hold their lock files while they write a last checkpoint, and the sessions of a
+        killed PostgreSQL hold its shared memory until they notice.
         """
         folder = self.program.folder
-        # After an end that this launcher has seen, only orphans are left; a busy one would never notice.
+        # If this launcher started it, only orphaned children can be left; a busy one would never end by itself.
         deadline = time.monotonic() + (LEAVE_S if self._process is None else ORPHANS_S)
         while folder is not None and (left := _at_work(folder, self.program.argv[0])):
             if time.monotonic() > deadline:
@@ -127,24 +126,24 @@ class Running:
         raise CannotStart(f"{self.program.name} {why}; the end of {self.program.log}:\n{_tail(self.program.log)}")
 
     async def wait(self) -> int:
-        """Until it ends; its return code."""
+        """Waits until it ends; returns its exit code."""
         if self._process is None:
             raise AssertionError(f"{self.program.name} was not started")
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """Asks it to stop, and kills it if it does not in time."""
+        """Tells it to stop, and kills it if it takes too long."""
         if self._process is None or not self.alive:
             return
         self.signal(self.program.stop_signal)
-        self.signal(signal.SIGCONT)  # a paused process would not hear
+        self.signal(signal.SIGCONT)  # a stopped process would not handle the signal
         try:
             await asyncio.wait_for(self._process.wait(), self.program.stop_timeout_s)
         except TimeoutError:
             await self.kill()
 
     async def kill(self) -> None:
-        """SIGKILL, as a crash would."""
+        """Kills it with SIGKILL, like a crash."""
         if self._process is not None and self.alive:
             self.signal(signal.SIGKILL)
             await self._process.wait()
@@ -161,7 +160,7 @@ class Running:
 
 
 async def finish(argv: Sequence[str], *, what: str, log: Path, user: User | None = None) -> None:
-    """Runs a step of a preparation to its end. Raises CannotStart with the end of its log."""
+    """Runs a preparation step until it ends. Raises CannotStart with the end of its log."""
     process = await _spawn(argv, log, user, stop_signal=signal.SIGKILL)
     try:
         code = await process.wait()
@@ -185,20 +184,20 @@ async def _spawn(
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     parent = os.getpid()
 
-    # Not the `user` argument of asyncio: uvloop has none, and the order below matters.
+    # Instead of the `user` argument of asyncio, because uvloop has none and the order below matters.
     def become() -> None:
         os.umask(UMASK)
         if user is not None:
             os.setgroups([])
             os.setgid(user.gid)
             os.setuid(user.uid)
-        # After the change of user, which would clear it: no orphan outlives a killed launcher. It is tied to
-        # the thread that forks: an event loop's, which lives as long as what it starts.
+        # So that the process dies with a killed launcher. Set after the change of user, which would clear it. It is
+        # tied to the thread that forks: that of the event loop, which lives as long as the process.
         _LIBC.prctl(_PR_SET_PDEATHSIG, stop_signal)
         if os.getppid() != parent:
             os._exit(1)
 
-    # The launcher's own settings hold secrets, which are no server's business; processes get theirs in `env`.
+    # The launcher's settings hold secrets that servers must not get; taskflow's processes get theirs in `env`.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with open_private(log, "ab") as output:
         return await asyncio.create_subprocess_exec(
@@ -214,7 +213,7 @@ async def _spawn(
 
 
 def _at_work(folder: Path, executable: str) -> list[int]:
-    """The processes of that executable, and no other, whose working directory is the folder."""
+    """The ids of processes that run this executable in this working directory."""
     binary = Path(shutil.which(executable) or executable).resolve()
     return [
         int(process.name)
@@ -226,12 +225,12 @@ def _at_work(folder: Path, executable: str) -> list[int]:
 def _link(path: Path) -> Path | None:
     try:
         return path.readlink()
-    except OSError:  # it ended meanwhile, or is another user's
+    except OSError:  # it has ended, or belongs to another user
         return None
 
 
 async def free_port(name: str, port: int, variable: str, *, wait_s: float = 0.0) -> None:
-    """Waits a moment for a port to be free. Raises CannotStart naming the variable that moves it."""
+    """Waits up to `wait_s` for a free port. Raises CannotStart with the variable that sets another port."""
     deadline = time.monotonic() + wait_s
     while taken(port):
         if time.monotonic() >= deadline:
@@ -251,7 +250,7 @@ def taken(port: int) -> bool:
 
 
 def unused_port() -> int:
-    """A port that nobody listens on now, that no outgoing connection is given, and that was not answered before."""
+    """A port that is free now, is not assigned to outgoing connections, and was not returned before."""
     port = next(
         port for port in random.sample(_TEST_PORTS, len(_TEST_PORTS)) if port not in _answered and not taken(port)
     )

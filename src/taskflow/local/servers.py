@@ -1,4 +1,4 @@
-"""The servers that no URL replaces, started side by side."""
+"""Starts the local servers for which no URL is set, in parallel."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 PORT_WAIT_S: Final = 2.0
-"""A process that was killed has left its folder a moment before its port."""
+"""How long to wait for ports: a killed process leaves its folder shortly before its port is free."""
 
 
 class Servers:
-    """Running local servers, by name, and the settings that point at them."""
+    """The running local servers by name, and the settings with their URLs."""
 
     def __init__(self, settings: Settings, *, cache: Path | None = None, durable: bool = True) -> None:
         self.settings = settings
@@ -34,7 +34,7 @@ class Servers:
         self._lock: IO[str] | None = None
 
     async def start(self) -> None:
-        """Starts what is missing. Raises CannotStart, after stopping what had come up."""
+        """Starts the servers for which no URL is set. On CannotStart, those already started are stopped."""
         self._lock = _lock(self._folder)
         make_private(self._folder)
         starts = {
@@ -87,14 +87,14 @@ class Servers:
         await running.start()
 
     async def stop(self) -> None:
-        """Stops all, in parallel: they do not depend on each other."""
+        """Stops all servers in parallel; they do not depend on each other."""
         await asyncio.gather(*[running.stop() for running in self.running.values()])
         if self._lock is not None:
             self._lock.close()
 
 
 def _lock(folder: Path) -> IO[str]:
-    """The folder for this process alone; the kernel lets go when it ends, however it ends."""
+    """Locks the folder for this process; the kernel releases the lock whenever and however the process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open_private(folder / "lock", "w")

