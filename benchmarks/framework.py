@@ -2,7 +2,8 @@
 
 `python -m benchmarks.framework [--rounds N] [--requests N]`: CPU microseconds of one request, without servers and without
 a network. The ASGI application is called in this process, what lies behind the routes answers from memory, and each figure
-is the median of alternating rounds. What was decided with them stands in ADR/0010.
+is the median of alternating rounds. It also prints which requests Litestar's typed parameters and bodies accept although
+the contract refuses them. What was decided with both stands in ADR/0010.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -368,28 +368,74 @@ REQUESTS: Final = {
 }
 
 
-async def cpu_us(app: Callable[[Any, Any, Any], Awaitable[None]], kind: str, requests: int) -> float:
-    method, path, query, expected = REQUESTS[kind]
-    body = BODY if method == "POST" else b""
+WRONG_QUERIES: Final = (
+    b"unknown=1", b"wait_ms=1&wait_ms=2", b"wait_ms=1_0", b"wait_ms=%2B5", b"wait_ms=5.0", b"wait_ms=", b"clock=%ff",
+    b"at=2026-01-01T00:00:00", b"at=1767225600", b"wait_ms=x&min_position=y", b"&".join([b"wait_ms=1"] * 201),
+)  # fmt: skip
+WRONG_PATHS: Final = (f"{PATH}/{TASK_ID.replace('-', '')}", f"{PATH}/abc")
+WRONG_BODIES: Final = (
+    (b'{"title":1,"priority":"x","project_id":"y"}', "application/json"),
+    (b'{"title":"a","unknown":1}', "application/json"),
+    (b'{"title":"a","project_id":"01890000000070008000000000000000"}', "application/json"),
+    (b'{"title":"a","due_at":1767225600}', "application/json"),
+    (b"", "application/json"),
+    (b"[" * 100_000, "application/json"),
+    (b'{"title":"a"}', "application/json; charset=latin-1"),
+    (b'{"title":"a"}', "text/plain"),
+    (b'{"title":"a"}', ""),
+    (b"title=a", "application/x-www-form-urlencoded"),
+    (b"\x81\xa5title\xa1a", "application/x-msgpack"),
+)
+
+
+async def status_of(app: ASGIApp, scope: Any, body: bytes) -> int:
+    """The status of the answer to one request."""
+    status = 0
 
     async def receive() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
-
-    status = 0
 
     async def send(message: Any) -> None:
         nonlocal status
         if message["type"] == "http.response.start":
             status = message["status"]
 
+    await app(scope, receive, send)
+    return status
+
+
+async def refusals() -> None:
+    """Prints what typed parameters and typed bodies answer to requests that the contract refuses."""
+    within = context()
+    app, parameters = app_of(within, ours(within)), app_of(within, typed_parameters(within))
+    body_app = app_of(within, typed_body(within))
+    wrong: list[tuple[str, ASGIApp, dict[str, Any], bytes]] = [
+        (f"?{query[:40].decode()}", parameters, scope_of("GET", f"{PATH}/{TASK_ID}", query), b"")
+        for query in WRONG_QUERIES
+    ]
+    wrong += [(path, parameters, scope_of("GET", path, b""), b"") for path in WRONG_PATHS]
+    for body, media_type in WRONG_BODIES:
+        scope = scope_of("POST", PATH, b"")
+        own = [(b"content-type", media_type.encode())] if media_type else []
+        scope["headers"] = [*HEADERS, *own, (b"content-length", b"%d" % len(body))]
+        wrong.append((f"{body[:60]!r} as {media_type or 'nothing'}", body_app, scope, body))
+    print("\n| refused by the contract | ours | typed |\n| --- | --- | --- |")
+    for what, typed, scope, body in wrong:
+        # The applications write into the scope.
+        print(f"| {what} | {await status_of(app, {**scope}, body)} | {await status_of(typed, {**scope}, body)} |")
+
+
+async def cpu_us(app: ASGIApp, kind: str, requests: int) -> float:
+    """Microseconds of CPU that one request takes."""
+    method, path, query, expected = REQUESTS[kind]
+    body = BODY if method == "POST" else b""
     gc.collect()
     began = time.process_time()
     for _ in range(requests):
-        await app(scope_of(method, path, query), receive, send)
+        status = await status_of(app, scope_of(method, path, query), body)
         if status != expected:
             raise AssertionError(f"{kind} was answered {status}, expected {expected}")
-    spent = time.process_time() - began
-    return spent / requests * 1e6
+    return (time.process_time() - began) / requests * 1e6
 
 
 async def main(*, rounds: int, requests: int) -> None:
@@ -404,6 +450,7 @@ async def main(*, rounds: int, requests: int) -> None:
     print("| µs of CPU a request | get | create | refused |\n| --- | ---: | ---: | ---: |")
     for name in apps:
         print(f"| {name} | {' | '.join(cell(figures[name, kind], figures['ours', kind]) for kind in REQUESTS)} |")
+    await refusals()
     print(f"\nlitestar {version('litestar')}, msgspec {version('msgspec')}, Python {sys.version.split()[0]}")
 
 
