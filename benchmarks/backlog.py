@@ -18,7 +18,7 @@ from benchmarks.tools import output_of
 from benchmarks.world import World, wait_ready
 from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.settings import Settings
 from taskflow.store.eventstore import open_event_store
 
@@ -39,7 +39,7 @@ async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False)
         relay = await world.taskflow(settings, "relay")
         await _import(settings, log)
         events = await _published(settings)
-        for names in (("tasks",), tuple(VIEWS)):
+        for names in (("tasks",), tuple(PROJECTIONS)):
             label = "projector tasks" if len(names) == 1 else "projector, all"
             own = msgspec.structs.replace(settings, mongodb_database=f"{settings.mongodb_database}_{len(names)}")
             spent = await _drained(world, own, names, events)
@@ -115,7 +115,7 @@ async def _drained(world: World, settings: Settings, names: tuple[str, ...], hea
 async def _upserts(settings: Settings, seconds: float) -> Sample:
     """Documents like those of the tasks view, replaced in bulks, nothing else."""
     async with open_database(settings) as database:
-        view = VIEWS["tasks"]
+        view = PROJECTIONS["tasks"]
         source = database.client[f"{settings.mongodb_database}_1"][view.collection]
         documents: list[dict[str, Any]] = await source.find({}).limit(BATCH).to_list()
         target = database["upserts"]

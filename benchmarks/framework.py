@@ -34,15 +34,15 @@ from msgspec import Struct
 
 from taskflow.api import problems
 from taskflow.api.app import _problem
+from taskflow.api.authentication import Principal
 from taskflow.api.bodies import decode
-from taskflow.api.conventions import Conventions
-from taskflow.api.gate import Principal
 from taskflow.api.metrics import Metrics
-from taskflow.api.route import Call, Route
+from taskflow.api.middleware import Middleware
+from taskflow.api.route import RequestContext, Route
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, TaskflowError
 from taskflow.ids import new_id
-from taskflow.parameters import Parameters
+from taskflow.query_params import Parameters
 from taskflow.settings import Settings
 
 PATH: Final = "/api/v1/tasks"
@@ -107,7 +107,7 @@ def context() -> Any:
 # --- ours
 
 
-async def read_ours(call: Call) -> Response[bytes]:
+async def read_ours(call: RequestContext) -> Response[bytes]:
     task_id = call.id("task_id", "task")
     parameters = Parameters(call.request.scope["query_string"])
     parameters.number("version", least=1, most=2**31)
@@ -121,7 +121,7 @@ async def read_ours(call: Call) -> Response[bytes]:
     return Response(msgspec.json.encode(TASK), media_type="application/json")
 
 
-async def create_ours(call: Call) -> Response[bytes]:
+async def create_ours(call: RequestContext) -> Response[bytes]:
     command = decode(await call.json(), CreateTask)
     return Response(msgspec.json.encode(TASK), status_code=201, headers={"ETag": command.title[:0] or '"1"'})
 
@@ -141,7 +141,7 @@ _JSON: Final = "application/json"
 
 def guard_of(within: Any) -> Guard:
     async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-        call = Call(connection, within)  # type: ignore[arg-type]  # of the request only its scope is read
+        call = RequestContext(connection, within)  # type: ignore[arg-type]  # of the request only its scope is read
         call.principal  # noqa: B018 - raises where there is none
         await within.follower.ready()
         call.still_signed_in()
@@ -150,7 +150,7 @@ def guard_of(within: Any) -> Guard:
 
 
 def typed_parameters(within: Any) -> list[HTTPRouteHandler]:
-    """Path and query from the signature, instead of `Call.id` and `Parameters`."""
+    """Path and query from the signature, instead of `RequestContext.id` and `Parameters`."""
 
     @get(PATH + "/{task_id:uuid}")
     async def read(
@@ -169,7 +169,7 @@ def typed_parameters(within: Any) -> list[HTTPRouteHandler]:
 
 
 def typed_body(within: Any) -> list[HTTPRouteHandler]:
-    """The body as the handler's `data`, instead of `Call.json` and `bodies.decode`."""
+    """The body as the handler's `data`, instead of `RequestContext.json` and `bodies.decode`."""
 
     @post(PATH)
     async def create(data: CreateTask) -> Response[bytes]:
@@ -183,12 +183,12 @@ def structs_answered(within: Any) -> list[HTTPRouteHandler]:
 
     @get(PATH + "/{task_id:str}")
     async def read(request: Request[Any, Any, Any]) -> Task:
-        await read_ours(Call(request, within))
+        await read_ours(RequestContext(request, within))
         return TASK
 
     @post(PATH)
     async def create(request: Request[Any, Any, Any]) -> Task:
-        await create_ours(Call(request, within))
+        await create_ours(RequestContext(request, within))
         return TASK
 
     return [read, create]
@@ -199,12 +199,12 @@ def answered_twice(within: Any) -> list[HTTPRouteHandler]:
 
     @get(PATH + "/{task_id:str}")
     async def read(request: Request[Any, Any, Any]) -> Response[bytes]:
-        await read_ours(Call(request, within))
+        await read_ours(RequestContext(request, within))
         return Response(msgspec.json.encode(TASK), media_type=_JSON)
 
     @post(PATH)
     async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
-        await create_ours(Call(request, within))
+        await create_ours(RequestContext(request, within))
         return Response(msgspec.json.encode(TASK), status_code=201)
 
     return [read, create]
@@ -215,11 +215,11 @@ def bare(within: Any, **options: Any) -> list[HTTPRouteHandler]:
 
     @get(PATH + "/{task_id:str}", **options)
     async def read(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return await read_ours(Call(request, within))
+        return await read_ours(RequestContext(request, within))
 
     @post(PATH, **options)
     async def create(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return await create_ours(Call(request, within))
+        return await create_ours(RequestContext(request, within))
 
     return [read, create]
 
@@ -228,19 +228,19 @@ def dependencies(within: Any) -> list[HTTPRouteHandler]:
     """The request's context injected, and within it the caller: two dependencies."""
 
     async def caller(request: Request[Any, Any, Any]) -> Principal:
-        return Call(request, within).principal
+        return RequestContext(request, within).principal
 
-    async def call(request: Request[Any, Any, Any], principal: Principal) -> Call:
-        return Call(request, within) if principal else Call(request, None)  # type: ignore[arg-type]  # never
+    async def call(request: Request[Any, Any, Any], principal: Principal) -> RequestContext:
+        return RequestContext(request, within) if principal else RequestContext(request, None)  # type: ignore[arg-type]  # never
 
     injected = {"principal": Provide(caller), "call": Provide(call)}
 
     @get(PATH + "/{task_id:str}", dependencies=injected)
-    async def read(call: Call) -> Response[bytes]:
+    async def read(call: RequestContext) -> Response[bytes]:
         return await read_ours(call)
 
     @post(PATH, dependencies=injected)
-    async def create(call: Call) -> Response[bytes]:
+    async def create(call: RequestContext) -> Response[bytes]:
         return await create_ours(call)
 
     return [read, create]
@@ -252,7 +252,7 @@ def problems_answered(within: Any) -> list[HTTPRouteHandler]:
     @get(PATH + "/{task_id:str}")
     async def read(request: Request[Any, Any, Any]) -> Response[bytes]:
         try:
-            return await read_ours(Call(request, within))
+            return await read_ours(RequestContext(request, within))
         except TaskflowError as error:
             return _problem(request, error)
 
@@ -264,11 +264,11 @@ def ready_answers(within: Any) -> list[HTTPRouteHandler]:
 
     @get(PATH + "/{task_id:str}")
     async def read(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return ready(await read_ours(Call(request, within)))
+        return ready(await read_ours(RequestContext(request, within)))
 
     @post(PATH)
     async def create(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return ready(await create_ours(Call(request, within)))
+        return ready(await create_ours(RequestContext(request, within)))
 
     return [read, create]
 
@@ -302,7 +302,7 @@ def app_of(within: Any, handlers: list[HTTPRouteHandler], **options: Any) -> ASG
         logging_config=None,
         **options,
     )
-    return Conventions(app, within, Metrics(within))
+    return Middleware(app, within, Metrics(within))
 
 
 def without_framework(within: Any) -> ASGIApp:
@@ -313,7 +313,7 @@ def without_framework(within: Any) -> ASGIApp:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scope["route_handler"] = handler  # asked for the bound of a body, which there is none
         scope["path_params"] = {"task_id": scope["path"].rpartition("/")[2]}
-        call = Call(Request(scope, receive, send), within)
+        call = RequestContext(Request(scope, receive, send), within)
         try:
             answer = await (read_ours if scope["method"] == "GET" else create_ours)(call)
         except TaskflowError as error:
@@ -325,7 +325,7 @@ def without_framework(within: Any) -> ASGIApp:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    return Conventions(app, within, Metrics(within))
+    return Middleware(app, within, Metrics(within))
 
 
 def variants() -> dict[str, ASGIApp]:

@@ -19,9 +19,9 @@ import msgspec
 from msgspec.structs import replace
 
 from benchmarks.tools import CACHE, ROOT, output_of, path_with_node
+from taskflow.dev_secrets import new_secret
 from taskflow.local.program import unused_port
 from taskflow.local.servers import Servers
-from taskflow.secrets import new_secret
 from taskflow.settings import SECRETS, Settings
 from taskflow.store.migrate import migrate
 

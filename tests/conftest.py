@@ -23,9 +23,9 @@ from hypothesis import settings as hypothesis_settings
 from msgspec.structs import replace
 from pymongo import AsyncMongoClient
 
+from taskflow.dev_secrets import new_secret
 from taskflow.local.program import Running, unused_port
 from taskflow.local.servers import Servers
-from taskflow.secrets import new_secret
 from taskflow.settings import SECRETS, Settings
 from taskflow.store.eventstore import EventStore, open_event_store
 from taskflow.store.migrate import migrate

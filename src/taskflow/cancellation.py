@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-def heed_cancellation() -> None:
+def raise_if_cancelled() -> None:
     """Raises CancelledError in a task that was cancelled and still runs."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

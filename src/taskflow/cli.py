@@ -16,12 +16,12 @@ from typing import Any, Final
 import uvloop
 
 from taskflow import __version__, logs
+from taskflow.dev_secrets import OF_PROJECTOR, OF_RELAY, OF_WORKER, with_secrets
 from taskflow.errors import TaskflowError
 from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
-from taskflow.secrets import OF_PROJECTOR, OF_RELAY, OF_WORKER, with_secrets
 from taskflow.settings import SECRETS, Settings, variable
-from taskflow.terminal.parser import PEOPLES, add_people
+from taskflow.terminal.parser import CLIENT_COMMANDS, add_client_commands
 from taskflow.terminal.parser_parts import EXIT_CODES
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     grant = admin.add_parser("grant", help="give a registered person a system role")
     grant.add_argument("email")
     grant.add_argument("role", choices=["admin", "analyst"])
-    add_people(commands)
+    add_client_commands(commands)
     return root
 
 
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     root = parser()
     arguments = root.parse_args(argv)
     try:
-        if arguments.command in PEOPLES:
+        if arguments.command in CLIENT_COMMANDS:
             from taskflow.terminal.run import run as serve
 
             sys.exit(serve(arguments))

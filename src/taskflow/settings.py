@@ -87,8 +87,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """No transaction that holds the append lock lives longer."""
     append_deadline_ms: Positive = 8_000
     """How long an unknown commit is sent again before its callers get 503."""
-    decide_attempts_max: Positive = 100
-    folds_bytes_max: Positive = 134_217_728
+    conflict_retries_max: Positive = 100
+    state_cache_bytes_max: Positive = 134_217_728
     """Of streams' states in one process's memory."""
     snapshot_every_events: Positive = 200
     history_bytes_max: Positive = 268_435_456
@@ -154,11 +154,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     projector_batch_max: Positive = 1_000
     projector_batch_bytes_max: Positive = 16_777_216
     """A batch read from the log ends with the event that reaches this."""
-    projector_gather_ms: Annotated[int, Meta(ge=0)] = 20
+    projector_linger_ms: Annotated[int, Meta(ge=0)] = 20
     """Between the beginnings of two batches that are not full: many small transactions cost more than they bring."""
-    projector_idle_save_ms: Positive = 250
+    checkpoint_interval_ms: Positive = 250
     """How long progress past events that a view does not fold waits to be saved."""
-    projector_silence_ms: Positive = 5_000
+    projector_stall_timeout_ms: Positive = 5_000
     """A projector that heard nothing for this long asks the store, and makes a new consumer."""
     projector_states_bytes_max: Positive = 67_108_864
     """Of streams' states in memory, for each view of a worker."""
@@ -166,12 +166,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """More parked streams than this stop a partition: the fault is not a stream's."""
     projector_stale_ms: Positive = 10_000
     """A view with a partition that was not saved for this long counts as left alone by its projectors."""
-    watch_poll_ms: Positive = 20
+    checkpoint_poll_ms: Positive = 20
     """How often checkpoints are read while somebody waits for a position."""
 
     # --- caches
     user_cache_ttl_s: Positive = 3_600
-    people_bytes_max: Positive = 16_777_216
+    user_cache_bytes_max: Positive = 16_777_216
     """Of people in an API process's memory."""
     board_cache_ttl_s: Positive = 300
     cache_entry_bytes_max: Positive = 1_048_576
@@ -179,7 +179,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache_lease_ttl_ms: Positive = 5_000
     cache_timeout_ms: Positive = 250
     """Redis has this long to answer; then it counts as a miss."""
-    cache_pause_ms: Positive = 1_000
+    cache_breaker_open_ms: Positive = 1_000
     """After a failure Redis is left alone for this long."""
     pages_bytes_max: Positive = 67_108_864
     """Of lists of tasks in an API process's memory."""
@@ -212,9 +212,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Longer than a proxy keeps an idle connection, so that the proxy is the one to close it."""
     body_bytes_max: Positive = 1_048_576
     body_drain_bytes_max: Positive = 8_388_608
-    streams_max: Positive = 5_000
+    sse_connections_max: Positive = 5_000
     """Open streams of one process; one more is refused (503)."""
-    streams_per_user_max: Positive = 20
+    sse_connections_per_user_max: Positive = 20
     """Of one user in one process; one more is refused (429)."""
     waits_per_caller_max: Positive = 64
     """Reads of one caller that wait for a position in one process; one more is refused (429)."""
@@ -228,7 +228,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Batches of commands of one caller under way in one process; one more is refused (429)."""
     syncs_per_caller_max: Positive = 8
     """Answers of `/sync` that one process makes for one caller; one more is refused (429)."""
-    past_boards_per_caller_max: Positive = 2
+    historical_boards_per_caller_max: Positive = 2
     """Boards as they were that one caller folds or waits for in one process; one more is refused (429)."""
     calendars_per_caller_max: Positive = 8
     """Calendars that one network is being sent by one process; one more is refused (429)."""
@@ -245,11 +245,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """None waits longer (503)."""
     argon2_memory_kib: Positive = 19_456
     argon2_time_cost: Positive = 2
-    past_board_events_max: Positive = 100_000
+    historical_board_events_max: Positive = 100_000
     """What a board as it was may be folded from: all events of the tasks that were ever on it. More is refused."""
-    past_board_bytes_max: Positive = 268_435_456
+    historical_board_bytes_max: Positive = 268_435_456
     """Of those events; they are read in small chunks, and more is refused."""
-    past_boards_max: Positive = 2
+    historical_boards_concurrency_max: Positive = 2
     """Boards as they were that one process folds at once; another waits, as long as its reader does (503)."""
     calendars_bytes_max: Positive = 33_554_432
     """Of rendered calendar feeds in an API process's memory."""
@@ -262,11 +262,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Until mail is sent there is nothing to turn on; refused rather than ignored."""
 
     # --- the trash
-    trash_keep_s: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 2_592_000
+    trash_retention_s: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 2_592_000
     """A task that was in the trash for so long (thirty days) is purged."""
-    trash_look_ms: Positive = 300_000
+    purge_interval_ms: Positive = 300_000
     """Between two looks of the worker for such tasks."""
-    trash_batch_max: Positive = 200
+    purge_batch_max: Positive = 200
 
     # --- rate limits
     rate_limits: Literal["on", "off"] = "on"
@@ -302,7 +302,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many API processes there are: what share of a limit each of them grants while Redis is away."""
     limits_timeout_ms: Positive = 250
     """Redis has this long to count; then this process counts for itself."""
-    limits_pause_ms: Positive = 1_000
+    limits_breaker_open_ms: Positive = 1_000
     """After a failure Redis is left alone by the counters for this long."""
     limits_connections_max: Positive = 32
     """To Redis, of one process's counters; the cache has others."""
@@ -314,7 +314,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Rows in memory: the more, the more tickets of a file that is sorted by ticket go side by side."""
     import_backoff_min_ms: Positive = 100
     import_backoff_max_ms: Positive = 5_000
-    import_away_max_s: Positive = 600
+    import_outage_max_s: Positive = 600
     """How long an import waits for a store that is away; run again, it goes on where it stopped."""
 
     @property
@@ -420,14 +420,18 @@ def _contradictions(settings: Settings) -> list[str]:
         ("lease_renew_ms", "lease_ttl_ms", "a lease that is renewed after it ended changes hands for nothing"),
         ("mongodb_pool_min", "mongodb_pool_max", "the pool cannot hold fewer than it keeps"),
         ("relay_backoff_min_ms", "relay_backoff_max_ms", "the pauses grow from the one to the other"),
-        ("projector_silence_ms", "projector_stale_ms", "a projector that reads the log instead would be called gone"),
+        (
+            "projector_stall_timeout_ms",
+            "projector_stale_ms",
+            "a projector that reads the log instead would be called gone",
+        ),
         ("import_inflight_max", "import_rows_max", "no more can be under way than are there"),
         ("import_backoff_min_ms", "import_backoff_max_ms", "the pauses grow from the one to the other"),
-        ("projector_idle_save_ms", "projector_silence_ms", "a projector that is well would be called gone"),
-        ("watermark_interval_ms", "projector_silence_ms", "a projector would call an idle relay dead"),
+        ("checkpoint_interval_ms", "projector_stall_timeout_ms", "a projector that is well would be called gone"),
+        ("watermark_interval_ms", "projector_stall_timeout_ms", "a projector would call an idle relay dead"),
         ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),
         ("request_line_bytes_max", "request_head_bytes_max", "the line is a part of the head"),
-        ("streams_max", "connections_max", "each stream is a connection"),
+        ("sse_connections_max", "connections_max", "each stream is a connection"),
     )
     return _kafka_contradictions(settings) + [
         f"{variable(less)}: expected at most {variable(more)} ({getattr(settings, more)}), "

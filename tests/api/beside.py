@@ -10,8 +10,8 @@ from uuid import UUID
 
 from taskflow.commands import user
 from taskflow.commands.execute import Accepted, Executor, Target
-from taskflow.commands.purging import purge_task
-from taskflow.commands.unit import Unit
+from taskflow.commands.purge import purge_task
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import open_event_store
@@ -37,7 +37,7 @@ class Beside:
     async def add_without_asking(self, by: str, project: str, user_id: str, role: Role) -> int:
         """As releases did that asked nobody; the position."""
 
-        async def add(unit: Unit) -> Target:
+        async def add(unit: UnitOfWork) -> Target:
             await unit.get(PROJECT, UUID(project))
             unit.append(PROJECT, UUID(project), MemberAdded(user_id=UUID(user_id), role=role))
             return Target(PROJECT, UUID(project))

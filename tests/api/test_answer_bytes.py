@@ -233,7 +233,7 @@ def small(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         stack.settings,
         api_port=unused_port(),
         history_bytes_max=3 * LARGE * 6,
-        past_board_bytes_max=3 * LARGE * 6,
+        historical_board_bytes_max=3 * LARGE * 6,
     )
     process = Process(settings, tmp_path_factory.mktemp("small") / "api.log", "api")
     yield f"http://127.0.0.1:{settings.api_port}"

@@ -30,7 +30,7 @@ def narrow_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> It
         exports_per_caller_max=2,
         batches_per_caller_max=2,
         syncs_per_caller_max=2,
-        past_boards_per_caller_max=2,
+        historical_boards_per_caller_max=2,
         calendars_per_caller_max=2,
     )
     process = Process(settings, tmp_path_factory.mktemp("narrow") / "api.log", "api")

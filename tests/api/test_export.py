@@ -16,7 +16,7 @@ import pytest
 
 from taskflow.api.export_file import Export
 from taskflow.commands.execute import Executor, Request, Target
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Rejected
 from taskflow.importer.exported import import_export, read_export
 from taskflow.importer.file import BadFile
@@ -44,7 +44,7 @@ async def furnished(stack: Stack, ada: Caller, bob: Caller) -> tuple[str, int]:
     accepted(await ada.delete(f"/tasks/{gone['id']}"))
     async with open_event_store(stack.settings, "export test") as store:
 
-        async def parts(unit: Unit) -> Target:
+        async def parts(unit: UnitOfWork) -> Target:
             await unit.get(TASK, UUID(parent["id"]))
             comment = uuid4()
             unit.append(

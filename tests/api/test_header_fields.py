@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.raw import RawAnswer, ask, get
 from tests.api.stack import Caller, Stack, accepted, refused
-from tests.api.test_conventions import HEADERS
+from tests.api.test_middleware import HEADERS
 
 ODD = [
     "", ",", ";", ";;==;", "q", "=", '"', '"\\', "'", "*", "*/*", "é", "\xff\xfe", "a" * 4_000, "; " * 2_000,

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from taskflow.local.program import unused_port
 from tests.api.raw import BOUND_S, RawAnswer, ask, connection, get
 from tests.api.stack import Caller, Process, Stack, client, register, until
-from tests.api.test_conventions import HEADERS
+from tests.api.test_middleware import HEADERS
 
 MIB = 1024 * 1024
 PATH = "/api/v1/tasks"
@@ -47,7 +47,7 @@ def strict_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> It
         response_bytes_per_s_min=100_000_000,
         keep_alive_timeout_ms=700,
         connections_max=40,
-        streams_max=20,
+        sse_connections_max=20,
     )
     process = Process(settings, tmp_path_factory.mktemp("strict") / "api.log", "api")
     yield Strict(process, f"http://127.0.0.1:{settings.api_port}")

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from taskflow.local.program import unused_port
 from taskflow.projections.mongo import open_database
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.rejections import Rejections
 from tests.api.stack import Caller, Process, Stack, accepted, client, refused, register, until
 
@@ -253,7 +253,7 @@ class TestHealth:
 
     async def test_metrics_tell_of_messages_that_were_not_believed(self, http: httpx.AsyncClient, stack: Stack) -> None:
         async with open_database(stack.settings) as database:
-            rejections = Rejections(VIEWS["tasks"], database)
+            rejections = Rejections(PROJECTIONS["tasks"], database)
             for offset in range(3):
                 rejections.note(0, "no-mac", offset)
             await rejections.save()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pymongo import AsyncMongoClient
 
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from tests.api.stack import Caller, Stack, accepted, refused, until
 
 
@@ -172,7 +172,7 @@ async def test_a_read_that_may_miss_a_parked_event_says_so_or_is_refused(
     client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(stack.settings.mongodb_url)
     parked = client[stack.settings.mongodb_database]["parked"]
     entry = {
-        "projection": "tasks", "collection": VIEWS["tasks"].collection, "stream_id": Binary.from_uuid(UUID(broken["id"])),
+        "projection": "tasks", "collection": PROJECTIONS["tasks"].collection, "stream_id": Binary.from_uuid(UUID(broken["id"])),
         "version": 1, "position": broken["position"], "partition": 0, "reason": "by hand",
     }  # fmt: skip
     await parked.insert_one(entry)
@@ -213,7 +213,7 @@ async def test_a_parked_stream_that_nobody_can_read_makes_no_read_fail(
     parked = client[stack.settings.mongodb_database]["parked"]
     entries = [
         {
-            "projection": name, "collection": VIEWS[name].collection, "stream_id": Binary.from_uuid(UUID(one["id"])),
+            "projection": name, "collection": PROJECTIONS[name].collection, "stream_id": Binary.from_uuid(UUID(one["id"])),
             "version": 1, "position": one["position"], "partition": 0, "reason": "by hand",
         }
         for name, one in (("tasks", broken), ("views", view))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.raw import connection, get
 from tests.api.stack import Caller, Stack
-from tests.api.test_conventions import HEADERS
+from tests.api.test_middleware import HEADERS
 
 EACH = 60
 PIECES = [

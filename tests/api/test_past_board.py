@@ -129,7 +129,9 @@ async def test_one_that_is_too_much_to_fold_is_refused(stack: Stack, ada: Caller
     for _ in range(3):
         task = await ada.task(project_id=project)
     port = unused_port()
-    process = Process(replace(stack.settings, api_port=port, past_board_events_max=3), tmp_path / "api.log", "api")
+    process = Process(
+        replace(stack.settings, api_port=port, historical_board_events_max=3), tmp_path / "api.log", "api"
+    )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
 
@@ -155,7 +157,9 @@ async def test_only_so_many_are_folded_at_once(stack: Stack, ada: Caller, tmp_pa
     project = (await ada.project())["id"]
     await ada.task(project_id=project)
     port = unused_port()
-    process = Process(replace(stack.settings, api_port=port, past_boards_max=1), tmp_path / "api.log", "api")
+    process = Process(
+        replace(stack.settings, api_port=port, historical_boards_concurrency_max=1), tmp_path / "api.log", "api"
+    )
     connection = await asyncpg.connect(stack.settings.postgres_url)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:

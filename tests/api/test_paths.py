@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.raw import ask, get
 from tests.api.stack import Caller, Stack, accepted, refused
-from tests.api.test_conventions import HEADERS
+from tests.api.test_middleware import HEADERS
 
 NOWHERE = [
     "//api/v1/tasks", "///api/v1/tasks", "/api//v1/tasks", "/api/v1//tasks", "/api/v1/tasks/", "/api/v1/tasks//",

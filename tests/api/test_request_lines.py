@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from pymongo import AsyncMongoClient
 
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from tests.api.raw import ask, get
 from tests.api.stack import Caller, Stack, refused, until
 
@@ -47,7 +47,7 @@ async def test_an_unexpected_error_is_logged_under_the_id_that_the_answer_names(
     path = f"/tasks?project={task['project_id']}"
     assert (await ada.read(path, task["position"])).status_code == 200
     async with AsyncMongoClient[Any](stack.settings.mongodb_url, uuidRepresentation="standard") as client:
-        tasks = client[stack.settings.mongodb_database][VIEWS["tasks"].collection]
+        tasks = client[stack.settings.mongodb_database][PROJECTIONS["tasks"].collection]
         damaged = await tasks.update_one({"_id": UUID(task["id"])}, {"$set": {"shown": b"damaged"}})
     assert damaged.modified_count == 1
     request_id = uuid4().hex

@@ -65,7 +65,7 @@ async def answers(url: str) -> None:
 def small_process(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One with little room and little patience; its URL."""
     process, url = started(
-        stack, tmp_path_factory.mktemp("small"), streams_max=4, streams_per_user_max=2, rate_limits="on",
+        stack, tmp_path_factory.mktemp("small"), sse_connections_max=4, sse_connections_per_user_max=2, rate_limits="on",
         stream_heartbeat_ms=100, stream_buffer_bytes_max=100_000, access_token_ttl_s=3,
     )  # fmt: skip
     yield url

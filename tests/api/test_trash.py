@@ -29,7 +29,7 @@ async def collector(stack: Stack, tmp_path: Path) -> AsyncIterator[list[Process]
 
 
 def start(stack: Stack, folder: Path, count: int = 2) -> list[Process]:
-    settings = replace(stack.settings, trash_keep_s=1, trash_look_ms=100, trash_batch_max=5)
+    settings = replace(stack.settings, trash_retention_s=1, purge_interval_ms=100, purge_batch_max=5)
     return [Process(settings, folder / f"collector-{number}.log", "worker") for number in range(count)]
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from taskflow.api.stored import AT_ONCE_MAX
+from taskflow.api.committed_state import AT_ONCE_MAX
 from tests.api.stack import Caller, Stack, accepted, refused
 
 DEFAULT = [

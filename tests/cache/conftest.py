@@ -21,7 +21,7 @@ def views() -> Views:
 @pytest.fixture
 def own(settings: Settings) -> Settings:
     # A long timeout, so that a busy machine does not look like a failing Redis. Tests of the timeout set a short one.
-    return replace(settings, cache_timeout_ms=5_000, cache_pause_ms=100)
+    return replace(settings, cache_timeout_ms=5_000, cache_breaker_open_ms=100)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ async def test_a_hanging_redis_is_called_once_and_then_not_until_the_pause_is_ov
     own: Settings, views: Views, server: Any
 ) -> None:
     views.write("k", b"body")
-    async with open_cache(replace(own, cache_timeout_ms=100, cache_pause_ms=3_600_000)) as cache:
+    async with open_cache(replace(own, cache_timeout_ms=100, cache_breaker_open_ms=3_600_000)) as cache:
         await get(cache, views, "k")
         server("valkey").pause()
         async with asyncio.timeout(BOUND_S):  # each call would take the timeout if Redis were called
@@ -92,7 +92,7 @@ async def test_a_hanging_redis_is_called_once_and_then_not_until_the_pause_is_ov
 
 async def test_concurrent_readers_share_one_load_while_redis_hangs(own: Settings, views: Views, server: Any) -> None:
     views.write("k", b"body")
-    async with open_cache(replace(own, cache_timeout_ms=100, cache_pause_ms=3_600_000)) as cache:
+    async with open_cache(replace(own, cache_timeout_ms=100, cache_breaker_open_ms=3_600_000)) as cache:
         server("valkey").pause()
         views.hold()
         readers = [asyncio.create_task(get(cache, views, "k")) for _ in range(200)]

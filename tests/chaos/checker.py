@@ -14,9 +14,9 @@ from bson.codec_options import CodecOptions
 from msgspec import Struct
 
 from taskflow.kafka.message import Message
-from taskflow.projections.batch import Held, _document
-from taskflow.projections.registry import VIEWS
-from taskflow.projections.view import SumKey, View
+from taskflow.projections.batch import FoldedState, _document
+from taskflow.projections.projection import Projection, SumKey
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event
 from tests.chaos.records import Acknowledged, Read
@@ -157,10 +157,10 @@ def stale(reads: Iterable[Read]) -> Iterator[str]:
 def unequal(evidence: Evidence) -> Iterator[str]:
     """Every document and every sum of every view is what folding the log makes of it."""
     log = list(zip(evidence.log, evidence.events, strict=True))
-    for name, view in VIEWS.items():
+    for name, view in PROJECTIONS.items():
         found = evidence.views[name]
         expected = fold(view, log)
-        wanted = {stream: as_stored(view, stream, Held(*held)) for stream, held in expected.states.items()}
+        wanted = {stream: as_stored(view, stream, FoldedState(*held)) for stream, held in expected.states.items()}
         for stream_id in wanted.keys() | found.documents.keys():
             if wanted.get(stream_id) != found.documents.get(stream_id):
                 yield f"{name} {stream_id}: {found.documents.get(stream_id)}, the fold is {wanted.get(stream_id)}"
@@ -169,5 +169,5 @@ def unequal(evidence: Evidence) -> Iterator[str]:
                 yield f"{name} {key}: {found.sums.get(key, 0)}, the fold is {expected.sums.get(key, 0)}"
 
 
-def as_stored(view: View, stream_id: UUID, held: Held) -> dict[str, Any]:
+def as_stored(view: Projection, stream_id: UUID, held: FoldedState) -> dict[str, Any]:
     return bson.decode(_document(view, stream_id, held), _CODEC)

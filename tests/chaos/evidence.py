@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from taskflow.kafka.topics import current_generation
 from taskflow.projections.mongo import Database, open_database
-from taskflow.projections.registry import VIEWS
-from taskflow.projections.view import SumKey, View
+from taskflow.projections.projection import Projection, SumKey
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.settings import Settings
 from taskflow.store.eventstore import open_event_store
 from tests.chaos.checker import Evidence, FoundView
@@ -35,13 +35,13 @@ async def gather(settings: Settings, journal: Journal) -> Gathered:
             log=log,
             events=await store.mapper.decode(log),
             topic=seen.messages,
-            views={name: await _found(database, view) for name, view in VIEWS.items()},
+            views={name: await _found(database, view) for name, view in PROJECTIONS.items()},
         )
         of_one_moment = await store.log.head() == head
     return Gathered(evidence, sum(seen.repeats(partition) for partition in range(generation.partitions)), of_one_moment)
 
 
-async def _found(database: Database, view: View) -> FoundView:
+async def _found(database: Database, view: Projection) -> FoundView:
     documents = {found["_id"]: found async for found in database[view.collection].find()}
     sums = {}
     if view.sums:

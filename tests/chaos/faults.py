@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from tests.api.stack import until
 from tests.chaos.proxies import TOXICS, Way
 from tests.chaos.servers import SERVERS
@@ -137,7 +137,7 @@ async def _offsets_moved(end: str, world: World, _: random.Random) -> AsyncItera
     projectors = world.of("projector")
     for projector in projectors:
         await projector.stop()
-    for view in VIEWS.values():
+    for view in PROJECTIONS.values():
         group = f"{world.direct.kafka_topic}.{view.name}.v{view.version}"
         await until(partial(_moved, world, group, end), "the group's offsets are moved", within_s=60)
     async with open_database(world.direct) as database:

@@ -95,7 +95,7 @@ class Importing:
         """Every ticket is there once and in its last status, and the board counts them so."""
         async with open_event_store(self._world.direct, "checker") as store:
             rows = await store.pool.fetch("select stream_id from streams where kind = 'task'")
-            tasks = [(await store.folds.load(TASK, UUID(int=row[0].int))).state for row in rows]
+            tasks = [(await store.state_cache.load(TASK, UUID(int=row[0].int))).state for row in rows]
             head = (await store.log.head()).position
         imported = [task for task in tasks if task.external_id is not None]
         statuses = Counter(task.status for task in imported)

@@ -14,14 +14,14 @@ import httpx
 from msgspec import Struct
 from msgspec.structs import replace
 
+from taskflow.dev_secrets import new_secret
 from taskflow.kafka.topics import current_generation
 from taskflow.local.program import Program, Running, unused_port
 from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.relay import status
 from taskflow.relay.progress import last_of_partitions
-from taskflow.secrets import new_secret
 from taskflow.settings import SECRETS, Settings
 from taskflow.store.eventstore import open_event_store
 from taskflow.store.migrate import migrate
@@ -49,7 +49,7 @@ class Pace(Struct, frozen=True):
         if not self.impatient:
             return {}
         return {
-            "projector_silence_ms": 1_500,
+            "projector_stall_timeout_ms": 1_500,
             "watermark_interval_ms": 300,
             "kafka_request_timeout_ms": 3_000,
             "mongodb_timeout_ms": 2_000,
@@ -158,7 +158,7 @@ class World:
                 }
                 return reached >= {
                     (view.name, view.version, partition)
-                    for view in VIEWS.values()
+                    for view in PROJECTIONS.values()
                     for partition in range(generation.partitions)
                 }
 

@@ -19,8 +19,8 @@ import pytest
 from taskflow.client import Client, Command, Tokens
 from taskflow.client.answers import Status, Transition
 from taskflow.client.call import Call
-from taskflow.client.resource import Asked, Resource, Told
-from taskflow.client.session import InMemory, Session
+from taskflow.client.resource import Resource, SingleAnswer, StreamedAnswer
+from taskflow.client.session import MemoryTokenStore, Session
 
 URL = "http://taskflow.test"
 NOWHERE = httpx.MockTransport(lambda _: httpx.Response(404))
@@ -58,9 +58,9 @@ def every_call() -> list[tuple[str, Call[Any]]]:
             names = list(methods(client))
         for name, flags in product(names, (True, False)):
             # A new client for each, because signing out removes its token.
-            keeper = InMemory(Tokens("a", "r"))
+            token_store = MemoryTokenStore(Tokens("a", "r"))
             with (
-                Client(URL, keeper=keeper, transport=NOWHERE) as client,
+                Client(URL, token_store=token_store, transport=NOWHERE) as client,
                 pytest.raises(Described) as described,
             ):
                 _try(client, name, {**SOMETHING, bool: flags})
@@ -73,7 +73,7 @@ def methods(owner: Any, prefix: str = "") -> Iterator[str]:
         if not isinstance(below, Resource):
             continue
         for method, is_a in inspect.getmembers_static(type(below)):
-            if isinstance(is_a, (Asked, Told)):
+            if isinstance(is_a, (SingleAnswer, StreamedAnswer)):
                 yield f"{prefix}{name}.{method}"
         yield from methods(below, f"{prefix}{name}.")
 

@@ -24,7 +24,7 @@ from taskflow.client import (
     Unauthenticated,
     VersionConflict,
 )
-from taskflow.client.session import InMemory
+from taskflow.client.session import MemoryTokenStore
 from tests.api.stack import Stack
 from tests.client.conftest import Account, OwnApi, join
 
@@ -146,9 +146,9 @@ class TestReadYourWrites:
         stack.projector.pause()
         try:
             task = client.tasks.create("fresh")
-            with Client(stack.urls[1], keeper=client._session._keeper, read_your_writes=False) as hasty:
+            with Client(stack.urls[1], token_store=client._session._token_store, read_your_writes=False) as hasty:
                 assert list(hasty.tasks.list()) == []
-            with Client(stack.urls[1], keeper=client._session._keeper, position=client.position) as other:
+            with Client(stack.urls[1], token_store=client._session._token_store, position=client.position) as other:
                 found: list[Any] = []
                 reading = threading.Thread(target=lambda: found.extend(other.tasks.list()))
                 reading.start()
@@ -181,7 +181,7 @@ class Lossy(httpx.HTTPTransport):
 class TestRetries:
     def test_a_lost_answer_does_not_create_a_second_task(self, client: Client, url: str) -> None:
         wire = Lossy(2)
-        with Client(url, keeper=client._session._keeper, transport=wire) as other:
+        with Client(url, token_store=client._session._token_store, transport=wire) as other:
             task = other.tasks.create("once")
             assert [one.id for one in other.tasks.list()] == [task.id]
         assert len(wire.asked) == 3
@@ -214,7 +214,7 @@ class TestRetries:
             assert [one.id for one in client.tasks.list()] == [task.id]
 
 
-class Counting(InMemory):
+class Counting(MemoryTokenStore):
     """Counts how often tokens were renewed."""
 
     writes = 0
@@ -238,17 +238,17 @@ class TestTokens:
     async def test_concurrent_calls_renew_an_expired_token_once(
         self, own_api: Callable[..., OwnApi], account: Callable[[str], Account]
     ) -> None:
-        api, ada, keeper = own_api(access_token_ttl_s=3), account("Ada"), Counting(None)
-        async with AsyncClient(api.url, keeper=keeper) as client:
+        api, ada, token_store = own_api(access_token_ttl_s=3), account("Ada"), Counting(None)
+        async with AsyncClient(api.url, token_store=token_store) as client:
             await client.auth.login(ada.email, ada.password)
-            first = keeper.read()
+            first = token_store.read()
             assert first is not None
             await expired(api.url, first.access)
-            keeper.writes = 0
+            token_store.writes = 0
             profiles = await asyncio.gather(*[client.users.me() for _ in range(30)])
             assert {profile.email for profile in profiles} == {ada.email}
             # A token is valid for three seconds, so all thirty calls succeed with the one renewed first.
-            assert keeper.writes == 1
+            assert token_store.writes == 1
 
     def test_signing_out_revokes_them(self, url: str, account: Callable[[str], Account]) -> None:
         ada = account("Ada")

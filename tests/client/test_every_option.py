@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from taskflow.cli import main, parser
-from taskflow.terminal.parser import PEOPLES
+from taskflow.terminal.parser import CLIENT_COMMANDS
 
 PASSWORD: Final = "correct horse battery"
 SOON: Final = "2031-05-06T07:08"
@@ -92,7 +92,7 @@ def leaves(of: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, a
         yield name.strip(), of
     for action in groups:
         for word, below in action.choices.items():
-            if name or word in PEOPLES:
+            if name or word in CLIENT_COMMANDS:
                 yield from leaves(below, f"{name} {word}")
 
 
@@ -141,7 +141,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(url: str, homes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+def context(url: str, homes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
     return Desk(monkeypatch, capsys, homes / "ada", url)
 
 
@@ -150,42 +150,42 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("homes")
 
 
-def some(desk: Desk, homes: Path) -> dict[str, str]:
+def some(context: Desk, homes: Path) -> dict[str, str]:
     """The values for the placeholders in the lines: whole ids of newly created things, except people."""
     if not (homes / "ada" / ".config").exists():
-        desk.signs_up()
-        desk.sits_at(homes / "bob")
-        desk.signs_up()
-    desk.sits_at(homes / "ada")
-    email = desk.gets("whoami")["email"]
-    desk.sits_at(homes / "bob")
-    theirs = [desk.gets("projects", "add", "theirs")["id"] for _ in range(2)]
-    token, shared = (desk.gets("projects", "invite", one, email)["token"] for one in theirs)
-    desk.sits_at(homes / "ada")
-    project, other = (desk.gets("projects", "add", uuid4().hex)["id"] for _ in range(2))
-    task, sibling = (desk.gets("tasks", "add", "x", "--project", project)["id"] for _ in range(2))
-    desk.types("tasks", "edit", task, "--title", "y")
+        context.signs_up()
+        context.sits_at(homes / "bob")
+        context.signs_up()
+    context.sits_at(homes / "ada")
+    email = context.gets("whoami")["email"]
+    context.sits_at(homes / "bob")
+    theirs = [context.gets("projects", "add", "theirs")["id"] for _ in range(2)]
+    token, shared = (context.gets("projects", "invite", one, email)["token"] for one in theirs)
+    context.sits_at(homes / "ada")
+    project, other = (context.gets("projects", "add", uuid4().hex)["id"] for _ in range(2))
+    task, sibling = (context.gets("tasks", "add", "x", "--project", project)["id"] for _ in range(2))
+    context.types("tasks", "edit", task, "--title", "y")
     return {
         "email": email, "address": f"{uuid4().hex}@example.com", "name": uuid4().hex, "project": project,
         "other": other, "task": task, "sibling": sibling, "token": token, "shared": shared,
-        "view": desk.gets("views", "save", uuid4().hex, "--text", "x")["id"],
-        "invited": desk.gets("projects", "invite", project, f"{uuid4().hex}@example.com")["id"],
+        "view": context.gets("views", "save", uuid4().hex, "--text", "x")["id"],
+        "invited": context.gets("projects", "invite", project, f"{uuid4().hex}@example.com")["id"],
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_the_command_works(desk: Desk, homes: Path, tmp_path: Path, name: str) -> None:
-    known = some(desk, homes)
+def test_the_command_works(context: Desk, homes: Path, tmp_path: Path, name: str) -> None:
+    known = some(context, homes)
     if name == "logout":
-        desk.sits_at(tmp_path / "somebody else")
-        desk.signs_up()
+        context.sits_at(tmp_path / "somebody else")
+        context.signs_up()
     if name == "projects remove":
-        known["shared"] = desk.gets("projects", "accept", known["shared"])["id"]
+        known["shared"] = context.gets("projects", "accept", known["shared"])["id"]
     if name in {"tasks check", "tasks uncheck"}:
-        desk.types("tasks", "checklist", known["task"], "--add", "one")
+        context.types("tasks", "checklist", known["task"], "--add", "one")
     if name == "tasks unlink":
-        desk.types("tasks", "link", known["task"], "relates_to", known["sibling"])
+        context.types("tasks", "link", known["task"], "relates_to", known["sibling"])
     if name == "projects unlabel":
-        desk.types("projects", "label", known["project"], "a/b", "#1e90ff")
+        context.types("projects", "label", known["project"], "a/b", "#1e90ff")
     for line in LINES[name]:
-        desk.types(*name.split(), *line.format(**known).split())
+        context.types(*name.split(), *line.format(**known).split())

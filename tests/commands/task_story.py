@@ -22,9 +22,9 @@ from taskflow.commands.undo import (
     still_set,
     undo,
 )
-from taskflow.commands.unit import Past
+from taskflow.commands.unit_of_work import Past
 from taskflow.errors import NothingToUndo
-from taskflow.streams import PROJECT, TASK, Event, Happened
+from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
     MemberAdded,
@@ -72,7 +72,7 @@ def project(project_id: UUID, *events: Event) -> ProjectState:
     state: Any = None
     created = ProjectCreated(name="P", owner_id=OWNER, workflow=DEFAULT_WORKFLOW)
     for version, event in enumerate([created, MemberAdded(user_id=MEMBER, role="member"), *events], 1):
-        state = PROJECT.evolve(state, event, Happened(project_id, version, NOW, OWNER))
+        state = PROJECT.evolve(state, event, EventMetadata(project_id, version, NOW, OWNER))
     return state  # type: ignore[no-any-return]  # folded from one event at least
 
 
@@ -92,9 +92,9 @@ class Story:
         command_id = UUID(int=1_000_000 + len(self.past))
         for event in events:
             version = len(self.past) + 1
-            happened = Happened(TASK_ID, version, NOW + timedelta(minutes=version), actor)
-            self.past.append(Past(happened, UUID(int=1000 + version), command_id, cause))
-            self.state = TASK.evolve(self.state, event, happened)
+            metadata = EventMetadata(TASK_ID, version, NOW + timedelta(minutes=version), actor)
+            self.past.append(Past(metadata, UUID(int=1000 + version), command_id, cause))
+            self.state = TASK.evolve(self.state, event, metadata)
             self.states.append(self.state)
         return len(self.past)
 
@@ -287,7 +287,7 @@ def events_of(state: TaskState, step: list[Any]) -> list[Event]:
         if event is None or state.trashed_at is not None:
             continue
         at = state.updated_at + timedelta(minutes=1)
-        after = TASK.evolve(state, event, Happened(state.id, state.version + 1, at, state.created_by))
+        after = TASK.evolve(state, event, EventMetadata(state.id, state.version + 1, at, state.created_by))
         if facets(after) != facets(state):
             state = after
             events.append(event)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from taskflow.commands import project, task, user
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Step
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import KeyReused, NotFound, Refusal, Rejected, VersionConflict
 from taskflow.settings import Settings
 from taskflow.store.append import Outcome
@@ -54,7 +54,7 @@ def create(caller: UUID, project_id: UUID, title: str = "T", **circumstances: An
 def on(earlier: Step, caller: UUID, handler: Any, command: Any) -> Step:
     """On what an earlier command of the bundle makes."""
 
-    async def run(unit: Unit) -> Any:
+    async def run(unit: UnitOfWork) -> Any:
         return await handler(unit, unit.made[earlier.request.command_id], command)
 
     return Step(request(caller), run)
@@ -89,12 +89,12 @@ async def test_later_commands_see_what_earlier_ones_did(
         assert (outcome(again), again.receipt.replayed) == (outcome(answer), True)
 
 
-async def _refused(_: Unit) -> Any:
+async def _refused(_: UnitOfWork) -> Any:
     """Whatever would be decided today: the receipt is looked at first."""
     raise Rejected("not-today", "no")
 
 
-async def _child_of(unit: Unit, command_id: UUID, project_id: UUID) -> Any:
+async def _child_of(unit: UnitOfWork, command_id: UUID, project_id: UUID) -> Any:
     command = task.CreateTask(project_id=project_id, title="Child", parent_id=unit.made[command_id])
     return await task.create_task(unit, None, command)
 

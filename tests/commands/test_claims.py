@@ -14,7 +14,7 @@ from taskflow.commands.claims import claimed_address, holder, holders
 from taskflow.commands.earlier_claims import EarlierClaims
 from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.session import NewSession
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Rejected, Unauthenticated, Unavailable
 from taskflow.ids import new_id
 from taskflow.settings import Settings
@@ -37,7 +37,7 @@ async def registered_before(executor: Executor, settings: Settings, email: str, 
     user_id = new_id()
     claim = earlier_claim_id(settings.claim_secret_bytes, email)
 
-    async def handler(unit: Unit) -> Target:
+    async def handler(unit: UnitOfWork) -> Target:
         held = await unit.read(CLAIM, claim)
         if held is not None and held.user_id is not None:
             raise Rejected("email-taken", "as before")
@@ -58,19 +58,19 @@ async def registered_before(executor: Executor, settings: Settings, email: str, 
 
 async def found(store: EventStore, settings: Settings, typed: str) -> list[UUID]:
     async def read(kind: Any, stream_id: UUID) -> Any:
-        return (await store.folds.load(kind, stream_id)).state
+        return (await store.state_cache.load(kind, stream_id)).state
 
     return [one.id for one in await holders(read, claimed_address(settings.claim_secret_bytes, typed))]
 
 
 async def state_of(store: EventStore, user_id: UUID) -> UserState:
-    state = (await store.folds.load(USER, user_id)).state
+    state = (await store.state_cache.load(USER, user_id)).state
     assert isinstance(state, UserState)
     return state
 
 
 async def holder_of(store: EventStore, stream_id: UUID) -> UUID | None:
-    claim = (await store.folds.load(CLAIM, stream_id)).state
+    claim = (await store.state_cache.load(CLAIM, stream_id)).state
     holder: UUID | None = None if claim is None else claim.user_id
     return holder
 
@@ -238,7 +238,7 @@ class TestTwins:
         await EarlierClaims(store, executor, settings).move()
 
         async def read(kind: Any, stream_id: UUID) -> Any:
-            return (await store.folds.load(kind, stream_id)).state
+            return (await store.state_cache.load(kind, stream_id)).state
 
         async def named(typed: str) -> UUID | None:
             one = await holder(read, claimed_address(settings.claim_secret_bytes, typed))

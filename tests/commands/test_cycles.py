@@ -11,7 +11,7 @@ from taskflow.commands import task
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Rejected
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
@@ -73,7 +73,7 @@ async def test_a_subtree_that_reaches_too_deep_takes_nothing_more_and_closes_no_
         await edit(executor, owner, lower[0], parent_id=upper[-2])
     assert refused.value.code == "too-deep"
 
-    async def hang(unit: Unit) -> Target:
+    async def hang(unit: UnitOfWork) -> Target:
         """As it was possible before what is below was looked at."""
         await unit.get(TASK, lower[0])
         unit.append(TASK, lower[0], TaskParentSet(parent_id=upper[-2]))

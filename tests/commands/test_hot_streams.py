@@ -36,7 +36,7 @@ async def test_two_hundred_edits_of_one_task_at_once_see_no_conflict(
 
 
 async def test_a_process_without_room_for_states_reads_each_anew(settings: Settings) -> None:
-    async with open_event_store(replace(settings, folds_bytes_max=1), "forgetful") as store:
+    async with open_event_store(replace(settings, state_cache_bytes_max=1), "forgetful") as store:
         executor = Executor(store, settings)
         owner = await register(executor, settings)
         task_id = await make_task(executor, owner, await make_project(executor, owner))
@@ -45,12 +45,12 @@ async def test_a_process_without_room_for_states_reads_each_anew(settings: Setti
 
 
 async def test_heavy_states_fill_no_more_memory_than_they_may(settings: Settings) -> None:
-    async with open_event_store(replace(settings, folds_bytes_max=1_000_000), "small") as store:
+    async with open_event_store(replace(settings, state_cache_bytes_max=1_000_000), "small") as store:
         executor = Executor(store, settings)
         owner = await register(executor, settings)
         project_id = await make_project(executor, owner)
         tasks = [await make_task(executor, owner, project_id, description="x" * 100_000) for _ in range(20)]
-        in_memory = [task_id for task_id in tasks if store.folds.known(TASK, task_id) is not None]
+        in_memory = [task_id for task_id in tasks if store.state_cache.known(TASK, task_id) is not None]
         assert in_memory == tasks[-len(in_memory) :]
         assert 5 < len(in_memory) < 10
         # What was forgotten is read again.

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import pytest
 
-from taskflow.commands import moving, purging, ranking, task
+from taskflow.commands import move, purge, ranking, task
+from taskflow.commands.adjacent_tasks import AdjacentTask, Side
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Target
-from taskflow.commands.neighbours import Neighbour, Side
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Behind, Forbidden, NotFound, Rejected, VersionConflict
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY, Outcome
@@ -31,9 +31,9 @@ async def there(executor: Executor, owner: UUID, member: UUID) -> UUID:
     return await make_project(executor, owner, member=(member, "member"))
 
 
-async def move(executor: Executor, by: UUID, task_id: UUID, project_id: UUID, **circumstances: Any) -> Accepted:
-    command = moving.MoveTask(project_id=project_id)
-    return await send(executor, by, moving.move_task, task_id, command, **circumstances)
+async def move_as(executor: Executor, by: UUID, task_id: UUID, project_id: UUID, **circumstances: Any) -> Accepted:
+    command = move.MoveTask(project_id=project_id)
+    return await send(executor, by, move.move_task, task_id, command, **circumstances)
 
 
 # --- moves
@@ -54,7 +54,7 @@ async def test_a_role_withdrawn_in_either_project_meanwhile_refuses_the_move(
 ) -> None:
     task_id = await make_task(executor, owner, project_id)
     gate = Gate()
-    handler = gate.around(moving.move_task, task_id, moving.MoveTask(project_id=there))
+    handler = gate.around(move.move_task, task_id, move.MoveTask(project_id=there))
     last_word = asyncio.create_task(executor.execute(request(member), handler))
     await gate.decided.wait()
     project = project_id if where == "here" else there
@@ -73,7 +73,7 @@ async def test_an_assignee_removed_there_meanwhile_does_not_go_along(
 ) -> None:
     task_id = await make_task(executor, owner, project_id, assignee_id=member)
     gate = Gate()
-    handler = gate.around(moving.move_task, task_id, moving.MoveTask(project_id=there))
+    handler = gate.around(move.move_task, task_id, move.MoveTask(project_id=there))
     moved = asyncio.create_task(executor.execute(request(owner), handler))
     await gate.decided.wait()
     await remove_member(other, owner, there, member)
@@ -87,7 +87,7 @@ async def test_an_edit_meanwhile_is_kept_and_a_version_that_was_expected_is_not_
 ) -> None:
     task_id = await make_task(executor, owner, project_id)
     gate = Gate()
-    handler = gate.around(moving.move_task, task_id, moving.MoveTask(project_id=there))
+    handler = gate.around(move.move_task, task_id, move.MoveTask(project_id=there))
     moved = asyncio.create_task(executor.execute(request(owner), handler))
     await gate.decided.wait()
     await edit(other, owner, task_id, title="Meanwhile")
@@ -95,8 +95,8 @@ async def test_an_edit_meanwhile_is_kept_and_a_version_that_was_expected_is_not_
     accepted = await moved
     assert (accepted.state.title, accepted.state.project_id, accepted.state.version) == ("Meanwhile", there, 3)
     with pytest.raises(VersionConflict):
-        await move(other, owner, task_id, project_id, expected_version=2)
-    assert (await move(other, owner, task_id, project_id, expected_version=3)).state.project_id == project_id
+        await move_as(other, owner, task_id, project_id, expected_version=2)
+    assert (await move_as(other, owner, task_id, project_id, expected_version=3)).state.project_id == project_id
 
 
 async def test_an_edit_of_someone_of_the_old_project_does_not_get_in_after_the_move(
@@ -108,7 +108,7 @@ async def test_an_edit_of_someone_of_the_old_project_does_not_get_in_after_the_m
     handler = gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Last word"))
     last_word = asyncio.create_task(executor.execute(request(member), handler))
     await gate.decided.wait()
-    await move(other, owner, task_id, elsewhere)
+    await move_as(other, owner, task_id, elsewhere)
     gate.open.set()
     with pytest.raises(NotFound):
         await last_word
@@ -119,7 +119,7 @@ async def test_two_who_move_it_to_two_projects_leave_it_in_one(
 ) -> None:
     third = await make_project(executor, owner)
     task_id = await make_task(executor, owner, project_id)
-    one, two = await asyncio.gather(move(executor, owner, task_id, there), move(other, owner, task_id, third))
+    one, two = await asyncio.gather(move_as(executor, owner, task_id, there), move_as(other, owner, task_id, third))
     assert await versions(store, task_id) == [1, 2, 3]
     last = max(one, two, key=lambda accepted: accepted.receipt.version)
     assert last.state.project_id in {there, third}
@@ -132,7 +132,7 @@ async def test_a_cycle_is_none_the_less_one_through_two_projects(
     above = await make_task(executor, owner, project_id)
     below = await make_task(executor, owner, project_id, parent_id=above)
 
-    async def move_alone(unit: Unit) -> Target:
+    async def move_alone(unit: UnitOfWork) -> Target:
         """As tasks moved before what is below them went along."""
         await unit.get(TASK, above)
         unit.append(TASK, above, TaskMoved(project_id, there, "todo", "todo", "a"))
@@ -142,7 +142,7 @@ async def test_a_cycle_is_none_the_less_one_through_two_projects(
     await make_task(executor, owner, project_id, parent_id=below)
     third = await make_task(executor, owner, there)
     await edit(executor, owner, above, parent_id=third)
-    await move(executor, owner, third, project_id)
+    await move_as(executor, owner, third, project_id)
     with pytest.raises(Rejected, match="below itself"):
         await edit(executor, owner, third, parent_id=below)
 
@@ -163,11 +163,11 @@ class Seen:
         if self.behind:
             raise Behind(2, 1)
 
-    async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> Neighbour | None:
+    async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> AdjacentTask | None:
         assert project_id == self.project_id
         self.asked += 1
         beyond = [
-            Neighbour(task_id, found)
+            AdjacentTask(task_id, found)
             for task_id, found in self.ranks.items()
             if task_id not in besides and (found > rank if side == "after" else found < rank)
         ]
@@ -186,11 +186,11 @@ class Board:
 async def board(store: EventStore, settings: Settings, executor: Executor, owner: UUID, project_id: UUID) -> Board:
     cards = [await make_task(executor, owner, project_id, title=str(n)) for n in range(4)]
     seen = Seen(project_id, {card: await rank_of(store, card) for card in cards})
-    return Board(project_id, cards, seen, Executor(store, settings, neighbours=seen))
+    return Board(project_id, cards, seen, Executor(store, settings, adjacent_tasks=seen))
 
 
 async def rank_of(store: EventStore, task_id: UUID) -> str:
-    state = (await store.folds.load(TASK, task_id)).state
+    state = (await store.state_cache.load(TASK, task_id)).state
     rank: str = state.rank
     return rank
 
@@ -218,11 +218,11 @@ async def test_a_neighbour_that_is_gone_since_it_was_seen_is_none(
 ) -> None:
     a, b, c, d = board.cards
     if gone == "moved":
-        await move(other, owner, b, there)
+        await move_as(other, owner, b, there)
     else:
         await send(other, owner, handler_of(task.TrashTask), b, task.TrashTask())
         if gone == "purged":
-            await send(other, NOBODY, purging.purge_task, b, datetime.now(UTC) + timedelta(days=1))
+            await send(other, NOBODY, purge.purge_task, b, datetime.now(UTC) + timedelta(days=1))
     rank = await put(board.executor, owner, d, after=a)
     assert await rank_of(store, a) < rank < await rank_of(store, c)
 
@@ -246,7 +246,7 @@ async def test_what_the_same_unit_has_moved_counts(board: Board, store: EventSto
     a, b, c, d = board.cards
     made: list[UUID] = []
 
-    async def all_at_once(unit: Unit) -> Target:
+    async def all_at_once(unit: UnitOfWork) -> Target:
         await handler_of(ranking.RankTask)(unit, d, ranking.RankTask(after=a))
         await handler_of(ranking.RankTask)(unit, c, ranking.RankTask(after=a))
         new = task.CreateTask(project_id=board.project_id, title="New")
@@ -274,7 +274,7 @@ async def test_without_a_view_it_is_close_to_whom_it_was_put_to(
 async def test_tasks_of_one_batch_leave_room_between_them(board: Board, store: EventStore, owner: UUID) -> None:
     made: list[UUID] = []
 
-    async def batch(unit: Unit) -> Target:
+    async def batch(unit: UnitOfWork) -> Target:
         made.clear()
         for _ in range(3):
             target = await task.create_task(unit, None, task.CreateTask(project_id=board.project_id, title="T"))
@@ -315,9 +315,9 @@ async def test_between_two_that_are_named_nobody_is_asked(board: Board, owner: U
 # --- the trash
 
 
-async def purge(executor: Executor, task_id: UUID, **circumstances: Any) -> Accepted:
+async def purge_as_worker(executor: Executor, task_id: UUID, **circumstances: Any) -> Accepted:
     limit = datetime.now(UTC) + timedelta(days=1)
-    return await send(executor, NOBODY, purging.purge_task, task_id, limit, **circumstances)
+    return await send(executor, NOBODY, purge.purge_task, task_id, limit, **circumstances)
 
 
 async def test_two_processes_purge_once_and_nobody_finds_it_then(
@@ -326,15 +326,15 @@ async def test_two_processes_purge_once_and_nobody_finds_it_then(
     task_id = await make_task(executor, owner, project_id)
     await send(executor, owner, handler_of(task.TrashTask), task_id, task.TrashTask())
     same = {"command_id": UUID(int=5)}
-    one, two = await asyncio.gather(purge(executor, task_id, **same), purge(other, task_id, **same))
+    one, two = await asyncio.gather(purge_as_worker(executor, task_id, **same), purge_as_worker(other, task_id, **same))
     assert {one.receipt.outcome, two.receipt.outcome} == {Outcome.APPLIED}
     assert await versions(store, task_id) == [1, 2, 3]
     with pytest.raises(Rejected):
-        await purge(executor, task_id)
+        await purge_as_worker(executor, task_id)
     for handler, command in (
         (handler_of(task.RestoreTask), task.RestoreTask()),
         (handler_of(task.EditTask), task.EditTask(title="x")),
-        (moving.move_task, moving.MoveTask(project_id=there)),
+        (move.move_task, move.MoveTask(project_id=there)),
         (handler_of(ranking.RankTask), ranking.RankTask(after=task_id)),
     ):
         with pytest.raises(NotFound):
@@ -349,7 +349,7 @@ async def test_a_restoration_meanwhile_wins(
     task_id = await make_task(executor, owner, project_id)
     await send(executor, owner, handler_of(task.TrashTask), task_id, task.TrashTask())
     gate = Gate()
-    handler = gate.around(purging.purge_task, task_id, datetime.now(UTC) + timedelta(days=1))
+    handler = gate.around(purge.purge_task, task_id, datetime.now(UTC) + timedelta(days=1))
     purged = asyncio.create_task(executor.execute(request(NOBODY), handler))
     await gate.decided.wait()
     await send(other, owner, handler_of(task.RestoreTask), task_id, task.RestoreTask())

@@ -33,7 +33,7 @@ async def test_of_two_owners_who_withdraw_at_once_one_stays(
     ada, bob = await register(executor, settings), await register(executor, settings)
     for _ in range(10):
         project = await make_project(executor, ada, bob=(bob, "owner"))
-        await asyncio.gather(*[one.folds.load(PROJECT, project) for one in (store, other_store)])
+        await asyncio.gather(*[one.state_cache.load(PROJECT, project) for one in (store, other_store)])
         pairs = ((executor, ada, bob), (other, bob, ada))
         outcomes = await asyncio.gather(
             *[withdraw(one, project, by, of) for one, by, of in pairs], return_exceptions=True
@@ -44,7 +44,7 @@ async def test_of_two_owners_who_withdraw_at_once_one_stays(
         if isinstance(refusals[0], Rejected):
             assert refusals[0].code == "last-owner"
         version = (await store.log.stream(project))[-1].stream_version
-        state = await store.folds.at_version(PROJECT, project, version)
+        state = await store.state_cache.at_version(PROJECT, project, version)
         assert state is not None
         assert list(state.members.values()).count("owner") == 1
 

@@ -11,7 +11,7 @@ from taskflow.commands import task
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import TASK, Event
 from taskflow.streams.task import TaskMoved, TaskPurged
@@ -19,7 +19,7 @@ from tests.commands.world import edit, make_project, make_task, request, send
 
 
 async def append(executor: Executor, by: UUID, task_id: UUID, event: Event) -> None:
-    async def handler(unit: Unit) -> Target:
+    async def handler(unit: UnitOfWork) -> Target:
         await unit.get(TASK, task_id)
         unit.append(TASK, task_id, event)
         return Target(TASK, task_id)

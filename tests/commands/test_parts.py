@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from taskflow.api.stored import AT_ONCE_MAX, committed_parts
+from taskflow.api.committed_state import AT_ONCE_MAX, committed_parts
 from taskflow.commands.execute import Executor
 from taskflow.ids import new_id
 from taskflow.store.eventstore import EventStore
@@ -22,7 +22,7 @@ async def test_no_more_states_are_held_at_once_than_that(
     projects = [await make_project(executor, owner) for _ in range(2 * AT_ONCE_MAX + 3)]
     held: set[UUID] = set()
     most = 0
-    load = other_store.folds.load
+    load = other_store.state_cache.load
 
     async def watched(kind: Any, stream_id: UUID) -> Any:
         nonlocal most
@@ -35,7 +35,7 @@ async def test_no_more_states_are_held_at_once_than_that(
         version: int = project.version
         return version
 
-    monkeypatch.setattr(other_store.folds, "load", watched)
+    monkeypatch.setattr(other_store.state_cache, "load", watched)
     expected = dict.fromkeys(projects, 1)
     assert await committed_parts(other_store, PROJECT, [*projects, new_id()], part) == expected
     # One that is not there has no part.

@@ -43,7 +43,7 @@ async def test_a_session_that_starts_while_its_person_registers_waits_for_their_
     async with appends_held(settings) as release:
         command = user.RegisterUser(email=email, password="not looked at", name="Quick")
         registering = asyncio.create_task(send(executor, NOBODY, user.register_user, person, command))
-        await until(lambda: person.user_id in store.folds._folded, "a registration under way")
+        await until(lambda: person.user_id in store.state_cache._folded, "a registration under way")
         new = NewSession(session_id=new_id(), address="192.0.2.1", agent="A browser")
         login = asyncio.create_task(
             send(
@@ -52,7 +52,7 @@ async def test_a_session_that_starts_while_its_person_registers_waits_for_their_
                 session.start_session,
                 settings.claim_secret_bytes,
                 person.address,
-                (await store.folds.load(USER, person.user_id)).state,
+                (await store.state_cache.load(USER, person.user_id)).state,
                 new,
             )
         )
@@ -100,7 +100,7 @@ async def test_a_member_who_is_not_there_is_told_nothing(
 
 
 async def test_many_readers_of_one_stream_share_one_read(store: EventStore, executor: Executor, owner: UUID) -> None:
-    store.folds._folded.clear()
-    loaded = await asyncio.gather(*[store.folds.load(USER, owner) for _ in range(100)])
+    store.state_cache._folded.clear()
+    loaded = await asyncio.gather(*[store.state_cache.load(USER, owner) for _ in range(100)])
     assert all(one is loaded[0] for one in loaded)
-    assert (await store.folds.load(TASK, new_id())).state is None
+    assert (await store.state_cache.load(TASK, new_id())).state is None

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from taskflow.commands import moving, project, ranking, relations, task, undo, undoing
-from taskflow.commands.access import rank_of
+from taskflow.commands import move, project, ranking, relations, task, undo, undoing
+from taskflow.commands.access import role_rank
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
@@ -25,7 +25,7 @@ from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.append import Outcome
 from taskflow.store.eventstore import EventStore
-from taskflow.streams import KIND_OF_TYPE, Event, Happened
+from taskflow.streams import STREAM_TYPE_OF_EVENT, Event, EventMetadata
 from taskflow.streams.project import InvitationAccepted, MemberAdded, MemberRemoved, ProjectState
 from taskflow.streams.task import TaskCreated, TaskMoved, TaskParentSet, TaskState
 
@@ -123,7 +123,7 @@ def _call(action: Any, users: list[UUID], projects: tuple[UUID, UUID], task_ids:
         case ("trash", n, False):
             return handler_of(task.RestoreTask), task_ids[n], task.RestoreTask()
         case ("move", n, away):
-            return moving.move_task, task_ids[n], moving.MoveTask(project_id=elsewhere if away else project_id)
+            return move.move_task, task_ids[n], move.MoveTask(project_id=elsewhere if away else project_id)
         case ("rank", n, after):
             return handler_of(ranking.RankTask), task_ids[n], ranking.RankTask(after=task_ids[after])
         case ("undo", n, version):
@@ -148,8 +148,8 @@ async def _assert_allowed(store: EventStore, after: int) -> None:
         assert record.stream_version == version[stream] + 1
         version[stream] += 1
         _judge(states, states.get(stream), event, record.actor)
-        happened = Happened(stream, record.stream_version, record.occurred_at, record.actor)
-        states[stream] = KIND_OF_TYPE[record.type].evolve(states.get(stream), event, happened)
+        metadata = EventMetadata(stream, record.stream_version, record.occurred_at, record.actor)
+        states[stream] = STREAM_TYPE_OF_EVENT[record.type].evolve(states.get(stream), event, metadata)
         if isinstance(states[stream], TaskState):
             _assert_no_cycle(states, stream)
         if isinstance(states[stream], ProjectState):
@@ -161,11 +161,11 @@ def _judge(states: dict[UUID, Any], state: Any, event: Event, actor: UUID | None
     assert actor is not None
     if isinstance(event, TaskCreated) or isinstance(state, TaskState):
         within = states[event.project_id if isinstance(event, TaskCreated) else state.project_id]
-        assert rank_of(within.members[actor]) >= rank_of("member")
+        assert role_rank(within.members[actor]) >= role_rank("member")
         assert within.archived_at is None
     if isinstance(event, TaskMoved):
         there = states[event.project_id]
-        assert rank_of(there.members[actor]) >= rank_of("member")
+        assert role_rank(there.members[actor]) >= role_rank("member")
         assert there.archived_at is None
         assert event.assignee_id is None or event.assignee_id in there.members
         assert event.from_project_id == state.project_id != event.project_id
@@ -175,7 +175,7 @@ def _judge(states: dict[UUID, Any], state: Any, event: Event, actor: UUID | None
         assert state.trashed_at is None
     own = isinstance(event, MemberRemoved | MemberAdded | InvitationAccepted) and event.user_id == actor
     if isinstance(state, ProjectState) and not own:
-        assert rank_of(state.members[actor]) >= rank_of("admin")
+        assert role_rank(state.members[actor]) >= role_rank("admin")
 
 
 def _assert_no_cycle(states: dict[UUID, Any], start: UUID) -> None:
@@ -191,8 +191,8 @@ def _assert_no_cycle(states: dict[UUID, Any], start: UUID) -> None:
 
 
 async def _assert_receipt(store: EventStore, caller: UUID, command_id: UUID, answer: Accepted) -> None:
-    standing = await store.standing(caller, command_id, ())
-    receipt = standing.receipt
+    recheck = await store.recheck(caller, command_id, ())
+    receipt = recheck.receipt
     assert receipt is not None
     assert receipt.version == answer.receipt.version == answer.state.version
     events = await store.pool.fetch(

@@ -13,7 +13,7 @@ from taskflow.commands import relations, task
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.fields import BLOCKED_MAX
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import NotFound, Rejected
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
@@ -45,7 +45,7 @@ async def chain(executor: Executor, by: UUID, project_id: UUID, length: int) -> 
     """Tasks of which each blocks the next, made by one append."""
     ids: list[UUID] = []
 
-    async def handler(unit: Unit) -> Target:
+    async def handler(unit: UnitOfWork) -> Target:
         ids[:] = [await unit.new(TASK) for _ in range(length)]
         for one in ids:
             created = TaskCreated(project_id=project_id, title="T", status="todo", category="todo", rank="a")
@@ -59,7 +59,7 @@ async def chain(executor: Executor, by: UUID, project_id: UUID, length: int) -> 
 
 
 async def purge(executor: Executor, by: UUID, task_id: UUID) -> None:
-    async def handler(unit: Unit) -> Target:
+    async def handler(unit: UnitOfWork) -> Target:
         await unit.get(TASK, task_id)
         unit.append(TASK, task_id, TaskPurged())
         return Target(TASK, task_id)

@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from taskflow.commands import moving, project, purging, task, undoing
+from taskflow.commands import move, project, purge, task, undoing
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Handler, Step, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.undo import UndoTask
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.commands.workflow import NewStatus, SetWorkflow
 from taskflow.errors import NotFound, NothingToUndo, Rejected
 from taskflow.ids import new_id
@@ -34,14 +34,14 @@ async def there(executor: Executor, owner: UUID, member: UUID) -> UUID:
 
 
 def moving_of(task_id: UUID, project_id: UUID) -> Handler:
-    async def handler(unit: Unit) -> Target:
-        return await moving.move_task(unit, task_id, moving.MoveTask(project_id=project_id))
+    async def handler(unit: UnitOfWork) -> Target:
+        return await move.move_task(unit, task_id, move.MoveTask(project_id=project_id))
 
     return handler
 
 
-async def move(executor: Executor, by: UUID, task_id: UUID, project_id: UUID, **more: Any) -> Accepted:
-    return await send(executor, by, moving.move_task, task_id, moving.MoveTask(project_id=project_id), **more)
+async def move_as(executor: Executor, by: UUID, task_id: UUID, project_id: UUID, **more: Any) -> Accepted:
+    return await send(executor, by, move.move_task, task_id, move.MoveTask(project_id=project_id), **more)
 
 
 async def undo(executor: Executor, by: UUID, task_id: UUID, version: int | None = None) -> Accepted:
@@ -53,7 +53,7 @@ async def trash(executor: Executor, by: UUID, task_id: UUID) -> None:
 
 
 async def state_of(store: EventStore, task_id: UUID) -> TaskState:
-    folded = await store.folds.load(TASK, task_id)
+    folded = await store.state_cache.load(TASK, task_id)
     if folded.pending is not None:
         await asyncio.wait([folded.pending.done])
     state: TaskState = folded.state
@@ -80,7 +80,7 @@ async def tree(executor: Executor, owner: UUID, project_id: UUID) -> list[UUID]:
 async def test_what_is_below_goes_along_as_one_change_of_each(
     executor: Executor, store: EventStore, owner: UUID, there: UUID, tree: list[UUID]
 ) -> None:
-    accepted = await move(executor, owner, tree[0], there)
+    accepted = await move_as(executor, owner, tree[0], there)
     assert (accepted.receipt.stream_id, accepted.receipt.events) == (tree[0], 4)
     assert accepted.receipt.version == accepted.state.version == 2
     assert [one.stream_id for one in accepted.appended] == tree
@@ -99,7 +99,7 @@ async def test_it_leaves_its_own_parent_and_takes_nothing_beside_it(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID, tree: list[UUID]
 ) -> None:
     beside = await make_task(executor, owner, project_id, parent_id=tree[0])
-    moved = await move(executor, owner, tree[1], there)
+    moved = await move_as(executor, owner, tree[1], there)
     assert moved.state.parent_id is None
     assert await places(store, *tree, beside) == [project_id, there, there, there, project_id]
 
@@ -118,16 +118,16 @@ async def test_the_status_named_is_the_tops_and_each_other_takes_its_own(
     )
     mapping = {"todo": "new", "in_progress": "new", "done": "over", "cancelled": "over"}
     await send(executor, owner, _set_workflow, elsewhere, SetWorkflow(statuses=statuses, mapping=mapping))
-    command = moving.MoveTask(project_id=elsewhere, status="wait")
-    await send(executor, owner, moving.move_task, top, command)
+    command = move.MoveTask(project_id=elsewhere, status="wait")
+    await send(executor, owner, move.move_task, top, command)
     states = [await state_of(store, one) for one in (top, open_, done)]
     assert [one.status for one in states] == ["wait", "new", "over"]
     assert states[2].completed_at is not None
     assert [one.assignee_id for one in states] == [None, None, None]
 
 
-async def _set_workflow(unit: Unit, project_id: UUID, command: SetWorkflow) -> Target:
-    unit._usage = _Nothing()  # type: ignore[assignment]  # nothing here is in a status that leaves
+async def _set_workflow(unit: UnitOfWork, project_id: UUID, command: SetWorkflow) -> Target:
+    unit._status_counts = _Nothing()  # type: ignore[assignment]  # nothing here is in a status that leaves
     return await handler_of(SetWorkflow)(unit, project_id, command)
 
 
@@ -145,7 +145,7 @@ async def test_one_that_can_be_in_no_status_there_keeps_all_of_them(
     elsewhere = await make_project(executor, owner)
     await send(executor, owner, _set_workflow, elsewhere, SetWorkflow(statuses=(NewStatus("todo", "To do", "todo"),)))
     with pytest.raises(Rejected) as refused:
-        await move(executor, owner, top, elsewhere)
+        await move_as(executor, owner, top, elsewhere)
     assert (refused.value.code, str(part) in str(refused.value)) == ("no-such-status", True)
     assert await places(store, top, part) == [project_id, project_id]
 
@@ -156,22 +156,22 @@ async def test_what_an_earlier_move_left_elsewhere_stays_with_what_is_below_it(
     """As moves were before whole subtrees moved."""
     elsewhere = await make_project(executor, owner)
 
-    async def move_alone(unit: Unit) -> Target:
+    async def move_alone(unit: UnitOfWork) -> Target:
         state = await unit.get(TASK, tree[1])
         event = TaskMoved(project_id, elsewhere, "todo", "todo", state.rank, None, tree[0])
         unit.append(TASK, tree[1], event)
         return Target(TASK, tree[1])
 
     await executor.execute(request(owner), move_alone)
-    await move(executor, owner, tree[0], there)
+    await move_as(executor, owner, tree[0], there)
     assert await places(store, *tree) == [there, elsewhere, project_id, project_id]
 
 
 async def test_a_purged_part_is_no_part(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID, tree: list[UUID]
 ) -> None:
-    await send(executor, NOBODY, purging.purge_task, tree[2], datetime.now(UTC) + timedelta(days=1))
-    accepted = await move(executor, owner, tree[0], there)
+    await send(executor, NOBODY, purge.purge_task, tree[2], datetime.now(UTC) + timedelta(days=1))
+    accepted = await move_as(executor, owner, tree[0], there)
     assert accepted.receipt.events == 2
     assert await places(store, *tree) == [there, there, project_id, project_id]
     await undo(executor, owner, tree[1])
@@ -186,13 +186,13 @@ async def test_more_than_may_move_at_once_stay(
     parts = [await make_task(small, owner, project_id, parent_id=top) for _ in range(2)]
     parts.append(await make_task(small, owner, project_id, parent_id=parts[0]))
     part = await make_task(small, owner, project_id, parent_id=other)
-    assert (await move(small, owner, top, there)).receipt.events == 4
+    assert (await move_as(small, owner, top, there)).receipt.events == 4
     moves = [moving_of(other, there), moving_of(top, project_id)]
     with pytest.raises(Rejected) as refused:  # together they are four
         await small.execute_together([Step(request(owner), handler) for handler in moves])
     assert refused.value.code == "too-many-subtasks"
     await make_task(small, owner, there, parent_id=parts[2])
-    for wants in (move(small, owner, top, project_id), undo(small, owner, parts[1])):
+    for wants in (move_as(small, owner, top, project_id), undo(small, owner, parts[1])):
         with pytest.raises(Rejected) as refused:
             await wants
         assert refused.value.code == "too-many-subtasks"
@@ -204,7 +204,7 @@ async def test_a_bundle_moves_what_it_has_made_and_undoes_it(
 ) -> None:
     ids = [new_id() for _ in range(3)]
 
-    async def make(unit: Unit, n: int) -> Target:
+    async def make(unit: UnitOfWork, n: int) -> Target:
         parent = ids[n - 1] if n else None
         command = task.CreateTask(project_id=project_id, title="T", parent_id=parent)
         return await task.create_task(unit, ids[n], command)
@@ -214,7 +214,7 @@ async def test_a_bundle_moves_what_it_has_made_and_undoes_it(
     assert made[-1].receipt.events == 3
     assert await places(store, *ids) == [there] * 3
 
-    async def undo_at(unit: Unit) -> Target:
+    async def undo_at(unit: UnitOfWork) -> Target:
         return await undoing.undo_task(unit, ids[2], UndoTask())
 
     steps = [Step(request(owner), handler) for handler in (undo_at, moving_of(ids[0], there), undo_at)]
@@ -230,7 +230,7 @@ async def test_a_child_that_is_added_meanwhile_goes_along(
     executor: Executor, other: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID, tree: list[UUID]
 ) -> None:
     gate = Gate()
-    handler = gate.around(moving.move_task, tree[0], moving.MoveTask(project_id=there))
+    handler = gate.around(move.move_task, tree[0], move.MoveTask(project_id=there))
     moved = asyncio.create_task(executor.execute(request(owner), handler))
     await gate.decided.wait()
     late = await make_task(other, owner, project_id, parent_id=tree[1])
@@ -245,7 +245,7 @@ async def test_one_that_comes_below_meanwhile_goes_along_and_one_that_leaves_sta
 ) -> None:
     loose = await make_task(executor, owner, project_id)
     gate = Gate()
-    handler = gate.around(moving.move_task, tree[0], moving.MoveTask(project_id=there))
+    handler = gate.around(move.move_task, tree[0], move.MoveTask(project_id=there))
     moved = asyncio.create_task(executor.execute(request(owner), handler))
     await gate.decided.wait()
     await edit(other, owner, loose, parent_id=tree[3])
@@ -262,7 +262,7 @@ async def test_a_child_that_loses_against_the_move_is_not_made_in_the_old_projec
     command = task.CreateTask(project_id=project_id, title="late", parent_id=tree[1])
     late = asyncio.create_task(executor.execute(request(owner), gate.around(task.create_task, None, command)))
     await gate.decided.wait()
-    await move(other, owner, tree[0], there)
+    await move_as(other, owner, tree[0], there)
     gate.open.set()
     with pytest.raises(NotFound):
         await late
@@ -291,12 +291,12 @@ async def test_whoever_adds_while_it_moves_to_and_fro_tears_nothing(
         nonlocal moves
         for n in range(25):
             if n % 3:
-                await move(executor, owner, top, there if n % 2 else project_id)
+                await move_as(executor, owner, top, there if n % 2 else project_id)
             else:
                 try:
                     await undo(executor, owner, made[n % len(made)] if made else top)
                 except NothingToUndo:
-                    await move(executor, owner, top, there)
+                    await move_as(executor, owner, top, there)
             moves += 1
 
     await asyncio.gather(add(), move_about())
@@ -319,7 +319,7 @@ async def test_undone_at_any_of_them_all_come_back_and_redone_all_go(
     await trash(executor, owner, tree[2])
     before = [await state_of(store, one) for one in tree]
     await remove_member(executor, owner, there, member)
-    await move(executor, owner, tree[0], there)
+    await move_as(executor, owner, tree[0], there)
     assert {(await state_of(store, one)).assignee_id for one in tree} == {None}
     undone = await undo(executor, owner, tree[at])
     assert undone.receipt.stream_id == tree[at]
@@ -339,7 +339,7 @@ async def test_undone_at_any_of_them_all_come_back_and_redone_all_go(
 async def test_what_came_below_since_goes_back_along(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID, tree: list[UUID]
 ) -> None:
-    await move(executor, owner, tree[0], there)
+    await move_as(executor, owner, tree[0], there)
     late = await make_task(executor, owner, there, parent_id=tree[3])
     later = await make_task(executor, owner, there, parent_id=late)
     await undo(executor, owner, tree[1])
@@ -352,7 +352,7 @@ async def test_of_one_that_moved_alone_what_came_below_since_goes_back_along(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID
 ) -> None:
     top = await make_task(executor, owner, project_id)
-    await move(executor, owner, top, there)
+    await move_as(executor, owner, top, there)
     late = await make_task(executor, owner, there, parent_id=top)
     await undo(executor, owner, top)
     assert await places(store, top, late) == [project_id] * 2
@@ -362,10 +362,10 @@ async def test_of_one_that_moved_alone_what_came_below_since_goes_back_along(
 async def test_where_one_cannot_come_back_none_does(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID, tree: list[UUID], since: str
 ) -> None:
-    await move(executor, owner, tree[0], there)
+    await move_as(executor, owner, tree[0], there)
     elsewhere = await make_project(executor, owner)
     if since == "moved on":
-        await move(executor, owner, tree[1], elsewhere)
+        await move_as(executor, owner, tree[1], elsewhere)
     elif since == "put below another":
         await edit(executor, owner, tree[1], parent_id=await make_task(executor, owner, there))
     else:
@@ -382,7 +382,7 @@ async def test_where_one_cannot_come_back_none_does(
 async def test_who_may_not_write_in_the_former_project_takes_none_back(
     executor: Executor, store: EventStore, owner: UUID, member: UUID, project_id: UUID, there: UUID, tree: list[UUID]
 ) -> None:
-    await move(executor, owner, tree[0], there)
+    await move_as(executor, owner, tree[0], there)
     await remove_member(executor, owner, project_id, member)
     with pytest.raises(NotFound):
         await undo(executor, member, tree[1])
@@ -392,7 +392,7 @@ async def test_who_may_not_write_in_the_former_project_takes_none_back(
 async def test_a_child_added_while_it_is_undone_comes_back_too(
     executor: Executor, other: Executor, store: EventStore, owner: UUID, project_id: UUID, there: UUID, tree: list[UUID]
 ) -> None:
-    await move(executor, owner, tree[0], there)
+    await move_as(executor, owner, tree[0], there)
     gate = Gate()
     undone = asyncio.create_task(executor.execute(request(owner), gate.around(undoing.undo_task, tree[3], UndoTask())))
     await gate.decided.wait()

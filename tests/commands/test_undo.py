@@ -16,12 +16,12 @@ from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.undoing import undo_task
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Forbidden, NotFound, NothingToUndo, Rejected, VersionConflict
 from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
-from taskflow.streams import TASK, Event, Happened
+from taskflow.streams import TASK, Event, EventMetadata
 from taskflow.streams.task import (
     RelationAdded,
     RelationRemoved,
@@ -49,7 +49,7 @@ from .world import (
 async def append(executor: Executor, by: UUID, task_id: UUID, *events: Event) -> Accepted:
     """One command of any kind."""
 
-    async def handler(unit: Unit) -> Target:
+    async def handler(unit: UnitOfWork) -> Target:
         await unit.get(TASK, task_id)
         unit.append(TASK, task_id, *events)
         return Target(TASK, task_id)
@@ -113,7 +113,7 @@ class TestReadingBack:
             theirs = asyncio.create_task(edit(other, owner, task_id, title="theirs"))
             await group_at_server(store)
             ours = asyncio.create_task(edit(executor, owner, task_id, title="ours"))
-            while (folded := executor._store.folds._folded.get(task_id)) is not None and folded.pending is None:
+            while (folded := executor._store.state_cache._folded.get(task_id)) is not None and folded.pending is None:
                 await asyncio.sleep(0)
             assert folded is not None
             undone = asyncio.create_task(undo(executor, owner, task_id))
@@ -136,7 +136,7 @@ class TestReadingBack:
         await asyncio.gather(*[undo(one, owner, task_id) for one in (executor, other) * 3])
         recorded = await store.log.stream(task_id)
         assert {event.causation_id for event in recorded[7:]} == {event.event_id for event in recorded[1:7]}
-        state = await store.folds.at_version(TASK, task_id, 13)
+        state = await store.state_cache.at_version(TASK, task_id, 13)
         assert state is not None
         assert state.title == "T"
 
@@ -145,7 +145,7 @@ class TestReadingBack:
     ) -> None:
         task_id = await make_task(executor, owner, project_id)
 
-        async def several(unit: Unit) -> Target:
+        async def several(unit: UnitOfWork) -> Target:
             for title in "ab":
                 await handler_of(task.EditTask)(unit, task_id, task.EditTask(title=title))
                 unit.turn += 1
@@ -333,6 +333,6 @@ async def test_any_story_is_walked_back_and_every_version_is_the_fold_of_its_eve
     folded: Any = None
     for record, event in zip(recorded, await store.mapper.decode(recorded), strict=True):
         version = record.stream_version
-        folded = TASK.evolve(folded, event, Happened(task_id, version, record.occurred_at, record.actor))
-        assert await store.folds.at_version(TASK, task_id, version) == folded
+        folded = TASK.evolve(folded, event, EventMetadata(task_id, version, record.occurred_at, record.actor))
+        assert await store.state_cache.at_version(TASK, task_id, version) == folded
         assert answered.get(version, folded) == folded

@@ -18,7 +18,7 @@ from taskflow.commands.claims import new_address
 from taskflow.commands.execute import Accepted, Executor, Request, Target
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.commands.session import NewSession
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Rejected
 from taskflow.ids import new_id
 from taskflow.settings import Settings
@@ -164,7 +164,7 @@ class Gate:
         self.runs = 0
 
     def around(self, handler: Any, *arguments: Any) -> Any:
-        async def run(unit: Unit) -> Target:
+        async def run(unit: UnitOfWork) -> Target:
             target: Target = await handler(unit, *arguments)
             self.runs += 1
             if self.runs == 1:

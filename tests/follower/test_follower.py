@@ -21,8 +21,8 @@ from taskflow.ids import new_id, shard_of
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import EventStore
-from taskflow.store.pool import AWAY
-from taskflow.streams import KIND_OF_TYPE, KINDS, TASK
+from taskflow.store.pool import TRANSIENT_ERRORS
+from taskflow.streams import STREAM_TYPE_OF_EVENT, STREAM_TYPES, TASK
 from tests.commands.world import (
     edit,
     make_project,
@@ -119,7 +119,7 @@ async def test_a_state_that_moved_elsewhere_is_read_again(
     async with open_follower(store, settings, PARTITIONS) as follower:
         await edit(other, owner, task_id, title="Moved")
         await follower.poll()
-        assert (await store.folds.load(TASK, task_id)).version == 2
+        assert (await store.state_cache.load(TASK, task_id)).version == 2
 
 
 # --- a log that cannot be reached
@@ -134,7 +134,7 @@ async def test_who_is_cut_off_from_the_log_answers_for_a_while_and_then_nobody(
         aged(follower, FRESH_S + 0.5)
         await follower.ready()
         assert await follower.role(project_id, owner) == "owner"
-        with pytest.raises(AWAY):  # a miss asks the log: nobody is told that there is nothing
+        with pytest.raises(TRANSIENT_ERRORS):  # a miss asks the log: nobody is told that there is nothing
             await follower.role(project_id, new_id())
         aged(follower, 3.5)
         with pytest.raises(Unavailable, match="may not judge access"):
@@ -296,30 +296,30 @@ async def test_a_follower_from_its_snapshot_knows_what_one_from_the_beginning_kn
         async with open_follower(store, seldom, PARTITIONS) as anew:
             assert anew._saved_position == 0
             assert restarted.position == anew.position == head
-            assert restarted.facts == anew.facts
+            assert restarted.access_state == anew.access_state
             assert restarted.session_ended(session_id)
             assert restarted.system_roles(owner) == ("admin",)
             await assert_ring_is_right(store, restarted, began)
             await assert_ring_is_right(store, anew, 0)
-            assert follower.facts.position < head
+            assert follower.access_state.position < head
 
 
 async def assert_ring_is_right(store: EventStore, follower: Follower, began: int) -> None:
     """Held against the log itself, at every position: what the ring does not know it does not claim."""
     events = await store.log.read(0, limit=100_000)
     head = events[-1].position
-    assert follower.ring.head == head
-    for partition, kind in itertools.product(range(PARTITIONS), KINDS):
+    assert follower.recent_positions.head == head
+    for partition, kind in itertools.product(range(PARTITIONS), STREAM_TYPES):
         here = [e for e in events if shard_of(e.stream_id) % PARTITIONS == partition]
-        positions = [e.position for e in here if KIND_OF_TYPE[e.type] is kind]
+        positions = [e.position for e in here if STREAM_TYPE_OF_EVENT[e.type] is kind]
         # Of what was before it began the ring knows the last event of any kind.
         at_start = max((e.position for e in here if e.position <= began), default=0)
         for at in range(head + 1):
             before = max((p for p in positions if p <= at), default=0)
-            known = follower.ring.last_event_of(kind.name, partition, at_or_before=at)
+            known = follower.recent_positions.last_event_of(kind.name, partition, at_or_before=at)
             assert known == max(before, at_start) if at >= began else known is None
             after = min((p for p in positions if p > at), default=head + 1)
-            fresh = follower.ring.fresh_to(kind.name, partition, at)
+            fresh = follower.recent_positions.fresh_to(kind.name, partition, at)
             assert at <= fresh <= after - 1
             if at >= began:
                 assert fresh == after - 1
@@ -339,7 +339,7 @@ async def test_an_older_snapshot_never_replaces_a_newer_one(
 
         await until(saved, "a snapshot")
     late = Follower(store, often, PARTITIONS)
-    late.facts.position = head - 1
+    late.access_state.position = head - 1
     late._saved_position = 0
     await late._save_if_due()
     assert await store.pool.fetchval("select position from progress") == head
@@ -370,5 +370,5 @@ async def test_large_facts_are_read_a_few_at_a_time(
             await set_member(executor, people[0], project_id, person, "viewer")
         monkeypatch.setattr(following, "CHUNK_BYTES_MAX", 1)
         await behind.poll()
-        assert behind.facts.members[project_id] == dict.fromkeys(people[1:], "viewer") | {people[0]: "owner"}
+        assert behind.access_state.members[project_id] == dict.fromkeys(people[1:], "viewer") | {people[0]: "owner"}
         assert behind.position == (await store.log.head()).position

@@ -64,8 +64,8 @@ async def test_a_row_that_says_nobody_unassigns_and_once(settings: Settings, sto
         report = await run(settings, file, tmp_path, mapping=mapping)
         assert (report.counts.rejected, report.counts.people) == (0, 0 if assigned else 1)
         (task_id,) = await streams(store, "task")
-        assert ((await store.folds.load(TASK, task_id)).state.assignee_id is not None) == assigned
-        store.folds.doubt(task_id, 1_000)
+        assert ((await store.state_cache.load(TASK, task_id)).state.assignee_id is not None) == assigned
+        store.state_cache.invalidate_through(task_id, 1_000)
         before = await head(store)
         assert (await run(settings, file, tmp_path, mapping=mapping)).counts.applied == 0
         assert await head(store) == before

@@ -58,8 +58,8 @@ async def test_a_project_is_made_again_and_once(
     assert "1 tasks made, 0 already there, 0 refused" in first.stdout
     assert "1 new people" in first.stdout
     (task_id,) = await streams(store, "task")
-    task = (await store.folds.load(TASK, task_id)).state
-    project = (await store.folds.load(PROJECT, task.project_id)).state
+    task = (await store.state_cache.load(TASK, task_id)).state
+    project = (await store.state_cache.load(PROJECT, task.project_id)).state
     assert (project.name, project.description, project.labels[0].colour) == ("P", "D", "#000000")
     assert project.archived_at is not None
     assert (task.title, task.labels, task.created_at.isoformat()) == ("T", ("a",), "2026-01-01T00:00:00+00:00")
@@ -113,7 +113,7 @@ async def test_a_csv_is_the_same_project_as_its_json(
     assert "1 tasks made, 0 already there, 0 refused" in first.stdout
     assert first.stdout in dry.stdout
     (task_id,) = await streams(store, "task")
-    task = (await store.folds.load(TASK, task_id)).state
+    task = (await store.state_cache.load(TASK, task_id)).state
     assert (task.title, task.labels, task.priority) == ("T", ("a",), "low")
     assert task.created_by == task.assignee_id != UUID(int=8)
     position = await head(store)

@@ -69,7 +69,7 @@ async def test_every_ticket_has_its_history_at_its_times(
 async def test_last_states_are_those_of_the_last_rows(settings: Settings, store: EventStore, tmp_path: Path) -> None:
     await run(settings, INCIDENTS, tmp_path)
     last = Counter(f"{row[2]}/{row[3]}" for row in {row[0]: row for row in ROWS[1:]}.values())
-    states = [(await store.folds.load(TASK, stream)).state for stream in await streams(store, "task")]
+    states = [(await store.state_cache.load(TASK, stream)).state for stream in await streams(store, "task")]
     assert Counter(state.status for state in states) == last
     assert {state.title for state in states} == {f"Incident {number}" for number in TOLD}
     finished = [state for state in states if state.category == "done"]
@@ -81,7 +81,7 @@ async def test_the_project_is_the_owners_with_the_mappings_workflow(
 ) -> None:
     report = await run(settings, INCIDENTS, tmp_path)
     assert report.project_id is not None
-    project = (await store.folds.load(PROJECT, report.project_id)).state
+    project = (await store.state_cache.load(PROJECT, report.project_id)).state
     assert project.members == {report.who.user_id: "owner"}
     assert (report.who.email, project.name) == (OWNER, "Volvo IT incidents")
     categories = Counter(status.category for status in project.workflow.statuses)
@@ -97,7 +97,7 @@ async def test_people_cannot_sign_in_and_their_names_are_sealed(
     assert data
     assert not any(name.encode() in row[0] for row in data for name in names)
     for stream in await streams(store, "user"):
-        state = (await store.folds.load(USER, stream)).state
+        state = (await store.state_cache.load(USER, stream)).state
         assert (state.password_hash is None) == (state.email is None)
 
 

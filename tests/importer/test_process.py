@@ -14,7 +14,7 @@ from taskflow.cli import main
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor, Request, Target
 from taskflow.commands.project import ArchiveProject, CreateProject, create_project
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Rejected
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
@@ -113,7 +113,7 @@ class TestIntoAnExistingProject:
     async def test_it_needs_the_mapped_statuses(self, settings: Settings, store: EventStore, tmp_path: Path) -> None:
         user = await register(store, settings, OWNER)
 
-        async def handler(unit: Unit) -> Target:
+        async def handler(unit: UnitOfWork) -> Target:
             return await create_project(unit, None, CreateProject(name="mine"))
 
         request = Request(caller=user, command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=user)
@@ -137,7 +137,7 @@ class TestIntoAnExistingProject:
         user, project = first.who.user_id, first.project_id
         assert project is not None
 
-        async def handler(unit: Unit) -> Target:
+        async def handler(unit: UnitOfWork) -> Target:
             return await handler_of(ArchiveProject)(unit, project, ArchiveProject())
 
         request = Request(caller=user, command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=user)
@@ -159,8 +159,8 @@ class TestGrant:
         again = taskflow(subprocess_env, "admin", "grant", "ops@example.com", "admin")
         assert "already had the role admin" in again.stdout
         assert await head(store) == before
-        store.folds.drop_stale(user, before)
-        assert (await store.folds.load(USER, user)).state.roles == ("admin", "analyst")
+        store.state_cache.drop_stale(user, before)
+        assert (await store.state_cache.load(USER, user)).state.roles == ("admin", "analyst")
 
     async def test_an_address_that_nobody_has_is_said(self, store: EventStore, subprocess_env: dict[str, str]) -> None:
         done = taskflow(subprocess_env, "admin", "grant", "nobody@example.com", "admin")

@@ -174,12 +174,12 @@ async def test_a_trashed_task_takes_no_rows(settings: Settings, store: EventStor
 
     from taskflow.commands.execute import Executor, Request, Target
     from taskflow.commands.task import TrashTask
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
 
     report = await run(settings, write(tmp_path / "a.csv", [HEADER, row()]), tmp_path)
     (task,) = await streams(store, "task")
 
-    async def handler(unit: Unit) -> Target:
+    async def handler(unit: UnitOfWork) -> Target:
         return await handler_of(TrashTask)(unit, task, TrashTask())
 
     user = report.who.user_id

@@ -14,7 +14,7 @@ from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor, Handler, Request, Target
 from taskflow.commands.imports import ImportPerson, ImportRow, import_person, import_row
 from taskflow.commands.project import Member, RemoveMember
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Forbidden, NotFound
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
@@ -55,10 +55,10 @@ async def test_rows_and_people_take_an_admin_of_the_project(
     stranger = await register(store, settings, "stranger@example.com")
     await add_member(store, settings, project, owner, member, "member")
 
-    async def row(unit: Unit) -> Target:
+    async def row(unit: UnitOfWork) -> Target:
         return await import_row(unit, uuid4(), a_row(project))
 
-    async def person(unit: Unit) -> Target:
+    async def person(unit: UnitOfWork) -> Target:
         return await import_person(unit, uuid4(), ImportPerson(project_id=project, name="N", at=AT))
 
     before = await head(store)
@@ -75,7 +75,7 @@ async def test_an_assignee_has_to_be_a_person(settings: Settings, store: EventSt
     project = report.project_id
     assert project is not None
 
-    async def row(unit: Unit) -> Target:
+    async def row(unit: UnitOfWork) -> Target:
         return await import_row(unit, uuid4(), a_row(project, assignee_id=project))
 
     with pytest.raises(NotFound, match=f"no user {project}"):
@@ -97,7 +97,7 @@ async def test_no_row_of_a_removed_admin_slips_in(settings: Settings, store: Eve
         while await head(store) < begun + 200:
             await asyncio.sleep(0.002)
 
-    async def remove(unit: Unit) -> Target:
+    async def remove(unit: UnitOfWork) -> Target:
         return await handler_of(RemoveMember)(unit, Member(project, admin), RemoveMember())
 
     await send(store, settings, owner, remove)

@@ -51,7 +51,9 @@ async def test_an_import_waits_for_a_store_that_was_killed(
 async def test_a_store_that_stays_away_ends_the_import_with_a_word(
     settings: Settings, server: Callable[[str], Server], tmp_path: Path
 ) -> None:
-    hasty = replace(settings, import_inflight_max=4, append_deadline_ms=100, append_timeout_ms=200, import_away_max_s=1)
+    hasty = replace(
+        settings, import_inflight_max=4, append_deadline_ms=100, append_timeout_ms=200, import_outage_max_s=1
+    )
     postgres = server("postgres")
     work = asyncio.create_task(run(hasty, write(tmp_path / "many.csv", MANY), tmp_path))
     async with open_event_store(settings, "watch") as store:

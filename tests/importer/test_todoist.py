@@ -18,7 +18,7 @@ import pytest
 
 from taskflow.commands.execute import Executor, Request, Target
 from taskflow.commands.project import CreateProject, create_project
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.importer.todoist import import_backup
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
@@ -69,7 +69,7 @@ def bring(env: dict[str, str], file: Path, *more: object) -> subprocess.Complete
 
 async def tasks(store: EventStore) -> list[TaskState]:
     """As they stand in their project."""
-    states = [(await store.folds.load(TASK, stream)).state for stream in await streams(store, "task")]
+    states = [(await store.state_cache.load(TASK, stream)).state for stream in await streams(store, "task")]
     return sorted(states, key=lambda state: (state.rank, state.id))
 
 
@@ -112,17 +112,17 @@ class TestCsv:
         assert (plants.due_at, plants.time_zone) == (None, "Europe/Stockholm")
         assert [comment.body for comment in plants.comments] == ["The fern needs less 🌿"]
         assert plants.comments[0].author_id is not None
-        author = (await store.folds.load(USER, plants.comments[0].author_id)).state
+        author = (await store.state_cache.load(USER, plants.comments[0].author_id)).state
         assert (author.name, author.claim_id) == ("Ada Lovelace", None)
         assert invite.description == "First those who live far away,\nthen the neighbours"
         assert (invite.priority, invite.labels) == ("urgent", ("people", "section:Garden party"))
         assert (str(invite.due_on), str(invite.due)) == ("2031-06-01", "2031-06-01 21:59:59.999999+00:00")
         assert invite.assignee_id is not None
-        assert (await store.folds.load(USER, invite.assignee_id)).state.name == "Zoë Ångström"
+        assert (await store.state_cache.load(USER, invite.assignee_id)).state.name == "Zoë Ångström"
         assert (eats.parent_id, cake.parent_id) == (invite.id, invite.id)
         assert (str(eats.due_at), eats.time_zone) == ("2031-06-03 16:00:00+00:00", "Europe/Stockholm")
         assert (cake.due, cake.time_zone, cake.description) == (None, None, "Due: three days before the party")
-        project = (await store.folds.load(PROJECT, plants.project_id)).state
+        project = (await store.state_cache.load(PROJECT, plants.project_id)).state
         assert project.name == "todoist"
         assert await imported_people(store) == ["Ada Lovelace", "Zoë Ångström"]
 
@@ -266,7 +266,7 @@ class TestCsv:
     async def test_into_a_project_that_is_there_and_two_lists_keep_apart(
         self, subprocess_env: dict[str, str], settings: Settings, store: EventStore, tmp_path: Path, ann: Any
     ) -> None:
-        async def handler(unit: Unit) -> Target:
+        async def handler(unit: UnitOfWork) -> Target:
             return await create_project(unit, None, CreateProject(name="mine"))
 
         request = Request(caller=ann, command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=ann)
@@ -313,8 +313,8 @@ class TestJson:
         assert str(invite.created_at) == "2026-05-02 07:00:00+00:00"
         assert str(invite.comments[0].created_at) == "2026-05-02 10:00:00+00:00"
         assert plants.created_by is not None
-        assert (await store.folds.load(USER, plants.created_by)).state.name == "Ada Lovelace"
-        assert (await store.folds.load(PROJECT, plants.project_id)).state.name == "Garden"
+        assert (await store.state_cache.load(USER, plants.created_by)).state.name == "Ada Lovelace"
+        assert (await store.state_cache.load(PROJECT, plants.project_id)).state.name == "Garden"
         before = await head(store)
         assert "0 applied, 4 already there" in bring(subprocess_env, file).stdout
         assert await head(store) == before

@@ -15,7 +15,7 @@ from taskflow.importer.account import importer
 from taskflow.importer.process import Report, import_file
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
-from taskflow.streams import TASK, USER, Happened
+from taskflow.streams import TASK, USER, EventMetadata
 from taskflow.streams.project import Role
 from taskflow.streams.task import TaskState
 from tests.commands.world import join
@@ -81,8 +81,10 @@ async def stored(store: EventStore) -> History:
         steps = []
         recorded = await store.log.stream(stream)
         for one, event in zip(recorded, await store.mapper.decode(recorded), strict=True):
-            state = TASK.evolve(state, event, Happened(stream, one.stream_version, one.occurred_at, one.actor))
-            who = "" if state.assignee_id is None else (await store.folds.load(USER, state.assignee_id)).state.name
+            state = TASK.evolve(state, event, EventMetadata(stream, one.stream_version, one.occurred_at, one.actor))
+            who = (
+                "" if state.assignee_id is None else (await store.state_cache.load(USER, state.assignee_id)).state.name
+            )
             steps.append(Step(one.occurred_at, state.status, state.priority, frozenset(state.labels), who))
         assert state is not None
         assert state.external_id is not None
@@ -93,7 +95,7 @@ async def stored(store: EventStore) -> History:
 
 async def imported_people(store: EventStore) -> list[str]:
     """The names of the people without a login, sorted."""
-    states = [(await store.folds.load(USER, stream)).state for stream in await streams(store, "user")]
+    states = [(await store.state_cache.load(USER, stream)).state for stream in await streams(store, "user")]
     return sorted(state.name for state in states if state.claim_id is None)
 
 

@@ -66,7 +66,7 @@ class Authority:
         address: str = "127.0.0.1",
     ) -> x509.Certificate:
         now = datetime.now(UTC)
-        usage = dict.fromkeys(
+        status_counts = dict.fromkeys(
             ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
         ) | {"encipher_only": False, "decipher_only": False}
         return (
@@ -80,7 +80,9 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
             .add_extension(
-                x509.KeyUsage(digital_signature=True, key_cert_sign=is_authority, crl_sign=is_authority, **usage),
+                x509.KeyUsage(
+                    digital_signature=True, key_cert_sign=is_authority, crl_sign=is_authority, **status_counts
+                ),
                 critical=True,
             )
             .sign(self._key, hashes.SHA256())

@@ -25,7 +25,7 @@ BUCKET = Bucket("tokens", size=10, per_s=1)
 @pytest.fixture
 def own(settings: Settings) -> Settings:
     # A long timeout, so that a busy machine does not look like a failing Redis.
-    return replace(settings, limits_timeout_ms=5_000, limits_pause_ms=100, api_processes=2)
+    return replace(settings, limits_timeout_ms=5_000, limits_breaker_open_ms=100, api_processes=2)
 
 
 @pytest.fixture
@@ -172,7 +172,9 @@ async def test_counts_are_shared_again_after_redis_is_back(own: Settings, server
 
 
 async def test_a_late_answer_of_redis_does_not_raise_the_limit(own: Settings, server: Any) -> None:
-    async with open_counters(replace(own, limits_timeout_ms=100, limits_pause_ms=1, api_processes=1)) as counters:
+    async with open_counters(
+        replace(own, limits_timeout_ms=100, limits_breaker_open_ms=1, api_processes=1)
+    ) as counters:
         key = anybody()
         await counters.count(WINDOW, key)
         valkey = server("valkey")

@@ -15,12 +15,12 @@ from pymongo.errors import OperationFailure, PyMongoError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from taskflow.dev_secrets import with_secrets
 from taskflow.local import mongodb
 from taskflow.local.addresses import remember
 from taskflow.local.private import make_private
 from taskflow.local.program import CannotStart, Program, Running
 from taskflow.local.servers import Servers
-from taskflow.secrets import with_secrets
 from taskflow.settings import SECRETS, Settings
 from tests.local.processes import below
 from tests.local.test_servers import only, started

@@ -31,7 +31,7 @@ def deployment() -> Iterator[Deployment]:
             kafka_partitions=4,
             mongodb_pool_min=0,
             watermark_interval_ms=300,
-            projector_silence_ms=1_500,
+            projector_stall_timeout_ms=1_500,
             projector_stale_ms=3_000,
             kafka_request_timeout_ms=3_000,
         )

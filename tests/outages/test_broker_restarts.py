@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.settings import Settings
 from tests.api.stack import Caller, accepted, until
 from tests.outages.deployment import Deployment, Observer
@@ -82,4 +82,4 @@ async def consumed(settings: Settings, ends: dict[int, int]) -> bool:
         offsets = {
             (found["projection"], found["partition"]): found["offset"] async for found in database[CHECKPOINTS].find()
         }
-    return all((offsets.get((view, number)) or 0) >= end for view in VIEWS for number, end in ends.items())
+    return all((offsets.get((view, number)) or 0) >= end for view in PROJECTIONS for number, end in ends.items())

@@ -19,7 +19,7 @@ from taskflow.commands.execute import Accepted, Executor, Step, Target
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.commands.invitations import AcceptInvitation, InvitationToken, InviteMember, RevokeInvitation
 from taskflow.commands.session import NewSession
-from taskflow.commands.unit import Unit
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import KeyMissing, NotFound, Rejected
 from taskflow.follower.follower import open_follower
 from taskflow.ids import new_id
@@ -64,8 +64,8 @@ async def revoke(executor: Executor, by: UUID, project: UUID, invitation: UUID) 
 
 async def sealed_address(store: EventStore, settings: Settings, project: UUID, invitation: UUID) -> str | None:
     """As a process reads it that remembers no key."""
-    ring = KeyRing(store.pool, settings.master_key_bytes, ttl_s=60, keys_max=100)
-    for event in await Mapper(ring).decode(await store.log.stream(project)):
+    recent_positions = KeyRing(store.pool, settings.master_key_bytes, ttl_s=60, keys_max=100)
+    for event in await Mapper(recent_positions).decode(await store.log.stream(project)):
         if isinstance(event, MemberInvited) and event.invitation_id == invitation:
             return event.email
     raise AssertionError("it was never made")
@@ -93,7 +93,7 @@ async def test_the_address_is_readable_until_the_invitation_ends_and_by_nobody_a
     assert await store.pool.fetchval("select wrapped_key is null from keys where person = $1", ended)
     # The project folds as ever, in a process that begins now.
     async with open_event_store(settings, "test another") as another:
-        state = (await another.folds.load(PROJECT, project)).state
+        state = (await another.state_cache.load(PROJECT, project)).state
         assert [one.id for one in state.invitations] == [other]
         await set_member(Executor(another, settings), owner, project, dora, "viewer")
 
@@ -148,7 +148,7 @@ async def test_an_invitation_that_begins_and_ends_in_one_group_leaves_no_key(
         await group_at_server(store)
         inviting = asyncio.create_task(invite(executor, owner, project))
         await until(lambda: store.committer.queued == 1, "an invitation that waits")
-        pending = (await store.folds.load(PROJECT, project)).state
+        pending = (await store.state_cache.load(PROJECT, project)).state
         accepting = asyncio.create_task(accept(executor, settings, dora, project, pending.invitations[0].id))
         await until(lambda: store.committer.queued == 2, "an acceptance that stands on it")
         groups = store.committer.groups
@@ -231,11 +231,11 @@ class TestOfAPerson:
         profile = user.EditProfile(avatar_url="https://example.com/gone.png", settings={"time_zone": "Europe/Berlin"})
         await send(executor, person, handler_of(user.EditProfile), None, profile)
         await destroy(store, person)
-        store.folds._folded = LruCache(settings.folds_bytes_max)
+        store.state_cache._folded = LruCache(settings.state_cache_bytes_max)
         return person
 
     async def test_reads_as_nothing_and_folds_as_ever(self, store: EventStore, erased: UUID) -> None:
-        state = (await store.folds.load(USER, erased)).state
+        state = (await store.state_cache.load(USER, erased)).state
         assert (state.id, state.version, state.roles) == (erased, 3, ())
         assert (state.name, state.email, state.password_hash, state.avatar_url, state.settings) == (None,) * 5
         assert render.profile(state).settings == {}
@@ -259,10 +259,10 @@ class TestOfAPerson:
         """Which of them, is said; and none of them is stored."""
         head = (await store.log.head()).position
 
-        async def rename(unit: Unit) -> Target:
+        async def rename(unit: UnitOfWork) -> Target:
             return await handler_of(user.EditProfile)(unit, None, user.EditProfile(name="Back"))
 
-        async def open_calendar(unit: Unit) -> Target:
+        async def open_calendar(unit: UnitOfWork) -> Target:
             return await handler_of(user.OpenCalendar)(unit, None, user.OpenCalendar())
 
         steps = [Step(request(erased), one) for one in (open_calendar, rename, open_calendar)]
@@ -279,7 +279,7 @@ class TestOfAPerson:
         await send(executor, erased, handler_of(user.OpenCalendar), None, user.OpenCalendar())
         session_id = new_id()
 
-        async def begin(unit: Unit) -> Target:
+        async def begin(unit: UnitOfWork) -> Target:
             await unit.read(USER, erased)
             await unit.read(SESSION, session_id)
             unit.append(SESSION, session_id, SessionStarted(user_id=erased), actor=erased)
@@ -309,7 +309,7 @@ class TestOfAPerson:
             assert version == 8
             assert not [word for word in (b"~1.", b"Ada", b"Grace", b"gone@") if word in state]
         async with open_event_store(often, "test reads") as another:
-            folded = await another.folds.load(USER, person)
+            folded = await another.state_cache.load(USER, person)
             assert (folded.version, folded.state.name, folded.state.roles) == (8, None, ("admin",))
 
     async def test_of_a_session_too(self, store: EventStore, settings: Settings) -> None:
@@ -320,7 +320,7 @@ class TestOfAPerson:
             session_id = new_id()
             new = NewSession(session_id=session_id, address="192.0.2.7", agent="Gone/1")
 
-            async def begin(unit: Unit) -> Target:
+            async def begin(unit: UnitOfWork) -> Target:
                 await unit.read(USER, person)
                 await unit.read(SESSION, session_id)
                 unit.append(SESSION, session_id, *session.start(person, new), actor=person)
@@ -334,7 +334,7 @@ class TestOfAPerson:
             assert version == 4
             assert b"192.0.2.7" not in snapshot
         async with open_event_store(often, "test reads") as another:
-            state = (await another.folds.load(SESSION, session_id)).state
+            state = (await another.state_cache.load(SESSION, session_id)).state
             assert (state.generation, state.address, state.agent) == (4, None, None)
 
     async def test_is_nothing_in_events_that_are_told_whoever_asks(self, store: EventStore, erased: UUID) -> None:
@@ -372,7 +372,7 @@ async def test_settings_of_before_are_read_in_clear_until_their_person_is_erased
     )
     for expected in ({"theme": "light", "days": 5}, None):
         async with open_event_store(settings, "test reads") as another:
-            assert (await another.folds.load(USER, person)).state.settings == expected
+            assert (await another.state_cache.load(USER, person)).state.settings == expected
             told = await envelopes(another.mapper, await another.log.stream(person, after=1), lambda _: True)
             assert [msgspec.json.decode(one.data) for one in told] == [{"settings": None}], "nobody else's to read"
         await destroy(store, person)

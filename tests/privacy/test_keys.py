@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from taskflow.commands import user
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
+from taskflow.dev_secrets import new_secret
 from taskflow.errors import KeyMissing, StoreError
 from taskflow.ids import new_id
 from taskflow.privacy.keyring import KeyRing
-from taskflow.secrets import new_secret
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore, open_event_store
 from taskflow.store.mapper import Mapper
@@ -55,7 +55,7 @@ async def test_another_master_key_says_that_it_is_another(
     wrong = replace(settings, master_key=new_secret("master_key"))
     async with open_event_store(wrong, "test") as other:
         with pytest.raises(StoreError, match="TASKFLOW_MASTER_KEY is not the one"):
-            await other.folds.load(USER, person)
+            await other.state_cache.load(USER, person)
         with pytest.raises(StoreError, match="TASKFLOW_MASTER_KEY is not the one"):
             await send(
                 Executor(other, wrong), person, handler_of(user.EditProfile), None, user.EditProfile(name="Another")
@@ -68,15 +68,15 @@ async def test_a_key_that_the_store_has_not_is_missing(
 ) -> None:
     person, other = await register(executor, settings), await register(executor, settings)
     await store.pool.execute("delete from keys where person = $1", person)
-    ring = keyring(store, settings)
+    recent_positions = keyring(store, settings)
     with pytest.raises(KeyMissing, match=str(person)):
-        await ring.fetch([other, person])
+        await recent_positions.fetch([other, person])
     with pytest.raises(KeyMissing):
         await opens(store, settings, *await personal_events(store, person))
-    assert await ring.fetch([other])
+    assert await recent_positions.fetch([other])
     nobody = new_id()
     with pytest.raises(KeyMissing, match=str(nobody)):
-        await ring.fetch([nobody])
+        await recent_positions.fetch([nobody])
 
 
 async def test_personal_fields_open_in_their_own_event_alone(
@@ -113,27 +113,27 @@ async def test_a_damaged_field_says_so(
 
 async def test_a_key_is_forgotten_after_a_while(store: EventStore, executor: Executor, settings: Settings) -> None:
     person, other = await register(executor, settings), await register(executor, settings)
-    ring = keyring(store, settings, ttl_s=0.2)
-    await ring.fetch([person])
+    recent_positions = keyring(store, settings, ttl_s=0.2)
+    await recent_positions.fetch([person])
     await store.pool.execute("delete from keys where person = $1", person)
 
     async def forgotten() -> bool:
         try:
-            await ring.fetch([person])
+            await recent_positions.fetch([person])
         except KeyMissing:
             return True
         return False
 
     await until(forgotten, "a key that is gone everywhere")
-    assert person not in ring._keys, "not merely unused: out of memory"
+    assert person not in recent_positions._keys, "not merely unused: out of memory"
 
     # Asked for again and again, a key is still read anew.
-    await ring.fetch([other])
+    await recent_positions.fetch([other])
     await store.pool.execute("delete from keys where person = $1", other)
 
     async def other_forgotten() -> bool:
         try:
-            await ring.fetch([other])
+            await recent_positions.fetch([other])
         except KeyMissing:
             return True
         return False
@@ -145,12 +145,12 @@ async def test_what_is_not_asked_for_again_leaves_memory_too(
     store: EventStore, executor: Executor, settings: Settings
 ) -> None:
     person, other = await register(executor, settings), await register(executor, settings)
-    ring = keyring(store, settings, ttl_s=0.2)
-    await ring.fetch([person])
+    recent_positions = keyring(store, settings, ttl_s=0.2)
+    await recent_positions.fetch([person])
 
     async def gone() -> bool:
-        await ring.fetch([other])
-        return person not in ring._keys
+        await recent_positions.fetch([other])
+        return person not in recent_positions._keys
 
     await until(gone, "a key that nobody asked for again")
 
@@ -159,11 +159,11 @@ async def test_keys_in_memory_are_bounded_in_number_and_can_be_forgotten(
     store: EventStore, executor: Executor, settings: Settings
 ) -> None:
     people = [await register(executor, settings) for _ in range(6)]
-    ring = keyring(store, settings, keys_max=3)
-    assert set(await ring.fetch(people)) == set(people)
-    assert len(ring._keys) == 3
-    kept = next(iter(ring._keys))
-    ring.forget(kept)
+    recent_positions = keyring(store, settings, keys_max=3)
+    assert set(await recent_positions.fetch(people)) == set(people)
+    assert len(recent_positions._keys) == 3
+    kept = next(iter(recent_positions._keys))
+    recent_positions.forget(kept)
     await store.pool.execute("delete from keys where person = $1", kept)
     with pytest.raises(KeyMissing):
-        await ring.fetch([kept])
+        await recent_positions.fetch([kept])

@@ -40,10 +40,10 @@ async def settings(settings: Settings) -> Settings:
     """Impatient: what is silent, hangs or is away is noticed in a second or two."""
     return replace(
         settings,
-        projector_silence_ms=1_500,
+        projector_stall_timeout_ms=1_500,
         kafka_request_timeout_ms=3_000,
         mongodb_timeout_ms=2_000,
-        cache_pause_ms=200,
+        cache_breaker_open_ms=200,
     )
 
 

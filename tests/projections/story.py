@@ -11,9 +11,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.ids import shard_of
-from taskflow.projections.view import SumKey, View
+from taskflow.projections.projection import Projection, SumKey
 from taskflow.store.recorded import RecordedEvent
-from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER, Event, Happened, Kind
+from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER, Event, EventMetadata, StreamType
 from taskflow.streams.project import DEFAULT_WORKFLOW, MemberAdded, MemberRemoved, ProjectCreated, ProjectRenamed
 from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
 from taskflow.streams.schedule import TaskDueSet
@@ -39,7 +39,7 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 class Step(Struct, frozen=True):
     """The next event of a stream."""
 
-    kind: Kind[Any]
+    kind: StreamType[Any]
     stream_id: UUID
     version: int
     event: Event
@@ -80,7 +80,7 @@ class Story:
             return self.change_view()
         return self.change_task(dice.choice(list(self.tasks)))
 
-    def step(self, kind: Kind[Any], stream_id: UUID, event: Event) -> Step:
+    def step(self, kind: StreamType[Any], stream_id: UUID, event: Event) -> Step:
         self._now += timedelta(seconds=self._dice.random())
         self.versions[stream_id] = self.versions.get(stream_id, 0) + 1
         return Step(kind, stream_id, self.versions[stream_id], event, self._now)
@@ -160,7 +160,7 @@ class Folded(Struct):
 
 
 def fold(
-    view: View, log: Iterable[tuple[RecordedEvent, Event]], *, without: Mapping[UUID, int] | None = None
+    view: Projection, log: Iterable[tuple[RecordedEvent, Event]], *, without: Mapping[UUID, int] | None = None
 ) -> Folded:
     """The plainest fold: an event at a time. `without` names streams, and the version from which they wait."""
     folded = Folded({}, {})
@@ -170,8 +170,8 @@ def fold(
         if without and recorded.stream_version >= without.get(recorded.stream_id, 2**31):
             continue
         before = folded.states.get(recorded.stream_id, (0, 0, None))[2]
-        happened = Happened(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
-        after = view.kind.evolve(before, event, happened)
+        metadata = EventMetadata(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
+        after = view.kind.evolve(before, event, metadata)
         folded.states[recorded.stream_id] = (recorded.position, recorded.stream_version, after)
     if view.sums:
         for stream_id, (_, _, state) in folded.states.items():

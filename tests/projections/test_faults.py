@@ -11,14 +11,14 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import TopicMismatch
 from taskflow.kafka.topics import current_generation
 from taskflow.projections import process as projections
 from taskflow.projections.checkpoints import Checkpoints
 from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import Database
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
 from tests.api.stack import Process
@@ -31,7 +31,7 @@ async def _never_back(world: World) -> None:
     """Reads every checkpoint over and over: none moves back."""
     last: dict[Any, int] = {}
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         async for one in world.database["checkpoints"].find({}, {"position": 1}):
             assert one["position"] >= last.get(one["_id"], 0)
             last[one["_id"]] = one["position"]
@@ -165,7 +165,7 @@ async def test_views_that_are_dropped_under_their_projectors_are_built_again(
     settings: Settings, world: World, relay: asyncio.Task[None], projector: asyncio.Task[None]
 ) -> None:
     async def indexes() -> dict[str, set[str]]:
-        collections = [name for view in VIEWS.values() for name in (view.collection, view.sums_collection)]
+        collections = [name for view in PROJECTIONS.values() for name in (view.collection, view.sums_collection)]
         return {name: set(await world.database[name].index_information()) for name in collections}
 
     await world.reached(await world.tell(300))
@@ -184,11 +184,11 @@ async def test_checkpoints_that_are_deleted_while_they_are_taken_are_begun_again
     settings: Settings, world: World, database: Database, start: Start
 ) -> None:
     generation = await current_generation(world.store.pool, settings)
-    checkpoints = Checkpoints(database, VIEWS["users"], generation)
+    checkpoints = Checkpoints(database, PROJECTIONS["users"], generation)
 
     async def deleted_over_and_over() -> None:
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             await database[CHECKPOINTS].delete_many({})
 
     deleting = start(deleted_over_and_over())

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from taskflow.kafka.mac import KEY_ID, MAC, MessageKeys
 from taskflow.kafka.message import Encoded, to_message, to_watermark
 from taskflow.projections import process as projections
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.rejections import read_rejections
 from taskflow.settings import Settings
 from taskflow.store.log import Log
@@ -90,7 +90,7 @@ async def test_nothing_forged_is_believed_and_the_next_edit_arrives(
         return set(await rejected(world)) >= {"no-mac", "unknown-key", "wrong-mac", "headers"}
 
     await until(noticed, "what was forged is counted")
-    for view in VIEWS:
+    for view in PROJECTIONS:
         for checkpoint in (await world.checkpoints(view)).values():
             assert checkpoint["position"] <= before
             assert checkpoint["epoch"] <= 1
@@ -112,7 +112,7 @@ async def test_a_topic_of_the_release_before_is_followed_in_the_log(
 
     monkeypatch.setattr(Log, "read_shards", counted)
     await make_topic(settings, settings.kafka_partitions)
-    start(projections.run(replace(settings, projector_silence_ms=9_000), ["tasks"]))
+    start(projections.run(replace(settings, projector_stall_timeout_ms=9_000), ["tasks"]))
     position = await world.tell(2_000)
     said = [(number, one) for number, of in (await world.messages()).items() for one in of]
     await world.forge(without_mac(said))
@@ -242,7 +242,7 @@ async def test_a_message_that_grows_when_it_is_read_is_not_taken_by_the_topic(
 async def test_a_stranger_in_the_group_holds_up_nothing(
     settings: Settings, world: World, relay: asyncio.Task[None], start: Start
 ) -> None:
-    view = VIEWS["tasks"]
+    view = PROJECTIONS["tasks"]
     group = f"{settings.kafka_topic}.{view.name}.v{view.version}"
     stranger = AIOKafkaConsumer(settings.kafka_topic, bootstrap_servers=settings.kafka_bootstrap, group_id=group)
     await stranger.start()

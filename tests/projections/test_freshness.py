@@ -10,24 +10,28 @@ from typing import Any
 import pytest
 
 from taskflow.errors import Behind, Unavailable
-from taskflow.follower.ring import Ring
+from taskflow.follower.recent_positions import RecentPositions
 from taskflow.ids import shard_of
 from taskflow.projections import process as projections
 from taskflow.projections.tasks import TASKS
 from taskflow.readmodels.freshness import open_freshness
 from taskflow.readmodels.mongo_breaker import AWAY_S
 from taskflow.settings import Settings
-from taskflow.streams import KIND_OF_TYPE
+from taskflow.streams import STREAM_TYPE_OF_EVENT
 from tests.projections.conftest import Start
 from tests.projections.world import World, until
 
 
-async def ring_of(world: World) -> Ring:
+async def ring_of(world: World) -> RecentPositions:
     """What a log follower knows that has seen the whole log."""
-    ring = Ring(4, positions_max=100_000)
+    recent_positions = RecentPositions(4, positions_max=100_000)
     for event in await world.store.log.read(0, limit=1_000_000):
-        ring.add(event.position, event.shard, KIND_OF_TYPE[event.type].name if event.type in KIND_OF_TYPE else "task")
-    return ring
+        recent_positions.add(
+            event.position,
+            event.shard,
+            STREAM_TYPE_OF_EVENT[event.type].name if event.type in STREAM_TYPE_OF_EVENT else "task",
+        )
+    return recent_positions
 
 
 async def test_a_waiting_read_is_woken_and_then_finds_what_it_waited_for(
@@ -163,8 +167,8 @@ async def test_silence_is_counted_from_the_slowest_partition(
 async def test_the_watcher_ends_at_once_whatever_it_was_doing(settings: Settings, world: World) -> None:
     """pymongo turns some cancellations into errors of its own, after which a loop would go on for ever."""
     dice = random.Random(7)
-    ring = await ring_of(world)
+    recent_positions = await ring_of(world)
     async with asyncio.timeout(100):
         for _ in range(200):
-            async with open_freshness(world.database, ring, 1, settings):
+            async with open_freshness(world.database, recent_positions, 1, settings):
                 await asyncio.sleep(dice.random() * 0.004)

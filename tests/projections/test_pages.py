@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from taskflow.errors import Unavailable
-from taskflow.projections.marks import bucket
+from taskflow.projections.invalidation_versions import bucket
 from taskflow.projections.tasks import board_key
 from taskflow.readmodels.freshness import Freshness, open_freshness
 from taskflow.readmodels.pages import Pages, Wanted
@@ -27,7 +27,7 @@ def of(project: UUID, sort: str = "created_at") -> Wanted:
 
 async def fresh(world: World, settings: Settings, freshness: Freshness, position: int) -> None:
     """Lets the freshness know of the whole log, and waits for it."""
-    freshness._ring = await ring_of(world)
+    freshness._recent_positions = await ring_of(world)
     await freshness.wait(["tasks"], position, timeout_s=60)
 
 

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from taskflow.ids import shard_of
 from taskflow.projections import process as projections
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.freshness import open_freshness
 from taskflow.settings import Settings
-from taskflow.streams import EVENT_TYPES, KIND_OF_TYPE, TASK
+from taskflow.streams import EVENT_TYPES, STREAM_TYPE_OF_EVENT, TASK
 from taskflow.streams.task import TaskRestored
 from tests.projections.conftest import Start
 from tests.projections.test_freshness import ring_of
@@ -49,13 +49,13 @@ async def test_an_event_of_an_unknown_type_stops_its_partition_until_a_release_k
         return all([await _halted(world, view) for view in ("tasks", "users")])
 
     await until(said, "the checkpoints say so")
-    for view in VIEWS:
+    for view in PROJECTIONS:
         assert "TaskExploded, unknown to this release" in (await _halted(world, view))[here]
         checkpoint = (await world.checkpoints(view))[here]
         assert checkpoint["position"] == bad - 1
         assert not await world.parked(view)
     async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
-        await until(lambda: _true(freshness.halted.keys() == VIEWS.keys()), "red")
+        await until(lambda: _true(freshness.halted.keys() == PROJECTIONS.keys()), "red")
     # A restart of the same release stands still again; a newer one goes on, and has missed nothing.
     worker.cancel()
     worker = start(projections.run(settings))
@@ -64,7 +64,7 @@ async def test_an_event_of_an_unknown_type_stops_its_partition_until_a_release_k
     worker.cancel()
     await asyncio.wait([worker])
     monkeypatch.setitem(EVENT_TYPES, "TaskExploded", TaskExploded)
-    monkeypatch.setitem(KIND_OF_TYPE, "TaskExploded", TASK)
+    monkeypatch.setitem(STREAM_TYPE_OF_EVENT, "TaskExploded", TASK)
     start(projections.run(settings))
     await world.reached(await world.tell(100))
 

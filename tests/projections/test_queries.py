@@ -16,20 +16,20 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandListener
 
-from taskflow.asked import SORTS
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import Invalid
 from taskflow.projections import process as projections
 from taskflow.projections.mongo import Database
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.tasks import TASKS
 from taskflow.readmodels import queries
 from taskflow.readmodels.queries import STATUS_PAIRS_MAX, TaskFilter, Views, _cursor, all_pairs
 from taskflow.readmodels.saved_views import SavedViews
+from taskflow.search_tokens import terms
 from taskflow.settings import Settings
 from taskflow.streams.project import DEFAULT_WORKFLOW, Statuses
+from taskflow.task_query import SORTS
 from taskflow.timestamps import micros
-from taskflow.words import terms
 from tests.projections.conftest import Start
 from tests.projections.story import BEGAN, fold
 from tests.projections.world import World
@@ -102,7 +102,7 @@ def _stages(explained: Any) -> list[str]:
 async def asked(settings: Settings, world: World) -> AsyncIterator[Asked]:
     """Views over a few thousand tasks in some forty projects."""
     log = log_of(world.story.tell(4_000))
-    for view in VIEWS.values():
+    for view in PROJECTIONS.values():
         documents = [
             {"_id": stream, "position": position, "version": version, **view.document(state), "state": b"{}"}
             for stream, (position, version, state) in fold(view, log).states.items()
@@ -256,7 +256,7 @@ async def test_boards_counts_and_lookups_are_served_by_indexes(world: World, ask
         ("projects", {"members": world.story.users[0]}),
         ("views", {"project_id": None, "owner_id": world.story.users[0], "deleted": False}),
     ):
-        await asked._database[VIEWS[view].collection].find(query).to_list()
+        await asked._database[PROJECTIONS[view].collection].find(query).to_list()
         assert all("COLLSCAN" not in plan for plan in await asked.plans())
 
 
@@ -286,8 +286,8 @@ async def test_only_the_users_view_holds_personal_data_and_no_document_a_passwor
         projector.cancel()
         await asyncio.wait([projector])
     names = await world.database.list_collection_names()
-    assert {view.collection for view in VIEWS.values()} <= set(names)
-    users = VIEWS["users"].collection
+    assert {view.collection for view in PROJECTIONS.values()} <= set(names)
+    users = PROJECTIONS["users"].collection
     for name in names:
         async for document in world.database[name].find():
             raw = bson.encode(document, codec_options=world.database.codec_options)
@@ -305,7 +305,7 @@ async def test_what_moves_between_two_statuses_is_counted_once_while_it_moves(da
     """A sum over many documents is of one moment: 3,000 addends are read in several steps."""
     views, project, shards, each = Views(database), UUID(int=7), 1_000, 5
     statuses = ("todo", "in_progress", "done")
-    sums = database[VIEWS["tasks"].sums_collection]
+    sums = database[PROJECTIONS["tasks"].sums_collection]
     await sums.create_index([("project_id", 1), ("status", 1), ("count", 1)])
     ids = [{"project_id": project, "shard": shard, "status": status} for shard in range(shards) for status in statuses]
     await sums.insert_many({"_id": one, "project_id": project, "status": one["status"], "count": each} for one in ids)
@@ -314,7 +314,7 @@ async def test_what_moves_between_two_statuses_is_counted_once_while_it_moves(da
         shard = 0
         async with database.client.start_session() as session:
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 shard = (shard + 37) % shards
                 here = statuses[shard % 3], statuses[(shard + 1) % 3]
                 async with await session.start_transaction():

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from taskflow.kafka.message import Encoded, to_watermark
 from taskflow.projections import process as projections
 from taskflow.projections import writer
-from taskflow.projections.batch import Changes, Held, apply
-from taskflow.projections.registry import VIEWS
-from taskflow.projections.view import View
+from taskflow.projections.batch import Changes, FoldedState, apply
+from taskflow.projections.projection import Projection
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
 from taskflow.store.recorded import RecordedEvent
@@ -56,7 +56,7 @@ async def test_large_states_are_folded_off_the_event_loop_and_small_ones_at_once
     folded_in: dict[int, threading.Thread] = {}
 
     def watched(
-        view: View, changes: Changes, held: Held | None, recorded: RecordedEvent, *rest: Any, **how: Any
+        view: Projection, changes: Changes, held: FoldedState | None, recorded: RecordedEvent, *rest: Any, **how: Any
     ) -> None:
         folded_in[recorded.position] = threading.current_thread()
         apply(view, changes, held, recorded, *rest, **how)
@@ -237,7 +237,7 @@ async def test_group_offsets_moved_to_either_end_lose_and_add_nothing(
 
 
 async def _move_offsets(settings: Settings, end: str) -> None:
-    for view in VIEWS.values():
+    for view in PROJECTIONS.values():
         consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_bootstrap,
             group_id=f"{settings.kafka_topic}.{view.name}.v{view.version}",

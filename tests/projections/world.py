@@ -20,15 +20,15 @@ from taskflow.kafka.message import Encoded, to_message
 from taskflow.kafka.topics import Generation, current_generation
 from taskflow.projections.collection_names import CHECKPOINTS, PARKED
 from taskflow.projections.mongo import Database
-from taskflow.projections.registry import VIEWS
-from taskflow.projections.view import SumKey, View
+from taskflow.projections.projection import Projection, SumKey
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY, Append, NewEvent, NewKey, Outcome, Receipt
 from taskflow.store.eventstore import EventStore
 from taskflow.store.mapper import encode
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import TASK, USER, Event
-from taskflow.streams.belonging import project_decided_by
+from taskflow.streams.project_scope import project_decided_by
 from taskflow.streams.task import TaskRestored
 from tests.projections.story import Folded, Step, Story, fold
 
@@ -176,14 +176,14 @@ class World:
 
     async def reached(self, position: int, *names: str, partitions: Iterable[int] = range(4)) -> None:
         """Waits until these views (all) have every event up to a position."""
-        wanted = [(name, partition) for name in names or VIEWS for partition in partitions]
+        wanted = [(name, partition) for name in names or PROJECTIONS for partition in partitions]
         generation = await self.generation()
         last = dict.fromkeys(range(generation.partitions), 0)
         for shard, at in (await self.store.log.last_positions(range(1024), to=position)).items():
             last[generation.partition_of(shard)] = max(last[generation.partition_of(shard)], at)
 
         async def there() -> bool:
-            found = {name: await self.checkpoints(name) for name in names or VIEWS}
+            found = {name: await self.checkpoints(name) for name in names or PROJECTIONS}
             return all(found[name].get(number, {}).get("position", -1) >= last[number] for name, number in wanted)
 
         await until(there, f"views at {position}")
@@ -191,11 +191,11 @@ class World:
     async def assert_fold(self, *names: str, without: Mapping[UUID, int] | None = None) -> None:
         """These views (all) are what the fold of the whole log says."""
         log = await self.log()
-        for name in names or VIEWS:
-            view = VIEWS[name]
+        for name in names or PROJECTIONS:
+            view = PROJECTIONS[name]
             await self._assert_view(view, fold(view, log, without=without))
 
-    async def _assert_view(self, view: View, expected: Folded) -> None:
+    async def _assert_view(self, view: Projection, expected: Folded) -> None:
         found = {one.pop("_id"): one async for one in self.database[view.collection].find()}
         assert found.keys() == expected.states.keys()
         for stream_id, (position, version, state) in expected.states.items():

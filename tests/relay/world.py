@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from taskflow.ids import new_id, shard_of
 from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.message import Message, from_message
-from taskflow.projections.messages import Gap, sift
+from taskflow.projections.messages import Gap, classify
 from taskflow.settings import Settings
 
 BOUND_S = 60.0
@@ -132,7 +132,7 @@ class Seen:
         """Who drops what it has had, as projectors do, hears every event in order and misses none. A leader that
         stood still in a batch says the rest of it when it wakes, after what is newer by then."""
         for partition in self.messages:
-            heard = list(sift(0, partition))
+            heard = list(classify(0, partition))
             assert not [step for step in heard if isinstance(step, Gap)]
             events = [step.position for step in heard if isinstance(step, Message) and step.event is not None]
             assert events == sorted({m.position for m in partition if m.event is not None})

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from taskflow.errors import EpochChanged, QueueFull, StoreError
 from taskflow.ids import new_id
-from taskflow.store.append import NOBODY, Append, Lost, NewEvent, Outcome, Receipt
+from taskflow.store.append import NOBODY, Append, Conflict, NewEvent, Outcome, Receipt
 from taskflow.store.committer import Committer
 from taskflow.store.eventstore import open_event_store
 
@@ -49,7 +49,7 @@ def event(stream: UUID, version: int, **changes: Any) -> NewEvent:
 def append(
     *writes: tuple[UUID, int],
     guards: tuple[tuple[UUID, int], ...] = (),
-    stands_on: tuple[Append, ...] = (),
+    depends_on: tuple[Append, ...] = (),
     command_id: UUID | None = None,
     fingerprint: bytes = b"same",
 ) -> Append:
@@ -63,11 +63,11 @@ def append(
         result_kind="task",
         checks=tuple((stream, "task", version) for stream, version in (*writes, *guards)),
         events=tuple(event(stream, version + 1) for stream, version in writes),
-        stands_on=stands_on,
+        depends_on=depends_on,
     )
 
 
-async def commit(store: EventStore, *appends: Append) -> list[Receipt | Lost]:
+async def commit(store: EventStore, *appends: Append) -> list[Receipt | Conflict]:
     """Submits all at once, so that they share a group."""
     return list(await asyncio.gather(*[store.committer.submit(one) for one in appends]))
 
@@ -93,7 +93,7 @@ async def test_of_two_appends_at_one_version_exactly_one_wins(store: EventStore,
                 commit(store, append((stream, version))), commit(other_store, append((stream, version)))
             )
         ]
-        assert sorted(type(outcome[0]).__name__ for outcome in outcomes) == ["Lost", "Receipt"]
+        assert sorted(type(outcome[0]).__name__ for outcome in outcomes) == ["Conflict", "Receipt"]
     assert [e.stream_version for e in await store.log.stream(stream)] == list(range(1, 21))
 
 
@@ -101,7 +101,7 @@ async def test_a_loser_costs_its_group_nothing(store: EventStore) -> None:
     stream, other = new_id(), new_id()
     first, late, fine = await commit(store, append((stream, 0)), append((stream, 0)), append((other, 0)))
     assert isinstance(first, Receipt)
-    assert late == Lost(stream, 1)
+    assert late == Conflict(stream, 1)
     assert isinstance(fine, Receipt)
     assert fine.position == 2
 
@@ -111,12 +111,12 @@ async def test_what_stands_on_a_loser_falls_even_where_the_version_fits(store: E
     await commit(store, append((stream, 0)))
     winner, loser = append((stream, 1)), append((stream, 1))
     # The version that follows the loser's exists by then, with the winner's event: versions alone would fit.
-    follower = append((stream, 2), stands_on=(loser,))
+    follower = append((stream, 2), depends_on=(loser,))
     outcomes = await commit(store, winner, loser, follower)
     assert isinstance(outcomes[0], Receipt)
-    assert outcomes[1:] == [Lost(stream, 2), Lost(None, 0)]
-    later = append((stream, 2), stands_on=(loser,))
-    assert await commit(store, later) == [Lost(None, 0)]
+    assert outcomes[1:] == [Conflict(stream, 2), Conflict(None, 0)]
+    later = append((stream, 2), depends_on=(loser,))
+    assert await commit(store, later) == [Conflict(None, 0)]
 
 
 async def test_a_guard_that_moved_in_the_same_group_is_a_miss(store: EventStore) -> None:
@@ -125,7 +125,7 @@ async def test_a_guard_that_moved_in_the_same_group_is_a_miss(store: EventStore)
     removal = append((project, 1))
     last_word = append((task, 0), guards=((project, 1),))
     outcomes = await commit(store, removal, last_word)
-    assert outcomes[1] == Lost(project, 2)
+    assert outcomes[1] == Conflict(project, 2)
     assert await store.log.stream(task) == []
 
 
@@ -133,7 +133,7 @@ async def test_two_commands_that_would_close_a_cycle_do_not_both_win(store: Even
     a, b = new_id(), new_id()
     await commit(store, append((a, 0)), append((b, 0)))
     outcomes = await commit(store, append((a, 1), guards=((b, 1),)), append((b, 1), guards=((a, 1),)))
-    assert [type(outcome) for outcome in outcomes] == [Receipt, Lost]
+    assert [type(outcome) for outcome in outcomes] == [Receipt, Conflict]
 
 
 async def test_a_repeated_command_answers_from_its_receipt_whatever_moved_since(store: EventStore) -> None:
@@ -164,7 +164,7 @@ async def test_no_change_is_a_receipt_with_the_stream_as_it_was(store: EventStor
     (unchanged,) = await commit(store, append(guards=((stream, 1),)))
     assert isinstance(unchanged, Receipt)
     assert (unchanged.outcome, unchanged.version, unchanged.position) == (Outcome.UNCHANGED, 1, 1)
-    assert await commit(store, append(guards=((stream, 7),))) == [Lost(stream, 1)]
+    assert await commit(store, append(guards=((stream, 7),))) == [Conflict(stream, 1)]
 
 
 async def test_recorded_at_never_decreases_with_position(store: EventStore, settings: Settings) -> None:
@@ -199,16 +199,16 @@ async def test_what_stands_on_an_append_whose_caller_left_is_decided_again(store
     """Whoever waits for the future itself and is cancelled cancels it: nobody then knows what became of it."""
     stream = new_id()
     first = append((stream, 0))
-    second = append((stream, 1), stands_on=(first,))
+    second = append((stream, 1), depends_on=(first,))
     store.committer.submit(first)
     first.done.cancel()
-    assert await store.committer.submit(second) == Lost(None, 0)
+    assert await store.committer.submit(second) == Conflict(None, 0)
     assert [e.stream_version for e in await store.log.stream(stream)] in ([], [1])
     (outcome,) = await commit(store, append((new_id(), 0)))
     assert isinstance(outcome, Receipt)
 
 
-def _future() -> asyncio.Future[Receipt | Lost]:
+def _future() -> asyncio.Future[Receipt | Conflict]:
     return asyncio.get_running_loop().create_future()
 
 
@@ -231,7 +231,7 @@ async def test_nothing_is_appended_to_a_log_of_another_epoch(store: EventStore, 
 
 
 async def test_the_log_goes_on_across_ranges(settings: Settings) -> None:
-    from taskflow.store import ranges
+    from taskflow.store import partitions
 
     small = replace(settings, events_range_size=10)
     connection = await asyncpg.connect(small.postgres_url)
@@ -240,7 +240,7 @@ async def test_the_log_goes_on_across_ranges(settings: Settings) -> None:
         stream = new_id()
         for version in range(55):
             if version % 10 == 0:
-                await ranges.attach_ahead(connection, small)
+                await partitions.attach_ahead(connection, small)
             await commit(store, append((stream, version)))
         assert [e.position for e in await store.log.stream(stream)] == list(range(1, 56))
     await connection.close()
@@ -284,9 +284,9 @@ async def test_a_group_is_a_sequence(store: EventStore, commands: list[Any]) -> 
             accepted[id_index] = ("Receipt", versions[target])
             expected.append(accepted[id_index])
         else:
-            expected.append(("Lost", None))
+            expected.append(("Conflict", None))
     outcomes = await commit(store, *appends)
-    found = [("Receipt", o.version) if isinstance(o, Receipt) else ("Lost", None) for o in outcomes]
+    found = [("Receipt", o.version) if isinstance(o, Receipt) else ("Conflict", None) for o in outcomes]
     assert found == expected
     for stream, version in zip(streams, versions, strict=True):
         assert [e.stream_version for e in await store.log.stream(stream)] == list(range(1, version + 1))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from taskflow.errors import QueueFull, StoreError, Unavailable
 from taskflow.ids import new_id
-from taskflow.store.append import Append, Lost, Receipt
+from taskflow.store.append import Append, Conflict, Receipt
 from taskflow.store.eventstore import open_event_store
 
 from .test_append import append, commit
@@ -33,16 +33,16 @@ def bundle(*members: Append) -> Append:
     for member in members:
         for check in member.checks:
             checks.setdefault(check[0], check)
-    others = tuple(replace(member, checks=(), stands_on=(), done=future()) for member in members[1:])
-    stands_on = tuple(one for member in members for one in member.stands_on)
-    return replace(members[0], checks=tuple(checks.values()), stands_on=stands_on, others=others, done=future())
+    others = tuple(replace(member, checks=(), depends_on=(), done=future()) for member in members[1:])
+    depends_on = tuple(one for member in members for one in member.depends_on)
+    return replace(members[0], checks=tuple(checks.values()), depends_on=depends_on, others=others, done=future())
 
 
-def future() -> asyncio.Future[Receipt | Lost]:
+def future() -> asyncio.Future[Receipt | Conflict]:
     return asyncio.get_running_loop().create_future()
 
 
-async def outcomes(store: EventStore, *heads: Append) -> list[list[Receipt | Lost]]:
+async def outcomes(store: EventStore, *heads: Append) -> list[list[Receipt | Conflict]]:
     """Of each bundle's commands; all are submitted at once, so that they share a group where they may."""
     for head in heads:
         store.committer.submit(head)
@@ -53,7 +53,7 @@ async def versions(store: EventStore, *streams: UUID) -> list[int]:
     return [len(await store.log.stream(stream)) for stream in streams]
 
 
-def stored(found: list[Receipt | Lost]) -> bool:
+def stored(found: list[Receipt | Conflict]) -> bool:
     """Whether all of a bundle is; fails where a part of it is."""
     own = {isinstance(one, Receipt) and one.own for one in found}
     assert len(own) == 1, found
@@ -92,7 +92,7 @@ async def test_a_check_that_misses_loses_all_of_a_bundle_and_nothing_else(store:
     )
     assert stored(before)
     assert stored(after)
-    assert lost == [Lost(guarded, 2), Lost(None, 0), Lost(None, 0)]
+    assert lost == [Conflict(guarded, 2), Conflict(None, 0), Conflict(None, 0)]
     assert await versions(store, a, b, c, guarded) == [0, 0, 1, 2]
     assert await store.pool.fetchval("select count(*) from receipts") == 3
 
@@ -105,7 +105,7 @@ async def test_one_command_that_was_accepted_before_loses_the_bundle(store: Even
     assert isinstance(earlier, Receipt)
     [found] = await outcomes(store, bundle(*members))
     assert found[which] == replace(earlier, replayed=True, own=False)
-    assert [one for index, one in enumerate(found) if index != which] == [Lost(None, 0)] * 2
+    assert [one for index, one in enumerate(found) if index != which] == [Conflict(None, 0)] * 2
     assert await versions(store, *streams) == [0, 0, 0]
     ids = [member.command_id for member in members]
     assert set(await store.receipts(members[0].caller, ids)) == {ids[which]}
@@ -119,8 +119,8 @@ async def test_a_bundle_in_the_middle_of_a_group_is_a_part_of_its_sequence(store
     found = await outcomes(
         store,
         first,
-        replace(middle, stands_on=(first,)),
-        append((a, 3), stands_on=(first,)),
+        replace(middle, depends_on=(first,)),
+        append((a, 3), depends_on=(first,)),
         append((b, 0)),
         append((b, 1)),
     )
@@ -134,11 +134,11 @@ async def test_what_stands_on_a_bundle_falls_with_it_and_a_bundle_with_what_it_s
     a, b, c = new_id(), new_id(), new_id()
     await commit(store, append((a, 0)))
     loser = bundle(append((b, 0)), append((a, 0)))
-    follower = bundle(append((b, 1), stands_on=(loser,)), append((c, 0)))
+    follower = bundle(append((b, 1), depends_on=(loser,)), append((c, 0)))
     found = await outcomes(store, loser, follower)
     assert [stored(one) for one in found] == [False, False]
-    late = bundle(append((b, 1), stands_on=(loser,)), append((c, 0)))
-    assert await outcomes(store, late) == [[Lost(None, 0), Lost(None, 0)]]
+    late = bundle(append((b, 1), depends_on=(loser,)), append((c, 0)))
+    assert await outcomes(store, late) == [[Conflict(None, 0), Conflict(None, 0)]]
     assert await versions(store, a, b, c) == [1, 0, 0]
 
 
@@ -168,7 +168,7 @@ async def test_a_command_id_of_a_bundle_that_is_already_in_the_group_waits_for_t
     both = bundle(append((b, 0)), append((c, 0), command_id=single.command_id))
     again = replace(append((c, 0)), command_id=both.command_id)
     found = await outcomes(store, single, both, again)
-    assert [type(one) for one in found[1]] == [Lost, Receipt]
+    assert [type(one) for one in found[1]] == [Conflict, Receipt]
     assert [stored(one) for one in (found[0], found[2])] == [True, True]
     assert await versions(store, a, b, c) == [1, 0, 1]
 

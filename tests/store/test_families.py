@@ -9,8 +9,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from taskflow.ids import new_id
-from taskflow.store.append import Append, Lost, Receipt
-from taskflow.streams.belonging import NO_PARENT
+from taskflow.store.append import Append, Conflict, Receipt
+from taskflow.streams.project_scope import NO_PARENT
 from tests.store.test_append import _future, append, commit
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ async def test_a_child_that_was_not_read_is_a_conflict(store: EventStore) -> Non
     await commit(store, append((top, 0)), below(top, (known, 0)))
     read = ((top, 1), (known, 1))
     assert isinstance((await commit(store, whole(top, guards=read)))[0], Receipt)
-    assert (await commit(store, whole(top, guards=((top, 1),)))) == [Lost(top, 1)]
+    assert (await commit(store, whole(top, guards=((top, 1),)))) == [Conflict(top, 1)]
     # In one group, before it: the commands of a group see what those before them leave.
     adds, moves = below(top, (new, 0)), whole(top, guards=read)
-    assert [type(one) for one in await commit(store, adds, moves)] == [Receipt, Lost]
+    assert [type(one) for one in await commit(store, adds, moves)] == [Receipt, Conflict]
     assert isinstance((await commit(store, whole(top, guards=(*read, (new, 1)))))[0], Receipt)
     # One that goes away is no conflict of a family, and after it nothing is.
     leaves, moves = below(None, (new, 1)), whole(top, guards=read)
@@ -70,7 +70,7 @@ async def test_a_child_of_an_append_that_lost_is_none(store: EventStore) -> None
     await commit(store, append((top, 0)))
     loser = below(top, (new, 0), guards=((top, 7),))
     outcomes = await commit(store, loser, whole(top, guards=((top, 1),)))
-    assert [type(one) for one in outcomes] == [Lost, Receipt]
+    assert [type(one) for one in outcomes] == [Conflict, Receipt]
 
 
 async def test_a_bundle_may_make_the_children_that_it_moves(store: EventStore) -> None:

@@ -13,7 +13,7 @@ from taskflow.ids import new_id
 from taskflow.store import history as histories
 from taskflow.store.append import Append, Receipt
 from taskflow.store.eventstore import EventStore
-from taskflow.store.history import SYSTEM, History, Page, Sought
+from taskflow.store.history import SYSTEM, EventFilter, History, Page
 from taskflow.store.recorded import RecordedEvent
 from tests.store.test_append import NOW, append, commit, event
 
@@ -52,7 +52,7 @@ class Told:
             **{name: getattr(one, name) for name in one.__struct_fields__ if name != "events"}, events=(changed,)
         )
 
-    async def expected(self, sought: Sought) -> list[RecordedEvent]:
+    async def expected(self, sought: EventFilter) -> list[RecordedEvent]:
         def wanted(one: RecordedEvent) -> bool:
             return (
                 (sought.projects is None or self.project[one.stream_id] in sought.projects)
@@ -86,18 +86,20 @@ def history(request: Any, store: EventStore, monkeypatch: pytest.MonkeyPatch) ->
 
 
 SOUGHT = [
-    Sought(),
-    Sought(projects=frozenset(PROJECTS[:2])),
-    Sought(projects=frozenset((UUID(int=99),))),
-    Sought(projects=frozenset()),
-    Sought(projects=frozenset(PROJECTS), types=frozenset(("TaskTrashed", "TaskRestored"))),
-    Sought(types=frozenset(("TaskTrashed",)), actors=frozenset((ACTORS[0], SYSTEM))),
-    Sought(projects=frozenset(PROJECTS[:3]), since=NOW + timedelta(minutes=20), before=NOW + timedelta(minutes=70)),
+    EventFilter(),
+    EventFilter(projects=frozenset(PROJECTS[:2])),
+    EventFilter(projects=frozenset((UUID(int=99),))),
+    EventFilter(projects=frozenset()),
+    EventFilter(projects=frozenset(PROJECTS), types=frozenset(("TaskTrashed", "TaskRestored"))),
+    EventFilter(types=frozenset(("TaskTrashed",)), actors=frozenset((ACTORS[0], SYSTEM))),
+    EventFilter(
+        projects=frozenset(PROJECTS[:3]), since=NOW + timedelta(minutes=20), before=NOW + timedelta(minutes=70)
+    ),
 ]
 
 
 @pytest.mark.parametrize("sought", SOUGHT, ids=range(len(SOUGHT)))
-async def test_pages_put_together_are_what_was_sought(history: History, told: Told, sought: Sought) -> None:
+async def test_pages_put_together_are_what_was_sought(history: History, told: Told, sought: EventFilter) -> None:
     expected = await told.expected(sought)
     head = (await told.store.log.head()).position
     for limit in (1, 7, 1000):
@@ -126,9 +128,9 @@ async def test_pages_put_together_are_what_was_sought(history: History, told: To
 async def test_streams_by_name_are_read_to_the_end(history: History, told: Told) -> None:
     streams = frozenset(list(told.project)[:3])
     head = (await told.store.log.head()).position
-    page = await history.page(Sought(streams=streams), after=0, to=head, limit=1000)
+    page = await history.page(EventFilter(streams=streams), after=0, to=head, limit=1000)
     assert page.position == head
-    assert page.events == await told.expected(Sought(streams=streams))
+    assert page.events == await told.expected(EventFilter(streams=streams))
 
 
 async def test_a_page_ends_where_its_data_are_large(
@@ -136,7 +138,7 @@ async def test_a_page_ends_where_its_data_are_large(
 ) -> None:
     monkeypatch.setattr(histories, "PAGE_BYTES_MAX", 400)
     head = (await told.store.log.head()).position
-    sought = Sought(projects=frozenset(PROJECTS))
+    sought = EventFilter(projects=frozenset(PROJECTS))
     found: list[RecordedEvent] = []
     after = 0
     while after < head:
@@ -160,12 +162,12 @@ async def test_what_is_told_live_is_read_in_pages_that_end_where_the_data_are_la
         assert after < position <= head
         found += [one for one, _ in page]
         after = position
-    assert found == await told.expected(Sought())
+    assert found == await told.expected(EventFilter())
 
 
 async def test_the_newest_are_read_within_the_bytes_that_are_left(history: History, told: Told) -> None:
     head = (await told.store.log.head()).position
-    sought = Sought(projects=frozenset(PROJECTS))
+    sought = EventFilter(projects=frozenset(PROJECTS))
     page = await history.newest(sought, before=head + 1, limit=50, bytes_max=1)
     assert [one.position for one in page.events] == [page.position]
     assert page.events == (await told.expected(sought))[-1:]
@@ -186,7 +188,7 @@ async def test_the_few_events_of_somebody_are_found_in_one_page_of_a_long_log(
     )
     await commit(told.store, first)
     head = (await told.store.log.head()).position
-    page = await history.page(Sought(projects=frozenset((mine,))), after=0, to=head, limit=10)
+    page = await history.page(EventFilter(projects=frozenset((mine,))), after=0, to=head, limit=10)
     assert ([one.stream_id for one in page.events], page.position) == ([stream], head)
 
 

@@ -114,7 +114,7 @@ async def test_what_was_decided_on_an_unknown_commit_is_decided_again(settings: 
         await commit(far, append((stream, 0)))
         wire.cut_answers = 1
         first = append((stream, 1))
-        second = append((stream, 2), stands_on=(first,))
+        second = append((stream, 2), depends_on=(first,))
         far.committer.submit(first)
         await asyncio.sleep(0)
         outcomes = await asyncio.gather(first.done, far.committer.submit(second))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from taskflow.ids import new_id
 from taskflow.store.append_group import Writer, arguments
-from taskflow.store.past import STREAMS, Moment, ever_placed, state_at
+from taskflow.store.time_travel import STREAMS, PointInTime, ever_placed, state_at
 from taskflow.streams import TASK
 from tests.store.test_append import append
 
@@ -48,10 +48,10 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
                 await store.kind_of(stream)
                 await store.children([stream], limit=10)
                 await store.streams_of(stream, new_id(), "TaskMoved")
-                await state_at(store, TASK, stream, Moment("position", 0))
+                await state_at(store, TASK, stream, PointInTime("position", 0))
             await store.log.read(0, limit=10)
             await store.log.last_positions(range(8), to=1_000)
-            moment = Moment("position", 1_000)
+            moment = PointInTime("position", 1_000)
             placed = await ever_placed(store, streams[0], moment, limit=10)
             assert placed == []
             await store.pool.fetch(STREAMS, streams, 1, 1_000, streams[0], 0, 10, 1_000)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
-from taskflow.store.pool import AWAY, connect_writer, open_pool, wait_for_pool
+from taskflow.store.pool import TRANSIENT_ERRORS, connect_writer, open_pool, wait_for_pool
 from tests.commands.world import until
 
 
@@ -48,14 +48,14 @@ async def raised_by(connection: Any, *statements: str) -> BaseException:
 async def test_a_wrong_statement_is_no_server_that_is_away(connection: Any, statement: str) -> None:
     error = await raised_by(connection, statement)
     assert isinstance(error, asyncpg.PostgresError)
-    assert not isinstance(error, AWAY)
+    assert not isinstance(error, TRANSIENT_ERRORS)
 
 
 async def test_a_value_that_cannot_be_written_down_is_no_server_that_is_away(connection: Any) -> None:
     for value in ("seven", 2**80, b"\x00"):
         with pytest.raises(Exception) as raised:
             await connection.fetchval("select $1::bigint", value)
-        assert not isinstance(raised.value, AWAY)
+        assert not isinstance(raised.value, TRANSIENT_ERRORS)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ async def test_a_value_that_cannot_be_written_down_is_no_server_that_is_away(con
     ],
 )
 async def test_what_passes_is_waited_for(connection: Any, statements: tuple[str, ...]) -> None:
-    assert isinstance(await raised_by(connection, *statements), AWAY)
+    assert isinstance(await raised_by(connection, *statements), TRANSIENT_ERRORS)
 
 
 async def test_a_lock_that_is_not_had_in_time_passes(connection: Any, store: EventStore) -> None:
     async with store.pool.acquire() as other, other.transaction():
         await other.execute("lock table progress in access exclusive mode")
         error = await raised_by(connection, "set lock_timeout = '10ms'", "select * from progress")
-        assert isinstance(error, AWAY)
+        assert isinstance(error, TRANSIENT_ERRORS)
 
 
 async def test_a_server_without_a_connection_to_spare_is_away(settings: Settings, connection: Any) -> None:
@@ -84,7 +84,7 @@ async def test_a_server_without_a_connection_to_spare_is_away(settings: Settings
     await connection.execute(f"create role {role} login password 'x' connection limit 0")
     try:
         rest = settings.postgres_url.rpartition("@")[2]
-        with pytest.raises(AWAY):
+        with pytest.raises(TRANSIENT_ERRORS):
             await asyncpg.connect(f"postgresql://{role}:x@{rest}")
     finally:
         await connection.execute(f"drop role {role}")
@@ -93,7 +93,7 @@ async def test_a_server_without_a_connection_to_spare_is_away(settings: Settings
 async def test_a_worker_waits_for_a_server_that_starts_after_it(settings: Settings, server: Any) -> None:
     server("postgres").kill()
     waiting = asyncio.create_task(wait_for_pool(settings, "early"))
-    with pytest.raises(AWAY):
+    with pytest.raises(TRANSIENT_ERRORS):
         await open_pool(settings)
     server("postgres").start()
     pool = await asyncio.wait_for(waiting, 30)
@@ -116,7 +116,7 @@ async def test_a_pool_heals_after_its_connections_were_cut(store: EventStore, co
     async def heals() -> bool:
         try:
             answered: bool = await store.pool.fetchval("select true")
-        except AWAY:
+        except TRANSIENT_ERRORS:
             return False
         return answered
 

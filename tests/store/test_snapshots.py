@@ -16,7 +16,7 @@ from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import EventStore, open_event_store
-from taskflow.streams import PROJECT, SESSION, TASK, USER, Kind
+from taskflow.streams import PROJECT, SESSION, TASK, USER, StreamType
 from tests.commands.world import edit, make_project, make_task, register, registration, send
 
 EVERY = 5
@@ -29,10 +29,10 @@ def often(settings: Settings) -> Settings:
     return replace(settings, snapshot_every_events=EVERY)
 
 
-async def folded_anew(settings: Settings, kind: Kind[Any], stream_id: UUID, versions: range) -> list[Any]:
+async def folded_anew(settings: Settings, kind: StreamType[Any], stream_id: UUID, versions: range) -> list[Any]:
     """The states at these versions as a process sees them that has just started."""
     async with open_event_store(settings, "test") as fresh:
-        return [await fresh.folds.at_version(kind, stream_id, version) for version in versions]
+        return [await fresh.state_cache.at_version(kind, stream_id, version) for version in versions]
 
 
 async def snapshot_of(store: EventStore, stream_id: UUID) -> Any:
@@ -84,7 +84,7 @@ async def test_a_snapshot_of_another_shape_is_ignored_and_replaced(often: Settin
     await store.pool.execute("""update snapshots set state_version = 0, state = '{"another":"shape"}'""")
     assert await folded_anew(often, TASK, task_id, range(1, length + 1)) == expected
     async with open_event_store(often, "test") as fresh:
-        await fresh.folds.snapshot_if_due(TASK, task_id, 0, length, expected[-1])
+        await fresh.state_cache.snapshot_if_due(TASK, task_id, 0, length, expected[-1])
     replaced = await snapshot_of(store, task_id)
     assert (replaced["version"], replaced["state_version"]) == (length, TASK.state_version)
     assert await folded_anew(often, TASK, task_id, range(1, length + 1)) == expected
@@ -93,9 +93,9 @@ async def test_a_snapshot_of_another_shape_is_ignored_and_replaced(often: Settin
 async def test_an_older_snapshot_never_replaces_a_newer_one(often: Settings, store: EventStore) -> None:
     task_id = await long_task(often)
     before = await snapshot_of(store, task_id)
-    old = await store.folds.at_version(TASK, task_id, EVERY)
+    old = await store.state_cache.at_version(TASK, task_id, EVERY)
     async with open_event_store(often, "test") as fresh:
-        await fresh.folds.snapshot_if_due(TASK, task_id, 0, EVERY, old)
+        await fresh.state_cache.snapshot_if_due(TASK, task_id, 0, EVERY, old)
     assert await snapshot_of(store, task_id) == before
 
 
@@ -104,7 +104,7 @@ async def test_an_id_of_another_kind_is_no_state_of_this_kind_however_long_its_s
 ) -> None:
     task_id = await long_task(often)
     async with open_event_store(often, "test") as fresh:
-        folded = await fresh.folds.load(PROJECT, task_id)
+        folded = await fresh.state_cache.load(PROJECT, task_id)
         assert isinstance(folded.state, TASK.state)
         assert folded.version == len(await store.log.stream(task_id))
 

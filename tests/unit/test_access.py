@@ -9,10 +9,10 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.test_facts import PROJECTS, USERS, changes, recorded, story
+from tests.unit.test_access_state import PROJECTS, USERS, changes, recorded, story
 
 from taskflow.follower.access import Access
-from taskflow.streams import PROJECT, SESSION, USER, Event, Happened
+from taskflow.streams import PROJECT, SESSION, USER, Event, EventMetadata
 from taskflow.streams.project import ProjectArchived, ProjectUnarchived
 from taskflow.streams.session import SessionEnded, SessionStarted
 from taskflow.streams.user import UserImported, UserRolesSet
@@ -45,7 +45,7 @@ def test_what_is_known_is_the_newest_that_was_followed_or_written(
     for position, (project, event) in enumerate(with_archives(wanted), 1):
         state = states.get(project)
         version = 1 if state is None else state.version + 1
-        states[project] = PROJECT.evolve(state, event, Happened(project, version, NOW))
+        states[project] = PROJECT.evolve(state, event, EventMetadata(project, version, NOW))
         log.append((recorded(position, project, event, version=version), event))
         at.append(dict(states))
 
@@ -55,19 +55,21 @@ def test_what_is_known_is_the_newest_that_was_followed_or_written(
         project = log[position - 1][0].stream_id
         if own:
             access.wrote([at[position][project]], position)
-            access.wrote([at[access.facts.position].get(project)], access.facts.position)  # an old one once more
+            access.wrote(
+                [at[access.access_state.position].get(project)], access.access_state.position
+            )  # an old one once more
             known[project] = at[position][project]
-        for record, event in log[access.facts.position : min(position, access.facts.position + steps)]:
-            access.facts.apply(record, event)
-            access.facts.position = record.position
+        for record, event in log[access.access_state.position : min(position, access.access_state.position + steps)]:
+            access.access_state.apply(record, event)
+            access.access_state.position = record.position
             access.followed()
-        for one, state in at[access.facts.position].items():
+        for one, state in at[access.access_state.position].items():
             if one not in known or known[one].version < state.version:
                 known[one] = state
         assert_known(access, known)
-    for record, event in log[access.facts.position :]:
-        access.facts.apply(record, event)
-        access.facts.position = record.position
+    for record, event in log[access.access_state.position :]:
+        access.access_state.apply(record, event)
+        access.access_state.position = record.position
         access.followed()
     assert_known(access, states)
     assert not access._projects, "nothing is held that was followed"
@@ -84,8 +86,8 @@ def assert_known(access: Access, states: dict[UUID, Any]) -> None:
 
 def test_a_session_that_was_ended_here_has_ended() -> None:
     session, user = UUID(int=1), USERS[0]
-    started = SESSION.evolve(None, SessionStarted(user_id=user), Happened(session, 1, NOW))
-    ended = SESSION.evolve(started, SessionEnded(reason="logout"), Happened(session, 2, NOW))
+    started = SESSION.evolve(None, SessionStarted(user_id=user), EventMetadata(session, 1, NOW))
+    ended = SESSION.evolve(started, SessionEnded(reason="logout"), EventMetadata(session, 2, NOW))
     access = Access()
     access.wrote([started], 5)
     assert not access.session_ended(session)
@@ -93,8 +95,8 @@ def test_a_session_that_was_ended_here_has_ended() -> None:
     access.wrote([started], 7)
     assert access.session_ended(session)
     event = SessionEnded(reason="logout")
-    access.facts.apply(recorded(6, session, event), event)
-    access.facts.position = 6
+    access.access_state.apply(recorded(6, session, event), event)
+    access.access_state.position = 6
     access.followed()
     assert access.session_ended(session)
     assert not access._ended_sessions
@@ -102,9 +104,9 @@ def test_a_session_that_was_ended_here_has_ended() -> None:
 
 def test_a_system_role_that_was_taken_here_is_none() -> None:
     user = USERS[0]
-    state = USER.evolve(None, UserImported(name="Ada"), Happened(user, 1, NOW))
-    given_ = USER.evolve(state, UserRolesSet(roles=("analyst",)), Happened(user, 2, NOW))
-    taken = USER.evolve(given_, UserRolesSet(roles=()), Happened(user, 3, NOW))
+    state = USER.evolve(None, UserImported(name="Ada"), EventMetadata(user, 1, NOW))
+    given_ = USER.evolve(state, UserRolesSet(roles=("analyst",)), EventMetadata(user, 2, NOW))
+    taken = USER.evolve(given_, UserRolesSet(roles=()), EventMetadata(user, 3, NOW))
     access = Access()
     access.wrote([given_], 2)
     assert access.system_roles(user) == ("analyst",)
@@ -112,7 +114,7 @@ def test_a_system_role_that_was_taken_here_is_none() -> None:
     access.wrote([given_], 2)
     assert access.system_roles(user) == ()
     event = UserRolesSet(roles=("analyst",))
-    access.facts.apply(recorded(2, user, event), event)
-    access.facts.position = 2
+    access.access_state.apply(recorded(2, user, event), event)
+    access.access_state.position = 2
     access.followed()
     assert access.system_roles(user) == (), "the facts are older"

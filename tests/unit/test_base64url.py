@@ -19,9 +19,9 @@ from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.api.tokens import Tokens
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.commands.invitation_tokens import named_by, token_of
+from taskflow.dev_secrets import new_secret
 from taskflow.errors import Invalid, Malformed, Unauthenticated
 from taskflow.readmodels import queries
-from taskflow.secrets import new_secret
 from taskflow.settings import Settings
 
 SETTINGS = Settings(jwt_private_key=new_secret("jwt_private_key"), token_secret=new_secret("token_secret"))

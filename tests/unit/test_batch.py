@@ -21,11 +21,11 @@ from tests.projections.story import Step, Story, fold
 
 from taskflow.ids import shard_of
 from taskflow.kafka.message import Message
-from taskflow.projections.batch import Changes, Held, Parked, apply
-from taskflow.projections.messages import Gap, sift
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.batch import Changes, FoldedState, Parked, apply
+from taskflow.projections.messages import Gap, classify
+from taskflow.projections.projection import Projection, Sums
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.tasks import TASKS
-from taskflow.projections.view import Sums, View
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event
 from taskflow.streams.task import TaskRetitled, TaskState
@@ -52,7 +52,7 @@ _STANDARD: Any = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 seeds = st.integers(0, 2**32)
 few = hypothesis_settings(max_examples=50)  # each is a whole story
-views = st.sampled_from(list(VIEWS.values()))
+views = st.sampled_from(list(PROJECTIONS.values()))
 
 
 def recorded(**changes: Any) -> RecordedEvent:
@@ -88,8 +88,8 @@ def log_of(steps: list[Step]) -> Log:
 class Model(Struct):
     """What MongoDB would hold of one view, and each partition's checkpoint."""
 
-    view: View
-    held: dict[UUID, Held] = msgspec.field(default_factory=dict)
+    view: Projection
+    held: dict[UUID, FoldedState] = msgspec.field(default_factory=dict)
     documents: dict[UUID, bytes] = msgspec.field(default_factory=dict)
     sums: Sums = msgspec.field(default_factory=dict)
     parked: dict[UUID, Parked] = msgspec.field(default_factory=dict)
@@ -133,7 +133,7 @@ def of_partition(log: Log, partition: int) -> Log:
 @few
 @given(seed=seeds, view=views, data=st.data())
 def test_any_loss_repetition_and_reordering_ends_at_the_fold_of_the_log(
-    seed: int, view: View, data: st.DataObject
+    seed: int, view: Projection, data: st.DataObject
 ) -> None:
     log = log_of(Story(seed).tell(60))
     typed = {event.position: what for event, what in log}
@@ -153,7 +153,7 @@ def test_any_loss_repetition_and_reordering_ends_at_the_fold_of_the_log(
             size = data.draw(st.integers(1, 40))
             batch: Log = []
             checkpoint = model.checkpoints[partition]
-            for step in sift(checkpoint, delivered[:size]):
+            for step in classify(checkpoint, delivered[:size]):
                 if isinstance(step, Gap):
                     batch += [(e, d) for e, d in mine if step.after < e.position <= step.to]
                     checkpoint = step.to
@@ -168,7 +168,7 @@ def test_any_loss_repetition_and_reordering_ends_at_the_fold_of_the_log(
 @few
 @given(seed=seeds, view=views, shuffle=st.randoms(use_true_random=False))
 def test_for_any_interleaving_that_keeps_each_streams_order_the_view_is_the_same(
-    seed: int, view: View, shuffle: random.Random
+    seed: int, view: Projection, shuffle: random.Random
 ) -> None:
     log = log_of(Story(seed).tell(60))
     model = Model(view)
@@ -183,7 +183,7 @@ def test_for_any_interleaving_that_keeps_each_streams_order_the_view_is_the_same
 
 @few
 @given(seed=seeds, view=views, sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8))
-def test_batches_of_any_size_give_the_same(seed: int, view: View, sizes: list[int]) -> None:
+def test_batches_of_any_size_give_the_same(seed: int, view: Projection, sizes: list[int]) -> None:
     log = log_of(Story(seed).tell(60))
     at_once, by_size = Model(view), Model(view)
     for partition in range(PARTITIONS):
@@ -202,7 +202,7 @@ def test_batches_of_any_size_give_the_same(seed: int, view: View, sizes: list[in
 
 @few
 @given(seed=seeds, view=views, cut=st.integers(0, 59), again=st.integers(0, 59))
-def test_what_was_applied_before_changes_nothing(seed: int, view: View, cut: int, again: int) -> None:
+def test_what_was_applied_before_changes_nothing(seed: int, view: Projection, cut: int, again: int) -> None:
     """As when documents are ahead of a checkpoint that is read again."""
     log = log_of(Story(seed).tell(60))
     model = Model(view)
@@ -217,16 +217,16 @@ class _Bad(Exception):
     """A fault in a fold."""
 
 
-def _poisoned(view: View, bad: frozenset[tuple[UUID, int]], place: str) -> View:
+def _poisoned(view: Projection, bad: frozenset[tuple[UUID, int]], place: str) -> Projection:
     """The view with a fault, somewhere in its pure part, at some versions of some streams."""
 
     def trip(stream_id: UUID, version: int) -> None:
         if (stream_id, version) in bad:
             raise _Bad(version)
 
-    def evolve(state: Any, event: Any, happened: Any) -> Any:
-        trip(happened.stream_id, happened.version)
-        return view.kind.evolve(state, event, happened)
+    def evolve(state: Any, event: Any, metadata: Any) -> Any:
+        trip(metadata.stream_id, metadata.version)
+        return view.kind.evolve(state, event, metadata)
 
     def document(state: Any) -> dict[str, Any]:
         trip(state.id, state.version)
@@ -261,7 +261,7 @@ def _poisoned(view: View, bad: frozenset[tuple[UUID, int]], place: str) -> View:
     data=st.data(),
 )
 def test_a_fold_that_raises_parks_its_stream_from_the_first_bad_version_and_no_other(
-    seed: int, view: View, place: str, sizes: list[int], data: st.DataObject
+    seed: int, view: Projection, place: str, sizes: list[int], data: st.DataObject
 ) -> None:
     log = log_of(Story(seed).tell(60))
     known = [(e.stream_id, e.stream_version) for e, d in log if type(d) in view.kind.events]
@@ -286,8 +286,8 @@ def test_a_fold_that_raises_parks_its_stream_from_the_first_bad_version_and_no_o
     replace(model, view=view).assert_is_fold_of(log)
 
 
-@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-def test_data_that_could_not_be_decoded_and_a_version_that_does_not_follow_park(view: View) -> None:
+@pytest.mark.parametrize("view", PROJECTIONS.values(), ids=PROJECTIONS)
+def test_data_that_could_not_be_decoded_and_a_version_that_does_not_follow_park(view: Projection) -> None:
     changes = Changes()
     apply(view, changes, None, recorded(stream_id=UUID(int=8)), ValueError("bad"), 0)
     apply(view, changes, None, recorded(stream_id=UUID(int=9), stream_version=3), TaskRetitled("x"), 1)

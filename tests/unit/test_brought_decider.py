@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from taskflow.commands import brought
 from taskflow.commands.brought import BroughtNote, BroughtTask, note
 from taskflow.errors import Rejected
-from taskflow.streams import PROJECT, TASK, Event, Happened
+from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectArchived, ProjectCreated, ProjectState, Status, Workflow
 from taskflow.streams.task import CommentRestored, TaskCreated, TaskState, TaskStatusChanged, TaskTrashed
 
@@ -44,7 +44,7 @@ SAID = BroughtNote(project_id=PROJECT_ID, comment_id=NOTE_ID, author_id=ADA, bod
 def fold(kind: Any, stream_id: UUID, *events: Event) -> Any:
     state = None
     for version, event in enumerate(events, 1):
-        state = kind.evolve(state, event, Happened(stream_id, version, AT, OWNER))
+        state = kind.evolve(state, event, EventMetadata(stream_id, version, AT, OWNER))
     return state
 
 

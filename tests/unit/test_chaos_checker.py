@@ -17,8 +17,8 @@ from tests.projections.story import Story, fold
 
 from taskflow.ids import new_id, shard_of
 from taskflow.kafka.message import Message, from_message, to_message
-from taskflow.projections.batch import Held
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.batch import FoldedState
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event
 from taskflow.streams.task import TaskCreated, TaskRetitled
@@ -81,9 +81,9 @@ def _acknowledged(event: RecordedEvent, told: Event) -> Acknowledged:
 
 def _views(log: list[RecordedEvent], events: list[Event]) -> dict[str, FoundView]:
     views = {}
-    for name, view in VIEWS.items():
+    for name, view in PROJECTIONS.items():
         folded = fold(view, zip(log, events, strict=True))
-        documents = {stream: as_stored(view, stream, Held(*held)) for stream, held in folded.states.items()}
+        documents = {stream: as_stored(view, stream, FoldedState(*held)) for stream, held in folded.states.items()}
         views[name] = FoundView(documents, {key: count for key, count in folded.sums.items() if count})
     return views
 

@@ -105,7 +105,7 @@ class TestFollowing:
         wire = Wire(
             streamed(EVENT_STREAM, sse(1)), answer(401, "unauthenticated"), ok(pair), streamed(EVENT_STREAM, sse(2))
         )
-        assert self.positions(wire, 2, token=None, keeper=Tally(Tokens("a1", "r1"))) == [1, 2]
+        assert self.positions(wire, 2, token=None, token_store=Tally(Tokens("a1", "r1"))) == [1, 2]
         assert wire.header("authorization") == ["Bearer a1", "Bearer a1", None, "Bearer a2"]
 
     def test_another_content_type_is_no_stream(self) -> None:

@@ -168,15 +168,15 @@ class Doorman:
 
 class TestTokens:
     def test_a_refused_one_is_renewed_and_the_call_sent_again(self) -> None:
-        door, keeper = Doorman(), Tally(Tokens("old", "r1"))
-        with Client(URL, keeper=keeper, transport=httpx.MockTransport(door)) as client:
+        door, token_store = Doorman(), Tally(Tokens("old", "r1"))
+        with Client(URL, token_store=token_store, transport=httpx.MockTransport(door)) as client:
             client.tasks.get("a")
             client.tasks.get("a")
         assert door.refreshes == 1
-        assert keeper.tokens == Tokens("a2", "r2")
+        assert token_store.tokens == Tokens("a2", "r2")
 
     def test_many_threads_renew_it_once(self) -> None:
-        door, keeper = Doorman(), Tally(Tokens("old", "r1"))
+        door, token_store = Doorman(), Tally(Tokens("old", "r1"))
         together, another = threading.Barrier(THREADS), threading.Event()
         refreshes: list[httpx.Request] = []
 
@@ -191,43 +191,43 @@ class TestTokens:
             return door(request)
 
         with (
-            Client(URL, keeper=keeper, transport=httpx.MockTransport(at_the_door)) as client,
+            Client(URL, token_store=token_store, transport=httpx.MockTransport(at_the_door)) as client,
             ThreadPoolExecutor(THREADS) as threads,
         ):
             list(threads.map(lambda _: client.tasks.get("a"), range(THREADS)))
-        assert (door.refreshes, keeper.writes) == (1, 1)
+        assert (door.refreshes, token_store.writes) == (1, 1)
 
     def test_so_do_many_tasks(self) -> None:
-        door, keeper = Doorman(), Tally(Tokens("old", "r1"))
+        door, token_store = Doorman(), Tally(Tokens("old", "r1"))
 
         async def at_the_door(request: httpx.Request) -> httpx.Response:
             await asyncio.sleep(0)  # so that all of them are refused before the first is renewed
             return door(request)
 
         async def scenario() -> None:
-            async with AsyncClient(URL, keeper=keeper, transport=httpx.MockTransport(at_the_door)) as client:
+            async with AsyncClient(URL, token_store=token_store, transport=httpx.MockTransport(at_the_door)) as client:
                 await asyncio.gather(*[client.tasks.get("a") for _ in range(50)])
 
         asyncio.run(scenario())
-        assert (door.refreshes, keeper.writes) == (1, 1)
+        assert (door.refreshes, token_store.writes) == (1, 1)
 
     def test_one_that_another_client_renewed_is_taken_from_the_keeper(self) -> None:
-        door, keeper = Doorman(), Tally(Tokens("old", "r1"))
+        door, token_store = Doorman(), Tally(Tokens("old", "r1"))
         with (
-            Client(URL, keeper=keeper, transport=httpx.MockTransport(door)) as first,
-            Client(URL, keeper=keeper, transport=httpx.MockTransport(door)) as second,
+            Client(URL, token_store=token_store, transport=httpx.MockTransport(door)) as first,
+            Client(URL, token_store=token_store, transport=httpx.MockTransport(door)) as second,
         ):
             first.tasks.get("a")
             second.tasks.get("a")
         assert door.refreshes == 1
 
     def test_where_the_session_has_ended_it_is_told_and_forgotten(self) -> None:
-        door, keeper = Doorman(), Tally(Tokens("old", "spent"))
-        with Client(URL, keeper=keeper, transport=httpx.MockTransport(door)) as client:
+        door, token_store = Doorman(), Tally(Tokens("old", "spent"))
+        with Client(URL, token_store=token_store, transport=httpx.MockTransport(door)) as client:
             with pytest.raises(Unauthenticated, match="sign in again"):
                 client.tasks.get("a")
             assert not client.signed_in
-        assert keeper.tokens is None
+        assert token_store.tokens is None
 
     def test_one_that_was_given_is_not_renewed(self) -> None:
         wire = Wire(answer(401, "unauthenticated"))
@@ -238,12 +238,12 @@ class TestTokens:
     def test_a_new_one_that_is_refused_too_ends_it(self) -> None:
         pair = {"access_token": "a", "refresh_token": "r", "expires_in": 1}
         wire = Wire(answer(401, "unauthenticated"), ok(pair), answer(401, "unauthenticated"))
-        with wire.client(token=None, keeper=Tally(Tokens("x", "y"))) as client, pytest.raises(Unauthenticated):
+        with wire.client(token=None, token_store=Tally(Tokens("x", "y"))) as client, pytest.raises(Unauthenticated):
             client.tasks.get("a")
 
     def test_whoever_signs_in_sends_no_old_token_and_renews_none(self) -> None:
         wire = Wire(answer(401, "unauthenticated", detail="wrong address or password"))
-        with wire.client(token=None, keeper=Tally(Tokens("old", "r"))) as client:
+        with wire.client(token=None, token_store=Tally(Tokens("old", "r"))) as client:
             with pytest.raises(Unauthenticated, match="wrong address"):
                 client.auth.login("a@example.com", "another one")
             assert client.signed_in
@@ -253,7 +253,7 @@ class TestTokens:
         """The server takes a spent token for ten seconds: no attempt may begin, or wait, beyond that."""
         wire = Wire(answer(401, "unauthenticated"), *[httpx.ReadTimeout("slow") for _ in range(9)])
         retries = Retries(drawn=lambda: 0.0, attempts_max=3, total_s=3600)
-        with wire.client(token=None, keeper=Tally(Tokens("x", "y")), retries=retries) as client:
+        with wire.client(token=None, token_store=Tally(Tokens("x", "y")), retries=retries) as client:
             with pytest.raises(Unreachable):
                 client.tasks.get("a")
             assert client.signed_in
@@ -261,10 +261,10 @@ class TestTokens:
         assert waits == [30, 3, 3, 3]
 
     def test_signing_out_forgets_them_whatever_comes_of_it(self) -> None:
-        keeper = Tally(Tokens("x", "y"))
-        with Wire(broken()).client(token=None, keeper=keeper) as client, pytest.raises(Unreachable):
+        token_store = Tally(Tokens("x", "y"))
+        with Wire(broken()).client(token=None, token_store=token_store) as client, pytest.raises(Unreachable):
             client.auth.logout()
-        assert keeper.tokens is None
+        assert token_store.tokens is None
 
     def test_no_secret_is_shown(self) -> None:
         assert "secret" not in repr(Tokens("secret", "secret"))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.test_task_decider import MEMBER, NOW, OWNER, STRANGER, a_task, project
 
-from taskflow.api.parts import mentioned
+from taskflow.api.task_parts import mentioned
 from taskflow.commands import comments
 from taskflow.commands.fields import COMMENT_MAX, COMMENTS_BYTES_MAX, COMMENTS_MAX
 from taskflow.errors import Forbidden, NotFound, Rejected

@@ -19,8 +19,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from taskflow import __version__, cli
+from taskflow.dev_secrets import new_secret
 from taskflow.local.jars import LOCK, locked
-from taskflow.secrets import new_secret
 from taskflow.settings import KEYS, SECRETS, Settings, variable
 
 ROOT = Path(__file__).parent.parent.parent

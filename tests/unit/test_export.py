@@ -20,12 +20,12 @@ from tests.projections.story import Story, fold
 from tests.unit.test_batch import log_of
 
 from taskflow.api.export_csv import COLUMNS, header, line
-from taskflow.cells import guarded, unguarded
 from taskflow.commands.brought import BroughtItem, BroughtTask, create
 from taskflow.commands.exported import FurnishProject, furnish
+from taskflow.csv_escaping import escape_cell, unescape_cell
 from taskflow.errors import Rejected
 from taskflow.projections.tasks import TASKS
-from taskflow.streams import PROJECT, TASK, Event, Happened
+from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, Label, LabelSet, ProjectCreated, ProjectState
 from taskflow.streams.task import ChecklistItem, Relation, TaskState
 
@@ -33,7 +33,7 @@ ANN, BOB, ID = UUID(int=1), UUID(int=2), UUID(int=9)
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = AT + timedelta(days=400)
 PROJECT_HERE: ProjectState = PROJECT.evolve(
-    None, ProjectCreated("P", ANN, DEFAULT_WORKFLOW), Happened(UUID(int=3), 1, AT)
+    None, ProjectCreated("P", ANN, DEFAULT_WORKFLOW), EventMetadata(UUID(int=3), 1, AT)
 )
 
 
@@ -55,7 +55,7 @@ def restored(task: BroughtTask) -> TaskState:
     at = AT
     for number, (then, event) in enumerate(create(PROJECT_HERE, ID, task, NOW), 1):
         at = max(at, then)
-        state = TASK.evolve(state, event, Happened(ID, number, at, task.created_by))
+        state = TASK.evolve(state, event, EventMetadata(ID, number, at, task.created_by))
     assert isinstance(state, TaskState)
     return state
 
@@ -96,16 +96,16 @@ def test_labels_come_once_and_members_not_at_all() -> None:
     assert furnish(PROJECT_HERE, command) == events
     there = PROJECT_HERE
     for number, event in enumerate(events, 2):
-        there = PROJECT.evolve(there, event, Happened(there.id, number, AT))
+        there = PROJECT.evolve(there, event, EventMetadata(there.id, number, AT))
     assert furnish(there, command) == []
 
 
 class TestCells:
     @given(st.text())
     def test_none_is_computed_and_each_comes_back(self, text: str) -> None:
-        cell = guarded(text)
+        cell = escape_cell(text)
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-        assert unguarded(cell) == text
+        assert unescape_cell(cell) == text
 
     def test_a_row_has_a_cell_for_each_column(self) -> None:
         task: dict[str, Any] = {

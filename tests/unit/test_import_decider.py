@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from taskflow.commands.imports import ImportProject, ImportRow, change, create, found_project
 from taskflow.errors import Rejected
-from taskflow.streams import PROJECT, TASK, Event, Happened
+from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import ProjectArchived, ProjectState, Status, Transition, Workflow
 from taskflow.streams.task import TaskAssigned, TaskChangeImported, TaskCreated, TaskLabelled, TaskState, TaskTrashed
 
@@ -41,7 +41,7 @@ ROW = ImportRow(
 def fold(kind: Any, stream_id: UUID, *events: Event, state: Any = None) -> Any:
     for event in events:
         version = 1 if state is None else state.version + 1
-        state = kind.evolve(state, event, Happened(stream_id, version, AT, OWNER))
+        state = kind.evolve(state, event, EventMetadata(stream_id, version, AT, OWNER))
     return state
 
 

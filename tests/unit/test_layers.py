@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import taskflow
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 
 PACKAGE = Path(taskflow.__file__).parent
 LEAVES = {
@@ -26,7 +26,7 @@ LEAVES = {
     "lru",
     "off_loop",
     "page_bounds",
-    "proofs",
+    "signed_tokens",
     "settings",
     "taskflow",
     "timestamps",
@@ -45,32 +45,32 @@ ALLOWED: dict[str, set[str]] = {
     "lru": set(),
     "off_loop": set(),
     "page_bounds": set(),
-    "proofs": set(),
+    "signed_tokens": set(),
     "settings": set(),
     "timestamps": set(),
     "turns": set(),
-    "secrets": set(),
+    "dev_secrets": set(),
     "logs": set(),
     "streams": {"addresses"},
     "addresses": {"invisible"},
-    "cells": {"invisible"},
+    "csv_escaping": {"invisible"},
     "invisible": set(),
-    "words": set(),
+    "search_tokens": set(),
     "names": set(),
     "times": {"names"},
     "time_zones": set(),
-    "parameters": {"times"},
-    "asked": {"streams", "names", "words", "parameters"},
+    "query_params": {"times"},
+    "task_query": {"streams", "names", "search_tokens", "query_params"},
     "privacy": {"streams", "addresses"},
     "store": {"streams", "privacy"},
-    "commands": {"streams", "privacy", "store", "addresses", "asked", "names", "parameters", "time_zones"},
+    "commands": {"streams", "privacy", "store", "addresses", "task_query", "names", "query_params", "time_zones"},
     "follower": {"streams", "store"},
     "kafka": {"store"},
     "relay": {"store", "kafka"},
     "cache": set(),
     "limits": set(),
-    "projections": {"streams", "addresses", "privacy", "store", "kafka", "cache", "names", "words"},
-    "readmodels": {"streams", "projections", "cache", "asked", "names", "words"},
+    "projections": {"streams", "addresses", "privacy", "store", "kafka", "cache", "names", "search_tokens"},
+    "readmodels": {"streams", "projections", "cache", "task_query", "names", "search_tokens"},
     "api": {
         *(
             "streams",
@@ -84,15 +84,25 @@ ALLOWED: dict[str, set[str]] = {
             "projections",
             "readmodels",
         ),
-        *("asked", "cells", "limits", "names", "parameters", "time_zones", "times", "words"),
+        *("task_query", "csv_escaping", "limits", "names", "query_params", "time_zones", "times", "search_tokens"),
     },
     "worker": {"store", "commands", "projections", "readmodels"},
-    "importer": {"streams", "privacy", "store", "commands", "local", "secrets", "cells", "time_zones", "times"},
-    "local": {"store", "secrets"},
+    "importer": {
+        "streams",
+        "privacy",
+        "store",
+        "commands",
+        "local",
+        "dev_secrets",
+        "csv_escaping",
+        "time_zones",
+        "times",
+    },
+    "local": {"store", "dev_secrets"},
     "client": set(),
     "terminal": {"client"},
     "cli": {
-        *("logs", "local", "secrets", "api", "relay", "projections", "worker"),
+        *("logs", "local", "dev_secrets", "api", "relay", "projections", "worker"),
         *("importer", "commands", "store", "terminal"),
     },
     "__main__": {"cli"},
@@ -137,7 +147,15 @@ def _imports(path: Path) -> Iterator[str]:
 
 DECLARATIONS = {
     f"taskflow.projections.{name}"
-    for name in (*VIEWS, "task_fields", "view", "registry", "marks", "collection_names", "mongo")
+    for name in (
+        *PROJECTIONS,
+        "task_fields",
+        "projection",
+        "registry",
+        "invalidation_versions",
+        "collection_names",
+        "mongo",
+    )
 }
 """Of `projections`, what those import who never write a view."""
 
@@ -206,15 +224,15 @@ def test_the_servers_processes_do_not_load_the_client() -> None:
 PURE = {
     *(
         "addresses.py",
-        "asked.py",
-        "cells.py",
+        "task_query.py",
+        "csv_escaping.py",
         "invisible.py",
         "names.py",
-        "parameters.py",
+        "query_params.py",
         "time_zones.py",
         "times.py",
         "timestamps.py",
-        "words.py",
+        "search_tokens.py",
     ),
     *(
         "commands/access.py",
@@ -225,7 +243,7 @@ PURE = {
         "commands/project.py",
     ),
     *("commands/checklist.py", "commands/comments.py", "commands/ranks.py", "commands/relations.py"),
-    *("commands/moving.py", "commands/purging.py", "commands/ranking.py", "commands/recurrence.py"),
+    *("commands/move.py", "commands/purge.py", "commands/ranking.py", "commands/recurrence.py"),
     *("commands/saved_view.py", "commands/session.py", "commands/task.py", "commands/user.py"),
     *("commands/schedule.py", "commands/undo.py", "commands/undo_schedule.py", "commands/undoing.py"),
     *("commands/invitation_tokens.py", "commands/invitations.py", "commands/labels.py", "commands/workflow.py"),
@@ -233,10 +251,10 @@ PURE = {
         "projections/batch.py",
         "projections/messages.py",
         "projections/registry.py",
-        "projections/view.py",
+        "projections/projection.py",
         "projections/task_fields.py",
     ),
-    *(f"projections/{name}.py" for name in VIEWS),
+    *(f"projections/{name}.py" for name in (*(PROJECTIONS.keys() - {"views"}), "saved_views")),
 }
 """Deciders and views, beside all of `streams`: what replaying the log runs, and what is decided on it."""
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.unit.test_batch import recorded
 
 from taskflow.kafka.message import Message
-from taskflow.projections.messages import Gap, sift
+from taskflow.projections.messages import Gap, classify
 
 # A partition's log: where its events are, among those of other partitions.
 positions = st.lists(st.integers(1, 60), unique=True, max_size=25).map(sorted)
@@ -30,7 +30,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[int], list[Message]]:
 def read(events: list[int], checkpoint: int, messages: list[Message]) -> tuple[list[int], int]:
     """What a reader applies that reads gaps from the log; and where it then stands."""
     applied: list[int] = []
-    for step in sift(checkpoint, messages):
+    for step in classify(checkpoint, messages):
         if isinstance(step, Gap):
             assert step.after == checkpoint
             applied += [at for at in events if step.after < at <= step.to]
@@ -73,7 +73,7 @@ def test_nothing_is_a_gap_where_nothing_is_missing(delivered: tuple[list[int], l
     messages = [
         Message(position=at, prev=before[at], epoch=1, generation=1, event=recorded(position=at)) for at in events
     ]
-    assert [type(step) for step in sift(0, [*messages, *messages])] == [Message] * len(events)
+    assert [type(step) for step in classify(0, [*messages, *messages])] == [Message] * len(events)
 
 
 @given(delivered=deliveries())

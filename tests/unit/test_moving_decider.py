@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from taskflow.commands import moving, purging, ranking
+from taskflow.commands import move, purge, ranking
 from taskflow.commands.ranking import Place
 from taskflow.commands.ranks import rank_at
 from taskflow.errors import Rejected
+from taskflow.projections.projection import SumKey
 from taskflow.projections.tasks import boards_of, document, sums
-from taskflow.projections.view import SumKey
-from taskflow.streams import PROJECT, TASK, Event, Happened
+from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
     MemberAdded,
@@ -50,7 +50,7 @@ OTHER = Workflow(
 def fold(kind: Any, stream_id: UUID, *events: Event, state: Any = None) -> Any:
     for event in events:
         version = 1 if state is None else state.version + 1
-        state = kind.evolve(state, event, Happened(stream_id, version, NOW + timedelta(minutes=version), OWNER))
+        state = kind.evolve(state, event, EventMetadata(stream_id, version, NOW + timedelta(minutes=version), OWNER))
     return state
 
 
@@ -67,7 +67,7 @@ def a_task(*events: Event) -> TaskState:
 
 
 def moved(task: TaskState, there: ProjectState, status: str | None = None, here: ProjectState | None = None) -> Any:
-    (event,) = moving.move(task, here or project(HERE), there, status, NOW)
+    (event,) = move.move(task, here or project(HERE), there, status, NOW)
     assert isinstance(event, TaskMoved)
     return event
 
@@ -111,16 +111,16 @@ class TestMoving:
     def test_is_refused_where_there_is_none(self, named: str | None) -> None:
         done = a_task(TaskStatusChanged(from_status="todo", status="done", category="done"))
         with pytest.raises(Rejected) as refused:
-            moving.move(done, project(HERE), project(THERE, workflow=OTHER), named, NOW)
+            move.move(done, project(HERE), project(THERE, workflow=OTHER), named, NOW)
         assert refused.value.code == "no-such-status"
 
     def test_within_the_project_is_a_change_of_status_at_most(self) -> None:
         here = project(HERE)
-        assert moving.move(a_task(), here, here, None, NOW) == []
-        assert moving.move(a_task(), here, here, "todo", NOW) == []
-        assert moving.move(a_task(), here, here, "in_progress", NOW) == [STARTED]
+        assert move.move(a_task(), here, here, None, NOW) == []
+        assert move.move(a_task(), here, here, "todo", NOW) == []
+        assert move.move(a_task(), here, here, "in_progress", NOW) == [STARTED]
         with pytest.raises(Rejected, match="no status 'x'"):
-            moving.move(a_task(), here, here, "x", NOW)
+            move.move(a_task(), here, here, "x", NOW)
 
     @pytest.mark.parametrize(
         ("task", "here", "there", "code"),
@@ -134,7 +134,7 @@ class TestMoving:
         self, task: TaskState, here: ProjectState, there: ProjectState, code: str
     ) -> None:
         with pytest.raises(Rejected) as refused:
-            moving.move(task, here, there, None, NOW)
+            move.move(task, here, there, None, NOW)
         assert refused.value.code == code
 
     def test_takes_the_task_from_one_boards_counts_to_the_others(self) -> None:
@@ -197,7 +197,7 @@ class TestPurging:
     def test_is_the_end_of_what_was_trashed_before(self) -> None:
         at = self.TRASHED.trashed_at
         assert at is not None
-        assert purging.purge(self.TRASHED, at) == [TaskPurged()]
+        assert purge.purge(self.TRASHED, at) == [TaskPurged()]
 
     @pytest.mark.parametrize(
         ("task", "code"),
@@ -210,7 +210,7 @@ class TestPurging:
     )
     def test_is_refused_for_what_is_not_due(self, task: TaskState, code: str) -> None:
         with pytest.raises(Rejected) as refused:
-            purging.purge(task, NOW)
+            purge.purge(task, NOW)
         assert refused.value.code == code
 
     def test_a_purged_task_is_in_neither_list_and_still_a_document(self) -> None:

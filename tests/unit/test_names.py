@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from taskflow.api.bodies import decode
 from taskflow.commands.project import CreateProject
-from taskflow.commands.task import CreateTask, EditTask, relabelled
+from taskflow.commands.task import CreateTask, EditTask, label_changes
 from taskflow.commands.workflow import SetWorkflow
 from taskflow.errors import Malformed
 from taskflow.names import normal_name, normal_names
@@ -67,6 +67,6 @@ def test_lengths_are_those_of_what_is_stored() -> None:
 
 def test_labels_that_were_stored_in_another_form_are_found_and_go() -> None:
     stored = (CAFE_APART, " x ")
-    assert relabelled(stored, (CAFE, "x")) == []
-    assert relabelled(stored, ("x", "y")) == [TaskLabelled(added=("y",), removed=(CAFE_APART,))]
-    assert relabelled(stored, ()) == [TaskLabelled(removed=stored)]
+    assert label_changes(stored, (CAFE, "x")) == []
+    assert label_changes(stored, ("x", "y")) == [TaskLabelled(added=("y",), removed=(CAFE_APART,))]
+    assert label_changes(stored, ()) == [TaskLabelled(removed=stored)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from taskflow.commands import project as commands
 from taskflow.commands.fields import MEMBERS_MAX
 from taskflow.errors import Forbidden, NotFound, Refusal, Rejected
-from taskflow.streams import PROJECT, Event, Happened
+from taskflow.streams import PROJECT, Event, EventMetadata
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
     ROLES,
@@ -36,7 +36,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 def fold(*events: Event, state: ProjectState | None = None, by: UUID = OWNER) -> ProjectState:
     for event in events:
         version = 1 if state is None else state.version + 1
-        state = PROJECT.evolve(state, event, Happened(PROJECT_ID, version, NOW, by))
+        state = PROJECT.evolve(state, event, EventMetadata(PROJECT_ID, version, NOW, by))
     assert state is not None
     return state
 

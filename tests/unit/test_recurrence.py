@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from taskflow.commands import task
 from taskflow.commands.recurrence import PERIODS_MAX, checked, next_slot, plain
 from taskflow.errors import Invalid
-from taskflow.streams import PROJECT, TASK, Event, Happened
+from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated, ProjectState, Status, Workflow
 from taskflow.streams.schedule import Series, TaskDueSet, TaskRecurred, TaskRecurrenceSet
 from taskflow.streams.task import (
@@ -212,7 +212,7 @@ class TestAtTheEdges:
 
 def project(workflow: Workflow = DEFAULT_WORKFLOW) -> ProjectState:
     created = ProjectCreated(name="P", owner_id=OWNER, workflow=workflow)
-    return PROJECT.evolve(None, created, Happened(PROJECT_ID, 1, NOW, OWNER))
+    return PROJECT.evolve(None, created, EventMetadata(PROJECT_ID, 1, NOW, OWNER))
 
 
 def a_task(*events: Event, recurrence: str | None = "FREQ=DAILY", due_at: datetime | None = DUE) -> TaskState:
@@ -231,7 +231,7 @@ def a_task(*events: Event, recurrence: str | None = "FREQ=DAILY", due_at: dateti
 
 def fold(state: TaskState | None, *events: Event, at: datetime = NOW) -> TaskState:
     for event in events:
-        state = TASK.evolve(state, event, Happened(TASK_ID, 1 if state is None else state.version + 1, at, OWNER))
+        state = TASK.evolve(state, event, EventMetadata(TASK_ID, 1 if state is None else state.version + 1, at, OWNER))
     assert state is not None
     return state
 

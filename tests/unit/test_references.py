@@ -14,7 +14,7 @@ from taskflow.api.bodies import FAULTS_MAX
 from taskflow.api.command_references import references, with_ids
 from taskflow.api.routes.batches import read
 from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.made import made_by
+from taskflow.commands.created_ids import created_by_event
 from taskflow.errors import Malformed, Rejected
 from taskflow.streams import EVENT_TYPES
 from taskflow.streams.project import MemberInvited
@@ -79,11 +79,11 @@ def test_one_that_was_refused_made_nothing() -> None:
 
 def test_what_was_made_is_the_stream_or_the_part_that_began() -> None:
     stream, part = uuid4(), uuid4()
-    assert made_by(stream, []) == stream
-    assert made_by(stream, [TaskRetitled("x")]) == stream
-    assert made_by(stream, [CommentAdded(part, "x")]) == part
-    assert made_by(stream, [ChecklistItemAdded(part, "x", "1")]) == part
-    assert made_by(stream, [CommentRestored(part, "x", None, None)]) == stream  # type: ignore[arg-type]  # not looked at
+    assert created_by_event(stream, []) == stream
+    assert created_by_event(stream, [TaskRetitled("x")]) == stream
+    assert created_by_event(stream, [CommentAdded(part, "x")]) == part
+    assert created_by_event(stream, [ChecklistItemAdded(part, "x", "1")]) == part
+    assert created_by_event(stream, [CommentRestored(part, "x", None, None)]) == stream  # type: ignore[arg-type]  # not looked at
     assert MemberInvited.part_field == "invitation_id"
 
 
@@ -194,7 +194,7 @@ def test_whatever_is_sent_is_a_batch_or_malformed(name: str, value: Any) -> None
 
 def test_a_created_task_is_what_its_id_names() -> None:
     created = TaskCreated(MADE, "T", "todo", "todo", "1")
-    assert made_by(ONE, [created]) == ONE
+    assert created_by_event(ONE, [created]) == ONE
 
 
 def test_what_comes_after_as_many_faults_as_are_listed_is_not_read() -> None:

@@ -13,20 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from taskflow.asked import FILTERS, ORDERS, take
 from taskflow.commands.saved_view import CreateView, EditView, SavedQuery, create, delete, edit, read
 from taskflow.errors import Invalid, Malformed, Rejected
-from taskflow.parameters import Parameters
-from taskflow.streams import Happened
+from taskflow.query_params import Parameters
+from taskflow.streams import EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated
 from taskflow.streams.project import evolve as evolve_project
 from taskflow.streams.saved_view import SavedViewState, ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved, evolve
+from taskflow.task_query import FILTERS, ORDERS, parse_task_query
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ANN, ID = UUID(int=1), UUID(int=2)
-PROJECT = evolve_project(None, ProjectCreated("P", ANN, DEFAULT_WORKFLOW), Happened(UUID(int=3), 1, AT))
+PROJECT = evolve_project(None, ProjectCreated("P", ANN, DEFAULT_WORKFLOW), EventMetadata(UUID(int=3), 1, AT))
 ARCHIVED = replace(PROJECT, archived_at=AT)
-VIEW = evolve(None, ViewSaved("Mine", {"status": ("todo",), "sort": "-due_at"}, ANN), Happened(ID, 1, AT))
+VIEW = evolve(None, ViewSaved("Mine", {"status": ("todo",), "sort": "-due_at"}, ANN), EventMetadata(ID, 1, AT))
 
 
 def query(**fields: Any) -> SavedQuery:
@@ -97,11 +97,11 @@ class TestASavedView:
 
     def test_is_deleted(self) -> None:
         assert delete(None) == [ViewDeleted()]
-        gone = evolve(VIEW, ViewDeleted(), Happened(ID, 2, AT))
+        gone = evolve(VIEW, ViewDeleted(), EventMetadata(ID, 2, AT))
         assert (gone.deleted_at, gone.version, gone.name) == (AT, 2, "Mine")
 
     def test_is_the_same_after_it_was_stored(self) -> None:
-        state = evolve(VIEW, ViewQueryChanged({"trashed": True, "q": "x", "label": ("a",)}), Happened(ID, 2, AT))
+        state = evolve(VIEW, ViewQueryChanged({"trashed": True, "q": "x", "label": ("a",)}), EventMetadata(ID, 2, AT))
         assert msgspec.json.decode(msgspec.json.encode(state), type=SavedViewState) == state
 
 
@@ -116,7 +116,7 @@ queries = st.dictionaries(
 @given(queries)
 def test_whatever_is_saved_can_be_asked_and_nothing_else_is(given_query: dict[str, Any]) -> None:
     parameters = Parameters.given({n: [v] if isinstance(v, str) else v for n, v in given_query.items()})
-    asked = take(parameters)
+    asked = parse_task_query(parameters)
     try:
         parameters.done()
     except Malformed:
@@ -125,4 +125,4 @@ def test_whatever_is_saved_can_be_asked_and_nothing_else_is(given_query: dict[st
         return
     kept = read({}, query(**given_query))
     again = Parameters.given({n: [v] if isinstance(v, str) else v for n, v in kept.items()})  # type: ignore[misc]  # no value here is a bool
-    assert take(again) == asked
+    assert parse_task_query(again) == asked

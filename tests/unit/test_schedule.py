@@ -16,7 +16,7 @@ from taskflow.commands.schedule import zone_in
 from taskflow.commands.task import CreateTask, EditTask
 from taskflow.commands.user import EditProfile, edit
 from taskflow.errors import Invalid
-from taskflow.streams import PROJECT, TASK, USER, Event, Happened
+from taskflow.streams import PROJECT, TASK, USER, Event, EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated, ProjectState
 from taskflow.streams.schedule import Series, TaskDueSet, TaskRecurred, TaskRecurrenceSet, midnight
 from taskflow.streams.task import ChecklistItemAdded, ChecklistItemChecked, TaskState
@@ -35,7 +35,7 @@ def utc(text: str) -> datetime:
 
 def project() -> ProjectState:
     created = ProjectCreated(name="P", owner_id=OWNER, workflow=DEFAULT_WORKFLOW)
-    return PROJECT.evolve(None, created, Happened(PROJECT_ID, 1, NOW, OWNER))
+    return PROJECT.evolve(None, created, EventMetadata(PROJECT_ID, 1, NOW, OWNER))
 
 
 class Story:
@@ -49,7 +49,7 @@ class Story:
     def fold(self, events: list[Event]) -> list[Event]:
         for event in events:
             version = 1 if self.state is None else self.state.version + 1
-            self.state = TASK.evolve(self.state, event, Happened(TASK_ID, version, self.at, OWNER))
+            self.state = TASK.evolve(self.state, event, EventMetadata(TASK_ID, version, self.at, OWNER))
         return events
 
     def edit(self, *, at: datetime | None = None, zone: str = "UTC", **body: Any) -> list[Event]:
@@ -413,7 +413,7 @@ class TestZone:
 
     def test_of_a_person_is_a_zone(self) -> None:
         created = UserRegistered(email="a", name="A", password_hash="x", claim_id=TASK_ID, inbox_id=PROJECT_ID)
-        user = USER.evolve(None, created, Happened(OWNER, 1, NOW, OWNER))
+        user = USER.evolve(None, created, EventMetadata(OWNER, 1, NOW, OWNER))
         for wrong in ("Berlin", "", 7, True):
             with pytest.raises(Invalid) as refused:
                 edit(user, EditProfile(settings={"time_zone": wrong}))

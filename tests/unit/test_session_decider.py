@@ -9,7 +9,7 @@ import pytest
 
 from taskflow.commands import session as commands
 from taskflow.errors import Unauthenticated
-from taskflow.streams import SESSION, Event, Happened
+from taskflow.streams import SESSION, Event, EventMetadata
 from taskflow.streams.session import SessionEnded, SessionRefreshed, SessionStarted, SessionState
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ SESSION_ID = UUID(int=20)
 def session(*events: Event) -> SessionState:
     state: SessionState | None = None
     for version, event in enumerate([SessionStarted(user_id=UUID(int=1)), *events], 1):
-        state = SESSION.evolve(state, event, Happened(SESSION_ID, version, NOW))
+        state = SESSION.evolve(state, event, EventMetadata(SESSION_ID, version, NOW))
     assert state is not None
     return state
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from taskflow.commands import task
 from taskflow.errors import Invalid, Rejected
-from taskflow.streams import PROJECT, TASK, Event, Happened
+from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
     MemberAdded,
@@ -45,7 +45,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def fold(kind: Any, stream_id: UUID, *events: Event, state: Any = None) -> Any:
     for event in events:
         version = 1 if state is None else state.version + 1
-        state = kind.evolve(state, event, Happened(stream_id, version, NOW + timedelta(minutes=version), OWNER))
+        state = kind.evolve(state, event, EventMetadata(stream_id, version, NOW + timedelta(minutes=version), OWNER))
     return state
 
 

@@ -10,10 +10,10 @@ from tests.projections.story import Story, fold
 from tests.unit.test_batch import log_of
 
 import taskflow
-from taskflow.asked import SORTS
 from taskflow.projections import task_fields
+from taskflow.projections.projection import Document
 from taskflow.projections.tasks import SORTED_BY, TASKS
-from taskflow.projections.view import Document
+from taskflow.task_query import SORTS
 
 PACKAGE = Path(taskflow.__file__).parent
 NAMES = {value for name, value in vars(task_fields).items() if name.isupper()}

@@ -24,9 +24,9 @@ from taskflow.settings import Settings
 from taskflow.terminal import run, short_ids
 from taskflow.terminal.accounts import Account, Accounts, BadFile, Kept, Known, reached, url_of
 from taskflow.terminal.completion import script
-from taskflow.terminal.happened import said
-from taskflow.terminal.parser import PEOPLES, SHELLS
-from taskflow.terminal.shown import Screen, clean, lines, short
+from taskflow.terminal.event_format import describe
+from taskflow.terminal.output import Screen, clean, lines, short
+from taskflow.terminal.parser import CLIENT_COMMANDS, SHELLS
 
 URL, OTHER = "http://one.test", "http://other.test"
 ONE = UUID("01a20e8c-46be-743b-ace1-62ad7a0754dd")
@@ -210,7 +210,7 @@ class TestWords:
             position=1, event_id=ONE, stream_id=ONE, stream_version=1, type="X", occurred_at=NOW, recorded_at=NOW,
             actor="system", command_id=ONE, data=data,
         )  # fmt: skip
-        assert said(event) == words
+        assert describe(event) == words
 
 
 def problem(kind: type[Problem], status: int, detail: str = "said", **more: float | None) -> Problem:
@@ -272,7 +272,7 @@ EVERY = dict(commands(parser()))
 
 
 class TestTyping:
-    @pytest.mark.parametrize("path", [path for path in EVERY if path and path[0] in PEOPLES], ids=" ".join)
+    @pytest.mark.parametrize("path", [path for path in EVERY if path and path[0] in CLIENT_COMMANDS], ids=" ".join)
     def test_every_command_explains_itself(self, path: tuple[str, ...]) -> None:
         text = EVERY[path].format_help()
         assert (EVERY[path].description or "").endswith(".")
@@ -285,8 +285,8 @@ class TestTyping:
     def test_every_command_of_people_is_done_somewhere(self) -> None:
         leaves = {path for path in EVERY if path and path[0] in run.GROUPS and len(path) == 2}
         assert leaves == {(group, name) for group, actions in run.GROUPS.items() for name in actions}
-        assert {path[0] for path in EVERY if path} >= PEOPLES
-        assert run.GROUPS.keys() | run.ALONE.keys() == PEOPLES
+        assert {path[0] for path in EVERY if path} >= CLIENT_COMMANDS
+        assert run.GROUPS.keys() | run.ALONE.keys() == CLIENT_COMMANDS
 
     def test_a_due_is_a_day_or_a_time_with_or_without_an_offset(self) -> None:
         def due(text: str) -> object:

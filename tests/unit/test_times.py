@@ -17,7 +17,7 @@ from taskflow.importer.exported import read_export
 from taskflow.importer.mapping import Time
 from taskflow.importer.rows import _time_parser
 from taskflow.importer.todoist import read_backup
-from taskflow.parameters import Parameters
+from taskflow.query_params import Parameters
 from taskflow.streams.project import DEFAULT_WORKFLOW
 from taskflow.times import cut, parse_time
 

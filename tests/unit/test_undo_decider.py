@@ -27,9 +27,9 @@ from tests.commands.task_story import (
 
 from taskflow.commands import undo
 from taskflow.commands.undo import changes_of, set_by, undone
-from taskflow.commands.unit import Past
+from taskflow.commands.unit_of_work import Past
 from taskflow.errors import Forbidden, NothingToUndo, Rejected
-from taskflow.streams import TASK, Event, Happened
+from taskflow.streams import TASK, Event, EventMetadata
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,
     ProjectWorkflowSet,
@@ -93,7 +93,7 @@ def test_undoing_everything_leads_back_to_the_creation(steps: list[Any]) -> None
     tell(story, steps)
     walk_back(story)
     assert story.facets == created
-    assert [past.happened.version for past in story.past] == list(range(1, len(story.past) + 1))
+    assert [past.metadata.version for past in story.past] == list(range(1, len(story.past) + 1))
 
 
 @given(stories)
@@ -178,8 +178,8 @@ class TestWhich:
     def test_the_same_command_of_another_caller_is_another_change(self) -> None:
         story = Story()
         story.do(TaskRetitled(title="a"))
-        happened = Happened(TASK_ID, 3, NOW, MEMBER)
-        story.past.append(Past(happened, UUID(int=77), story.past[-1].command, None))
+        metadata = EventMetadata(TASK_ID, 3, NOW, MEMBER)
+        story.past.append(Past(metadata, UUID(int=77), story.past[-1].command, None))
         assert [change.last for change in changes_of(story.past)] == [1, 2, 3]
 
     @pytest.mark.parametrize("version", [1, 4, 10**12])
@@ -192,8 +192,8 @@ class TestWhich:
 
     def test_what_the_creating_command_did_besides_is_the_creations(self) -> None:
         story = Story()
-        happened = Happened(TASK_ID, 2, NOW, OWNER)
-        story.past.append(Past(happened, UUID(int=77), story.past[0].command, None))
+        metadata = EventMetadata(TASK_ID, 2, NOW, OWNER)
+        story.past.append(Past(metadata, UUID(int=77), story.past[0].command, None))
         for version in (None, 2):
             with pytest.raises(NothingToUndo):
                 story.pick(version)

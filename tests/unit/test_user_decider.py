@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from taskflow.commands.fields import SETTINGS_MAX
 from taskflow.commands.user import EditProfile, edit
 from taskflow.errors import Invalid
-from taskflow.streams import USER, Event, Happened
+from taskflow.streams import USER, Event, EventMetadata
 from taskflow.streams.user import (
     UserAvatarSet,
     UserImported,
@@ -35,7 +35,7 @@ REGISTERED = UserRegistered(
 def given_events(*events: Event) -> UserState:
     state: UserState | None = None
     for version, event in enumerate(events, 1):
-        state = USER.evolve(state, event, Happened(ADA, version, AT))
+        state = USER.evolve(state, event, EventMetadata(ADA, version, AT))
     assert state is not None
     return state
 

@@ -157,7 +157,7 @@ class TestStatusesThatLeave:
             set_workflow(once, asked, {"a": 2, "todo": 3})
         twice = after(once, command("c:todo", mapping={"a": "c", "b": "c"}), a=2, todo=3)
         assert twice.mapped == dict.fromkeys(("todo", "in_progress", "done", "cancelled", "a", "b"), "c")
-        assert twice.statuses.raw("c") == ("c", "a", "b", "cancelled", "done", "in_progress", "todo")
+        assert twice.statuses.aliases_of("c") == ("c", "a", "b", "cancelled", "done", "in_progress", "todo")
 
     def test_only_so_many_may_ever_leave(self) -> None:
         project = team()
@@ -221,7 +221,7 @@ def test_whatever_a_task_entered_it_is_in_a_status_that_there_is(wanted: list[An
         entered |= {key for key, _ in statuses}
         for key in entered:
             assert project.statuses.resolve(key) in project.workflow.statuses
-            assert key in project.statuses.raw(project.statuses.resolve(key).key)  # type: ignore[union-attr]  # as above
+            assert key in project.statuses.aliases_of(project.statuses.resolve(key).key)  # type: ignore[union-attr]  # as above
         for key in tasks:
             was, now = before[key], project.statuses.resolve(key)
             assert was is not None

@@ -15,16 +15,16 @@ from msgspec import Struct
 
 from taskflow.api import render
 from taskflow.api.calendar_secrets import calendar_secret
-from taskflow.api.invited import NewInvitation, WrittenInvitation, invitation_body
-from taskflow.api.parts import WrittenComment, WrittenItem, comment_body, item_body, people_of
+from taskflow.api.committed_state import committed
+from taskflow.api.invitation_bodies import NewInvitation, WrittenInvitation, invitation_body
 from taskflow.api.route import BASE
-from taskflow.api.stored import committed
-from taskflow.commands.access import at_least
+from taskflow.api.task_parts import WrittenComment, WrittenItem, comment_body, item_body, people_of
+from taskflow.commands.access import require_role
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
 from taskflow.store.append import Outcome
-from taskflow.store.past import Moment, first_known_at
+from taskflow.store.time_travel import PointInTime, first_known_at
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 from taskflow.streams.project import MemberInvited
 from taskflow.streams.task import ChecklistItemAdded, CommentAdded
@@ -60,7 +60,7 @@ async def answer_of(context: Context, caller: UUID, resource: Resource, target: 
     if accepted.kind is not TASK:
         raise AssertionError(f"no route shows a {accepted.kind.name}")
     statuses = await _statuses(context, accepted)
-    names = await context.people.stored_names({state.assignee_id} - {None})
+    names = await context.user_directory.stored_names({state.assignee_id} - {None})
     return Answer(bytes(render.task(shown(state), statuses, names)), location)
 
 
@@ -72,9 +72,9 @@ async def _statuses(context: Context, accepted: Accepted) -> Statuses | None:
         receipt = accepted.receipt
         # Of what changed nothing, the position is older than the answer.
         moment = (
-            Moment("position", receipt.position)
+            PointInTime("position", receipt.position)
             if receipt.outcome is Outcome.APPLIED
-            else Moment("recorded", receipt.recorded_at)
+            else PointInTime("recorded", receipt.recorded_at)
         )
         project = await first_known_at(context.store, PROJECT, accepted.state.project_id, moment)
     return None if project is None else project.statuses
@@ -100,7 +100,7 @@ async def _comment(context: Context, _caller: UUID, target: Any, accepted: Accep
         project = await committed(context.store, PROJECT, task.project_id)
     members = () if project is None else project.members
     comment = task.comment(comment_id)
-    names = await context.people.stored_names(people_of(comment, members))
+    names = await context.user_directory.stored_names(people_of(comment, members))
     body = render.ENCODER.encode(comment_body(task, comment, members, names))
     return Answer(body, f"{BASE}/tasks/{task.id}/comments/{comment_id}")
 
@@ -118,7 +118,7 @@ async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Ac
         today = await committed(context.store, PROJECT, accepted.receipt.stream_id)
         if today is None:
             raise NotFound("project", accepted.receipt.stream_id)
-        at_least(today, caller, "admin")
+        require_role(today, caller, "admin")
     (event,) = (event for event in accepted.events if isinstance(event, MemberInvited))
     project = accepted.state
     body = invitation_body(project, project.invitation(event.invitation_id), event.email)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from litestar import Litestar, Request, Response
 
 from taskflow.api import health, problems
-from taskflow.api.conventions import Conventions
 from taskflow.api.metrics import Metrics
+from taskflow.api.middleware import Middleware
 from taskflow.api.openapi import served
 from taskflow.api.route import options
 from taskflow.api.routes import (
@@ -68,7 +68,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def make_app(context: Context) -> ASGIApp:
-    """Conventions around Litestar around the routes."""
+    """Middleware around Litestar around the routes."""
     metrics = Metrics(context)
     operators = health.handlers(context) + served.handlers(ROUTES)
     if context.settings.metrics == "on":
@@ -81,7 +81,7 @@ def make_app(context: Context) -> ASGIApp:
         request_max_body_size=None,
         logging_config=None,
     )
-    return Conventions(app, context, metrics)
+    return Middleware(app, context, metrics)
 
 
 def _options(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:

@@ -47,15 +47,15 @@ class Slots:
         self._caller_max = {
             Work.WAIT: settings.waits_per_caller_max,
             Work.EXPORT: settings.exports_per_caller_max,
-            Work.STREAM: settings.streams_per_user_max,
+            Work.STREAM: settings.sse_connections_per_user_max,
             Work.BATCH: settings.batches_per_caller_max,
             Work.SYNC: settings.syncs_per_caller_max,
-            Work.PAST_BOARD: settings.past_boards_per_caller_max,
+            Work.PAST_BOARD: settings.historical_boards_per_caller_max,
             Work.CALENDAR: settings.calendars_per_caller_max,
         }
         self._process_max = {
             Work.EXPORT: settings.exports_max,
-            Work.STREAM: settings.streams_max,
+            Work.STREAM: settings.sse_connections_max,
             Work.CALENDAR: settings.calendars_max,
         }
         self._running: dict[Work, Counter[str]] = {work: Counter() for work in Work}

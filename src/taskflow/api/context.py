@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from taskflow.api.adjacent_tasks import ViewAdjacentTasks
 from taskflow.api.calendar_feeds import CalendarFeeds
 from taskflow.api.concurrency_limits import Slots
 from taskflow.api.device_tokens import DeviceTokens
 from taskflow.api.envelopes import as_sent_live
 from taskflow.api.loop_lag import LoopLag, open_loop_lag
-from taskflow.api.neighbours import ViewNeighbours
-from taskflow.api.people import People
 from taskflow.api.rate_limits import RateLimits
 from taskflow.api.sign_in_limits import SignInLimits
+from taskflow.api.status_counts import ViewStatusCounts
 from taskflow.api.token_checks import TokenChecks
 from taskflow.api.tokens import Tokens
-from taskflow.api.usage import ViewUsage
+from taskflow.api.user_directory import UserDirectory
 from taskflow.cache.cache import open_cache
 from taskflow.commands.earlier_claims import EarlierClaims, open_earlier_claims
 from taskflow.commands.execute import Executor
-from taskflow.follower.feed import Feed
 from taskflow.follower.follower import open_follower
+from taskflow.follower.sse_hub import SseHub
 from taskflow.kafka.topics import current_generation
 from taskflow.limits.counters import open_counters
 from taskflow.privacy.passwords import Passwords
@@ -52,11 +52,11 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     executor: Executor
     earlier_claims: EarlierClaims
     follower: Follower
-    feed: Feed
+    sse_hub: SseHub
     readmodels: ReadModels
     """What a read gets from `Reading.read`, and nobody else here takes."""
     cache: Cache
-    people: People
+    user_directory: UserDirectory
     tokens: Tokens
     token_checks: TokenChecks
     passwords: Passwords
@@ -89,7 +89,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         follower = await stack.enter_async_context(open_follower(store, settings, generation.partitions))
         cache = await stack.enter_async_context(open_cache(settings))
         readmodels = await stack.enter_async_context(
-            open_read_models(settings, cache, follower.ring, generation.number)
+            open_read_models(settings, cache, follower.recent_positions, generation.number)
         )
         views, freshness = readmodels.views, readmodels.freshness
         counters = await stack.enter_async_context(open_counters(settings))
@@ -97,8 +97,8 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         executor = Executor(
             store,
             settings,
-            neighbours=ViewNeighbours(views, freshness, follower),
-            usage=ViewUsage(views, readmodels.saved, freshness, follower),
+            adjacent_tasks=ViewAdjacentTasks(views, freshness, follower),
+            status_counts=ViewStatusCounts(views, readmodels.saved, freshness, follower),
             unchanged=limits,
             acquaintances=follower,
             on_commit=follower.wrote,
@@ -113,10 +113,10 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             earlier_claims=earlier_claims,
             history=history,
             follower=follower,
-            feed=Feed(follower, history, as_sent_live(store.mapper), settings),
+            sse_hub=SseHub(follower, history, as_sent_live(store.mapper), settings),
             readmodels=readmodels,
             cache=cache,
-            people=People(
+            user_directory=UserDirectory(
                 store=store, follower=follower, views=views, freshness=freshness, cache=cache, settings=settings
             ),
             tokens=Tokens(settings),
@@ -128,7 +128,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             device_tokens=DeviceTokens(settings),
             calendars=CalendarFeeds(settings),
             slots=Slots(settings),
-            past_boards=asyncio.Semaphore(settings.past_boards_max),
+            past_boards=asyncio.Semaphore(settings.historical_boards_concurrency_max),
             connections=set(),
             loop_lag=loop_lag,
             started_at=time.monotonic(),

@@ -15,7 +15,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.ids import new_id
-from taskflow.proofs import prove, proven
+from taskflow.signed_tokens import sign, verify
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -49,13 +49,13 @@ class DeviceTokens:
         """A token for an account, and for the device that is known, or for a new one."""
         device_id = new_id() if device is None else device.device_id
         content = account.bytes + device_id.bytes + int(time.time()).to_bytes(_TIME_BYTES, "big")
-        return _PREFIX + prove(self._secret, _PURPOSE, content, mac_bytes=_MAC_BYTES)
+        return _PREFIX + sign(self._secret, _PURPOSE, content, mac_bytes=_MAC_BYTES)
 
     def read(self, token: str | None, account: UUID) -> Device | None:
         """The device that an account knows; None for another account's, an expired one, and any other text."""
         if token is None or not token.startswith(_PREFIX) or len(token) > TOKEN_MAX:
             return None
-        content = proven(self._secret, _PURPOSE, token.removeprefix(_PREFIX), mac_bytes=_MAC_BYTES)
+        content = verify(self._secret, _PURPOSE, token.removeprefix(_PREFIX), mac_bytes=_MAC_BYTES)
         if content is None or len(content) != 2 * _ID_BYTES + _TIME_BYTES:
             return None
         device = Device(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from taskflow.api.envelopes import Envelope
-from taskflow.cells import guarded
+from taskflow.csv_escaping import escape_cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +44,6 @@ def _cell(value: object) -> str:
             return ""
         case msgspec.Raw():
             # Within JSON only a string has semicolons: written so, it reads as it was, and divides no row.
-            return guarded(bytes(value).replace(b";", rb"\u003b").decode())
+            return escape_cell(bytes(value).replace(b";", rb"\u003b").decode())
         case _:
-            return guarded(str(value))
+            return escape_cell(str(value))

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from taskflow.cells import guarded
+from taskflow.csv_escaping import escape_cell
 
 CSV: Final = "text/csv"
 COLUMNS: Final = (
@@ -46,7 +46,7 @@ def line(task: Raw, author: str | None) -> bytes:
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    return _row([guarded(_text(fields[column])) for column in COLUMNS])
+    return _row([escape_cell(_text(fields[column])) for column in COLUMNS])
 
 
 def _text(value: Any) -> str:

@@ -93,7 +93,7 @@ async def _names(context: Context, tasks: list[TaskState]) -> dict[UUID, str | N
     """Of everybody who is named in these tasks."""
     ids = {task.assignee_id for task in tasks} | {task.created_by for task in tasks}
     ids |= {comment.author_id for task in tasks for comment in task.comments}
-    names, _ = await context.people.names([one for one in ids if one is not None])
+    names, _ = await context.user_directory.names([one for one in ids if one is not None])
     return names
 
 

@@ -19,11 +19,11 @@ from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
 from taskflow.kafka.connection import BrokerRefuses, ping
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.relay import status as relay_status
 from taskflow.settings import BadSettings
 from taskflow.store.lease import WORKER, holder
-from taskflow.store.pool import AWAY, abandon_after
+from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 from taskflow.timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ PROBE_S: Final = 1.5
 KEEP_S: Final = 1.0
 """How long one look serves everybody who asks."""
 RELAY_IDLE_MAX_S: Final = 10.0
-_AWAY: Final = (*AWAY, PyMongoError, RedisError, KafkaError)
+_TRANSIENT_ERRORS: Final = (*TRANSIENT_ERRORS, PyMongoError, RedisError, KafkaError)
 
 
 class Health:
@@ -122,7 +122,7 @@ class Health:
     async def _projections(self) -> None:
         silent = await self._context.readmodels.freshness.silent_s()
         stale_s = self._context.settings.projector_stale_ms / 1000
-        late = sorted(view for view in VIEWS if silent[view] > stale_s)
+        late = sorted(view for view in PROJECTIONS if silent[view] > stale_s)
         if late:
             raise _Unwell(f"nothing was heard of {', '.join(late)} lately")
 
@@ -144,7 +144,7 @@ async def _probe(probe: Callable[[], Coroutine[Any, Any, Any]]) -> str | None:
         await abandon_after(PROBE_S, probe())
     except _Unwell as unwell:
         return str(unwell)
-    except _AWAY as error:
+    except _TRANSIENT_ERRORS as error:
         # The kind only: addresses and passwords may stand in the message.
         return f"does not answer ({type(error).__name__})"
     return None

@@ -5,7 +5,7 @@ those that have left it since, where the caller sees their present project; not 
 
 The cost is that of reading the whole story of every task that was ever in the project by then, which an index
 names: 10,000 tasks with five events each took 1.0 to 1.4 s on two cores, in portions between which others have
-their turn. Boards of more than `past_board_events_max` are refused, and no more than `past_boards_max` are folded at
+their turn. Boards of more than `historical_board_events_max` are refused, and no more than `historical_boards_concurrency_max` are folded at
 once.
 """
 
@@ -22,7 +22,7 @@ from taskflow.errors import Invalid, NotFound, Unavailable
 from taskflow.page_bounds import BOARD_BYTES_MAX, fitting, fitting_rows
 from taskflow.projections.tasks import shown
 from taskflow.readmodels.queries import BOARD_TASKS_MAX
-from taskflow.store.past import Moment, ever_placed, first_known_at, then_and_now
+from taskflow.store.time_travel import PointInTime, ever_placed, first_known_at, then_and_now
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from taskflow.streams.task import TaskState
 
 
-async def answer(reading: Reading, project_id: UUID, moment: Moment) -> Response[bytes]:
+async def answer(reading: Reading, project_id: UUID, moment: PointInTime) -> Response[bytes]:
     """The board, with an older project as it was first known. Raises Invalid where that is too much to fold."""
     await reading.read_log()
     await reading.must_see(project_id, "project", project_id)
@@ -61,7 +61,7 @@ async def _turn(reading: Reading) -> AsyncIterator[None]:
         turns.release()
 
 
-async def _folded(reading: Reading, project_id: UUID, moment: Moment) -> Response[bytes]:
+async def _folded(reading: Reading, project_id: UUID, moment: PointInTime) -> Response[bytes]:
     bytes_max = reading.context.settings.history_bytes_max
     project = await first_known_at(reading.context.store, PROJECT, project_id, moment, bytes_max=bytes_max)
     if project is None:
@@ -85,11 +85,11 @@ async def _folded(reading: Reading, project_id: UUID, moment: Moment) -> Respons
 
 
 async def _columns(
-    reading: Reading, project: ProjectState, moment: Moment, visible: Collection[UUID]
+    reading: Reading, project: ProjectState, moment: PointInTime, visible: Collection[UUID]
 ) -> tuple[Counter[str], dict[str, list[ShownTask]]]:
     """By status the number of tasks, and the first of them by rank, as many as fit."""
     store, settings = reading.context.store, reading.context.settings
-    events_max = settings.past_board_events_max
+    events_max = settings.historical_board_events_max
     placed = await ever_placed(store, project.id, moment, limit=events_max + 1)
     events = sum(task.version for task in placed)
     if events > events_max:
@@ -97,7 +97,7 @@ async def _columns(
     counts: Counter[str] = Counter()
     keys = [status.key for status in project.workflow.statuses]
     columns = {key: _Column(BOARD_BYTES_MAX // len(keys)) for key in keys}
-    async for then, now in then_and_now(store, placed, moment, bytes_max=settings.past_board_bytes_max):
+    async for then, now in then_and_now(store, placed, moment, bytes_max=settings.historical_board_bytes_max):
         if then.project_id != project.id or then.trashed_at is not None:
             continue
         status = project.statuses.resolve(then.status)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from taskflow.api import render
-from taskflow.api.stored import committed
+from taskflow.api.committed_state import committed
 from taskflow.errors import NotFound
 from taskflow.projections.tasks import shown
-from taskflow.store.past import Moment, first_known_at, state_at, state_of
+from taskflow.store.time_travel import PointInTime, first_known_at, state_at, state_of
 from taskflow.streams import PROJECT, TASK
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from taskflow.api.reads import Reading
-    from taskflow.parameters import Parameters
+    from taskflow.query_params import Parameters
     from taskflow.streams.project import Statuses
     from taskflow.streams.task import TaskState
 
@@ -32,7 +32,7 @@ VERSION_MAX: Final = 2**62
 """No stream is so long: what is asked for beyond its end is not found."""
 
 
-def moment_of(take: Parameters) -> Moment | None:
+def moment_of(take: Parameters) -> PointInTime | None:
     """The moment that `at` and `clock` name, if any; notes a fault where they name none."""
     at = take.time("at")
     clock = take.one_of("clock", CLOCKS)
@@ -40,10 +40,10 @@ def moment_of(take: Parameters) -> Moment | None:
         if clock is not None:
             take.fault("clock", "alone", "expected a time, at, for this clock to tell")
         return None
-    return Moment("recorded" if clock == "recorded" else "occurred", at)
+    return PointInTime("recorded" if clock == "recorded" else "occurred", at)
 
 
-def wanted(take: Parameters) -> Moment | int | None:
+def wanted(take: Parameters) -> PointInTime | int | None:
     """A moment or a version, as the query names it; None: today."""
     moment = moment_of(take)
     version = take.number("version", least=0, most=VERSION_MAX)
@@ -62,7 +62,7 @@ async def see(reading: Reading, task_id: UUID) -> TaskState:
     return task
 
 
-async def answer(reading: Reading, task_id: UUID, then: Moment | int) -> Response[bytes]:
+async def answer(reading: Reading, task_id: UUID, then: PointInTime | int) -> Response[bytes]:
     """The task as it was. Raises NotFound where it was not there yet, or never came to that version."""
     present = await see(reading, task_id)
     if isinstance(then, int):
@@ -86,15 +86,15 @@ async def at_version(reading: Reading, present: TaskState, version: int) -> Raw:
     task = await state_of(store, TASK, present.id, version, bytes_max=_bytes_max(reading))
     if task is None:
         raise NotFound("version", version)
-    return await _rendered(reading, task, Moment("position", position))
+    return await _rendered(reading, task, PointInTime("position", position))
 
 
-async def _rendered(reading: Reading, task: TaskState, moment: Moment) -> Raw:
+async def _rendered(reading: Reading, task: TaskState, moment: PointInTime) -> Raw:
     names = await reading.names(set() if task.assignee_id is None else {task.assignee_id})
     return render.task(shown(task), await _statuses(reading, task.project_id, moment), names)
 
 
-async def _statuses(reading: Reading, project_id: UUID, moment: Moment) -> Statuses | None:
+async def _statuses(reading: Reading, project_id: UUID, moment: PointInTime) -> Statuses | None:
     project = await first_known_at(reading.context.store, PROJECT, project_id, moment, bytes_max=_bytes_max(reading))
     return None if project is None else project.statuses
 

@@ -14,11 +14,11 @@ from prometheus_client.registry import Collector
 from pymongo.errors import PyMongoError
 
 from taskflow.api.concurrency_limits import Work
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.rejections import read_rejections
 from taskflow.relay import status as relay_status
 from taskflow.store.lease import WORKER, holder
-from taskflow.store.pool import AWAY, abandon_after
+from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,13 +71,13 @@ class Metrics(Collector):
     async def _ask_relay(self) -> None:
         try:
             self._relay = await abandon_after(ASK_S, relay_status.read(self._context.store.pool))
-        except AWAY:
+        except TRANSIENT_ERRORS:
             self._relay = None
 
     async def _ask_worker(self) -> None:
         try:
             self._works = await abandon_after(ASK_S, holder(self._context.store.pool, WORKER)) is not None
-        except AWAY:
+        except TRANSIENT_ERRORS:
             self._works = None
 
     async def _ask_rejections(self) -> None:
@@ -110,9 +110,9 @@ class Metrics(Collector):
         )
         yield CounterMetricFamily("taskflow_page_misses", "Lists that were read", context.readmodels.pages.misses)
         yield GaugeMetricFamily("taskflow_http_connections", "Open connections", len(context.connections))
-        yield GaugeMetricFamily("taskflow_streams", "Open live streams", context.feed.streams)
+        yield GaugeMetricFamily("taskflow_streams", "Open live streams", context.sse_hub.streams)
         yield CounterMetricFamily(
-            "taskflow_streams_dropped", "Live streams whose client was slow", context.feed.dropped
+            "taskflow_streams_dropped", "Live streams whose client was slow", context.sse_hub.dropped
         )
         passwords = context.passwords.queue
         yield GaugeMetricFamily("taskflow_password_queue", "Passwords that wait to be hashed", passwords.waiting)
@@ -121,7 +121,7 @@ class Metrics(Collector):
         yield context.loop_lag.metric()
         yield GaugeMetricFamily("taskflow_loop_tasks", "Tasks of this process's event loop", len(asyncio.all_tasks()))
         lag = GaugeMetricFamily("taskflow_view_lag_events", "Log positions that a view is behind", labels=["view"])
-        for view in VIEWS:
+        for view in PROJECTIONS:
             lag.add_metric([view], max(0, follower.position - context.readmodels.freshness.position([view])))
         yield lag
         yield GaugeMetricFamily(

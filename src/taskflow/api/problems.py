@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from taskflow import errors
 from taskflow.api.route import allowed
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.timestamps import Timestamp
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def problem_of(error: BaseException) -> Problem:
     for kind, status, slug in _TABLE:
         if isinstance(error, kind):
             return Problem(status=status, slug=slug, detail=str(error), headers=_headers(error), more=_more(error))
-    if isinstance(error, (PyMongoError, *AWAY)):
+    if isinstance(error, (PyMongoError, *TRANSIENT_ERRORS)):
         log.warning("a server does not answer", extra={"error": repr(error)})
         return _plain(
             503, "unavailable", "a server that this needs does not answer; try again shortly", _retry(RETRY_S)

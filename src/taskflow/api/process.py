@@ -17,7 +17,7 @@ from taskflow.api.protocol import BoundedConfig, check_all
 from taskflow.errors import TaskflowError
 from taskflow.settings import variable
 from taskflow.store.migrate import wait_for_schema
-from taskflow.store.pool import AWAY, RETRY_S
+from taskflow.store.pool import RETRY_S, TRANSIENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -109,7 +109,7 @@ async def run(settings: Settings) -> None:
                 _listen(listener, settings)
                 await _serve(context, listener, connections_max=min(settings.connections_max, files_max))
             return
-        except AWAY as error:
+        except TRANSIENT_ERRORS as error:
             # Before the first request: one that starts before its store is not a fault.
             log.warning("the event store does not answer", extra={"error": repr(error)})
             await asyncio.sleep(RETRY_S)
@@ -139,7 +139,7 @@ async def _serve(context: Context, listener: socket.socket, *, connections_max: 
     except asyncio.CancelledError:
         log.info("stopping")
         context.stopping.set()
-        context.feed.end()
+        context.sse_hub.end()
         server.close_after_answers()
         await asyncio.sleep(DRAIN_S)
         server.should_exit = True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from taskflow.api.committed_state import committed_many, committed_parts
 from taskflow.api.reads import ASK_S, Source
-from taskflow.api.stored import committed_many, committed_parts
 from taskflow.errors import NotFound, Unavailable
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def of_projects(reading: Reading, ids: Collection[UUID], part: Callable[[P
     their view where the event store is away."""
     try:
         found = await committed_parts(reading.context.store, PROJECT, ids, part, within_s=ASK_S)
-    except (*AWAY, Unavailable):
+    except (*TRANSIENT_ERRORS, Unavailable):
         return await reading.read(
             lambda models: models.views.parts_of_projects(list(ids), part), Source("projects", ids)
         )

@@ -21,18 +21,18 @@ from litestar import Response
 from msgspec import Raw, Struct
 
 from taskflow.api import render
+from taskflow.api.committed_state import committed
 from taskflow.api.concurrency_limits import Work
-from taskflow.api.stored import committed
 from taskflow.errors import Behind, Invalid, NotFound
 from taskflow.page_bounds import PAGE_BYTES_MAX, fitting
-from taskflow.projections.registry import VIEWS
-from taskflow.store.pool import AWAY
+from taskflow.projections.registry import PROJECTIONS
+from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import SAVED_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from taskflow.api.route import Call
+    from taskflow.api.route import RequestContext
     from taskflow.readmodels.read_models import ReadModels
     from taskflow.streams.project import Role
     from taskflow.streams.user import UserState
@@ -63,7 +63,7 @@ class Source(NamedTuple):
     projects: Collection[UUID] | None = None
 
 
-async def begin(call: Call, *, paged: bool = False) -> Reading:
+async def begin(call: RequestContext, *, paged: bool = False) -> Reading:
     """Begins a read once the route has taken its own parameters from the call. Raises Malformed for bad or
     unknown parameters, Invalid for a position past the head of the log."""
     take = call.parameters
@@ -80,7 +80,7 @@ async def begin(call: Call, *, paged: bool = False) -> Reading:
     return reading
 
 
-def begin_for(call: Call, owner: UUID) -> Reading:
+def begin_for(call: RequestContext, owner: UUID) -> Reading:
     """Begins a read on somebody's behalf where nobody is signed in, as fresh as the views are."""
     return Reading(call, owner, min_position=0, wait_s=0, signed_in=False)
 
@@ -88,7 +88,9 @@ def begin_for(call: Call, owner: UUID) -> Reading:
 class Reading:
     """One read by one caller; `begin` makes it."""
 
-    def __init__(self, call: Call, caller: UUID, *, min_position: int, wait_s: float, signed_in: bool = True) -> None:
+    def __init__(
+        self, call: RequestContext, caller: UUID, *, min_position: int, wait_s: float, signed_in: bool = True
+    ) -> None:
         self._call = call
         self._request = call.request
         call.confirm = self.confirm
@@ -134,7 +136,7 @@ class Reading:
         """Whether the log answered: a store that comes back takes writes a moment before it is followed again."""
         try:
             await self.context.follower.poll()
-        except AWAY:
+        except TRANSIENT_ERRORS:
             return False
         return True
 
@@ -154,7 +156,7 @@ class Reading:
 
     async def projects(self) -> Mapping[UUID, Role]:
         """The caller's projects and roles, with whatever was granted before this request, here or elsewhere."""
-        with suppress(*AWAY):
+        with suppress(*TRANSIENT_ERRORS):
             await self.context.follower.poll()
         return self.known_projects()
 
@@ -209,7 +211,7 @@ class Reading:
         """Somebody as fresh as was asked for; None where there is no such person."""
         people: dict[UUID, UserState]
         with self._waiting(USERS, self.min_position, {self.context.readmodels.freshness.partition_of(user_id)}):
-            people, position = await self.context.people.get(
+            people, position = await self.context.user_directory.get(
                 [user_id], at_least=self.min_position, timeout_s=self.left_s
             )
         self.note_position(position)
@@ -250,8 +252,8 @@ class Reading:
         if not parked:
             return []
         try:
-            found = await self.context.history.projects_of(parked, kind=VIEWS[view].kind.name)
-        except AWAY:
+            found = await self.context.history.projects_of(parked, kind=PROJECTIONS[view].kind.name)
+        except TRANSIENT_ERRORS:
             return list(parked)  # nobody can tell
         return [
             stream_id
@@ -264,7 +266,7 @@ class Reading:
         """Whether a personal saved view may be the caller's. One that nobody can read may be anybody's."""
         try:
             saved = await committed(self.context.store, SAVED_VIEW, view_id)
-        except AWAY:
+        except TRANSIENT_ERRORS:
             raise
         except Exception:
             log.exception("a parked saved view cannot be read", extra={"stream": str(view_id)})
@@ -278,7 +280,7 @@ class Reading:
 
     async def read_log(self) -> None:
         """Called before the event store is read: this process has seen every write that was acknowledged before the
-        request, so no state that it keeps is older. Raises what AWAY names where it cannot be asked."""
+        request, so no state that it keeps is older. Raises what TRANSIENT_ERRORS names where it cannot be asked."""
         await self.context.follower.poll()
         self.answer_from_log()
 
@@ -294,7 +296,7 @@ class Reading:
         freshness = self.context.readmodels.freshness
         partitions = {freshness.partition_of(one) for one in ids}
         with self._waiting(USERS, at_least, partitions):
-            names, position = await self.context.people.names(ids, at_least=at_least, timeout_s=self.left_s)
+            names, position = await self.context.user_directory.names(ids, at_least=at_least, timeout_s=self.left_s)
         self.note_position(position)
         return names
 

@@ -10,25 +10,25 @@ from litestar import HttpMethod, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
+from taskflow.api.authentication import must_be_signed_in
 from taskflow.api.bodies import JSON, PATCH, read_json
-from taskflow.api.gate import must_be_signed_in
 from taskflow.api.rate_limits import network_of
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
 from taskflow.ids import correlation_id_of, parse_id
 from taskflow.off_loop import run_off_loop
-from taskflow.parameters import Parameters
+from taskflow.query_params import Parameters
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from taskflow.api.authentication import Principal
     from taskflow.api.concurrency_limits import Work
     from taskflow.api.context import Context
-    from taskflow.api.gate import Principal
 
 BASE: Final = "/api/v1"
 
 
-class Call:
+class RequestContext:
     """One request: what came in, who sent it, and what the process has open."""
 
     __slots__ = ("_parameters", "confirm", "context", "request")
@@ -122,7 +122,7 @@ class Route(Struct, frozen=True):
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
-    run: Callable[[Call], Awaitable[Response[bytes]]]
+    run: Callable[[RequestContext], Awaitable[Response[bytes]]]
     summary: str
     body: type[Struct] | None = None
     answer: type[Struct] | None = None
@@ -139,7 +139,7 @@ class Route(Struct, frozen=True):
         """The route as Litestar takes it. Access is judged before anything of the request is read."""
 
         async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
-            call = Call(request, context)
+            call = RequestContext(request, context)
             if self.signed_in:
                 call.principal  # noqa: B018 - raises where there is none
                 await context.follower.ready()

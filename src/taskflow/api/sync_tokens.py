@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from taskflow.errors import Fault, Gone, Malformed
-from taskflow.proofs import prove, proven
+from taskflow.signed_tokens import sign, verify
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -46,12 +46,12 @@ _decoder: Final = msgspec.json.Decoder(SyncToken)
 
 
 def write_token(settings: Settings, user: UUID, token: SyncToken) -> str:
-    return prove(settings.token_secret_bytes, _purpose(user), _encode(token), mac_bytes=_MAC_BYTES)
+    return sign(settings.token_secret_bytes, _purpose(user), _encode(token), mac_bytes=_MAC_BYTES)
 
 
 def read_token(settings: Settings, user: UUID, text: str, build: Build) -> SyncToken:
     """Raises Malformed for what was not given to this user, and Gone for a token of another build."""
-    body = proven(settings.token_secret_bytes, _purpose(user), text, mac_bytes=_MAC_BYTES)
+    body = verify(settings.token_secret_bytes, _purpose(user), text, mac_bytes=_MAC_BYTES)
     if body is None:
         raise Malformed([Fault("token", "token", "expected the token of the last answer")])
     try:

@@ -15,7 +15,7 @@ from taskflow.ids import UUID_PATTERN, parse_id
 from taskflow.times import cut_times
 
 if TYPE_CHECKING:
-    from taskflow.api.route import Call
+    from taskflow.api.route import RequestContext
     from taskflow.commands.declaration import CommandType, TargetType
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -26,7 +26,7 @@ _BEFORE_LABEL: Final = b"/labels/"
 # --- in a path
 
 
-def target_in_path(target: TargetType[Any] | None, call: Call) -> Any:
+def target_in_path(target: TargetType[Any] | None, call: RequestContext) -> Any:
     """Raises NotFound for a path that names nothing, and Malformed for what cannot be a label's name."""
     if target is None:
         return None

@@ -26,7 +26,7 @@ from msgspec import Struct
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Unauthenticated
 from taskflow.ids import new_id, parse_id
-from taskflow.proofs import prove, proven
+from taskflow.signed_tokens import sign, verify
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
@@ -137,12 +137,12 @@ class Tokens:
 
     def refresh(self, session_id: UUID, generation: int) -> str:
         body = session_id.bytes + generation.to_bytes(4, "big")
-        return _PREFIX + prove(self._secret, _PURPOSE, body, mac_bytes=_MAC_BYTES)
+        return _PREFIX + sign(self._secret, _PURPOSE, body, mac_bytes=_MAC_BYTES)
 
     def read_refresh(self, token: str) -> tuple[UUID, int]:
         """(session, generation). Raises Unauthenticated for any text that `refresh` did not make."""
         text = token.removeprefix(_PREFIX)
-        body = None if text == token else proven(self._secret, _PURPOSE, text, mac_bytes=_MAC_BYTES)
+        body = None if text == token else verify(self._secret, _PURPOSE, text, mac_bytes=_MAC_BYTES)
         if body is None or len(body) != _BODY_BYTES:
             raise Unauthenticated("the refresh token is not valid")
         return UUID(bytes=body[:16]), int.from_bytes(body[16:], "big")

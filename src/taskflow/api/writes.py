@@ -21,14 +21,14 @@ from msgspec import Struct
 from taskflow.api import render
 from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
+from taskflow.api.committed_state import committed
 from taskflow.api.problems import Since
-from taskflow.api.route import Call
-from taskflow.api.stored import committed
+from taskflow.api.route import RequestContext
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Handler, Request, Step, Target
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 from taskflow.timestamps import timestamp
 from taskflow.turns import turn
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from taskflow.api.context import Context
     from taskflow.commands.declaration import CommandType
     from taskflow.commands.fields import Command
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.store.eventstore import EventStore
 
 KEY_MAX: Final = 255
@@ -82,7 +82,7 @@ class Written(Struct, frozen=True, kw_only=True):
         return headers
 
 
-async def write(call: Call, command: CommandType, target: Any) -> Response[bytes]:
+async def write(call: RequestContext, command: CommandType, target: Any) -> Response[bytes]:
     """A REST write: a command of this type on that target, its body being the request's."""
     request = call.request
     plain = await call.json()
@@ -101,13 +101,13 @@ async def write(call: Call, command: CommandType, target: Any) -> Response[bytes
     return Response(done.body, status_code=status, headers=headers, media_type="application/json")
 
 
-async def send(call: Call, sent: Sent) -> Written:
+async def send(call: RequestContext, sent: Sent) -> Written:
     """Executes a command for its caller and renders the answer. Raises what `execute` raises."""
     accepted = await execute(call, [step_of(call, sent)])
     return await written(call, sent, accepted[0])
 
 
-def step_of(call: Call, sent: Sent, handler: Handler | None = None, *, at: datetime | None = None) -> Step:
+def step_of(call: RequestContext, sent: Sent, handler: Handler | None = None, *, at: datetime | None = None) -> Step:
     """A command for the executor. `handler` takes the place of its own, `at` that of the clock's time."""
     entry = COMMANDS[sent.name]
     request = Request(
@@ -120,13 +120,13 @@ def step_of(call: Call, sent: Sent, handler: Handler | None = None, *, at: datet
         actor=call.user,
     )
 
-    async def own(unit: Unit) -> Target:
+    async def own(unit: UnitOfWork) -> Target:
         return await entry.handler(unit, sent.target, sent.command)
 
     return Step(request, handler or own)
 
 
-async def execute(call: Call, steps: Sequence[Step]) -> list[Accepted]:
+async def execute(call: RequestContext, steps: Sequence[Step]) -> list[Accepted]:
     """All of the commands, or none. A repeat is answered where its caller may have the answer today.
 
     Raises what the executor raises; a VersionConflict says what happened since.
@@ -156,7 +156,7 @@ def expected_version(if_match: str | None) -> int | None:
     return int(found[1])
 
 
-async def _command_id(call: Call, key: str | None) -> UUID:
+async def _command_id(call: RequestContext, key: str | None) -> UUID:
     if key is None:
         return new_id()
     if not 1 <= len(key) <= KEY_MAX:
@@ -173,7 +173,7 @@ async def _command_id(call: Call, key: str | None) -> UUID:
 async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> None:
     """Today's access to what an earlier command answered with. Raises NotFound, as a read does."""
     # By what is so now: the task may have moved to another project, by another process.
-    with suppress(*AWAY):
+    with suppress(*TRANSIENT_ERRORS):
         await context.follower.poll()
     store, stream_id = context.store, accepted.receipt.stream_id
     if accepted.kind is USER:
@@ -195,7 +195,7 @@ async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> N
         raise NotFound(accepted.kind.name, stream_id)
 
 
-async def written(call: Call, sent: Sent, accepted: Accepted) -> Written:
+async def written(call: RequestContext, sent: Sent, accepted: Accepted) -> Written:
     """The answer to a command that was accepted."""
     entry = COMMANDS[sent.name]
     await turn()

@@ -5,7 +5,7 @@ So a fill that began before an invalidation and ends after it does not restore t
 with the log position that it reflects, and a read names the position that it needs.
 
 taskflow works without Redis: while Redis is gone, slow or full, every lookup is a miss, and Redis is not called for
-`cache_pause_ms` after a failure.
+`cache_breaker_open_ms` after a failure.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CONNECTIONS_MAX: Final = 32
 KEYS_MAX: Final = 500
 """Keys in one call: a longer script would block all other clients of Redis."""
 _LEASE: Final = ":lease"
-_AWAY: Final = (RedisError, OSError, TimeoutError)
+_TRANSIENT_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 
 class Entry(Struct, frozen=True):
@@ -210,10 +210,10 @@ class Cache:
         try:
             async with asyncio.timeout(self._settings.cache_timeout_ms / 1000):
                 return await work()
-        except _AWAY as error:
+        except _TRANSIENT_ERRORS as error:
             if not self.away:
                 log.warning("Redis does not answer", extra={"error": repr(error)})
-            self._quiet_until = time.monotonic() + self._settings.cache_pause_ms / 1000
+            self._quiet_until = time.monotonic() + self._settings.cache_breaker_open_ms / 1000
             return None
 
 

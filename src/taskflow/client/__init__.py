@@ -43,7 +43,7 @@ from taskflow.client.errors import (
     VersionConflict,
 )
 from taskflow.client.retries import Retries
-from taskflow.client.session import Keeper, Timeouts, Tokens
+from taskflow.client.session import Timeouts, Tokens, TokenStore
 
 __all__ = [
     "AsyncClient",
@@ -57,7 +57,6 @@ __all__ = [
     "Forbidden",
     "Gone",
     "Invalid",
-    "Keeper",
     "KeyReused",
     "NotFound",
     "NothingToUndo",
@@ -68,6 +67,7 @@ __all__ = [
     "ServerFault",
     "Since",
     "Timeouts",
+    "TokenStore",
     "Tokens",
     "TooLarge",
     "Unauthenticated",

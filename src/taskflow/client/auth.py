@@ -10,9 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from taskflow.client.answers import Registered, SignedIn
 from taskflow.client.call import NOTHING, Call, at, given
+from taskflow.client.effects import Flow
 from taskflow.client.resource import F, Resource, flow
 from taskflow.client.session import Tokens
-from taskflow.client.steps import Flow
 
 A = TypeVar("A")
 

@@ -12,12 +12,12 @@ from taskflow.client import events
 from taskflow.client.auth import Auth
 from taskflow.client.commands import Commands
 from taskflow.client.events import Events
-from taskflow.client.faces import Async, Sync
 from taskflow.client.projects import Projects
 from taskflow.client.resource import F
 from taskflow.client.retries import Retries
-from taskflow.client.session import InMemory, Keeper, Session, Timeouts, Tokens
+from taskflow.client.session import MemoryTokenStore, Session, Timeouts, Tokens, TokenStore
 from taskflow.client.tasks import Tasks
+from taskflow.client.transports import Async, Sync
 from taskflow.client.users import Users
 from taskflow.client.views import Views
 
@@ -63,7 +63,7 @@ class Client(Resources[Sync]):
         url: str,
         *,
         token: str | None = None,
-        keeper: Keeper | None = None,
+        token_store: TokenStore | None = None,
         retries: Retries | None = None,
         timeouts: Timeouts | None = None,
         read_your_writes: bool = True,
@@ -72,7 +72,7 @@ class Client(Resources[Sync]):
     ) -> None:
         session = Session(
             url,
-            keeper=_keeper(token, keeper),
+            token_store=_token_store(token, token_store),
             retries=retries or Retries(),
             timeouts=timeouts or Timeouts(),
             read_your_writes=read_your_writes,
@@ -101,7 +101,7 @@ class AsyncClient(Resources[Async]):
         url: str,
         *,
         token: str | None = None,
-        keeper: Keeper | None = None,
+        token_store: TokenStore | None = None,
         retries: Retries | None = None,
         timeouts: Timeouts | None = None,
         read_your_writes: bool = True,
@@ -110,7 +110,7 @@ class AsyncClient(Resources[Async]):
     ) -> None:
         session = Session(
             url,
-            keeper=_keeper(token, keeper),
+            token_store=_token_store(token, token_store),
             retries=retries or Retries(),
             timeouts=timeouts or Timeouts(),
             read_your_writes=read_your_writes,
@@ -130,11 +130,11 @@ class AsyncClient(Resources[Async]):
         await self.close()
 
 
-def _keeper(token: str | None, keeper: Keeper | None) -> Keeper:
-    if keeper is None:
+def _token_store(token: str | None, token_store: TokenStore | None) -> TokenStore:
+    if token_store is None:
         if token is not None and not _TOKEN.fullmatch(token):
             raise ValueError("expected a token of visible ASCII characters, found others")
-        return InMemory(None if token is None else Tokens(token))
+        return MemoryTokenStore(None if token is None else Tokens(token))
     if token is not None:
         raise ValueError("expected a token or a keeper of tokens, found both")
-    return keeper
+    return token_store

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from taskflow.client.answers import Changes, Event, EventPage
 from taskflow.client.call import Call, Id, Value, at, read
+from taskflow.client.effects import Emit, Telling
 from taskflow.client.errors import Gone
 from taskflow.client.following import CSV, download, follow, pieces
-from taskflow.client.resource import F, Resource, call, listed, told
+from taskflow.client.resource import F, Resource, call, listed, streaming
 from taskflow.client.session import Session
-from taskflow.client.steps import Emit, Telling
 
 Several = Sequence[Id]
 
@@ -78,7 +78,7 @@ class Events(Resource[F]):
         """All events up to now, page by page."""
         return _events(after, limit, types, stream, project, actor, command, correlation, from_time, to_time, clock)
 
-    @told
+    @streaming
     def download(
         self,
         *,
@@ -97,7 +97,7 @@ class Events(Resource[F]):
         first = _events(after, None, types, stream, project, actor, command, correlation, from_time, to_time, clock)
         yield from download(self._session, first)
 
-    @told
+    @streaming
     def csv(
         self,
         *,
@@ -116,7 +116,7 @@ class Events(Resource[F]):
         first = _events(after, None, types, stream, project, actor, command, correlation, from_time, to_time, clock)
         yield from pieces(self._session, first, CSV)
 
-    @told
+    @streaming
     def stream(self, *, project: Id | None = None, last_event_id: str | int | None = None) -> Telling[Event]:
         """The live stream of events, without end: from now on, or after the event with this id (its position). It is
         resumed after breaks and token renewals, without gaps and without repeats."""
@@ -132,7 +132,7 @@ class Sync(Resource[F]):
         super().__init__(session, face)
         self.token: str | None = None
 
-    @told
+    @streaming
     def changes(self) -> Telling[Changes]:
         """Everything that changed since `token`, or all there is without one, in several answers. The token advances
         when the next answer is requested, so that an answer that was not processed comes again.

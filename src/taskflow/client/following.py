@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from taskflow.client.answers import Event
 from taskflow.client.call import Call
+from taskflow.client.effects import Emit, Flow, Pause, Piece, Telling
 from taskflow.client.errors import Unreachable, Unreadable
 from taskflow.client.session import Session
 from taskflow.client.sse import Lines, Messages
-from taskflow.client.steps import Emit, Flow, Pause, Piece, Telling
 
 T = TypeVar("T")
 

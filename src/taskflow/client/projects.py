@@ -9,10 +9,10 @@ from msgspec import UNSET, UnsetType
 
 from taskflow.client.answers import Board, Event, Invitation, Member, Page, Project, Stats, Status, Transition
 from taskflow.client.call import Call, Id, Value, at, given, pages, read, write
+from taskflow.client.effects import Telling
 from taskflow.client.following import CSV, JSON, pieces
-from taskflow.client.resource import F, Resource, call, listed, told
+from taskflow.client.resource import F, Resource, call, listed, streaming
 from taskflow.client.session import Session
-from taskflow.client.steps import Telling
 
 
 class Projects(Resource[F]):
@@ -114,7 +114,7 @@ class Projects(Resource[F]):
         """The events of the project and of everything in it today, newest first, including every acknowledged write."""
         return pages(at("projects", project, "activity"), Event, {"limit": limit}, fresh=False)
 
-    @told
+    @streaming
     def export(self, project: Id, *, csv: bool = False) -> Telling[bytes]:
         """The whole project as a JSON or CSV file, in pieces: `file.writelines(client.projects.export(id))`. Raises
         Unreachable if the answer breaks off; the file is then incomplete."""

@@ -16,9 +16,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from taskflow.client.answers import Paged
 from taskflow.client.call import Call
-from taskflow.client.faces import Async, Sync
+from taskflow.client.effects import Flow, Telling
 from taskflow.client.session import Session
-from taskflow.client.steps import Flow, Telling
+from taskflow.client.transports import Async, Sync
 
 F = TypeVar("F", bound=Sync | Async)
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ class Resource(Generic[F]):
         self._face = face
 
 
-class Asked(Generic[P, A]):
+class SingleAnswer(Generic[P, A]):
     """Descriptor of a method with one answer."""
 
     def __init__(self, flow: Callable[Concatenate[Any, P], Flow[A]]) -> None:
@@ -56,7 +56,7 @@ class Asked(Generic[P, A]):
         return ask
 
 
-class Told(Generic[P, T]):
+class StreamedAnswer(Generic[P, T]):
     """Descriptor of a method that returns an iterator."""
 
     def __init__(self, flow: Callable[Concatenate[Any, P], Telling[T]]) -> None:
@@ -78,7 +78,7 @@ class Told(Generic[P, T]):
         return tell
 
 
-def call(describe: Callable[Concatenate[Any, P], Call[A]]) -> Asked[P, A]:
+def call(describe: Callable[Concatenate[Any, P], Call[A]]) -> SingleAnswer[P, A]:
     """Decorates a method that describes one call."""
 
     @wraps(describe)
@@ -86,24 +86,24 @@ def call(describe: Callable[Concatenate[Any, P], Call[A]]) -> Asked[P, A]:
         answer: A = yield from self._session.exchange(describe(self, *args, **kwargs))
         return answer
 
-    return Asked(flow)
+    return SingleAnswer(flow)
 
 
-def listed(describe: Callable[Concatenate[Any, P], Call[Paged[T]]]) -> Told[P, T]:
+def listed(describe: Callable[Concatenate[Any, P], Call[Paged[T]]]) -> StreamedAnswer[P, T]:
     """Decorates a method that describes the first page of a list; it iterates over the items of all pages."""
 
     @wraps(describe)
     def flow(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Telling[T]:
         yield from self._session.pages(describe(self, *args, **kwargs))
 
-    return Told(flow)
+    return StreamedAnswer(flow)
 
 
-def flow(make: Callable[Concatenate[Any, P], Flow[A]]) -> Asked[P, A]:
+def flow(make: Callable[Concatenate[Any, P], Flow[A]]) -> SingleAnswer[P, A]:
     """Decorates a method that is a flow of several calls itself."""
-    return Asked(make)
+    return SingleAnswer(make)
 
 
-def told(make: Callable[Concatenate[Any, P], Telling[T]]) -> Told[P, T]:
+def streaming(make: Callable[Concatenate[Any, P], Telling[T]]) -> StreamedAnswer[P, T]:
     """Decorates a method that is a flow which emits items."""
-    return Told(make)
+    return StreamedAnswer(make)

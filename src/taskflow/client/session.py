@@ -20,9 +20,9 @@ from msgspec.structs import replace
 from taskflow import __version__
 from taskflow.client.answers import Paged, TokenPair
 from taskflow.client.call import NOTHING, Call, at
+from taskflow.client.effects import Alone, Emit, Flow, Open, Pause, Send, Telling
 from taskflow.client.errors import ClientError, Invalid, Unauthenticated, Unreachable, Unreadable, problem_of
 from taskflow.client.retries import ONCE, Outcome, Retries
-from taskflow.client.steps import Alone, Emit, Flow, Open, Pause, Send, Telling
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Tokens(Struct, frozen=True):
         return "Tokens(…)"
 
 
-class Keeper(Protocol):
+class TokenStore(Protocol):
     """Where tokens are stored. Clients may share one: before a refresh, the client looks for newer tokens in it."""
 
     def read(self) -> Tokens | None: ...
@@ -70,7 +70,7 @@ class Keeper(Protocol):
     def write(self, tokens: Tokens | None) -> None: ...
 
 
-class InMemory:
+class MemoryTokenStore:
     """Stores tokens in memory, for the lifetime of the client."""
 
     def __init__(self, tokens: Tokens | None) -> None:
@@ -90,7 +90,7 @@ class Session:
         self,
         url: str,
         *,
-        keeper: Keeper,
+        token_store: TokenStore,
         retries: Retries,
         timeouts: Timeouts,
         read_your_writes: bool,
@@ -99,8 +99,8 @@ class Session:
         self.url = _server(url)
         self._base = f"{url.rstrip('/')}{BASE}"
         self.retries = retries
-        self._keeper = keeper
-        self._tokens = keeper.read()
+        self._token_store = token_store
+        self._tokens = token_store.read()
         self._timeouts = timeouts
         self._read_your_writes = read_your_writes
         self._position = position
@@ -119,7 +119,7 @@ class Session:
 
     def keep(self, tokens: Tokens | None) -> None:
         self._tokens = tokens
-        self._keeper.write(tokens)
+        self._token_store.write(tokens)
 
     @property
     def refresh_token(self) -> str | None:
@@ -224,7 +224,7 @@ class Session:
     def _refresh(self, refused: Tokens | None) -> Flow[None]:
         """Renews tokens that the server refused, unless another call, or another client with the same token store,
         already has. Raises Unauthenticated if the session has ended."""
-        kept = self._keeper.read()
+        kept = self._token_store.read()
         if kept is not None and kept != refused:
             self._tokens = kept
             return

@@ -8,8 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from taskflow.client.answers import Page, SavedView, Task
 from taskflow.client.call import Call, Id, Scalar, at, given, pages, read, write
-from taskflow.client.resource import F, Resource, call, listed, told
-from taskflow.client.steps import Telling
+from taskflow.client.effects import Telling
+from taskflow.client.resource import F, Resource, call, listed, streaming
 
 Query = Mapping[str, Scalar | Sequence[Scalar] | None]
 """The filters of `tasks.list` and `sort`, by name, each with one value or several."""
@@ -47,7 +47,7 @@ class Views(Resource[F]):
     def delete(self, view: Id, *, expected_version: int | None = None) -> Call[SavedView]:
         return write("DELETE", at("views", view), SavedView, expected=expected_version)
 
-    @told
+    @streaming
     def tasks(self, view: SavedView | Id, *, limit: int | None = None) -> Telling[Task]:
         """All tasks that match the view now, page by page. A view given by its id is read first."""
         saved = view if isinstance(view, SavedView) else (yield from self._session.exchange(_one(view)))

@@ -13,40 +13,40 @@ from taskflow.streams.project import ROLES, ProjectState, Role
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.task import TaskState
 
 
-def rank_of(role: Role) -> int:
+def role_rank(role: Role) -> int:
     """Roles compared: viewer 0 … owner 3."""
     return ROLES.index(role)
 
 
-def at_least(project: ProjectState, user: UUID | None, minimum: Role) -> Role:
+def require_role(project: ProjectState, user: UUID | None, minimum: Role) -> Role:
     """The user's role. Raises NotFound for a stranger and Forbidden for a role below `minimum`."""
     role = project.members.get(user) if user is not None else None
     if role is None:
         raise NotFound("project", project.id)
-    if rank_of(role) < rank_of(minimum):
+    if role_rank(role) < role_rank(minimum):
         raise Forbidden(f"this takes the role {minimum}; yours in this project is {role}")
     return role
 
 
-def caller(unit: Unit) -> UUID:
+def require_user(unit: UnitOfWork) -> UUID:
     """The user behind a command. Raises Unauthenticated where there is none."""
     if unit.actor is None:
         raise Unauthenticated("this takes a signed-in user")
     return unit.actor
 
 
-async def project_for(unit: Unit, project_id: UUID, minimum: Role) -> ProjectState:
+async def project_for(unit: UnitOfWork, project_id: UUID, minimum: Role) -> ProjectState:
     """The project, if the caller may use it at least as `minimum`."""
     project = await unit.get(PROJECT, project_id)
-    at_least(project, unit.actor, minimum)
+    require_role(project, unit.actor, minimum)
     return project
 
 
-async def task_for(unit: Unit, task_id: UUID, minimum: Role) -> tuple[TaskState, ProjectState]:
+async def task_for(unit: UnitOfWork, task_id: UUID, minimum: Role) -> tuple[TaskState, ProjectState]:
     """The task, in the status that stands for its own today, and its project, if the caller may use them;
     someone else's task is not found, nor is one that was purged."""
     task = await unit.get(TASK, task_id)
@@ -56,10 +56,10 @@ async def task_for(unit: Unit, task_id: UUID, minimum: Role) -> tuple[TaskState,
         project = await project_for(unit, task.project_id, minimum)
     except NotFound:
         raise NotFound("task", task_id) from None
-    return in_todays_status(task, project), project
+    return with_current_status(task, project), project
 
 
-def in_todays_status(task: TaskState, project: ProjectState) -> TaskState:
+def with_current_status(task: TaskState, project: ProjectState) -> TaskState:
     """The task in the status that stands for its own in the workflow of today."""
     today = project.statuses.resolve(task.status)
     if today is None or today.key == task.status:

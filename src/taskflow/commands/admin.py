@@ -14,7 +14,7 @@ from taskflow.store.append import NOBODY, Outcome
 from taskflow.store.eventstore import open_event_store
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.settings import Settings
     from taskflow.streams.user import SystemRole
 
@@ -26,7 +26,7 @@ async def grant(settings: Settings, email: str, role: SystemRole) -> None:
     """
     address = claimed_address(settings.claim_secret_bytes, email)
 
-    async def add(unit: Unit) -> Target:
+    async def add(unit: UnitOfWork) -> Target:
         user = await holder(unit.read, address)
         if user is None:
             raise Rejected("no-such-address", f"nobody is registered as {email}; register first, then grant {role}")

@@ -16,7 +16,7 @@ from msgspec import Struct
 from taskflow.commands.access import project_for
 from taskflow.commands.comments import add
 from taskflow.commands.execute import Target
-from taskflow.commands.project import unarchived
+from taskflow.commands.project import require_not_archived
 from taskflow.commands.ranks import rank_between
 from taskflow.commands.schedule import end_of
 from taskflow.commands.task import check_parent
@@ -37,7 +37,7 @@ from taskflow.streams.task import (
 )
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import TaskState
 
@@ -97,7 +97,7 @@ class BroughtNote(Struct, frozen=True, kw_only=True):
 
 def create(project: ProjectState, task_id: UUID, task: BroughtTask, now: datetime) -> list[tuple[datetime, Event]]:
     """Each event with its time: created, started and completed when the task was, the rest when it last changed."""
-    unarchived(project)
+    require_not_archived(project)
     if task.updated_at > now:
         raise Rejected("future", f"the time {task.updated_at.isoformat()} has not come yet")
     path = _path(project, task)
@@ -176,7 +176,7 @@ def note(task: TaskState, project: ProjectState, said: BroughtNote, by: UUID | N
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def bring_task(unit: Unit, task_id: UUID, task: BroughtTask, *, after_parent: bool) -> Target:
+async def bring_task(unit: UnitOfWork, task_id: UUID, task: BroughtTask, *, after_parent: bool) -> Target:
     """Whom it names need not be a member of the project. `after_parent`: not before the task above it is here."""
     project = await project_for(unit, task.project_id, "admin")
     if await unit.read(TASK, task_id) is None:
@@ -191,7 +191,7 @@ async def bring_task(unit: Unit, task_id: UUID, task: BroughtTask, *, after_pare
     return Target(TASK, task_id)
 
 
-async def bring_note(unit: Unit, task_id: UUID, said: BroughtNote) -> Target:
+async def bring_note(unit: UnitOfWork, task_id: UUID, said: BroughtNote) -> Target:
     project = await project_for(unit, said.project_id, "admin")
     task = await unit.read(TASK, task_id)
     if task is None or task.purged:

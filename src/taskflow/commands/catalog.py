@@ -9,7 +9,7 @@ from taskflow.commands import (
     comments,
     invitations,
     labels,
-    moving,
+    move,
     project,
     ranking,
     relations,
@@ -37,7 +37,7 @@ COMMANDS: Final[dict[str, CommandType]] = {
         *comments.COMMANDS,
         *checklist.COMMANDS,
         *relations.COMMANDS,
-        *moving.COMMANDS,
+        *move.COMMANDS,
         *ranking.COMMANDS,
         *undoing.COMMANDS,
     )

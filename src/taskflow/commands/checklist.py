@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from taskflow.commands.declaration import TASK_ID, RestRoute, TargetType, on_task
 from taskflow.commands.fields import ITEMS_MAX, Command, ItemText
 from taskflow.commands.ranks import rank_between
-from taskflow.commands.task import live
+from taskflow.commands.task import require_editable
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import Event
 from taskflow.streams.task import (
@@ -58,7 +58,7 @@ class RemoveChecklistItem(Command, frozen=True):
 
 def add(task: TaskState, project: ProjectState, item_id: UUID, text: str) -> list[Event]:
     """At the end."""
-    live(task, project)
+    require_editable(task, project)
     if len(task.checklist) >= ITEMS_MAX:
         raise Rejected("too-many-items", f"a checklist has at most {ITEMS_MAX} items; remove one first")
     rank = _rank(task.checklist, len(task.checklist), item_id)
@@ -67,7 +67,7 @@ def add(task: TaskState, project: ProjectState, item_id: UUID, text: str) -> lis
 
 def edit(task: TaskState, project: ProjectState, item_id: UUID, command: EditChecklistItem) -> list[Event]:
     """One event for each field that differs; an item that is moved to where it is has not moved."""
-    live(task, project)
+    require_editable(task, project)
     item = _item(task, item_id)
     events: list[Event] = []
     if command.text is not UNSET and command.text != item.text:
@@ -83,7 +83,7 @@ def edit(task: TaskState, project: ProjectState, item_id: UUID, command: EditChe
 
 
 def remove(task: TaskState, project: ProjectState, item_id: UUID) -> list[Event]:
-    live(task, project)
+    require_editable(task, project)
     _item(task, item_id)
     return [ChecklistItemRemoved(item_id=item_id)]
 

@@ -26,8 +26,8 @@ from taskflow.streams.claim import AddressClaimed, AddressReleased, claim_id, ea
 from taskflow.streams.user import UserClaimMoved, UserState
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
-    from taskflow.streams import Kind
+    from taskflow.commands.unit_of_work import UnitOfWork
+    from taskflow.streams import StreamType
 
 S = TypeVar("S")
 
@@ -35,7 +35,7 @@ S = TypeVar("S")
 class Read(Protocol):
     """A stream's state by its kind and id; None where there is none."""
 
-    async def __call__(self, kind: Kind[S], stream_id: UUID, /) -> S | None: ...
+    async def __call__(self, kind: StreamType[S], stream_id: UUID, /) -> S | None: ...
 
 
 class ClaimedAddress(Struct, frozen=True):
@@ -105,7 +105,7 @@ async def holder(read: Read, address: ClaimedAddress) -> UserState | None:
     return found[0] if found else None
 
 
-async def claim_address(unit: Unit, address: ClaimedAddress, user_id: UUID) -> UUID:
+async def claim_address(unit: UnitOfWork, address: ClaimedAddress, user_id: UUID) -> UUID:
     """Claims an address for somebody who registers, and answers the stream. Raises Rejected where it is taken."""
     if address.claim_id is None:
         raise AssertionError("an address without a canonical form was refused before")
@@ -116,7 +116,7 @@ async def claim_address(unit: Unit, address: ClaimedAddress, user_id: UUID) -> U
     return address.claim_id
 
 
-async def settle_claim(unit: Unit, claim_secret: bytes, user: UserState) -> None:
+async def settle_claim(unit: UnitOfWork, claim_secret: bytes, user: UserState) -> None:
     """Moves somebody's claim to the stream of the canonical form, unless it is there or somebody older claims it.
 
     Who has it there and is younger goes back to where the form before of their own spelling was claimed.
@@ -135,7 +135,7 @@ async def settle_claim(unit: Unit, claim_secret: bytes, user: UserState) -> None
     await _move(unit, user, own.claim_id)
 
 
-async def _send_back(unit: Unit, claim_secret: bytes, user: UserState) -> bool:
+async def _send_back(unit: UnitOfWork, claim_secret: bytes, user: UserState) -> bool:
     """False where there is no way back: somebody else claims it."""
     if user.email is None:
         return False
@@ -147,7 +147,7 @@ async def _send_back(unit: Unit, claim_secret: bytes, user: UserState) -> bool:
     return True
 
 
-async def _move(unit: Unit, user: UserState, to: UUID) -> None:
+async def _move(unit: UnitOfWork, user: UserState, to: UUID) -> None:
     """The claim that is left is released, the other claimed, and the person's stream says which it is."""
     if user.claim_id is not None:
         left = await unit.read(CLAIM, user.claim_id)
@@ -158,7 +158,7 @@ async def _move(unit: Unit, user: UserState, to: UUID) -> None:
     unit.append(USER, user.id, UserClaimMoved(claim_id=to), actor=user.id)
 
 
-async def move_claim(unit: Unit, claim_secret: bytes, user_id: UUID) -> Target:
+async def move_claim(unit: UnitOfWork, claim_secret: bytes, user_id: UUID) -> Target:
     """Of somebody who has not signed in since there is a canonical form."""
     user = await unit.get(USER, user_id)
     await settle_claim(unit, claim_secret, user)

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands.access import at_least, caller
+from taskflow.commands.access import require_role, require_user
 from taskflow.commands.declaration import TASK_ID, RestRoute, TargetType, on_task
 from taskflow.commands.fields import COMMENTS_BYTES_MAX, COMMENTS_MAX, Command, CommentText
-from taskflow.commands.task import live
+from taskflow.commands.task import require_editable
 from taskflow.errors import Forbidden, NotFound, Rejected
 from taskflow.streams import Event
 from taskflow.streams.task import CommentAdded, CommentDeleted, CommentEdited
@@ -48,7 +48,7 @@ class DeleteComment(Command, frozen=True):
 
 
 def add(task: TaskState, project: ProjectState, comment_id: UUID, body: str) -> list[Event]:
-    live(task, project)
+    require_editable(task, project)
     if len(task.comments) >= COMMENTS_MAX:
         raise Rejected("too-many-comments", f"a task has at most {COMMENTS_MAX} comments; delete one first")
     _room_for(task, body, instead_of="")
@@ -56,7 +56,7 @@ def add(task: TaskState, project: ProjectState, comment_id: UUID, body: str) -> 
 
 
 def edit(task: TaskState, project: ProjectState, actor: UUID, comment_id: UUID, body: str) -> list[Event]:
-    live(task, project)
+    require_editable(task, project)
     comment = _comment(task, comment_id)
     if comment.author_id != actor:
         raise Forbidden("only its author edits a comment")
@@ -67,9 +67,9 @@ def edit(task: TaskState, project: ProjectState, actor: UUID, comment_id: UUID, 
 
 
 def delete(task: TaskState, project: ProjectState, actor: UUID, comment_id: UUID) -> list[Event]:
-    live(task, project)
+    require_editable(task, project)
     if _comment(task, comment_id).author_id != actor:
-        at_least(project, actor, "admin")
+        require_role(project, actor, "admin")
     return [CommentDeleted(comment_id=comment_id)]
 
 
@@ -110,14 +110,14 @@ COMMANDS: Final = (
     on_task(
         EditComment,
         COMMENT,
-        lambda on: edit(on.state, on.project, caller(on.unit), on.target.comment_id, on.command.body),
+        lambda on: edit(on.state, on.project, require_user(on.unit), on.target.comment_id, on.command.body),
         RestRoute("PATCH", "", "Change what one's own comment says"),
         answer="comment",
     ),
     on_task(
         DeleteComment,
         COMMENT,
-        lambda on: delete(on.state, on.project, caller(on.unit), on.target.comment_id),
+        lambda on: delete(on.state, on.project, require_user(on.unit), on.target.comment_id),
         RestRoute("DELETE", "", "Delete a comment; answers the task"),
     ),
 )

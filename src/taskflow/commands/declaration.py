@@ -14,11 +14,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands.access import caller, project_for, task_for
+from taskflow.commands.access import project_for, require_user, task_for
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
-from taskflow.commands.unit import Unit
-from taskflow.streams import PROJECT, TASK, USER, Event, Kind
+from taskflow.commands.unit_of_work import UnitOfWork
+from taskflow.streams import PROJECT, TASK, USER, Event, StreamType
 from taskflow.streams.project import ProjectState, Role
 from taskflow.streams.task import TaskState
 from taskflow.streams.user import UserState
@@ -31,7 +31,7 @@ C = TypeVar("C", bound=Command)
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 Resource = Literal["task", "comment", "checklist_item", "project", "invitation", "user", "calendar", "view"]
 """What an answer shows; `api.answers` renders each."""
-Handler = Callable[[Unit, Any, Any], Awaitable[Target]]
+Handler = Callable[[UnitOfWork, Any, Any], Awaitable[Target]]
 """Decides a command on its target and stages the events. It may be called several times."""
 
 
@@ -84,7 +84,7 @@ class DecisionContext(Struct, Generic[S, P, T, C], frozen=True):
     time, its user and fresh ids. It holds together what differs from command to command, so that deciders stay plain
     functions of what each of them needs."""
 
-    unit: Unit
+    unit: UnitOfWork
     state: S
     project: P
     target: T
@@ -107,7 +107,7 @@ def on_task(
 ) -> CommandType:
     """A command that changes a task, or a part of one."""
 
-    async def load(unit: Unit, on: Any) -> tuple[TaskState, ProjectState]:
+    async def load(unit: UnitOfWork, on: Any) -> tuple[TaskState, ProjectState]:
         return await task_for(unit, target.stream_id(on), role)
 
     handler = change(TASK, load, decide)
@@ -126,7 +126,7 @@ def on_project(
 ) -> CommandType:
     """A command that changes a project, or a part of one."""
 
-    async def load(unit: Unit, on: Any) -> tuple[ProjectState, ProjectState]:
+    async def load(unit: UnitOfWork, on: Any) -> tuple[ProjectState, ProjectState]:
         project = await project_for(unit, target.stream_id(on), role)
         return project, project
 
@@ -144,21 +144,21 @@ def on_own_account(
 ) -> CommandType:
     """A command that changes the account of whoever sends it. It names no target."""
 
-    async def load(unit: Unit, _: None) -> tuple[UserState, None]:
-        return await unit.get(USER, caller(unit)), None
+    async def load(unit: UnitOfWork, _: None) -> tuple[UserState, None]:
+        return await unit.get(USER, require_user(unit)), None
 
     handler = change(USER, load, decide)
     return CommandType(body=body, target=None, handler=handler, answer=answer, rest=rest, creates=creates)
 
 
 def change(
-    kind: Kind[Any],
-    load: Callable[[Unit, Any], Awaitable[tuple[Any, Any]]],
+    kind: StreamType[Any],
+    load: Callable[[UnitOfWork, Any], Awaitable[tuple[Any, Any]]],
     decide: Callable[[DecisionContext[Any, Any, Any, Any]], Decided],
 ) -> Handler:
     """The handler of a command that changes the one stream that it names. `load` checks the role."""
 
-    async def handle(unit: Unit, target: Any, command: Any) -> Target:
+    async def handle(unit: UnitOfWork, target: Any, command: Any) -> Target:
         state, project = await load(unit, target)
         unit.expect_version(state.id)
         decided = decide(DecisionContext(unit, state, project, target, command))

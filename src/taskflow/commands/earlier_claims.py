@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from taskflow.addresses import BadAddress, canonical_address, earlier_form
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.commands.claims import move_claim
 from taskflow.commands.execute import Request
 from taskflow.errors import KeyMissing, TaskflowError, Unavailable
 from taskflow.ids import derived_id
 from taskflow.store.append import NOBODY
-from taskflow.store.pool import AWAY, RETRY_S
+from taskflow.store.pool import RETRY_S, TRANSIENT_ERRORS
 from taskflow.streams.claim import claim_id
 from taskflow.streams.user import UserRegistered
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from taskflow.commands.execute import Executor, Target
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
     from taskflow.store.recorded import RecordedEvent
@@ -74,10 +74,10 @@ class EarlierClaims:
     async def run(self) -> None:
         """Moves until it is done, whatever stands in the way meanwhile."""
         while not self._done.is_set():
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 await self.move()
-            except (TaskflowError, *AWAY) as error:
+            except (TaskflowError, *TRANSIENT_ERRORS) as error:
                 log.warning("claims of addresses were not moved", extra={"error": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
@@ -128,7 +128,7 @@ class EarlierClaims:
         )
 
     async def _move(self, user_id: UUID) -> None:
-        async def handler(unit: Unit) -> Target:
+        async def handler(unit: UnitOfWork) -> Target:
             return await move_claim(unit, self._settings.claim_secret_bytes, user_id)
 
         request = Request(

@@ -24,24 +24,24 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.commands.made import made_by
-from taskflow.commands.unit import HistoryBounds, Staged, Unit
+from taskflow.commands.created_ids import created_by_event
+from taskflow.commands.unit_of_work import HistoryBounds, Staged, UnitOfWork
 from taskflow.errors import Erased, KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
 from taskflow.store.append import NOBODY, Append, NewEvent, Outcome, Receipt
-from taskflow.store.committer import lost
-from taskflow.store.pool import AWAY, abandon_after
+from taskflow.store.committer import has_failed
+from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import TaskState
 from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from taskflow.commands.acquaintances import Acquaintances
-    from taskflow.commands.neighbours import Neighbours
+    from taskflow.commands.adjacent_tasks import AdjacentTasks
+    from taskflow.commands.status_counts import StatusCounts
     from taskflow.commands.unchanged import UnchangedLimit
-    from taskflow.commands.usage import Usage
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
-    from taskflow.streams import Event, Kind
+    from taskflow.streams import Event, StreamType
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Request(Struct, frozen=True, kw_only=True):
 class Target(NamedTuple):
     """The stream that a command's answer shows."""
 
-    kind: Kind[Any]
+    kind: StreamType[Any]
     stream_id: UUID
 
 
@@ -86,14 +86,14 @@ class Accepted(Struct, frozen=True):
     """
 
     receipt: Receipt
-    kind: Kind[Any]
+    kind: StreamType[Any]
     state: Any
     events: tuple[Event, ...]
     appended: tuple[AppendedEvent, ...]
     project: ProjectState | None = None
 
 
-Handler = Callable[[Unit], Awaitable[Target]]
+Handler = Callable[[UnitOfWork], Awaitable[Target]]
 OnCommit = Callable[[Iterable[Any], int], None]
 """Told of every commit before its callers are: the states of its streams, and the position of its last event. It must
 not raise."""
@@ -133,8 +133,8 @@ class Executor:
         store: EventStore,
         settings: Settings,
         *,
-        neighbours: Neighbours | None = None,
-        usage: Usage | None = None,
+        adjacent_tasks: AdjacentTasks | None = None,
+        status_counts: StatusCounts | None = None,
         unchanged: UnchangedLimit | None = None,
         acquaintances: Acquaintances | None = None,
         on_commit: OnCommit = _nobody_told,
@@ -142,13 +142,13 @@ class Executor:
         self._store = store
         self._on_commit = on_commit
         self._acquaintances = acquaintances
-        self._neighbours = neighbours
-        self._usage = usage
+        self._adjacent_tasks = adjacent_tasks
+        self._status_counts = status_counts
         self._unchanged = unchanged
         self._token_secret = settings.token_secret_bytes
         self._history = HistoryBounds(settings.history_events_max, settings.history_bytes_max)
         self._move_tasks_max = settings.move_tasks_max
-        self._attempts_max = settings.decide_attempts_max
+        self._attempts_max = settings.conflict_retries_max
         self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
 
     async def execute(self, request: Request, handler: Handler, judge: Judge = _any_caller) -> Accepted:
@@ -171,7 +171,7 @@ class Executor:
         self._running.update(dict.fromkeys(keys, ended))
         try:
             return await self._decide(steps, judge)
-        except AWAY as error:
+        except TRANSIENT_ERRORS as error:
             raise Unavailable("the event store does not answer; repeat the command under the same id") from error
         finally:
             for key in keys:
@@ -198,18 +198,18 @@ class Executor:
     ) -> dict[UUID, Accepted]:
         """All of them, stored; or those that turn out to have been accepted before, the others to be decided again."""
         first = steps[0].request
-        unit = Unit(
+        unit = UnitOfWork(
             self._store,
             actor=first.actor,
             at=first.at,
             token_secret=self._token_secret,
-            neighbours=self._neighbours,
-            usage=self._usage,
+            adjacent_tasks=self._adjacent_tasks,
+            status_counts=self._status_counts,
             history=self._history,
             acquaintances=self._acquaintances,
             move_tasks_max=self._move_tasks_max,
         )
-        unit.made = {one: made_by(was.receipt.stream_id, was.events) for one, was in before.items()}
+        unit.made = {one: created_by_event(was.receipt.stream_id, was.events) for one, was in before.items()}
         step = steps[0]
         decisions: list[Decision] = []
         try:
@@ -218,24 +218,24 @@ class Executor:
             await turn()
             events = await unit.sealed(correlation_id=first.correlation_id, causation_id=None)
         except KeyMissing:
-            if not unit.stands_on:
+            if not unit.depends_on:
                 raise
             # A key is stored with its person's registration, which is still on its way.
-            await self._ended(unit.stands_on)
+            await self._ended(unit.depends_on)
             return {}
         except Refusal as refusal:
             refused = steps[refusal.turn - 1] if isinstance(refusal, Erased) else step
             refusal.command_id = refused.request.command_id
             # A refusal on a state that never came to be is none, even where another's version fits.
-            if not await self._ended(unit.stands_on):
+            if not await self._ended(unit.depends_on):
                 return {}
-            standing = await self._store.standing(refused.request.caller, refused.request.command_id, unit.checks)
-            if standing.receipt is not None:
-                return await self._replay_found([refused], {refused.request.command_id: standing.receipt}, judge)
-            if not standing.moved:
+            recheck = await self._store.recheck(refused.request.caller, refused.request.command_id, unit.checks)
+            if recheck.receipt is not None:
+                return await self._replay_found([refused], {refused.request.command_id: recheck.receipt}, judge)
+            if not recheck.moved:
                 raise
             for stream_id, _, version in unit.checks:
-                self._store.folds.doubt(stream_id, version)
+                self._store.state_cache.invalidate_through(stream_id, version)
             return {}
         unchanged = [step for step, decision in zip(steps, decisions, strict=True) if not decision.staged]
         payer = first.caller if first.caller != NOBODY else decisions[0].target.stream_id
@@ -252,7 +252,7 @@ class Executor:
         head = _append(steps, decisions, unit, events)
         self._store.committer.submit(head)
         head.done.add_done_callback(lambda _: self._tell_of_commit(head, unit, decisions))
-        unit.leave(head)
+        unit.publish_pending(head)
         # The append goes on when the caller leaves: what was sent is committed or not, never half known.
         outcomes = [await asyncio.shield(append.done) for append in head.bundle]
         receipts = [one for one in outcomes if isinstance(one, Receipt) and one.own]
@@ -265,15 +265,15 @@ class Executor:
             if isinstance(outcome, Receipt):
                 found[step.request.command_id] = outcome
             elif outcome.stream_id is not None:
-                self._store.folds.drop_stale(outcome.stream_id, outcome.current_version)
+                self._store.state_cache.drop_stale(outcome.stream_id, outcome.current_version)
         if len(found) < len(steps):
             # Not this bundle's own, then, even where its answer was lost and it was sent again.
             found = {one: replace(receipt, replayed=True) for one, receipt in found.items()}
         return await self._replay_found(steps, found, judge)
 
-    def _tell_of_commit(self, head: Append, unit: Unit, decisions: Sequence[Decision]) -> None:
+    def _tell_of_commit(self, head: Append, unit: UnitOfWork, decisions: Sequence[Decision]) -> None:
         """Also where the callers have left. What became of the whole bundle is known at once."""
-        outcomes = [append.done.result() for append in head.bundle if append.done.done() and not lost(append)]
+        outcomes = [append.done.result() for append in head.bundle if append.done.done() and not has_failed(append)]
         receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
         if len(receipts) < len(head.bundle):
             return
@@ -288,15 +288,15 @@ class Executor:
         """Waits until it is known what became of these; True where all were stored."""
         for append in appends:
             await asyncio.wait([append.done])
-        return not any(lost(append) for append in appends)
+        return not any(has_failed(append) for append in appends)
 
     async def _stored(
-        self, steps: Sequence[Step], decisions: Sequence[Decision], unit: Unit, receipts: Iterable[Receipt]
+        self, steps: Sequence[Step], decisions: Sequence[Decision], unit: UnitOfWork, receipts: Iterable[Receipt]
     ) -> dict[UUID, Accepted]:
         for stream_id, written in unit.streams.items():
             if written.version > written.read_version:
                 try:
-                    snapshot = self._store.folds.snapshot_if_due(
+                    snapshot = self._store.state_cache.snapshot_if_due(
                         written.kind, stream_id, written.read_version, written.version, written.state
                     )
                     await abandon_after(SNAPSHOT_S, snapshot)
@@ -334,7 +334,7 @@ class Executor:
         kind = await self._store.kind_of(receipt.stream_id)
         if kind is None:
             raise NotFound("stream", receipt.stream_id)
-        state = await self._store.folds.at_version(kind, receipt.stream_id, receipt.version)
+        state = await self._store.state_cache.at_version(kind, receipt.stream_id, receipt.version)
         if state is None:
             raise StoreError(f"a receipt names version {receipt.version} of {receipt.stream_id}; there is none")
         recorded = (
@@ -350,24 +350,26 @@ class Executor:
         return Accepted(receipt, kind, state, events, appended)
 
 
-async def _decision(unit: Unit, step: Step) -> Decision:
+async def _decision(unit: UnitOfWork, step: Step) -> Decision:
     first = len(unit.staged)
     await turn()
-    unit.turn_to(at=step.request.at, expected_version=step.request.expected_version)
+    unit.begin_command(at=step.request.at, expected_version=step.request.expected_version)
     target = await step.handler(unit)
     staged = tuple(unit.staged[first:])
-    unit.made[step.request.command_id] = made_by(target.stream_id, (one.event for one in staged))
+    unit.made[step.request.command_id] = created_by_event(target.stream_id, (one.event for one in staged))
     state = unit.streams[target.stream_id].state
     return Decision(target, state, staged, _project_of(unit, state))
 
 
-def _project_of(unit: Unit, state: Any) -> ProjectState | None:
+def _project_of(unit: UnitOfWork, state: Any) -> ProjectState | None:
     """That of a task: every decision about one has read it."""
     stream = unit.streams.get(state.project_id) if isinstance(state, TaskState) else None
     return stream.state if stream is not None and isinstance(stream.state, ProjectState) else None
 
 
-def _append(steps: Sequence[Step], decisions: Sequence[Decision], unit: Unit, events: Iterable[NewEvent]) -> Append:
+def _append(
+    steps: Sequence[Step], decisions: Sequence[Decision], unit: UnitOfWork, events: Iterable[NewEvent]
+) -> Append:
     """The bundle's head. Everything that the unit read is checked there: the others have read what the head
     leaves, or what was checked with it."""
     sealed = iter(events)
@@ -389,7 +391,7 @@ def _append(steps: Sequence[Step], decisions: Sequence[Decision], unit: Unit, ev
         checks=unit.checks,
         families=tuple(unit.families),
         keys=unit.keys,
-        stands_on=tuple(unit.stands_on),
+        depends_on=tuple(unit.depends_on),
         others=tuple(appends[1:]),
     )
 
@@ -398,7 +400,7 @@ def _accepted(decision: Decision, receipt: Receipt) -> Accepted:
     first = receipt.position - receipt.events + 1
     events = tuple(staged.event for staged in decision.staged)
     appended = tuple(
-        AppendedEvent(staged.happened.stream_id, type(staged.event).__name__, staged.happened.version, first + index)
+        AppendedEvent(staged.metadata.stream_id, type(staged.event).__name__, staged.metadata.version, first + index)
         for index, staged in enumerate(decision.staged)
     )
     return Accepted(receipt, decision.target.kind, decision.state, events, appended, decision.project)

@@ -15,7 +15,7 @@ from taskflow.streams import PROJECT, Event
 from taskflow.streams.project import Label, LabelSet, ProjectArchived, ProjectState
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -39,13 +39,13 @@ def furnish(project: ProjectState, command: FurnishProject) -> list[Event]:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def furnish_project(unit: Unit, project_id: UUID, command: FurnishProject) -> Target:
+async def furnish_project(unit: UnitOfWork, project_id: UUID, command: FurnishProject) -> Target:
     project = await project_for(unit, project_id, "owner")
     unit.append(PROJECT, project_id, *furnish(project, command))
     return Target(PROJECT, project_id)
 
 
-async def close_project(unit: Unit, project_id: UUID) -> Target:
+async def close_project(unit: UnitOfWork, project_id: UUID) -> Target:
     """Of an export of an archived one, once its tasks are there."""
     project = await project_for(unit, project_id, "owner")
     unit.append(PROJECT, project_id, *([] if project.archived_at is not None else [ProjectArchived()]))

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands.access import caller, project_for
+from taskflow.commands.access import project_for, require_user
 from taskflow.commands.execute import Target
-from taskflow.commands.project import unarchived
+from taskflow.commands.project import require_not_archived
 from taskflow.commands.ranks import rank_at
 from taskflow.errors import NotFound, Rejected
 from taskflow.names import normal_name, normal_names
@@ -24,7 +24,7 @@ from taskflow.streams.task import Priority, TaskAssigned, TaskChangeImported, Ta
 from taskflow.streams.user import UserImported
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ def change(task: TaskState, project: ProjectState, row: ImportRow, now: datetime
 
 
 def _status(project: ProjectState, key: str) -> Status:
-    unarchived(project)
+    require_not_archived(project)
     status = project.workflow.status(key)
     if status is None:
         known = ", ".join(status.key for status in project.workflow.statuses)
@@ -154,16 +154,16 @@ def _in_the_past(row: ImportRow, now: datetime) -> None:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def import_project(unit: Unit, project_id: UUID, command: ImportProject) -> Target:
+async def import_project(unit: UnitOfWork, project_id: UUID, command: ImportProject) -> Target:
     """Who imports owns the project."""
-    owner = caller(unit)
+    owner = require_user(unit)
     await unit.get(USER, owner)
     await unit.read(PROJECT, project_id)
     unit.append(PROJECT, project_id, *found_project(owner, command), at=command.at)
     return Target(PROJECT, project_id)
 
 
-async def import_person(unit: Unit, user_id: UUID, command: ImportPerson) -> Target:
+async def import_person(unit: UnitOfWork, user_id: UUID, command: ImportPerson) -> Target:
     """A person with a key of their own and without a login."""
     await project_for(unit, command.project_id, "admin")
     if await unit.read(USER, user_id) is None:
@@ -172,7 +172,7 @@ async def import_person(unit: Unit, user_id: UUID, command: ImportPerson) -> Tar
     return Target(USER, user_id)
 
 
-async def import_row(unit: Unit, task_id: UUID, row: ImportRow) -> Target:
+async def import_row(unit: UnitOfWork, task_id: UUID, row: ImportRow) -> Target:
     """Whom a row names need not be a member of the project: they did their part before it was here."""
     project = await project_for(unit, row.project_id, "admin")
     task = await unit.read(TASK, task_id)

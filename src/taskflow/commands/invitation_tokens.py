@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from taskflow.proofs import prove, proven
+from taskflow.signed_tokens import sign, verify
 
 _PURPOSE: Final = b"taskflow/invitation"
 _ID_BYTES: Final = 16
@@ -18,10 +18,10 @@ TOKEN_MAX: Final = 200
 
 
 def token_of(secret: bytes, project_id: UUID, invitation_id: UUID) -> str:
-    return prove(secret, _PURPOSE, project_id.bytes + invitation_id.bytes, mac_bytes=_MAC_BYTES)
+    return sign(secret, _PURPOSE, project_id.bytes + invitation_id.bytes, mac_bytes=_MAC_BYTES)
 
 
 def named_by(secret: bytes, token: str) -> tuple[UUID, UUID] | None:
     """The project and the invitation that a token is of; None for one that was not made here."""
-    named = proven(secret, _PURPOSE, token, mac_bytes=_MAC_BYTES)
+    named = verify(secret, _PURPOSE, token, mac_bytes=_MAC_BYTES)
     return None if named is None else (UUID(bytes=named[:_ID_BYTES]), UUID(bytes=named[_ID_BYTES:]))

@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from taskflow.addresses import BadAddress, canonical_address, same_address, trimmed
-from taskflow.commands.access import at_least, caller, project_for, rank_of
+from taskflow.commands.access import project_for, require_role, require_user, role_rank
 from taskflow.commands.declaration import (
     PROJECT_ID,
     CommandType,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
 
 LASTS: Final = timedelta(days=INVITATION_DAYS)
 
@@ -93,7 +93,7 @@ def invite(
     at: datetime,
 ) -> list[Event]:
     """`addresses`: those of invitations that can still be accepted. Only an owner invites admins and owners."""
-    mine = at_least(project, actor, "admin")
+    mine = require_role(project, actor, "admin")
     if project.inbox:
         raise Rejected("inbox", "an Inbox is its owner's alone")
     only_owners_touch(mine, command.role, None)
@@ -130,7 +130,7 @@ def accept(project: ProjectState, user: UUID, invitation_id: UUID, at: datetime)
     if mine is None:
         room_for_a_member(project)
         return [MemberAdded(user_id=user, role=invitation.role), ended]
-    if rank_of(mine) >= rank_of(invitation.role):
+    if role_rank(mine) >= role_rank(invitation.role):
         return [ended]
     return [MemberRoleChanged(user_id=user, role=invitation.role), ended]
 
@@ -144,21 +144,21 @@ def revoke(project: ProjectState, invitation_id: UUID) -> list[Event]:
 def _counts(project: ProjectState, invitation: Invitation) -> bool:
     """Whether who sent it might send it today."""
     sender = project.members.get(invitation.invited_by) if invitation.invited_by is not None else None
-    takes: Role = "owner" if rank_of(invitation.role) >= rank_of("admin") else "admin"
-    return sender is not None and rank_of(sender) >= rank_of(takes)
+    takes: Role = "owner" if role_rank(invitation.role) >= role_rank("admin") else "admin"
+    return sender is not None and role_rank(sender) >= role_rank(takes)
 
 
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def invite_member(unit: Unit, target: UUID, command: InviteMember) -> Target:
+async def invite_member(unit: UnitOfWork, target: UUID, command: InviteMember) -> Target:
     project = await project_for(unit, target, "admin")
     unit.expect_version(target)
     versions = [invitation.version for invitation in pending(project, unit.at)]
     sent = await unit.written(PROJECT, target, versions) if versions else []
     addresses = [event.email for event in sent if isinstance(event, MemberInvited) and event.email is not None]
     invitation_id = unit.fresh_id()
-    events = invite(project, caller(unit), command, invitation_id=invitation_id, addresses=addresses, at=unit.at)
+    events = invite(project, require_user(unit), command, invitation_id=invitation_id, addresses=addresses, at=unit.at)
     unit.make_key(invitation_id)
     unit.append(PROJECT, target, *events)
     left = unit.streams[target].state
@@ -168,8 +168,8 @@ async def invite_member(unit: Unit, target: UUID, command: InviteMember) -> Targ
     return Target(PROJECT, target)
 
 
-async def accept_invitation(unit: Unit, target: InvitationToken, _: AcceptInvitation) -> Target:
-    user = caller(unit)
+async def accept_invitation(unit: UnitOfWork, target: InvitationToken, _: AcceptInvitation) -> Target:
+    user = require_user(unit)
     named = named_by(unit.token_secret, target.token)
     if named is None:
         raise NotFound("invitation", "with this token")

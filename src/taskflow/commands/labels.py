@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from taskflow.commands.declaration import PROJECT_ID, RestRoute, TargetType, on_project
 from taskflow.commands.fields import PROJECT_LABELS_MAX, Colour, Command, Label
-from taskflow.commands.project import unarchived
+from taskflow.commands.project import require_not_archived
 from taskflow.errors import NotFound, Rejected
 from taskflow.names import normal_name
 from taskflow.streams import Event
@@ -39,7 +39,7 @@ class RemoveLabel(Command, frozen=True):
 
 
 def set_label(project: ProjectState, name: str, colour: str) -> list[Event]:
-    unarchived(project)
+    require_not_archived(project)
     alike = [label for label in project.labels if normal_name(label.name) == normal_name(name)]
     # One that was stored before names had a normal form gives way to the one that it is.
     former = [LabelRemoved(name=label.name) for label in alike if label.name != name]
@@ -51,7 +51,7 @@ def set_label(project: ProjectState, name: str, colour: str) -> list[Event]:
 
 
 def remove_label(project: ProjectState, name: str) -> list[Event]:
-    unarchived(project)
+    require_not_archived(project)
     alike = [label.name for label in project.labels if normal_name(label.name) == normal_name(name)]
     if not alike:
         raise NotFound("label", name)

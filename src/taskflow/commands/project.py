@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-from taskflow.commands.access import at_least, caller, rank_of
+from taskflow.commands.access import require_role, require_user, role_rank
 from taskflow.commands.declaration import (
     PROJECT_ID,
     CommandType,
@@ -39,7 +39,7 @@ from taskflow.streams.project import (
 )
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
 
 SHARED_PROJECTS_READ_MAX: Final = 10
 """Projects that one command looks at for what two people share: nearly always the first is one."""
@@ -103,7 +103,7 @@ def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role, *,
     Nobody is put into a stranger's project: `acquainted` says that there is a project of which actor and user both
     are members by their own consent. Who left comes back by an invitation only.
     """
-    mine = at_least(project, actor, "admin")
+    mine = require_role(project, actor, "admin")
     current = project.members.get(user_id)
     if current == role:
         return []
@@ -126,10 +126,10 @@ def remove_member(project: ProjectState, actor: UUID, user_id: UUID) -> list[Eve
     Their tasks stay theirs: a task says who was to do it until somebody else is. Only whom nobody removed can
     be given new ones.
     """
-    mine = at_least(project, actor, "viewer")
+    mine = require_role(project, actor, "viewer")
     current = project.members.get(user_id)
     if user_id != actor:
-        at_least(project, actor, "admin")
+        require_role(project, actor, "admin")
         if current is None:
             return []
         only_owners_touch(mine, current, current)
@@ -139,7 +139,7 @@ def remove_member(project: ProjectState, actor: UUID, user_id: UUID) -> list[Eve
 
 
 def edit(project: ProjectState, command: EditProject) -> list[Event]:
-    unarchived(project)
+    require_not_archived(project)
     events: list[Event] = []
     if command.name is not UNSET and command.name != project.name:
         events.append(ProjectRenamed(name=command.name))
@@ -158,7 +158,7 @@ def unarchive(project: ProjectState) -> list[Event]:
     return [] if project.archived_at is None else [ProjectUnarchived()]
 
 
-def unarchived(project: ProjectState) -> None:
+def require_not_archived(project: ProjectState) -> None:
     """Raises Rejected for a project in which nothing changes any more."""
     if project.archived_at is not None:
         raise Rejected("project-archived", "the project is archived; unarchive it first")
@@ -170,8 +170,8 @@ def room_for_a_member(project: ProjectState) -> None:
 
 
 def only_owners_touch(mine: Role, wanted: Role, current: Role | None) -> None:
-    touched = max(rank_of(wanted), rank_of(current) if current else 0)
-    if touched >= rank_of("admin") and mine != "owner":
+    touched = max(role_rank(wanted), role_rank(current) if current else 0)
+    if touched >= role_rank("admin") and mine != "owner":
         raise Forbidden("only an owner makes or removes admins and owners")
 
 
@@ -183,8 +183,8 @@ def _not_the_last_owner(project: ProjectState) -> None:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def create_project(unit: Unit, target: UUID | None, command: CreateProject) -> Target:
-    owner = caller(unit)
+async def create_project(unit: UnitOfWork, target: UUID | None, command: CreateProject) -> Target:
+    owner = require_user(unit)
     await unit.get(USER, owner)
     project_id = await unit.new(PROJECT, target)
     unit.expect_version(project_id)
@@ -193,12 +193,12 @@ async def create_project(unit: Unit, target: UUID | None, command: CreateProject
 
 
 async def _set_member(on: DecisionContext[ProjectState, ProjectState, Member, SetMember]) -> list[Event]:
-    project, actor, user_id = on.state, caller(on.unit), on.target.user_id
+    project, actor, user_id = on.state, require_user(on.unit), on.target.user_id
     acquainted = user_id not in project.members and await _acquainted(on.unit, actor, user_id)
     return set_member(project, actor, user_id, on.command.role, acquainted=acquainted)
 
 
-async def _acquainted(unit: Unit, one: UUID, other: UUID) -> bool:
+async def _acquainted(unit: UnitOfWork, one: UUID, other: UUID) -> bool:
     """Whether two people are members of a project by their own consent: judged on that project's own stream, which
     the append then guards."""
     for fresh in (False, True):
@@ -248,7 +248,7 @@ COMMANDS: Final = (
     on_project(
         RemoveMember,
         MEMBER,
-        lambda on: remove_member(on.state, caller(on.unit), on.target.user_id),
+        lambda on: remove_member(on.state, require_user(on.unit), on.target.user_id),
         RestRoute("DELETE", "", "Remove a member, or leave"),
         role="viewer",
     ),

@@ -18,7 +18,7 @@ from msgspec import Struct
 from taskflow.commands.declaration import TASK_ID, DecisionContext, RestRoute, on_task
 from taskflow.commands.fields import Command
 from taskflow.commands.ranks import close_after, close_before, is_room, rank_at, rank_between
-from taskflow.commands.task import live
+from taskflow.commands.task import require_editable
 from taskflow.errors import Behind, Invalid, NotFound, Rejected, Unavailable
 from taskflow.streams import TASK, Event
 from taskflow.streams.task import TaskRanked, TaskState
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from taskflow.commands.neighbours import Side
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.adjacent_tasks import Side
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.project import ProjectState
 
 LOOKS_MAX: Final = 10
@@ -55,7 +55,7 @@ class Place(Struct, frozen=True):
 
 def rank(task: TaskState, project: ProjectState, place: Place, at: datetime, order: int = 0) -> list[Event]:
     """No event where it stands there already. Behind the last it stands like a new task."""
-    live(task, project)
+    require_editable(task, project)
     if place.known and (place.low or "") < task.rank and (place.high is None or task.rank < place.high):
         return []
     end = rank_at(at, order)
@@ -71,7 +71,7 @@ async def _rank(on: DecisionContext[TaskState, ProjectState, UUID, RankTask]) ->
     unit, task, project, command = on.unit, on.state, on.project, on.command
     if command.after is None and command.before is None:
         raise Invalid("/after", "required", "expected the id of a task in after or in before")
-    live(task, project)
+    require_editable(task, project)
     if task.id in {command.after, command.before}:
         return []
     after = None if command.after is None else await _named(unit, project, command.after)
@@ -80,7 +80,7 @@ async def _rank(on: DecisionContext[TaskState, ProjectState, UUID, RankTask]) ->
     return rank(task, project, place, unit.at, len(unit.staged))
 
 
-async def _named(unit: Unit, project: ProjectState, task_id: UUID) -> TaskState:
+async def _named(unit: UnitOfWork, project: ProjectState, task_id: UUID) -> TaskState:
     task = await unit.read(TASK, task_id)
     if task is None or task.purged or task.project_id != project.id:
         raise NotFound("task", task_id)
@@ -89,7 +89,7 @@ async def _named(unit: Unit, project: ProjectState, task_id: UUID) -> TaskState:
     return task
 
 
-async def _place(unit: Unit, task_id: UUID, after: TaskState | None, before: TaskState | None) -> Place:
+async def _place(unit: UnitOfWork, task_id: UUID, after: TaskState | None, before: TaskState | None) -> Place:
     if after is not None and before is not None:
         if (after.rank, after.id) >= (before.rank, before.id):
             raise Rejected("order", f"task {after.id} does not stand before {before.id}: there is nothing between them")
@@ -102,7 +102,7 @@ async def _place(unit: Unit, task_id: UUID, after: TaskState | None, before: Tas
     raise AssertionError("neither was named")
 
 
-async def _beside(unit: Unit, task_id: UUID, named: TaskState, side: Side) -> Place:
+async def _beside(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -> Place:
     """The place next to a task, on one side of it. Where nobody can say who stands there, it is so close to the
     task that whoever does will hardly stand between."""
     try:
@@ -115,7 +115,7 @@ async def _beside(unit: Unit, task_id: UUID, named: TaskState, side: Side) -> Pl
     return Place(named.rank, found, known) if side == "after" else Place(found, named.rank, known)
 
 
-async def _next(unit: Unit, task_id: UUID, named: TaskState, side: Side) -> str | None:
+async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -> str | None:
     """The next rank that leaves room, of a task whose stream was read."""
     edge = named.rank
     for _ in range(LOOKS_MAX):
@@ -137,7 +137,7 @@ async def _next(unit: Unit, task_id: UUID, named: TaskState, side: Side) -> str 
     raise Unavailable("whoever was seen next to the task has moved, each time anew")
 
 
-def _standing(unit: Unit, task_id: UUID, named: TaskState, edge: str, side: Side) -> Iterator[TaskState]:
+def _standing(unit: UnitOfWork, task_id: UUID, named: TaskState, edge: str, side: Side) -> Iterator[TaskState]:
     """The tasks of this unit beyond a rank, as it has them, from the nearest on."""
     tasks = [
         stream.state

@@ -11,13 +11,13 @@ from msgspec import Struct
 from taskflow.commands.access import task_for
 from taskflow.commands.declaration import TASK_ID, DecisionContext, RestRoute, TargetType, on_task
 from taskflow.commands.fields import BLOCKED_MAX, RELATIONS_MAX, Command
-from taskflow.commands.task import live
+from taskflow.commands.task import require_editable
 from taskflow.errors import NotFound, Rejected
 from taskflow.streams import TASK, Event
 from taskflow.streams.task import Relation, RelationAdded, RelationRemoved, RelationType
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import TaskState
 
@@ -48,7 +48,7 @@ class RemoveRelation(Command, frozen=True):
 
 def add(task: TaskState, project: ProjectState, relation: Relation) -> list[Event]:
     """Whether it closes a cycle is for the handler to see, which can walk."""
-    live(task, project)
+    require_editable(task, project)
     if relation.task_id == task.id:
         if relation.type == "blocks":
             raise Rejected("cycle", "a task cannot block itself")
@@ -61,7 +61,7 @@ def add(task: TaskState, project: ProjectState, relation: Relation) -> list[Even
 
 
 def remove(task: TaskState, project: ProjectState, relation: Relation) -> list[Event]:
-    live(task, project)
+    require_editable(task, project)
     if relation not in task.relations:
         raise NotFound("relation", f"{relation.type} {relation.task_id}")
     return [RelationRemoved(relation=relation.type, task_id=relation.task_id)]
@@ -78,7 +78,7 @@ async def _add(on: DecisionContext[TaskState, ProjectState, UUID, AddRelation]) 
     return events
 
 
-async def check_way_back(unit: Unit, task_id: UUID, blocked_id: UUID) -> None:
+async def check_way_back(unit: UnitOfWork, task_id: UUID, blocked_id: UUID) -> None:
     """Walks along `blocks` from the task that is to be blocked. Each stream on the way becomes a guard, so that
     of the writers who would close a cycle between them, one does not win.
 

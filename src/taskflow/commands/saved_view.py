@@ -14,22 +14,22 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from taskflow import asked
-from taskflow.commands.access import caller, project_for
+from taskflow import task_query
+from taskflow.commands.access import project_for, require_user
 from taskflow.commands.declaration import CommandType, DecisionContext, RestRoute, TargetType, change
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import SAVED_VALUE_MAX, SAVED_VIEWS_MAX, Command, Name
-from taskflow.commands.project import unarchived
+from taskflow.commands.project import require_not_archived
 from taskflow.errors import Invalid, Malformed, NotFound, Rejected, Uncounted
 from taskflow.ids import derived_id
-from taskflow.parameters import VALUES_MAX, Parameters
+from taskflow.query_params import VALUES_MAX, Parameters
 from taskflow.streams import SAVED_VIEW, USER, Event
 from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.project import ProjectState
     from taskflow.streams.saved_view import Query, SavedViewState
     from taskflow.streams.user import UserState
@@ -120,7 +120,7 @@ def read(query: Query, changed: SavedQuery) -> Query:
     }
     kept: Query = {name: value for name, value in (query | given).items() if value is not None}
     parameters = Parameters.given({name: _as_texts(value) for name, value in kept.items()})
-    asked.take(parameters)
+    task_query.parse_task_query(parameters)
     try:
         parameters.done()
     except Malformed as error:
@@ -142,14 +142,14 @@ def _as_texts(value: str | bool | tuple[str, ...]) -> tuple[str, ...]:
 
 def _open(project: ProjectState | None) -> None:
     if project is not None:
-        unarchived(project)
+        require_not_archived(project)
 
 
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def create_view(unit: Unit, target: UUID | None, command: CreateView) -> Target:
-    owner = caller(unit)
+async def create_view(unit: UnitOfWork, target: UUID | None, command: CreateView) -> Target:
+    owner = require_user(unit)
     user = await unit.get(USER, owner)
     project = None if command.project_id is None else await project_for(unit, command.project_id, "member")
     saved = 0
@@ -161,7 +161,7 @@ async def create_view(unit: Unit, target: UUID | None, command: CreateView) -> T
     return Target(SAVED_VIEW, view_id)
 
 
-async def _next(unit: Unit, owner: UserState, project: ProjectState | None) -> tuple[int, UUID | None]:
+async def _next(unit: UnitOfWork, owner: UserState, project: ProjectState | None) -> tuple[int, UUID | None]:
     """How many views there are, and the id of the next. The limit alone is no reason to refuse while nobody can
     count: any id will do."""
     whose = owner if project is None else project
@@ -187,13 +187,13 @@ def _after(last: UUID | None, whose: UserState | ProjectState, secret: bytes) ->
     return derived_id(secret, "saved-view", str(whose.id), str(last), at=at)
 
 
-async def _view_for(unit: Unit, view_id: UUID) -> tuple[SavedViewState, ProjectState | None]:
+async def _view_for(unit: UnitOfWork, view_id: UUID) -> tuple[SavedViewState, ProjectState | None]:
     """The view and its project, if the caller may use them; somebody else's is not found, nor is a deleted one."""
     view = await unit.read(SAVED_VIEW, view_id)
     if view is None or view.deleted_at is not None:
         raise NotFound("view", view_id)
     if view.project_id is None:
-        if view.owner_id != caller(unit):
+        if view.owner_id != require_user(unit):
             raise NotFound("view", view_id)
         return view, None
     try:

@@ -18,7 +18,7 @@ from taskflow.streams.schedule import TaskDueSet, TaskRecurred, TaskRecurrenceSe
 from taskflow.time_zones import NAMES, UTC_NAME, day_end, to_local, zone_of
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.project import Status
     from taskflow.streams.task import TaskState
     from taskflow.streams.user import Settings
@@ -187,7 +187,7 @@ def _day_before(at: datetime, zone: str) -> datetime:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def zone_for(unit: Unit, said: Schedule, task: TaskState | None = None) -> str:
+async def zone_for(unit: UnitOfWork, said: Schedule, task: TaskState | None = None) -> str:
     """That of whoever writes, where the command needs one; looked up, it is part of what the decision stands on."""
     if unit.actor is None or said == Schedule() or not said.takes_a_zone(task):
         return UTC_NAME

@@ -15,7 +15,7 @@ from taskflow.streams import SESSION, Event
 from taskflow.streams.session import SessionEnded, SessionRefreshed, SessionStarted, SessionState
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.user import UserState
 
 GRACE_S: Final = 10
@@ -59,7 +59,7 @@ def end(session: SessionState) -> list[Event]:
 
 
 async def start_session(
-    unit: Unit, claim_secret: bytes, address: ClaimedAddress, checked: UserState, session: NewSession
+    unit: UnitOfWork, claim_secret: bytes, address: ClaimedAddress, checked: UserState, session: NewSession
 ) -> Target:
     """Signs in the person whose password was `checked`, and moves a claim of the form before. Raises Unauthenticated
     where the address or the password is no longer theirs."""
@@ -73,7 +73,7 @@ async def start_session(
     return Target(SESSION, session.session_id)
 
 
-async def refresh_session(unit: Unit, session_id: UUID, generation: int) -> Target:
+async def refresh_session(unit: UnitOfWork, session_id: UUID, generation: int) -> Target:
     session = await unit.read(SESSION, session_id)
     if session is None:
         raise Unauthenticated("the refresh token is not valid")
@@ -81,7 +81,7 @@ async def refresh_session(unit: Unit, session_id: UUID, generation: int) -> Targ
     return Target(SESSION, session_id)
 
 
-async def end_session(unit: Unit, session_id: UUID) -> Target:
+async def end_session(unit: UnitOfWork, session_id: UUID) -> Target:
     session = await unit.get(SESSION, session_id)
     unit.append(SESSION, session_id, *end(session))
     return Target(SESSION, session_id)

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from taskflow.commands.access import caller, project_for
+from taskflow.commands.access import project_for, require_user
 from taskflow.commands.declaration import TASK_ID, CommandType, DecisionContext, RestRoute, on_task
 from taskflow.commands.execute import Target
 from taskflow.commands.fields import (
@@ -26,7 +26,7 @@ from taskflow.commands.fields import (
     TimeZone,
     Title,
 )
-from taskflow.commands.project import unarchived
+from taskflow.commands.project import require_not_archived
 from taskflow.commands.ranks import rank_at
 from taskflow.commands.schedule import Schedule, new_schedule, recur, reschedule, zone_for
 from taskflow.errors import Invalid, NotFound, Rejected
@@ -51,7 +51,7 @@ from taskflow.streams.task import (
 from taskflow.time_zones import UTC_NAME
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ def create(
     project: ProjectState, command: CreateTask, at: datetime, order: int = 0, zone: str = UTC_NAME
 ) -> list[Event]:
     """`zone`: that of whoever writes, for a due or a rule that names none."""
-    unarchived(project)
+    require_not_archived(project)
     status = project.workflow.initial() if command.status is None else named_status(project, command.status)
     assignable(project, command.assignee_id)
     due = new_schedule(schedule_of(command), at, zone)
@@ -150,7 +150,7 @@ def create(
 
 def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime, zone: str = UTC_NAME) -> list[Event]:
     """One event for each field that differs, none for a field that is as it was. `zone` as in `create`."""
-    live(task, project)
+    require_editable(task, project)
     events: list[Event] = []
     if command.title is not UNSET and command.title != task.title:
         events.append(TaskRetitled(title=command.title))
@@ -162,7 +162,7 @@ def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime
         events.append(event)
         task = replace(task, **scheduled(task, event, at))
     if command.labels is not UNSET:
-        events += relabelled(task.labels, command.labels or ())
+        events += label_changes(task.labels, command.labels or ())
     if command.assignee_id is not UNSET:
         events += assign(task, project, command.assignee_id)
     if command.parent_id is not UNSET and command.parent_id != task.parent_id:
@@ -175,7 +175,7 @@ def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime
 
 def intend(task: TaskState, project: ProjectState, category: Category, at: datetime) -> list[Event]:
     """To the first status of a category, in workflow order."""
-    live(task, project)
+    require_editable(task, project)
     status = project.workflow.first(category)
     if status is None:
         raise Rejected("no-such-status", f"the project's workflow has no status of the category {category}")
@@ -202,7 +202,7 @@ def category_of(task: TaskState, project: ProjectState) -> Category:
 
 
 def assign(task: TaskState, project: ProjectState, user_id: UUID | None) -> list[Event]:
-    live(task, project)
+    require_editable(task, project)
     if user_id == task.assignee_id:
         return []
     assignable(project, user_id)
@@ -210,16 +210,16 @@ def assign(task: TaskState, project: ProjectState, user_id: UUID | None) -> list
 
 
 def trash(task: TaskState, project: ProjectState) -> list[Event]:
-    unarchived(project)
+    require_not_archived(project)
     return [] if task.trashed_at is not None else [TaskTrashed()]
 
 
 def restore(task: TaskState, project: ProjectState) -> list[Event]:
-    unarchived(project)
+    require_not_archived(project)
     return [] if task.trashed_at is None else [TaskRestored()]
 
 
-def relabelled(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
+def label_changes(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
     """What makes them those that are wanted. One that was stored before labels had a normal form is known by that."""
     there, names = set(normal_names(labels)), normal_names(wanted)
     added = tuple(label for label in names if label not in there)
@@ -227,9 +227,9 @@ def relabelled(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
     return [TaskLabelled(added=added, removed=removed)] if added or removed else []
 
 
-def live(task: TaskState, project: ProjectState) -> None:
+def require_editable(task: TaskState, project: ProjectState) -> None:
     """What every change of a task but its restoration takes. Raises Rejected."""
-    unarchived(project)
+    require_not_archived(project)
     if task.trashed_at is not None:
         raise Rejected("trashed", "the task is in the trash; restore it first")
 
@@ -266,7 +266,7 @@ def schedule_of(command: CreateTask | EditTask) -> Schedule:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def create_task(unit: Unit, target: UUID | None, command: CreateTask) -> Target:
+async def create_task(unit: UnitOfWork, target: UUID | None, command: CreateTask) -> Target:
     project = await project_for(unit, command.project_id or await _inbox(unit), "member")
     task_id = await unit.new(TASK, target)
     unit.expect_version(task_id)
@@ -284,14 +284,14 @@ async def _edit(on: DecisionContext[TaskState, ProjectState, UUID, EditTask]) ->
     return edit(task, project, command, on.unit.at, zone)
 
 
-async def _inbox(unit: Unit) -> UUID:
-    user = await unit.get(USER, caller(unit))
+async def _inbox(unit: UnitOfWork) -> UUID:
+    user = await unit.get(USER, require_user(unit))
     if user.inbox_id is None:
         raise Invalid("/project_id", "required", "expected a project's id: the caller has no Inbox")
     return user.inbox_id
 
 
-async def check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
+async def check_parent(unit: UnitOfWork, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
     """Walks up from the new parent. Each stream on the way becomes a guard, so that two writers who
     would close a cycle between them cannot both win.
 
@@ -314,7 +314,7 @@ async def check_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_
     raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep")
 
 
-async def _check_height(unit: Unit, task_id: UUID, levels: int) -> None:
+async def _check_height(unit: UnitOfWork, task_id: UUID, levels: int) -> None:
     """The task and what is below it fit into so many levels. Of what is new, or stands below nothing, nobody asks."""
     if levels == PARENT_DEPTH_MAX or not unit.streams[task_id].version:
         return

@@ -15,7 +15,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
-from taskflow.commands.access import at_least
+from taskflow.commands.access import require_role
 from taskflow.commands.comments import size_of
 from taskflow.commands.fields import (
     COMMENTS_BYTES_MAX,
@@ -28,7 +28,7 @@ from taskflow.commands.fields import (
 from taskflow.commands.task import assignable
 from taskflow.commands.undo_schedule import SCHEDULE, set_back_schedule
 from taskflow.errors import Forbidden, NothingToUndo, Rejected
-from taskflow.streams import TASK, Event, Happened
+from taskflow.streams import TASK, Event, EventMetadata
 from taskflow.streams.project import ProjectState, Status
 from taskflow.streams.task import (
     ChecklistItem,
@@ -61,7 +61,7 @@ from taskflow.streams.task import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from taskflow.commands.unit import Past
+    from taskflow.commands.unit_of_work import Past
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -108,9 +108,9 @@ class Story:
 
     def tell(self, history: Iterable[Past]) -> None:
         """What comes next, oldest first. A command's events may be in two pieces."""
-        for of, events in groupby(history, lambda one: (one.command, one.happened.actor, one.causation_id)):
+        for of, events in groupby(history, lambda one: (one.command, one.metadata.actor, one.causation_id)):
             together = list(events)
-            last = together[-1].happened.version
+            last = together[-1].metadata.version
             if of == self._last:
                 self.changes[-1] = replace(self.changes[-1], last=last)
                 continue
@@ -122,7 +122,7 @@ class Story:
                     command=command,
                     actor=actor,
                     undoes=cause if cause in self._named else None,
-                    first=together[0].happened.version,
+                    first=together[0].metadata.version,
                     last=last,
                 )
             )
@@ -316,7 +316,7 @@ def _own_comment(undoing: Undoing, comment_id: UUID) -> Comment:
         raise AssertionError(f"comment {comment_id} is there now or was there before the change")
     if comment.author_id != undoing.actor:
         try:
-            at_least(undoing.home, undoing.actor, "admin")
+            require_role(undoing.home, undoing.actor, "admin")
         except Forbidden:
             raise Forbidden("a change of a comment is undone by its author or an admin") from None
     return comment
@@ -406,7 +406,7 @@ def undo(undoing: Undoing, back: Values) -> list[Event]:
 def _after(undoing: Undoing, events: Iterable[Event]) -> TaskState:
     task = undoing.task
     for event in events:
-        task = TASK.evolve(task, event, Happened(task.id, task.version + 1, task.updated_at, undoing.actor))
+        task = TASK.evolve(task, event, EventMetadata(task.id, task.version + 1, task.updated_at, undoing.actor))
     return task
 
 

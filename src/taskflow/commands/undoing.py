@@ -9,11 +9,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.commands.access import caller, in_todays_status, project_for, task_for
+from taskflow.commands.access import project_for, require_user, task_for, with_current_status
 from taskflow.commands.declaration import TASK_ID, CommandType, RestRoute
 from taskflow.commands.execute import Target
-from taskflow.commands.moving import follow, subtasks
-from taskflow.commands.project import unarchived
+from taskflow.commands.move import follow, subtasks
+from taskflow.commands.project import require_not_archived
 from taskflow.commands.relations import check_way_back
 from taskflow.commands.task import check_parent
 from taskflow.commands.undo import (
@@ -31,7 +31,7 @@ from taskflow.commands.undo import (
     still_set,
     undo,
 )
-from taskflow.commands.unit import PAST_AT_ONCE_MAX
+from taskflow.commands.unit_of_work import PAST_AT_ONCE_MAX
 from taskflow.errors import NotFound, NothingToUndo, Rejected
 from taskflow.streams import PROJECT, TASK, Event
 from taskflow.streams.task import Relation, RelationAdded, TaskMoved, TaskParentSet
@@ -41,23 +41,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from taskflow.commands.undo import Values
-    from taskflow.commands.unit import Past, Unit
+    from taskflow.commands.unit_of_work import Past, UnitOfWork
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import TaskState
 
 
-async def undo_task(unit: Unit, target: UUID, command: UndoTask) -> Target:
+async def undo_task(unit: UnitOfWork, target: UUID, command: UndoTask) -> Target:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
-    unarchived(project)
+    require_not_archived(project)
     change, effect = await _to_undo(unit, target, command.version)
     back = still_set(effect, await unit.get(TASK, target))
     if "project" in back:
         home = await project_for(unit, effect.before.project_id, "member")
-        unarchived(home)
-        await _take_back(unit, change, Undoing(task=task, before=effect.before, home=home, actor=caller(unit)), back)
+        require_not_archived(home)
+        await _take_back(
+            unit, change, Undoing(task=task, before=effect.before, home=home, actor=require_user(unit)), back
+        )
         return Target(TASK, target)
-    events = undo(Undoing(task=task, before=effect.before, home=project, actor=caller(unit)), back)
+    events = undo(Undoing(task=task, before=effect.before, home=project, actor=require_user(unit)), back)
     for event in events:
         match event:
             case TaskParentSet(parent_id=parent_id):
@@ -81,7 +83,7 @@ class Returning(Struct, frozen=True):
     """The change that it undoes; None: it only goes along."""
 
 
-async def _take_back(unit: Unit, change: Change, undoing: Undoing, back: Values) -> None:
+async def _take_back(unit: UnitOfWork, change: Change, undoing: Undoing, back: Values) -> None:
     """Everything that moved with the task goes back with it, and whatever has come below any of it since goes along.
     Raises Rejected where one of them cannot."""
     task, home = undoing.task, undoing.home
@@ -111,7 +113,7 @@ async def _take_back(unit: Unit, change: Change, undoing: Undoing, back: Values)
 
 
 async def _also_returning(
-    unit: Unit, task: TaskState, change: Change, here: ProjectState, home: ProjectState
+    unit: UnitOfWork, task: TaskState, change: Change, here: ProjectState, home: ProjectState
 ) -> Returning:
     """Another task that the same command moved. Raises Rejected where it is not where that put it."""
     history = await unit.history(task.id)
@@ -121,7 +123,7 @@ async def _also_returning(
             back = still_set(effect, task)
             if "project" in back and task.project_id == here.id and effect.before.project_id == home.id:
                 undoing = Undoing(
-                    task=in_todays_status(task, here), before=effect.before, home=home, actor=caller(unit)
+                    task=with_current_status(task, here), before=effect.before, home=home, actor=require_user(unit)
                 )
                 said_anew = {name: back[name][None] for name in MOVES_ALONG if name in back}
                 return _returning(move_back(undoing, said_anew), same)
@@ -150,7 +152,7 @@ def _parents_first(returning: Mapping[UUID, Returning]) -> Iterator[UUID]:
 # --- what is undone
 
 
-async def _to_undo(unit: Unit, task_id: UUID, version: int | None) -> tuple[Change, Effect]:
+async def _to_undo(unit: UnitOfWork, task_id: UUID, version: int | None) -> tuple[Change, Effect]:
     """The change of that version; else the newest that is left, passing over those that set nothing. Raises
     NothingToUndo."""
     history = await unit.history(task_id)
@@ -174,16 +176,16 @@ async def _changes(history: Sequence[Past]) -> list[Change]:
     return story.changes
 
 
-async def _effect(unit: Unit, task_id: UUID, history: Sequence[Past], change: Change) -> Effect:
+async def _effect(unit: UnitOfWork, task_id: UUID, history: Sequence[Past], change: Change) -> Effect:
     """Folded from the log: of a history of any size only this is in memory."""
     before = after = await unit.at_version(TASK, task_id, change.first - 1)
     versions = range(change.first, change.last + 1)
     for past, event in zip(history[change.first - 1 :], await unit.written(TASK, task_id, versions), strict=False):
-        after = TASK.evolve(after, event, past.happened)
+        after = TASK.evolve(after, event, past.metadata)
     return Effect(before, after)
 
 
-async def _check_former_parent(unit: Unit, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
+async def _check_former_parent(unit: UnitOfWork, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
     """The caller named no parent: that it is gone is a rule that is broken, not something they did not find."""
     try:
         await check_parent(unit, project, task_id, parent_id)
@@ -191,7 +193,7 @@ async def _check_former_parent(unit: Unit, project: ProjectState, task_id: UUID,
         raise Rejected("no-such-parent", f"there is no task {parent_id} in project {project.id} any more") from None
 
 
-async def _check_relation(unit: Unit, task_id: UUID, relation: Relation) -> None:
+async def _check_relation(unit: UnitOfWork, task_id: UUID, relation: Relation) -> None:
     """The other task is there, and the caller's to see; and no circle of tasks comes to block each other."""
     try:
         await task_for(unit, relation.task_id, "viewer")

@@ -30,7 +30,7 @@ from taskflow.streams.user import (
 )
 
 if TYPE_CHECKING:
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ def edit(user: UserState, command: EditProfile) -> list[Event]:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def register_user(unit: Unit, registration: Registration, command: RegisterUser) -> Target:
+async def register_user(unit: UnitOfWork, registration: Registration, command: RegisterUser) -> Target:
     """Claims the address, makes the person with their key, their Inbox and any first session, in one append."""
     user_id = registration.user_id
     claim_id = await claim_address(unit, registration.address, user_id)
@@ -124,7 +124,7 @@ async def register_user(unit: Unit, registration: Registration, command: Registe
     return Target(USER, user_id)
 
 
-async def set_roles(unit: Unit, user_id: UUID, roles: tuple[SystemRole, ...]) -> Target:
+async def set_roles(unit: UnitOfWork, user_id: UUID, roles: tuple[SystemRole, ...]) -> Target:
     """System roles. The caller's right to do so is judged where the call comes from."""
     user = await unit.get(USER, user_id)
     wanted = tuple(sorted(set(roles)))

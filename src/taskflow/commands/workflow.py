@@ -21,7 +21,7 @@ from taskflow.commands.fields import (
     NewStatusKey,
     StatusKey,
 )
-from taskflow.commands.project import unarchived
+from taskflow.commands.project import require_not_archived
 from taskflow.errors import Invalid, Rejected
 from taskflow.names import normal_name
 from taskflow.streams import Event
@@ -90,7 +90,7 @@ def in_question(project: ProjectState, command: SetWorkflow) -> frozenset[str]:
 
 def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str, int]) -> list[Event]:
     """`tasks` counts those in the statuses that are in question."""
-    unarchived(project)
+    require_not_archived(project)
     workflow = workflow_of(command)
     if workflow == project.workflow:
         return []
@@ -103,7 +103,7 @@ def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str
         if to not in keys:
             raise Invalid(f"/mapping/{_escaped(key)}", "no-such-status", _unknown(to, keys))
     for key in leaving:
-        count = sum(tasks.get(one, 0) for one in project.statuses.raw(key))
+        count = sum(tasks.get(one, 0) for one in project.statuses.aliases_of(key))
         if _named_instead(command, key) is None and count:
             raise Rejected(
                 "status-in-use",

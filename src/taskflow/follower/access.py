@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.follower.facts import Facts
+from taskflow.follower.access_state import AccessState
 from taskflow.streams.project import ProjectState, Role
 from taskflow.streams.session import SessionState
 from taskflow.streams.user import SystemRole, UserState
@@ -42,10 +42,10 @@ class SystemRoles(Struct, frozen=True):
 
 
 class Access:
-    """Facts, and the few entries that are ahead of them."""
+    """AccessState, and the few entries that are ahead of them."""
 
     def __init__(self) -> None:
-        self.facts = Facts()
+        self.access_state = AccessState()
         self._projects: dict[UUID, ProjectAccess] = {}
         self._ended_sessions: dict[UUID, int] = {}
         """Session → position: one that has ended stays so."""
@@ -54,36 +54,36 @@ class Access:
     # --- what is known
 
     def session_ended(self, session_id: UUID) -> bool:
-        return session_id in self.facts.ended_sessions or session_id in self._ended_sessions
+        return session_id in self.access_state.ended_sessions or session_id in self._ended_sessions
 
     def system_roles(self, user_id: UUID) -> tuple[SystemRole, ...]:
         own = self._system_roles.get(user_id)
-        return self.facts.system_roles.get(user_id, ()) if own is None else own.roles
+        return self.access_state.system_roles.get(user_id, ()) if own is None else own.roles
 
     def role(self, project_id: UUID, user_id: UUID) -> Role | None:
         own = self._projects.get(project_id)
-        members = self.facts.members.get(project_id, {}) if own is None else own.members
+        members = self.access_state.members.get(project_id, {}) if own is None else own.members
         return members.get(user_id)
 
     def projects_of(self, user_id: UUID) -> Mapping[UUID, Role]:
         """The projects of a user and the roles there."""
-        members, own = self.facts.members, self._projects
-        followed = self.facts.projects_of.get(user_id, ())
+        members, own = self.access_state.members, self._projects
+        followed = self.access_state.projects_of.get(user_id, ())
         roles = {project: members[project][user_id] for project in followed if project not in own}
         return roles | {project: one.members[user_id] for project, one in own.items() if user_id in one.members}
 
     def consented(self, user_id: UUID) -> set[UUID]:
         """The projects of a user that they created or accepted an invitation to."""
         own = self._projects
-        followed = {project for project in self.facts.consented.get(user_id, ()) if project not in own}
+        followed = {project for project in self.access_state.consented.get(user_id, ()) if project not in own}
         return followed | {project for project, one in own.items() if user_id in one.consenting}
 
     def archived(self) -> AbstractSet[UUID]:
         """All projects that are archived."""
         own = self._projects
         if not own:
-            return self.facts.archived
-        followed = {project for project in self.facts.archived if project not in own}
+            return self.access_state.archived
+        followed = {project for project in self.access_state.archived if project not in own}
         return followed | {project for project, one in own.items() if one.archived}
 
     # --- what this process writes
@@ -91,7 +91,7 @@ class Access:
     def wrote(self, states: Iterable[Any], position: int) -> None:
         """Streams as they are by a commit whose last event is at `position`. What is older than an entry, or than
         the facts, changes nothing."""
-        if position <= self.facts.position:
+        if position <= self.access_state.position:
             return
         for state in states:
             match state:
@@ -117,7 +117,7 @@ class Access:
 
     def followed(self) -> None:
         """Drops what the facts know by now."""
-        position = self.facts.position
+        position = self.access_state.position
         for held in (self._projects, self._system_roles):
             for stream_id in [one for one, entry in held.items() if entry.position <= position]:
                 del held[stream_id]

@@ -18,12 +18,12 @@ import msgspec
 
 from taskflow.errors import EpochChanged, Unavailable, UnknownEventType
 from taskflow.follower.access import Access
-from taskflow.follower.facts import FACT_TYPES, Facts
-from taskflow.follower.ring import Ring
+from taskflow.follower.access_state import FACT_TYPES, AccessState
+from taskflow.follower.recent_positions import RecentPositions
 from taskflow.ids import SHARDS
 from taskflow.store.log import CHUNK_BYTES_MAX
-from taskflow.store.pool import AWAY, abandon_after
-from taskflow.streams import KIND_OF_TYPE
+from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
+from taskflow.streams import STREAM_TYPE_OF_EVENT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SNAPSHOT: Final = "follower-5"
-"""The 5 is the shape of Facts: another shape, another row, folded anew."""
+"""The 5 is the shape of AccessState: another shape, another row, folded anew."""
 _READ: Final = "select position, state from progress where name = $1"
 _WRITE: Final = """
 insert into progress as p (name, position, state) values ($1, $2, $3)
@@ -66,7 +66,7 @@ class Follower:
     def __init__(self, store: EventStore, settings: Settings, partitions: int) -> None:
         self._store = store
         self._settings = settings
-        self.ring = Ring(partitions, positions_max=settings.follower_ring_max)
+        self.recent_positions = RecentPositions(partitions, positions_max=settings.follower_ring_max)
         self._access = Access()
         self.epoch = 0
         self.failure: str | None = None
@@ -82,14 +82,14 @@ class Follower:
     # --- what it knows
 
     @property
-    def facts(self) -> Facts:
+    def access_state(self) -> AccessState:
         """As of `position`, without what this process has written and not followed yet."""
-        return self._access.facts
+        return self._access.access_state
 
     @property
     def position(self) -> int:
         """Every event at or before this position is folded."""
-        return self.facts.position
+        return self.access_state.position
 
     @property
     def age_s(self) -> float:
@@ -130,7 +130,7 @@ class Follower:
 
     async def role(self, project_id: UUID, user_id: UUID) -> Role | None:
         """The user's role in a project. On a miss the log is asked: what was granted works at once. Where it
-        cannot be asked, that raises what AWAY names: nobody is told that there is nothing."""
+        cannot be asked, that raises what TRANSIENT_ERRORS names: nobody is told that there is nothing."""
         role = self.known_role(project_id, user_id)
         if role is None:
             await self.poll()
@@ -148,7 +148,7 @@ class Follower:
         try:
             async with asyncio.timeout(FRESH_S):
                 await self.poll()
-        except AWAY as error:
+        except TRANSIENT_ERRORS as error:
             if self.age_s > self._settings.auth_stale_max_s:
                 raise Unavailable(
                     f"this process has not seen the log for {self.age_s:.0f} s and may not judge access"
@@ -156,14 +156,14 @@ class Follower:
 
     async def past(self, position: int) -> None:
         """Returns once a poll, the background's or anybody's, has come past a position."""
-        while self.facts.position <= position:
+        while self.access_state.position <= position:
             self._moved.clear()
             await self._moved.wait()
 
     async def poll(self) -> None:
         """Reads the log to its head; the reading begins after this call, shared with whoever waits too.
 
-        Raises what AWAY names, at once where the store was found away a moment ago, and Unavailable once an
+        Raises what TRANSIENT_ERRORS names, at once where the store was found away a moment ago, and Unavailable once an
         event could not be folded: for good.
         """
         self._heed_quiet()
@@ -188,14 +188,14 @@ class Follower:
             self._begun_at = time.monotonic()
             try:
                 await self._read_to_head()
-            except AWAY:
+            except TRANSIENT_ERRORS:
                 self._quiet_until = time.monotonic() + QUIET_S
                 if self.age_s > STUCK_S:
                     self._store.give_up()
                 raise
             except Exception as error:
-                log.exception("the log cannot be followed", extra={"position": self.facts.position})
-                self.failure = f"this process cannot read the log past position {self.facts.position}: {error}"
+                log.exception("the log cannot be followed", extra={"position": self.access_state.position})
+                self.failure = f"this process cannot read the log past position {self.access_state.position}: {error}"
                 raise Unavailable(self.failure) from error
             self._served = serving
             self._quiet_until = 0.0
@@ -206,10 +206,10 @@ class Follower:
         """From the snapshot to the head. Raises StoreError where an event cannot be folded."""
         row = await self._store.pool.fetchrow(_READ, _SNAPSHOT)
         if row is not None:
-            self._access.facts = msgspec.json.decode(row["state"], type=Facts)
-            self._saved_position = self.facts.position
-        last = await self._store.log.last_positions(range(SHARDS), to=self.facts.position)
-        self.ring.start(self.facts.position, last)
+            self._access.access_state = msgspec.json.decode(row["state"], type=AccessState)
+            self._saved_position = self.access_state.position
+        last = await self._store.log.last_positions(range(SHARDS), to=self.access_state.position)
+        self.recent_positions.start(self.access_state.position, last)
         await self._read_to_head()
 
     async def run(self) -> None:
@@ -219,20 +219,20 @@ class Follower:
             try:
                 await self._poll(background=True)
                 await self._save_if_due()
-            except AWAY as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("the log cannot be read", extra={"error": repr(error), "age_s": round(self.age_s, 1)})
                 await asyncio.sleep(0.25)
             except Unavailable:
                 return
             except Exception:
-                log.exception("what was folded was not saved", extra={"position": self.facts.position})
+                log.exception("what was folded was not saved", extra={"position": self.access_state.position})
                 await asyncio.sleep(0.25)
 
     async def _read_to_head(self) -> None:
         limit = self._settings.follower_batch_max
         while True:
             started = time.monotonic()
-            head, steps = await abandon_after(HEAD_S, self._store.log.tail(self.facts.position, limit=limit))
+            head, steps = await abandon_after(HEAD_S, self._store.log.tail(self.access_state.position, limit=limit))
             if head.epoch != self.epoch:
                 if self.epoch:
                     raise EpochChanged(f"the log is at epoch {head.epoch}, this process began at {self.epoch}")
@@ -240,8 +240,8 @@ class Follower:
             if not head.same_server:
                 raise EpochChanged(f"this server is not the one that epoch {head.epoch} of the log belongs to")
             await self._fold(steps)
-            if self.facts.position >= head.position:
-                self.ring.head = max(self.ring.head, self.facts.position)
+            if self.access_state.position >= head.position:
+                self.recent_positions.head = max(self.recent_positions.head, self.access_state.position)
                 self._polled_at = started
                 self._moved.set()
                 return
@@ -250,16 +250,16 @@ class Follower:
         positions = [step.position for step in steps if step.type in FACT_TYPES]
         changes: dict[int, tuple[RecordedEvent, Event]] = {}
         for step in steps:
-            kind = KIND_OF_TYPE.get(step.type)
+            kind = STREAM_TYPE_OF_EVENT.get(step.type)
             if kind is None:
                 raise UnknownEventType(f"position {step.position} holds {step.type}, unknown to this release")
             if step.type in FACT_TYPES:
                 if step.position not in changes:
                     changes = await self._changes(step.position - 1, positions[-1], len(positions))
-                self.facts.apply(*changes[step.position])
-            self._store.folds.drop_stale(step.stream_id, step.stream_version)
-            self.ring.add(step.position, step.shard, kind.name)
-            self.facts.position = step.position
+                self.access_state.apply(*changes[step.position])
+            self._store.state_cache.drop_stale(step.stream_id, step.stream_version)
+            self.recent_positions.add(step.position, step.shard, kind.name)
+            self.access_state.position = step.position
         self._access.followed()
 
     async def _changes(self, after: int, to: int, limit: int) -> dict[int, tuple[RecordedEvent, Event]]:
@@ -270,11 +270,13 @@ class Follower:
         return {recorded.position: (recorded, event) for recorded, event in zip(whole, decoded, strict=True)}
 
     async def _save_if_due(self) -> None:
-        if self.facts.position - self._saved_position < self._settings.follower_snapshot_every_events:
+        if self.access_state.position - self._saved_position < self._settings.follower_snapshot_every_events:
             return
-        self.facts.forget_sessions(datetime.now(UTC), self._settings.access_token_ttl_s)
-        await self._store.pool.execute(_WRITE, _SNAPSHOT, self.facts.position, msgspec.json.encode(self.facts))
-        self._saved_position = self.facts.position
+        self.access_state.forget_sessions(datetime.now(UTC), self._settings.access_token_ttl_s)
+        await self._store.pool.execute(
+            _WRITE, _SNAPSHOT, self.access_state.position, msgspec.json.encode(self.access_state)
+        )
+        self._saved_position = self.access_state.position
 
 
 @asynccontextmanager

@@ -23,11 +23,11 @@ from taskflow.time_zones import UTC_NAME
 
 if TYPE_CHECKING:
     from taskflow.commands.execute import Target
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.importer.sending import Executes
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
-    from taskflow.streams import Kind
+    from taskflow.streams import StreamType
 
 S = TypeVar("S")
 PASSWORD_BYTES: Final = 18
@@ -51,8 +51,8 @@ async def importer(
     email = user or owner
     address = claimed_address(settings.claim_secret_bytes, email)
 
-    async def read(kind: Kind[S], stream_id: UUID) -> S | None:
-        state: S | None = (await store.folds.load(kind, stream_id)).state
+    async def read(kind: StreamType[S], stream_id: UUID) -> S | None:
+        state: S | None = (await store.state_cache.load(kind, stream_id)).state
         return state
 
     known = await holder(read, address)
@@ -68,7 +68,7 @@ async def importer(
     registration = Registration(user_id=new_id(), address=address, inbox_id=new_id(), password_hash=password_hash)
     command = RegisterUser(email=email, password=password, name=email.partition("@")[0])
 
-    async def make(unit: Unit) -> Target:
+    async def make(unit: UnitOfWork) -> Target:
         return await register_user(unit, registration, command)
 
     request = Request(caller=NOBODY, command_id=new_id(), fingerprint=b"import", at=datetime.now(UTC))
@@ -78,5 +78,5 @@ async def importer(
 
 async def zone_of(store: EventStore, who: Importer) -> str:
     """The zone of whoever imports: for times of which a file says none."""
-    found = (await store.folds.load(USER, who.user_id)).state
+    found = (await store.state_cache.load(USER, who.user_id)).state
     return UTC_NAME if found is None else zone_in(found.settings)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from taskflow.dev_secrets import with_secrets
 from taskflow.importer.process import Report, import_file, told
 from taskflow.local.addresses import with_local_urls
-from taskflow.secrets import with_secrets
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings

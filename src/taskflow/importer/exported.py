@@ -22,6 +22,7 @@ from msgspec import Struct
 from taskflow.commands.brought import BroughtItem, BroughtTask, bring_task
 from taskflow.commands.exported import FurnishProject, close_project, furnish_project
 from taskflow.commands.imports import ImportProject, import_project
+from taskflow.dev_secrets import with_secrets
 from taskflow.errors import KeyReused, Rejected
 from taskflow.ids import derived_id
 from taskflow.importer.account import importer
@@ -31,7 +32,6 @@ from taskflow.importer.file import BadFile
 from taskflow.importer.process import first_answer, opened
 from taskflow.importer.sending import Into, Sender, each
 from taskflow.local.addresses import with_local_urls
-from taskflow.secrets import with_secrets
 from taskflow.streams import USER
 from taskflow.streams.schedule import Series
 from taskflow.streams.task import Comment, Relation
@@ -178,7 +178,7 @@ class _Restoring:
                 named.setdefault(task.created_by, None)
         named |= {one.id: one.name for one in self._export.members}
         for person, name in named.items():
-            known = (await self._store.folds.load(USER, person)).state
+            known = (await self._store.state_cache.load(USER, person)).state
             if isinstance(known, USER.state):
                 self._people[person] = person
             elif name is not None:

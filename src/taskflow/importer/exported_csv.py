@@ -17,8 +17,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from taskflow.cells import unguarded
 from taskflow.commands.fields import Description, Name
+from taskflow.csv_escaping import unescape_cell
 from taskflow.importer.exported_file import Export, Member, Person, Project, Task, Time
 from taskflow.importer.file import BadFile
 from taskflow.streams.project import Label, Workflow
@@ -59,7 +59,7 @@ class Row:
         if len(cells) != len(header):
             raise Fault(f"line {line}: expected {len(header)} cells, found {len(cells)}")
         self.line = line
-        self._cells = {column: unguarded(cell) for column, cell in zip(header, cells, strict=True)}
+        self._cells = {column: unescape_cell(cell) for column, cell in zip(header, cells, strict=True)}
 
     def read(self, column: str, kind: Any) -> Any:
         """What is plain is empty where there is none of it."""

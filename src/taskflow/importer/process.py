@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from taskflow.commands.execute import Executor
+from taskflow.dev_secrets import with_secrets
 from taskflow.errors import Rejected, Unavailable
 from taskflow.ids import parse_id
 from taskflow.importer.account import Importer, importer
@@ -27,9 +28,8 @@ from taskflow.importer.rejects import SHOWN_MAX, Rejects, Shown
 from taskflow.importer.run import Import
 from taskflow.importer.sending import Counts, Sender
 from taskflow.local.addresses import with_local_urls
-from taskflow.secrets import with_secrets
 from taskflow.store.eventstore import open_event_store
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import TRANSIENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine
@@ -185,7 +185,7 @@ async def first_answer(asked: Awaitable[T]) -> T:
     address. Raises Unavailable."""
     try:
         return await asked
-    except AWAY as error:
+    except TRANSIENT_ERRORS as error:
         raise Unavailable(
             f"the event store does not answer ({str(error) or type(error).__name__}); run the import again once it does"
         ) from error

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from taskflow.commands.access import at_least
+from taskflow.commands.access import require_role
 from taskflow.commands.imports import import_project
 from taskflow.errors import NotFound, Rejected
 from taskflow.importer.sending import Scope
@@ -55,10 +55,10 @@ def usable(mapping: Mapping, project: ProjectState) -> None:
 async def open_to(store: EventStore, project_id: UUID, user_id: UUID) -> ProjectState:
     """Raises NotFound for a stranger's project or none, Forbidden for a role below admin, and Rejected where it
     is archived."""
-    project = (await store.folds.load(PROJECT, project_id)).state
+    project = (await store.state_cache.load(PROJECT, project_id)).state
     if not isinstance(project, PROJECT.state):
         raise NotFound("project", project_id)
-    at_least(project, user_id, "admin")
+    require_role(project, user_id, "admin")
     if project.archived_at is not None:
         raise Rejected("project-archived", f"project {project_id} is archived; unarchive it first")
     return project

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from taskflow.commands.execute import Accepted, Executor
-from taskflow.commands.unit import HistoryBounds, Unit
+from taskflow.commands.unit_of_work import HistoryBounds, UnitOfWork
 from taskflow.store.append import Outcome, Receipt
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Rehearsal:
     def __init__(self, store: EventStore, settings: Settings) -> None:
         self._store = store
         self._executor = Executor(store, settings)
-        self._unit = Unit(
+        self._unit = UnitOfWork(
             store,
             actor=None,
             at=datetime.now(UTC),
@@ -34,14 +34,14 @@ class Rehearsal:
 
     async def execute(self, request: Request, handler: Handler) -> Accepted:
         """As an Executor, which answers what was accepted before: to that nothing can be added."""
-        standing = await self._store.standing(request.caller, request.command_id, ())
-        if standing.receipt is not None:
+        recheck = await self._store.recheck(request.caller, request.command_id, ())
+        if recheck.receipt is not None:
             return await self._executor.execute(request, handler)
         unit = self._unit
         async with self._turn:
             unit.staged.clear()
             unit.actor = request.actor
-            unit.turn_to(at=request.at, expected_version=request.expected_version)
+            unit.begin_command(at=request.at, expected_version=request.expected_version)
             target = await handler(unit)
             events = tuple(staged.event for staged in unit.staged)
         stream = unit.streams[target.stream_id]

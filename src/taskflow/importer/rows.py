@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from taskflow.cells import unguarded
 from taskflow.commands.fields import LABEL_MAX, LABELS_MAX, NAME_MAX, TITLE_MAX
+from taskflow.csv_escaping import unescape_cell
 from taskflow.importer.mapping import BadMapping, Mapping, Time, literals, slots
 from taskflow.streams.task import Priority
 from taskflow.time_zones import zone_of
@@ -84,7 +84,7 @@ def reader(mapping: Mapping, header: Sequence[str]) -> Callable[[int, Sequence[s
         if len(fields) != width:
             raise RowFault(f"expected {width} fields, found {len(fields)}")
         if mapping.guarded:
-            fields = [unguarded(field) for field in fields]
+            fields = [unescape_cell(field) for field in fields]
         content = _encoded(encode, [fields[at] for at in content_at])
         external_id = fields[external_id_at].strip()
         if not external_id:

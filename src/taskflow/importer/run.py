@@ -165,7 +165,7 @@ class Import:
     async def _meet(self, key: tuple[str, ...], row: Row, command_id: UUID, into: Into) -> None:
         at = min(row.at, datetime.now(UTC))  # the row may be one that is refused for lying ahead
         user_id = into.id("user", _encode(key).decode(), at=at)
-        self._store.folds.presume_absent(user_id)
+        self._store.state_cache.presume_absent(user_id)
         self._people[key] = await self._sender.meet(into, command_id, user_id, row.person_name, at)
 
     async def _found(self, first: Row) -> Into:
@@ -216,7 +216,7 @@ class Import:
             source=row.source,
         )
         if first:
-            self._store.folds.presume_absent(task_id)
+            self._store.state_cache.presume_absent(task_id)
         taken = await self._sender.take(
             row,
             into,

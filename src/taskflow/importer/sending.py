@@ -15,7 +15,7 @@ from taskflow.commands.imports import ImportPerson, import_person
 from taskflow.errors import KeyReused, QueueFull, Rejected, Unavailable
 from taskflow.ids import derived_id
 from taskflow.store.append import Outcome
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import TRANSIENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -174,19 +174,19 @@ class Sender:
         return found
 
     async def answered(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Asks until the store answers; raises what it last said once it was away for `import_away_max_s`."""
+        """Asks until the store answers; raises what it last said once it was away for `import_outage_max_s`."""
         pause_s = self._settings.import_backoff_min_ms / 1000
         clock = asyncio.get_running_loop().time
         while True:
             try:
                 answer = await ask()
-            except (Unavailable, QueueFull, *AWAY) as error:
+            except (Unavailable, QueueFull, *TRANSIENT_ERRORS) as error:
                 if self._away_since is None:
                     self._away_since = clock()
                     log.warning("the event store does not answer; the import waits for it: %s", error)
-                elif clock() - self._away_since > self._settings.import_away_max_s:
+                elif clock() - self._away_since > self._settings.import_outage_max_s:
                     raise Unavailable(
-                        f"the event store did not answer for {self._settings.import_away_max_s} s ({error}); "
+                        f"the event store did not answer for {self._settings.import_outage_max_s} s ({error}); "
                         "run the import again: it goes on where it stopped"
                     ) from error
                 await asyncio.sleep(pause_s)

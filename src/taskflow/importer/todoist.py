@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from taskflow.commands.fields import NAME_MAX
 from taskflow.commands.imports import ImportProject
+from taskflow.dev_secrets import with_secrets
 from taskflow.importer.account import importer, zone_of
 from taskflow.importer.file import BadFile
 from taskflow.importer.process import Report, apart, carried_out, first_answer, opened, progress, project_id_of, shown
@@ -26,7 +27,6 @@ from taskflow.importer.todoist_csv import read_csv
 from taskflow.importer.todoist_json import read_json
 from taskflow.importer.todoist_run import Bringing
 from taskflow.local.addresses import with_local_urls
-from taskflow.secrets import with_secrets
 from taskflow.streams.project import DEFAULT_WORKFLOW
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAMESPACE: Final = "taskflow:limit"
-_AWAY: Final = (RedisError, OSError, TimeoutError)
+_TRANSIENT_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
 
 class Reservation(Struct, frozen=True):
@@ -62,7 +62,7 @@ class Counters:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
         self._timeout_s = settings.limits_timeout_ms / 1000
-        self._pause_s = settings.limits_pause_ms / 1000
+        self._pause_s = settings.limits_breaker_open_ms / 1000
         self._processes = settings.api_processes
         self._windows = redis.register_script(_script("windows.lua"))
         self._bucket = redis.register_script(_script("bucket.lua"))
@@ -75,7 +75,7 @@ class Counters:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this process counts: after a failure Redis is not called for `limits_pause_ms`."""
+        """Whether only this process counts: after a failure Redis is not called for `limits_breaker_open_ms`."""
         return time.monotonic() < self._quiet_until
 
     async def take(self, limit: Bucket, key: str, cost: int = 1) -> Counted:
@@ -180,13 +180,13 @@ class Counters:
         return local
 
     async def _ask(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """The answer of Redis, or None if it fails or is late; then Redis is not called again for `limits_pause_ms`."""
+        """The answer of Redis, or None if it fails or is late; then Redis is not called again for `limits_breaker_open_ms`."""
         if self.is_local:
             return None
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await work()
-        except _AWAY as error:
+        except _TRANSIENT_ERRORS as error:
             if not self.is_local:
                 log.warning("limits are counted by this process alone", extra={"error": repr(error)})
             self._quiet_until = time.monotonic() + self._pause_s

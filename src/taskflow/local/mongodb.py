@@ -10,8 +10,8 @@ from typing import Any, Final
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from taskflow.dev_secrets import kept_secret
 from taskflow.local.program import CannotStart, Program
-from taskflow.secrets import kept_secret
 
 REPLICA_SET: Final = "rs0"
 USER: Final = "taskflow"

@@ -16,8 +16,8 @@ from typing import Final
 
 import asyncpg
 
+from taskflow.dev_secrets import kept_secret
 from taskflow.local.program import CannotStart, Program, User, finish
-from taskflow.secrets import kept_secret
 
 _USERS: Final = ("postgres", "nobody")
 DATABASE: Final = "taskflow"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import httpx
 
+from taskflow.dev_secrets import with_secrets
 from taskflow.local.addresses import FIELDS, forget, remember
 from taskflow.local.program import CannotStart, Program, Running, free_port
 from taskflow.local.servers import Servers
-from taskflow.secrets import with_secrets
 from taskflow.settings import SECRETS, variable
 from taskflow.store.migrate import migrate
 

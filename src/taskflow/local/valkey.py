@@ -9,9 +9,9 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from taskflow.dev_secrets import kept_secret
 from taskflow.local.private import write_private
 from taskflow.local.program import CannotStart, Program
-from taskflow.secrets import kept_secret
 
 
 def binary() -> Path:

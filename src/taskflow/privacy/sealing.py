@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from taskflow.errors import StoreError
-from taskflow.streams.kind import PERSONAL
+from taskflow.streams.stream_type import PERSONAL
 
 if TYPE_CHECKING:
     from msgspec import Struct

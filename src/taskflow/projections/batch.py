@@ -12,9 +12,9 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from msgspec import Struct, field
 
-from taskflow.projections.view import Sums, View
+from taskflow.projections.projection import Projection, Sums
 from taskflow.store.recorded import RecordedEvent
-from taskflow.streams import Event, Happened
+from taskflow.streams import Event, EventMetadata
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """MongoDB's own limit."""
@@ -23,7 +23,7 @@ WORDS_KEPT_MAX: Final = 1_024
 _CODEC: Final = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
 
 
-class Held(Struct):
+class FoldedState(Struct):
     """A stream's state in a view, and the version and position it was folded to, by which repeats are told: states do not
     know their position."""
 
@@ -46,7 +46,7 @@ class Changes(Struct):
     """What a batch of one partition writes. `held` and `documents` (as BSON) are by stream; those in `begun`
     have no document yet."""
 
-    held: dict[UUID, Held] = field(default_factory=dict)
+    held: dict[UUID, FoldedState] = field(default_factory=dict)
     documents: dict[UUID, bytes] = field(default_factory=dict)
     sums: Sums = field(default_factory=dict)
     invalidated: set[str] = field(default_factory=set)
@@ -59,9 +59,9 @@ class Changes(Struct):
 
 
 def apply(
-    view: View,
+    view: Projection,
     changes: Changes,
-    held: Held | None,
+    held: FoldedState | None,
     recorded: RecordedEvent,
     event: Event | Exception,
     partition: int,
@@ -83,8 +83,8 @@ def apply(
         expected = 1 if held is None else held.version + 1
         if recorded.stream_version != expected:
             raise AssertionError(f"expected version {expected}, found {recorded.stream_version}")
-        happened = Happened(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
-        after = Held(recorded.position, recorded.stream_version, view.kind.evolve(before, event, happened))
+        metadata = EventMetadata(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
+        after = FoldedState(recorded.position, recorded.stream_version, view.kind.evolve(before, event, metadata))
         sums = view.sums(before, after.state, recorded.shard) if view.sums else {}
         invalidated = view.invalidates(before, after.state)
         encoded = _document(view, recorded.stream_id, after) if document else None
@@ -105,7 +105,7 @@ def apply(
     changes.invalidated.update(invalidated)
 
 
-def _document(view: View, stream_id: UUID, held: Held) -> bytes:
+def _document(view: Projection, stream_id: UUID, held: FoldedState) -> bytes:
     """The document as it is stored: encoded here, so that one that cannot be is its stream's fault."""
     fields = view.document(held.state)
     words = _words(tuple(fields.pop("words"))) if "words" in fields else b""

@@ -18,8 +18,8 @@ from pymongo import ReturnDocument, UpdateOne
 
 from taskflow.errors import TaskflowError
 from taskflow.projections.collection_names import CHECKPOINTS, PARKED
-from taskflow.projections.marks import NONE, begun
-from taskflow.projections.view import ATTEMPT
+from taskflow.projections.invalidation_versions import NONE, begun
+from taskflow.projections.projection import ATTEMPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from taskflow.kafka.topics import Generation
     from taskflow.projections.batch import Parked
     from taskflow.projections.mongo import Database
-    from taskflow.projections.view import View
+    from taskflow.projections.projection import Projection
 
 
 class Moved(TaskflowError):
@@ -57,7 +57,7 @@ class Checkpoint(Struct):
 class Checkpoints:
     """The checkpoints of one projection under one topic generation."""
 
-    def __init__(self, database: Database, view: View, generation: Generation) -> None:
+    def __init__(self, database: Database, view: Projection, generation: Generation) -> None:
         self._collection = database[CHECKPOINTS]
         self._parked = database[PARKED]
         self._view = view

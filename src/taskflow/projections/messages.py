@@ -21,7 +21,7 @@ class Gap(Struct, frozen=True):
     to: int
 
 
-def sift(checkpoint: int, messages: Iterable[Message]) -> Iterator[Message | Gap]:
+def classify(checkpoint: int, messages: Iterable[Message]) -> Iterator[Message | Gap]:
     """The steps from a checkpoint through messages in any order, with any lost or repeated: what has to be read from the
     log first, and the messages that the view may then advance to."""
     for message in messages:

@@ -12,12 +12,12 @@ from taskflow.kafka.connection import connection
 from taskflow.kafka.topics import Generation, current_generation
 from taskflow.privacy.keyring import KeyRing
 from taskflow.projections.mongo import open_database
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.runner import Runner
 from taskflow.store.log import Log
 from taskflow.store.mapper import Mapper
 from taskflow.store.migrate import wait_for_schema
-from taskflow.store.pool import AWAY, RETRY_S, wait_for_pool
+from taskflow.store.pool import RETRY_S, TRANSIENT_ERRORS, wait_for_pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +35,9 @@ class NoSuchProjection(TaskflowError):
 
 async def run(settings: Settings, names: Sequence[str] = ()) -> None:
     """Raises NoSuchProjection, and StoreError where the topic is not what its generation says."""
-    unknown = [name for name in names if name not in VIEWS]
+    unknown = [name for name in names if name not in PROJECTIONS]
     if unknown:
-        raise NoSuchProjection(f"no projection {unknown[0]}; there are {', '.join(VIEWS)}")
+        raise NoSuchProjection(f"no projection {unknown[0]}; there are {', '.join(PROJECTIONS)}")
     connection(settings)  # files that cannot be read are said at once
     await wait_for_schema(settings)
     pool = await wait_for_pool(settings, "taskflow projector")
@@ -47,8 +47,8 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
     try:
         generation = await _generation(pool, settings)
         async with open_database(settings) as database, open_cache(settings) as cache, asyncio.TaskGroup() as tasks:
-            for name in names or VIEWS:
-                runner = Runner(VIEWS[name], database, Log(pool), Mapper(keyring), cache, generation, settings)
+            for name in names or PROJECTIONS:
+                runner = Runner(PROJECTIONS[name], database, Log(pool), Mapper(keyring), cache, generation, settings)
                 tasks.create_task(runner.run(), name=f"projection {name}")
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
@@ -61,6 +61,6 @@ async def _generation(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) ->
     while True:
         try:
             return await current_generation(pool, settings)
-        except AWAY as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("the event store does not answer", extra={"error": repr(error)})
             await asyncio.sleep(RETRY_S)

@@ -6,8 +6,8 @@ from typing import Final
 
 from pymongo import ASCENDING, IndexModel
 
+from taskflow.projections.projection import Document, Projection
 from taskflow.projections.tasks import board_key
-from taskflow.projections.view import Document, View
 from taskflow.streams import PROJECT
 from taskflow.streams.project import ProjectState
 
@@ -20,7 +20,7 @@ def boards_of(_: ProjectState | None, after: ProjectState) -> tuple[str, ...]:
     return (board_key(after.id),)
 
 
-PROJECTS: Final = View(
+PROJECTS: Final = Projection(
     name="projects",
     version=3,  # 1 had no invitations, 2 did not know who consented
     kind=PROJECT,

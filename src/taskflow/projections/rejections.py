@@ -16,7 +16,7 @@ from taskflow.projections.collection_names import REJECTED
 
 if TYPE_CHECKING:
     from taskflow.projections.mongo import Database
-    from taskflow.projections.view import View
+    from taskflow.projections.projection import Projection
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ TELL_S: Final = 10.0
 class Rejections:
     """What one view of one worker has rejected, and the partitions where something may be missing since."""
 
-    def __init__(self, view: View, database: Database) -> None:
+    def __init__(self, view: Projection, database: Database) -> None:
         self._view = view
         self._collection = database[REJECTED]
         self._unsaved: Counter[str] = Counter()

@@ -23,25 +23,25 @@ from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodec
 from msgspec.structs import replace
 from pymongo.errors import PyMongoError
 
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import BadMessage, Unavailable, UnverifiedMessage
 from taskflow.kafka.connection import connection
 from taskflow.kafka.mac import MessageKeys
 from taskflow.kafka.message import Message, from_message
 from taskflow.kafka.topics import open_topics
 from taskflow.projections.checkpoints import Moved
-from taskflow.projections.messages import Gap, sift
+from taskflow.projections.messages import Gap, classify
 from taskflow.projections.rejections import Rejections
 from taskflow.projections.writer import Writer
-from taskflow.store.pool import AWAY
-from taskflow.streams import KIND_OF_TYPE
+from taskflow.store.pool import TRANSIENT_ERRORS
+from taskflow.streams import STREAM_TYPE_OF_EVENT
 
 if TYPE_CHECKING:
     from taskflow.cache.cache import Cache
     from taskflow.kafka.topics import Generation
     from taskflow.projections.checkpoints import Checkpoint
     from taskflow.projections.mongo import Database
-    from taskflow.projections.view import View
+    from taskflow.projections.projection import Projection
     from taskflow.settings import Settings
     from taskflow.store.log import Log
     from taskflow.store.mapper import Mapper
@@ -65,7 +65,7 @@ STOP_S: Final = 1.0
 """A consumer may take so long to leave its group; without a word it is out of it after `SESSION_MS`."""
 
 _UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
-_KAFKA_AWAY: Final = (Unavailable, KafkaError, OSError, TimeoutError)
+_TRANSIENT_KAFKA_ERRORS: Final = (Unavailable, KafkaError, OSError, TimeoutError)
 
 
 class Runner:
@@ -73,7 +73,7 @@ class Runner:
 
     def __init__(
         self,
-        view: View,
+        view: Projection,
         database: Database,
         events: Log,
         mapper: Mapper,
@@ -89,9 +89,9 @@ class Runner:
         self._keys = MessageKeys.of(settings)
         self._rejections = Rejections(view, database)
         # What is of another kind of stream only moves the position on: an unknown type is none of these.
-        self._passes = frozenset(name for name, kind in KIND_OF_TYPE.items() if kind is not view.kind)
-        self._gather_s = settings.projector_gather_ms / 1000
-        self._silence_s = settings.projector_silence_ms / 1000
+        self._passes = frozenset(name for name, kind in STREAM_TYPE_OF_EVENT.items() if kind is not view.kind)
+        self._gather_s = settings.projector_linger_ms / 1000
+        self._silence_s = settings.projector_stall_timeout_ms / 1000
         self._assigned: set[int] = set()
         self._epoch = 0
         """The newest that the log or a message has named."""
@@ -112,7 +112,7 @@ class Runner:
             await self._read_log_until_there_is_a_topic()
             try:
                 await self._consume()
-            except _KAFKA_AWAY as error:
+            except _TRANSIENT_KAFKA_ERRORS as error:
                 log.warning("Kafka is away; reading the log instead", extra=self._context(error))
                 # Also where it is back at once, again and again: views go on, and not in a hot loop.
                 await self._until_it_works(self._read_log_instead)
@@ -125,10 +125,10 @@ class Runner:
         """Retries a step whose servers are away, with a growing pause and no memory of what was held."""
         pause_s = PAUSE_S
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 await step()
-            except (Moved, PyMongoError, *AWAY) as error:
+            except (Moved, PyMongoError, *TRANSIENT_ERRORS) as error:
                 log.warning("a step is tried again", extra=self._context(error))
                 await self._writer.forget()
                 await asyncio.sleep(pause_s)
@@ -149,7 +149,7 @@ class Runner:
             asked_at = given_at = polled_at = time.monotonic()
             records: Mapping[TopicPartition, Sequence[Any]] = {}
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 if sum(map(len, records.values())) < self._settings.projector_batch_max:
                     await asyncio.sleep(max(0.0, polled_at + self._gather_s - time.monotonic()))
                 polled_at = time.monotonic()
@@ -256,7 +256,7 @@ class Runner:
             if checkpoint.halted is not None:
                 targets[partition] = checkpoint  # saved as it is, which repeats its invalidations
                 continue
-            steps = list(sift(checkpoint.position, known))
+            steps = list(classify(checkpoint.position, known))
             gap = next((step for step in steps if isinstance(step, Gap)), None)
             if gap is not None:
                 about = {"partition": partition, "after": gap.after, "to": gap.to}
@@ -352,7 +352,7 @@ class Runner:
                     if await topics.check(self._generation):
                         return
                     log.warning("there is no topic yet", extra=self._context() | {"topic": self._generation.topic})
-            except _KAFKA_AWAY as error:
+            except _TRANSIENT_KAFKA_ERRORS as error:
                 log.warning("Kafka does not answer", extra=self._context(error))
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, PAUSE_MAX_S)

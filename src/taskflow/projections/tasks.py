@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 from pymongo import ASCENDING, IndexModel
 
 from taskflow.names import normal_names
+from taskflow.projections.projection import Document, Projection, SumKey, Sums
 from taskflow.projections.task_fields import (
     ASSIGNEE_ID,
     CREATED_AT,
@@ -35,13 +36,12 @@ from taskflow.projections.task_fields import (
     UPDATED_AT,
     WORDS,
 )
-from taskflow.projections.view import Document, SumKey, Sums, View
+from taskflow.search_tokens import words
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
 from taskflow.streams.schedule import Series
 from taskflow.streams.task import PRIORITIES, Priority, Relation, TaskState
 from taskflow.timestamps import Timestamp, micros, timestamp, timestamp_or_none
-from taskflow.words import words
 
 NO_DUE: Final = 2**62
 """Sorts tasks without a due time after those with one."""
@@ -200,7 +200,7 @@ def _index(*fields: str) -> IndexModel:
     return IndexModel([(field, ASCENDING) for field in (*fields, "_id")])
 
 
-TASKS: Final = View(
+TASKS: Final = Projection(
     name="tasks",
     # 1 counted nothing, 2 showed a task with its status, 3 knew no words, no purged ones and no moves, 4 no days,
     # zones and series, and kept labels as they were typed.

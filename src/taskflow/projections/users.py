@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pymongo import ASCENDING, IndexModel
 
 from taskflow.addresses import BadAddress, canonical_address, earlier_form
-from taskflow.projections.view import Document, View
+from taskflow.projections.projection import Document, Projection
 from taskflow.streams import USER
 from taskflow.streams.user import UserState
 
@@ -34,7 +34,7 @@ def cached(_: UserState | None, after: UserState) -> tuple[str, ...]:
     return (f"user:{after.id}",)
 
 
-USERS: Final = View(
+USERS: Final = Projection(
     name="users",
     version=2,
     kind=USER,

@@ -24,11 +24,11 @@ from pymongo.errors import BulkWriteError
 from taskflow.errors import StoreError
 from taskflow.lru import LruCache
 from taskflow.off_loop import run_off_loop
-from taskflow.projections.batch import Changes, Held, apply
+from taskflow.projections.batch import Changes, FoldedState, apply
 from taskflow.projections.checkpoints import Checkpoint, Checkpoints
-from taskflow.projections.marks import marked
-from taskflow.store.pool import AWAY
-from taskflow.streams import KIND_OF_TYPE, state_bytes
+from taskflow.projections.invalidation_versions import marked
+from taskflow.store.pool import TRANSIENT_ERRORS
+from taskflow.streams import STREAM_TYPE_OF_EVENT, state_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from taskflow.cache.cache import Cache
     from taskflow.kafka.topics import Generation
     from taskflow.projections.mongo import Database
-    from taskflow.projections.view import View
+    from taskflow.projections.projection import Projection
     from taskflow.settings import Settings
     from taskflow.store.mapper import Mapper
     from taskflow.store.recorded import RecordedEvent
@@ -62,7 +62,13 @@ class Writer:
     """The checkpoints and states of one view on one worker. For one task: nothing here may interleave."""
 
     def __init__(
-        self, view: View, database: Database, mapper: Mapper, cache: Cache, generation: Generation, settings: Settings
+        self,
+        view: Projection,
+        database: Database,
+        mapper: Mapper,
+        cache: Cache,
+        generation: Generation,
+        settings: Settings,
     ) -> None:
         self._view = view
         self._database = database
@@ -76,7 +82,7 @@ class Writer:
         self._ahead: dict[int, Checkpoint] = {}
         """Past events that are nothing to this view: saved with the next batch that is, or after a while."""
         self._saved_at: dict[int, float] = {}
-        self._held: LruCache[UUID, Held] = LruCache(settings.projector_states_bytes_max)
+        self._held: LruCache[UUID, FoldedState] = LruCache(settings.projector_states_bytes_max)
         self._cautious = False
         """Documents were found that are older than their checkpoint, which somebody deleted: no stream that
         begins is believed to have none."""
@@ -149,9 +155,11 @@ class Writer:
 
     def _due(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> bool:
         """Whether anything here is worth a transaction of its own."""
-        long_ago = time.monotonic() - self._settings.projector_idle_save_ms / 1000
+        long_ago = time.monotonic() - self._settings.checkpoint_interval_ms / 1000
         return any(
-            KIND_OF_TYPE.get(event.type) in {self._view.kind, None} for batch in events.values() for event in batch
+            STREAM_TYPE_OF_EVENT.get(event.type) in {self._view.kind, None}
+            for batch in events.values()
+            for event in batch
         ) or any(
             target.invalidations or target.halted or self._saved_at.get(partition, 0.0) < long_ago
             for partition, target in targets.items()
@@ -230,7 +238,7 @@ class Writer:
         mine: list[RecordedEvent] = []
         halt: _Halted | None = None
         for recorded in batch:
-            kind = KIND_OF_TYPE.get(recorded.type)
+            kind = STREAM_TYPE_OF_EVENT.get(recorded.type)
             if kind is None:
                 reason = f"position {recorded.position} holds {recorded.type}, unknown to this release"
                 halt = _Halted(recorded.position - 1, reason)
@@ -256,7 +264,7 @@ class Writer:
     def _apply_all(
         self,
         changes: Changes,
-        read: Mapping[UUID, Held],
+        read: Mapping[UUID, FoldedState],
         events: Sequence[RecordedEvent],
         decoded: Sequence[Event | Exception],
         partition: int,
@@ -282,14 +290,14 @@ class Writer:
         store (the partition stands still). Raises what a store that is away raises."""
         try:
             return list(await self._mapper.decode(events))
-        except AWAY:
+        except TRANSIENT_ERRORS:
             raise
         except Exception:  # noqa: BLE001 - whichever event it is, it is found below
             decoded: list[Event | Exception] = []
             for recorded in events:
                 try:
                     decoded += await self._mapper.decode([recorded])
-                except AWAY:
+                except TRANSIENT_ERRORS:
                     raise
                 except Exception as error:  # noqa: BLE001 - upcasting and opening are pure: the data's fault
                     decoded.append(error)
@@ -297,7 +305,7 @@ class Writer:
 
     async def _hold(
         self, events: Sequence[RecordedEvent], checkpoint: Checkpoint
-    ) -> tuple[set[UUID], dict[UUID, Held], int]:
+    ) -> tuple[set[UUID], dict[UUID, FoldedState], int]:
         """Of streams that are not in memory, those that begin here, the documents of the others, and how many bytes
         of these were read."""
         first: dict[UUID, int] = {}
@@ -306,7 +314,7 @@ class Writer:
         missing = [stream_id for stream_id in first if stream_id not in self._held]
         begun = set() if self._cautious else {stream_id for stream_id in missing if first[stream_id] == 1}
         missing = [stream_id for stream_id in missing if stream_id not in begun]
-        read: dict[UUID, Held] = {}
+        read: dict[UUID, FoldedState] = {}
         read_bytes = 0
         if not missing:
             return begun, read, read_bytes
@@ -319,7 +327,7 @@ class Writer:
             except msgspec.MsgspecError as error:
                 reason = f"{self._view.collection} {document['_id']} holds a state of another shape: {error}"
                 raise _Halted(checkpoint.position, reason) from error
-            read[document["_id"]] = Held(document["position"], document["version"], state)
+            read[document["_id"]] = FoldedState(document["position"], document["version"], state)
         return begun, read, read_bytes
 
     # --- the cache

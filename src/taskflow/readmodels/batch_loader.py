@@ -18,7 +18,7 @@ OUT_MAX: Final = 2
 KEYS_MAX: Final = 200
 
 
-class Together(Generic[K, V]):
+class BatchLoader(Generic[K, V]):
     """Shares `look` between callers. What it raises, each of them gets."""
 
     def __init__(self, look: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:

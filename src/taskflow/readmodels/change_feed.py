@@ -8,11 +8,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.task_fields import ASSIGNEE_ID, FORMER_PROJECTS, PROJECT_ID, SHOWN, TRASHED
 from taskflow.projections.tasks import ShownTask
 from taskflow.readmodels.bounded_fetch import fetch_fitting, sized, values_of
-from taskflow.readmodels.mongo_breaker import Reach, read_within
+from taskflow.readmodels.mongo_breaker import MongoBreaker, read_within
 from taskflow.readmodels.queries import QUERY_MS_MAX
 from taskflow.streams.project import ProjectState
 
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 START: Final = Place(0, UUID(int=0))
 
 
-class Room(NamedTuple):
+class PageBounds(NamedTuple):
     """Where a page begins, and how much it holds."""
 
     after: Place
@@ -74,17 +74,17 @@ class ChangedPage(Struct, Generic[T], frozen=True):
     size: int
 
 
-class Changed:
+class ChangeFeed:
     """Reads the documents of the views that serve. Raises Unavailable where MongoDB does not answer."""
 
-    def __init__(self, database: Database, reach: Reach) -> None:
+    def __init__(self, database: Database, reach: MongoBreaker) -> None:
         self.reach = reach
-        self._tasks = database[VIEWS["tasks"].collection]
-        self._projects = database[VIEWS["projects"].collection]
+        self._tasks = database[PROJECTIONS["tasks"].collection]
+        self._projects = database[PROJECTIONS["projects"].collection]
 
     @read_within(MANY_S)
     async def projects(
-        self, ids: Collection[UUID], *, whole: Collection[UUID], since: int, room: Room
+        self, ids: Collection[UUID], *, whole: Collection[UUID], since: int, room: PageBounds
     ) -> ChangedPage[ChangedProject]:
         """Of these projects those that changed after `since`, and all that are in `whole`."""
         wanted = [{"position": {"$gt": since}}, {"_id": {"$in": list(whole)}}]
@@ -102,7 +102,7 @@ class Changed:
         *,
         since: int,
         trashed_since: int | None,
-        room: Room,
+        room: PageBounds,
     ) -> ChangedPage[ChangedTask]:
         """Of these projects' tasks those that changed after `since`. Those in the trash only if they changed after
         `trashed_since` too, which None says of none."""
@@ -114,7 +114,7 @@ class Changed:
         return await self._changed(query, _OF_PROJECT, room)
 
     @read_within(MANY_S)
-    async def moved_away(self, projects: Collection[UUID], *, since: int, room: Room) -> ChangedPage[ChangedTask]:
+    async def moved_away(self, projects: Collection[UUID], *, since: int, room: PageBounds) -> ChangedPage[ChangedTask]:
         """Tasks that left these projects for others, and changed after `since`."""
         ids = list(projects)
         query = {FORMER_PROJECTS: {"$in": ids}, PROJECT_ID: {"$nin": ids}, **_beyond(since, room.after)}
@@ -122,7 +122,7 @@ class Changed:
 
     @read_within(MANY_S)
     async def assigned(
-        self, projects: Collection[UUID], *, to: Collection[UUID], room: Room
+        self, projects: Collection[UUID], *, to: Collection[UUID], room: PageBounds
     ) -> ChangedPage[ChangedTask]:
         """Of these projects' tasks outside the trash those that are assigned to these people."""
         query = {ASSIGNEE_ID: {"$in": list(to)}, PROJECT_ID: {"$in": list(projects)}, TRASHED: False}
@@ -130,7 +130,7 @@ class Changed:
         return await self._changed(query | _beyond(0, room.after), _ASSIGNED, room)
 
     async def _changed(
-        self, query: dict[str, Any], index: list[tuple[str, int]], room: Room
+        self, query: dict[str, Any], index: list[tuple[str, int]], room: PageBounds
     ) -> ChangedPage[ChangedTask]:
         fields = sized(SHOWN, count=room.limit, bytes_max=room.bytes_max) | _TASK
         found = self._tasks.find(query, fields).sort(_ORDER).hint(index).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
@@ -144,7 +144,7 @@ async def _fitting(
     query: dict[str, Any],
     field: str,
     documents: Sequence[dict[str, Any]],
-    room: Room,
+    room: PageBounds,
 ) -> tuple[list[tuple[dict[str, Any], bytes]], Place | None]:
     """Documents with that field, as many as fit, and where the last of them is if there are others."""
     values = values_of(documents[: room.limit], field)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymongo.errors import PyMongoError
 
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import Behind, Unavailable
 from taskflow.ids import shard_of
 from taskflow.projections.collection_names import CHECKPOINTS, PARKED
-from taskflow.projections.marks import NONE, Mark, bucket, by_bucket
-from taskflow.projections.registry import VIEWS
-from taskflow.projections.view import ATTEMPT
-from taskflow.readmodels.mongo_breaker import Reach
+from taskflow.projections.invalidation_versions import NONE, Mark, bucket, by_bucket
+from taskflow.projections.projection import ATTEMPT
+from taskflow.projections.registry import PROJECTIONS
+from taskflow.readmodels.mongo_breaker import MongoBreaker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
@@ -39,13 +39,13 @@ READ_S: Final = 0.9
 LATE_S: Final = 0.3
 _SERVING: Final = {
     "attempt": ATTEMPT,
-    "$or": [{"projection": view.name, "version": view.version} for view in VIEWS.values()],
+    "$or": [{"projection": view.name, "version": view.version} for view in PROJECTIONS.values()],
 }
 """The builds that this process reads: while a release is rolled out there are checkpoints of others."""
-_SERVING_PARKED: Final = {"collection": {"$in": [view.collection for view in VIEWS.values()]}}
+_SERVING_PARKED: Final = {"collection": {"$in": [view.collection for view in PROJECTIONS.values()]}}
 
 
-class Ring(Protocol):
+class RecentPositions(Protocol):
     """What the log follower knows of recent positions."""
 
     partitions: int
@@ -57,13 +57,15 @@ class Ring(Protocol):
 class Freshness:
     """The checkpoints of every view, as last read. Made by `open_freshness`."""
 
-    def __init__(self, database: Database, ring: Ring, generation: int, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, recent_positions: RecentPositions, generation: int, settings: Settings
+    ) -> None:
         self._collection = database[CHECKPOINTS]
         self._parked = database[PARKED]
-        self._ring = ring
+        self._recent_positions = recent_positions
         self._generation = generation
         self._settings = settings
-        self.reach = Reach()
+        self.reach = MongoBreaker()
         self._checkpoints: dict[tuple[str, int], int] = {}
         self.halted: dict[str, str] = {}
         self.parked: dict[UUID, int] = {}
@@ -78,14 +80,16 @@ class Freshness:
         """Readings of the checkpoints."""
 
     def partition_of(self, stream_id: UUID) -> int:
-        return shard_of(stream_id) % self._ring.partitions
+        return shard_of(stream_id) % self._recent_positions.partitions
 
     def position(self, views: Iterable[str], partitions: Iterable[int] | None = None) -> int:
         """The position that these views are at least as fresh as: the least over their partitions."""
-        numbers = range(self._ring.partitions) if partitions is None else list(partitions)
+        numbers = range(self._recent_positions.partitions) if partitions is None else list(partitions)
         return min(
             (
-                self._ring.fresh_to(VIEWS[view].kind.name, number, self._checkpoints.get((view, number), 0))
+                self._recent_positions.fresh_to(
+                    PROJECTIONS[view].kind.name, number, self._checkpoints.get((view, number), 0)
+                )
                 for view in views
                 for number in numbers
             ),
@@ -155,9 +159,11 @@ class Freshness:
 
     def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
         """A partition without an event between its checkpoint and the position is fresh: idle ones cost nothing."""
-        for number in range(self._ring.partitions) if partitions is None else partitions:
+        for number in range(self._recent_positions.partitions) if partitions is None else partitions:
             for view in views:
-                needed = self._ring.last_event_of(VIEWS[view].kind.name, number, at_or_before=position)
+                needed = self._recent_positions.last_event_of(
+                    PROJECTIONS[view].kind.name, number, at_or_before=position
+                )
                 if self._checkpoints.get((view, number), 0) < (position if needed is None else needed):
                     return False
         return True
@@ -172,12 +178,12 @@ class Freshness:
         """Which builds of a view these are, partition by partition: another once it was dropped and begun anew.
         None while the view cannot be seen."""
         mark = self.mark(view, "")
-        return None if mark is None else mark[self._ring.partitions :]
+        return None if mark is None else mark[self._recent_positions.partitions :]
 
     async def watch(self) -> None:
         """Reads the checkpoints until cancelled: often while somebody waits, seldom otherwise."""
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             started = time.monotonic()
             try:
                 async with asyncio.timeout(READ_S):
@@ -191,7 +197,7 @@ class Freshness:
                 log.warning("checkpoints cannot be read", extra={"error": repr(error)})
                 await asyncio.sleep(IDLE_POLL_S)
             if self._waiting:
-                await asyncio.sleep(self._settings.watch_poll_ms / 1000)
+                await asyncio.sleep(self._settings.checkpoint_poll_ms / 1000)
                 continue
             self._wanted.clear()
             with suppress(TimeoutError):
@@ -203,7 +209,7 @@ class Freshness:
         begun = self._begun
         checkpoints: dict[tuple[str, int], int] = {}
         halted: dict[str, str] = {}
-        marks = {view.name: [NONE] * self._ring.partitions for view in VIEWS.values() if view.marks}
+        marks = {view.name: [NONE] * self._recent_positions.partitions for view in PROJECTIONS.values() if view.marks}
         started = time.monotonic()
         query = _SERVING | {"generation": self._generation}
         async for found in self._collection.find(query, _FIELDS):
@@ -238,19 +244,19 @@ class Freshness:
                 }
             },
         ]
-        silent = dict.fromkeys(VIEWS, float("inf"))
+        silent = dict.fromkeys(PROJECTIONS, float("inf"))
         async for found in await self._collection.aggregate(pipeline):
-            if found["partitions"] == self._ring.partitions and found["age_ms"] is not None:
+            if found["partitions"] == self._recent_positions.partitions and found["age_ms"] is not None:
                 silent[found["_id"]] = found["age_ms"] / 1000
         return silent
 
 
 @asynccontextmanager
 async def open_freshness(
-    database: Database, ring: Ring, generation: int, settings: Settings
+    database: Database, recent_positions: RecentPositions, generation: int, settings: Settings
 ) -> AsyncIterator[Freshness]:
     """Freshness with its watcher running."""
-    freshness = Freshness(database, ring, generation, settings)
+    freshness = Freshness(database, recent_positions, generation, settings)
     task = asyncio.create_task(freshness.watch(), name="checkpoint watcher")
     try:
         yield freshness

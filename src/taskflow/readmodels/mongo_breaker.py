@@ -24,7 +24,7 @@ AWAY_S: Final = 2.0
 that a process that is only busy does not turn on itself."""
 
 
-class Reach:
+class MongoBreaker:
     """What the last answer says about the next question."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Reach:
 class Reader(Protocol):
     """Whoever reads the views."""
 
-    reach: Reach
+    reach: MongoBreaker
 
 
 S = TypeVar("S", bound=Reader)

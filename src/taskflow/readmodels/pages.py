@@ -14,7 +14,7 @@ from taskflow.lru import LruCache
 from taskflow.projections.tasks import board_key
 
 if TYPE_CHECKING:
-    from taskflow.projections.marks import Mark
+    from taskflow.projections.invalidation_versions import Mark
     from taskflow.readmodels.freshness import Freshness
     from taskflow.readmodels.queries import Page, TaskFilter, Views
 

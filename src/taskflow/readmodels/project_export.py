@@ -11,7 +11,7 @@ from pymongo.read_concern import ReadConcern
 
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.task_fields import CREATED_AT, PROJECT_ID, TRASHED
 from taskflow.readmodels.queries import in_order_of
 from taskflow.streams.task import TaskState
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from taskflow.projections.mongo import Database
-    from taskflow.readmodels.mongo_breaker import Reach
+    from taskflow.readmodels.mongo_breaker import MongoBreaker
 
 PAGE: Final = 100
 FETCH: Final = 20
@@ -31,9 +31,9 @@ _state: Final = msgspec.json.Decoder(TaskState)
 class Exported:
     """Reads the tasks view from a snapshot, which MongoDB keeps for minutes: whoever takes longer is told so."""
 
-    def __init__(self, database: Database, reach: Reach) -> None:
+    def __init__(self, database: Database, reach: MongoBreaker) -> None:
         self._reach = reach
-        self._tasks = database[VIEWS["tasks"].collection].with_options(read_concern=ReadConcern("snapshot"))
+        self._tasks = database[PROJECTIONS["tasks"].collection].with_options(read_concern=ReadConcern("snapshot"))
 
     async def tasks(self, project_id: UUID) -> AsyncGenerator[list[TaskState], None]:
         """Pages of the tasks outside the trash, the oldest first, each ending with the task with which it reaches

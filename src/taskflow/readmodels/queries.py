@@ -14,12 +14,11 @@ from msgspec.structs import replace
 from pymongo.errors import ExecutionTimeout
 from pymongo.read_concern import ReadConcern
 
-from taskflow.asked import TaskConditions
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Invalid, Unavailable
 from taskflow.names import normal_name
 from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
-from taskflow.projections.registry import VIEWS
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.task_fields import (
     ASSIGNEE_ID,
     DUE_AT,
@@ -37,12 +36,13 @@ from taskflow.projections.task_fields import (
 )
 from taskflow.projections.tasks import ShownTask
 from taskflow.readmodels import stats
-from taskflow.readmodels.batch_loader import Together
+from taskflow.readmodels.batch_loader import BatchLoader
 from taskflow.readmodels.bounded_fetch import Large, fetch_fitting, fetch_whole, size_of, sized, values_of
-from taskflow.readmodels.mongo_breaker import Reach, read_within
+from taskflow.readmodels.mongo_breaker import MongoBreaker, read_within
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
+from taskflow.task_query import TaskConditions
 from taskflow.timestamps import micros
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ if TYPE_CHECKING:
 
     from pymongo.asynchronous.cursor import AsyncCursor
 
-    from taskflow.asked import TaskQuery
     from taskflow.projections.mongo import Database
     from taskflow.readmodels.bounded_fetch import Value
     from taskflow.readmodels.stats import Counts
+    from taskflow.search_tokens import Term
     from taskflow.streams.project import Statuses
-    from taskflow.words import Term
+    from taskflow.task_query import TaskQuery
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ def status_pairs(
         for project in projects
         for status in project.workflow.statuses
         if (keys is None or normal_name(status.key) in keys) and (categories is None or status.category in categories)
-        for raw in project.statuses.raw(status.key)
+        for raw in project.statuses.aliases_of(status.key)
     )
 
 
@@ -172,14 +172,14 @@ class BoardColumn(Struct, frozen=True):
 class Views:
     """The documents of the views that serve. Every read raises Unavailable where MongoDB does not answer."""
 
-    def __init__(self, database: Database, reach: Reach | None = None) -> None:
-        self.reach = Reach() if reach is None else reach
-        self._tasks = database[VIEWS["tasks"].collection]
-        self._projects = database[VIEWS["projects"].collection]
-        self._users = database[VIEWS["users"].collection]
-        self._one_task = Together(self._documents)
+    def __init__(self, database: Database, reach: MongoBreaker | None = None) -> None:
+        self.reach = MongoBreaker() if reach is None else reach
+        self._tasks = database[PROJECTIONS["tasks"].collection]
+        self._projects = database[PROJECTIONS["projects"].collection]
+        self._users = database[PROJECTIONS["users"].collection]
+        self._one_task = BatchLoader(self._documents)
         # Of one moment: what moves from one status to another while it is read would be counted twice, or not at all.
-        self._sums = database[VIEWS["tasks"].sums_collection].with_options(read_concern=ReadConcern("snapshot"))
+        self._sums = database[PROJECTIONS["tasks"].sums_collection].with_options(read_concern=ReadConcern("snapshot"))
 
     @read_within(ONE_S)
     async def task(self, task_id: UUID) -> ShownTask | None:
@@ -311,7 +311,7 @@ class Views:
         fields = sized(SHOWN, count=len(keys) * BOARD_TASKS_MAX, bytes_max=BOARD_BYTES_MAX)
 
         async def column(status: str) -> list[Value]:
-            raw = _any_of(frozenset(statuses.raw(status)))
+            raw = _any_of(frozenset(statuses.aliases_of(status)))
             found = (
                 self._tasks.find({PROJECT_ID: project_id, TRASHED: False, STATUS: raw}, fields)
                 .sort([(RANK, 1), ("_id", 1)])

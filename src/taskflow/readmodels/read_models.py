@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from taskflow.projections.mongo import open_database
 from taskflow.readmodels.boards import Boards
-from taskflow.readmodels.change_feed import Changed
+from taskflow.readmodels.change_feed import ChangeFeed
 from taskflow.readmodels.freshness import open_freshness
 from taskflow.readmodels.pages import Pages
 from taskflow.readmodels.project_export import Exported
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from taskflow.cache.cache import Cache
     from taskflow.projections.mongo import Database
-    from taskflow.readmodels.freshness import Freshness, Ring
+    from taskflow.readmodels.freshness import Freshness, RecentPositions
     from taskflow.settings import Settings
 
 
@@ -34,16 +34,18 @@ class ReadModels(Struct, frozen=True, kw_only=True, eq=False):
     pages: Pages
     boards: Boards
     saved: SavedViews
-    changed: Changed
+    changed: ChangeFeed
     exported: Exported
 
 
 @asynccontextmanager
-async def open_read_models(settings: Settings, cache: Cache, ring: Ring, generation: int) -> AsyncIterator[ReadModels]:
+async def open_read_models(
+    settings: Settings, cache: Cache, recent_positions: RecentPositions, generation: int
+) -> AsyncIterator[ReadModels]:
     """Connects to MongoDB and watches the checkpoints of this topic generation."""
     async with (
         open_database(settings) as database,
-        open_freshness(database, ring, generation, settings) as freshness,
+        open_freshness(database, recent_positions, generation, settings) as freshness,
     ):
         views = Views(database, freshness.reach)
         yield ReadModels(
@@ -53,6 +55,6 @@ async def open_read_models(settings: Settings, cache: Cache, ring: Ring, generat
             pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
             boards=Boards(views, freshness, cache, ttl_s=settings.board_cache_ttl_s),
             saved=SavedViews(database, freshness.reach),
-            changed=Changed(database, freshness.reach),
+            changed=ChangeFeed(database, freshness.reach),
             exported=Exported(database, freshness.reach),
         )

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from taskflow.projections.registry import VIEWS
-from taskflow.readmodels.mongo_breaker import Reach, read_within
+from taskflow.projections.registry import PROJECTIONS
+from taskflow.readmodels.mongo_breaker import MongoBreaker, read_within
 from taskflow.streams.saved_view import SavedViewState
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ class SavedViews:
     """The documents of the view `views`. No access is judged here. Every read raises Unavailable where MongoDB
     does not answer."""
 
-    def __init__(self, database: Database, reach: Reach | None = None) -> None:
-        self.reach = Reach() if reach is None else reach
-        self._views = database[VIEWS["views"].collection]
+    def __init__(self, database: Database, reach: MongoBreaker | None = None) -> None:
+        self.reach = MongoBreaker() if reach is None else reach
+        self._views = database[PROJECTIONS["views"].collection]
 
     @read_within(READ_S)
     async def get(self, view_id: UUID) -> SavedViewState | None:

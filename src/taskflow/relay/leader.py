@@ -18,7 +18,7 @@ import asyncpg
 from aiokafka.errors import UnknownTopicOrPartitionError
 from msgspec import Struct
 
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import EpochChanged, LeaseLost
 from taskflow.kafka.message import to_message, to_watermark
 from taskflow.kafka.offsets import open_offsets
@@ -26,8 +26,8 @@ from taskflow.kafka.topics import current_generation, open_topics
 from taskflow.relay import progress as progress_row
 from taskflow.relay.publisher import open_publisher
 from taskflow.store.log import Log
-from taskflow.store.pool import AWAY
-from taskflow.store.ranges import attach_ahead
+from taskflow.store.partitions import attach_ahead
+from taskflow.store.pool import TRANSIENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ async def lead(pool: asyncpg.Pool[asyncpg.Record], settings: Settings, lease: Le
         open_publisher(settings) as publisher,
     ):
         await topics.ensure(generation)
-        term = Term(pool, settings, lease=lease, generation=generation, broker=Broker(topics, offsets, publisher))
+        term = Leadership(pool, settings, lease=lease, generation=generation, broker=Broker(topics, offsets, publisher))
         await term.start()
         await term.run()
 
@@ -69,7 +69,7 @@ async def keep_ranges(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) ->
     while True:
         try:
             await attach_ahead(pool, settings)
-        except (*AWAY, asyncpg.PostgresError):
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError):
             # No reason to stop publishing: whole ranges are still empty.
             log.exception("no range of events could be attached")
         await asyncio.sleep(settings.relay_ranges_check_s)
@@ -83,7 +83,7 @@ class Broker(Struct, frozen=True):
     publisher: Publisher
 
 
-class Term:
+class Leadership:
     """One leader's stay, on one producer."""
 
     def __init__(
@@ -123,7 +123,7 @@ class Term:
         settings = self._settings
         watermark_at = check_at = time.monotonic()
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             head = await self._head()
             if head > self._progress.position:
                 await self._publish_next(head)
@@ -215,7 +215,7 @@ class Term:
                 lost.add(partition)
             ends[partition] = offset + 1
         if lost:
-            await self._go_back(lost)
+            await self._rewind(lost)
         await self._save()
 
     async def _compare_ends(self) -> None:
@@ -229,10 +229,10 @@ class Term:
         }
         self._progress.ends = list(found)
         if lost:
-            await self._go_back(lost)
+            await self._rewind(lost)
             await self._save()
 
-    async def _go_back(self, lost: set[int]) -> None:
+    async def _rewind(self, lost: set[int]) -> None:
         """To where retention begins: from there the partitions in `lost` are published again."""
         progress = self._progress
         before = progress.position

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 from aiokafka.errors import KafkaError
 
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import BrokerError, EpochChanged, LeaseLost
 from taskflow.kafka.connection import connection
 from taskflow.relay.leader import keep_ranges, lead
 from taskflow.store.lease import Lease, holder_name
 from taskflow.store.migrate import wait_for_schema
-from taskflow.store.pool import AWAY, open_pool
+from taskflow.store.pool import TRANSIENT_ERRORS, open_pool
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_PASSING: Final = (*AWAY, KafkaError, LeaseLost)
+_PASSING: Final = (*TRANSIENT_ERRORS, KafkaError, LeaseLost)
 """A server is away, or another relay leads: worth another try."""
 
 
@@ -36,14 +36,14 @@ async def run(settings: Settings) -> None:
     holder = holder_name()
     backoff = _Backoff(settings)
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         try:
             pool = await open_pool(settings, "taskflow relay")
             try:
                 await _stand_by_and_lead(pool, settings, holder, backoff)
             finally:
                 pool.terminate()
-        except AWAY as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("PostgreSQL is away", extra={"error": repr(error)})
             await backoff.wait()
 
@@ -52,7 +52,7 @@ async def _stand_by_and_lead(
     pool: asyncpg.Pool[asyncpg.Record], settings: Settings, holder: str, backoff: _Backoff
 ) -> None:
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         lease = await Lease.acquire(pool, settings, holder)
         if lease is None:
             await asyncio.sleep(settings.relay_standby_poll_ms / 1000)
@@ -62,8 +62,8 @@ async def _stand_by_and_lead(
             await lease.hold(keep_ranges(pool, settings), lead(pool, settings, lease))
         except (BrokerError, EpochChanged) as error:
             log.critical("the relay stops", extra={"error": str(error)})
-            with suppress(*AWAY):
-                await lease.blame(str(error))
+            with suppress(*TRANSIENT_ERRORS):
+                await lease.record_fault(str(error))
             raise
         except _PASSING as error:
             log.warning(

@@ -53,13 +53,13 @@ class Append(Struct, frozen=True, kw_only=True, eq=False):
     """One accepted command: its events, what its decision stood on, and its receipt.
 
     `checks` holds the version of every stream that the decision read: those it writes and those it
-    only looked at (guards); 0 means that the stream must not exist. `stands_on` is an append of this
+    only looked at (guards); 0 means that the stream must not exist. `depends_on` is an append of this
     process whose events were read before they were committed: if it loses, so does this one.
 
     `families` names streams whose children were all read: one that is not among `checks` is a conflict.
 
     `others` makes it the head of a bundle: commands that were decided together after this one and are stored
-    with it or not at all. The head carries the checks, the families, the keys and the `stands_on` of all of them;
+    with it or not at all. The head carries the checks, the families, the keys and the `depends_on` of all of them;
     others have none of these, and no `others`.
     """
 
@@ -72,10 +72,10 @@ class Append(Struct, frozen=True, kw_only=True, eq=False):
     checks: tuple[tuple[UUID, str, int], ...]
     events: tuple[NewEvent, ...]
     keys: tuple[NewKey, ...] = ()
-    stands_on: tuple[Append, ...] = ()
+    depends_on: tuple[Append, ...] = ()
     families: tuple[UUID, ...] = ()
     others: tuple[Append, ...] = ()
-    done: asyncio.Future[Receipt | Lost] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    done: asyncio.Future[Receipt | Conflict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def bundle(self) -> tuple[Append, ...]:
@@ -114,7 +114,7 @@ def receipt(row: Any, *, replayed: bool, own: bool) -> Receipt:
     )
 
 
-class Lost(Struct, frozen=True):
+class Conflict(Struct, frozen=True):
     """A stream had moved: nothing of the append was stored. Decide again on fresh state.
 
     `stream_id` is None where the append fell with another: one that it stood on, or one of its bundle.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from taskflow.ids import shard_of
-from taskflow.store.append import Append, Lost, Receipt, receipt
+from taskflow.store.append import Append, Conflict, Receipt, receipt
 from taskflow.store.pool import connect_writer
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
     events: list[tuple[Any, ...]] = []
     keys: list[tuple[Any, ...]] = []
     for ordinal, append in enumerate(appends, 1):
-        stands += [ordinals[id(other)] for other in append.stands_on if id(other) in ordinals]
+        stands += [ordinals[id(other)] for other in append.depends_on if id(other) in ordinals]
         if append.others:
             stands += range(ordinal + 1, ordinal + 1 + len(append.others))
         elif heads and id(append) in heads:
@@ -154,11 +154,11 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
-def outcome(row: asyncpg.Record, *, resent: bool) -> Receipt | Lost:
+def outcome(row: asyncpg.Record, *, resent: bool) -> Receipt | Conflict:
     if row["status"] == _MISSED:
-        return Lost(UUID(int=row["missed_stream"].int), row["missed_version"])
+        return Conflict(UUID(int=row["missed_stream"].int), row["missed_version"])
     if row["status"] == _FELL:
-        return Lost(None, 0)
+        return Conflict(None, 0)
     # Found on the second sending of a group: most likely its own first sending.
     replayed = row["status"] == _FOUND and not resent
     return receipt(row, replayed=replayed, own=row["status"] == _APPLIED)

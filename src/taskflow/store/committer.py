@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final, Self
 import asyncpg
 
 from taskflow.errors import EpochChanged, QueueFull, StoreError, Unavailable
-from taskflow.store.append import Append, Lost, Receipt
+from taskflow.store.append import Append, Conflict, Receipt
 from taskflow.store.append_group import Writer, arguments, flat, outcome
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import TRANSIENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +71,8 @@ class Committer:
         """Appends that wait for the next group."""
         return self._queued
 
-    def submit(self, append: Append) -> asyncio.Future[Receipt | Lost]:
-        """Queues an append with its bundle; each one's future answers with a Receipt, Lost, Unavailable or StoreError.
+    def submit(self, append: Append) -> asyncio.Future[Receipt | Conflict]:
+        """Queues an append with its bundle; each one's future answers with a Receipt, Conflict, Unavailable or StoreError.
 
         Raises QueueFull at `append_queue_max` and Unavailable once closing.
         """
@@ -124,8 +124,8 @@ class Committer:
                 break
             self._queue.popleft()
             self._queued -= len(keys)
-            if any(lost(other) for other in head.stands_on):
-                _fall(head)
+            if any(has_failed(other) for other in head.depends_on):
+                _fail_dependents(head)
                 continue
             seen.update(keys)
             events = events_with
@@ -142,7 +142,7 @@ class Committer:
             try:
                 rows = await self._writer.send(sent)
                 break
-            except AWAY as error:
+            except TRANSIENT_ERRORS as error:
                 reason = error
             except asyncpg.PostgresError as error:
                 await self._commit_apart(group, error)
@@ -171,8 +171,8 @@ class Committer:
             self._fail(group, _explain(error))
             return
         for head in group:
-            if any(lost(other) for other in head.stands_on):
-                _fall(head)
+            if any(has_failed(other) for other in head.depends_on):
+                _fail_dependents(head)
             else:
                 await self._commit([head])
 
@@ -184,20 +184,20 @@ class Committer:
                 append.done.exception()  # a caller that went away must not become a warning
 
 
-def lost(append: Append) -> bool:
+def has_failed(append: Append) -> bool:
     """True once it is known that what was decided on an append's events stands on nothing."""
     if not append.done.done():
         return False
     if append.done.cancelled() or append.done.exception() is not None:
         return True
     outcome = append.done.result()
-    return isinstance(outcome, Lost) or not outcome.own
+    return isinstance(outcome, Conflict) or not outcome.own
 
 
-def _fall(head: Append) -> None:
+def _fail_dependents(head: Append) -> None:
     for append in head.bundle:
         if not append.done.done():
-            append.done.set_result(Lost(None, 0))
+            append.done.set_result(Conflict(None, 0))
 
 
 def _explain(error: asyncpg.PostgresError) -> StoreError:

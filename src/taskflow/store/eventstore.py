@@ -12,13 +12,13 @@ from msgspec import Struct
 from taskflow.privacy.keyring import KeyRing
 from taskflow.store.append import Receipt, receipt
 from taskflow.store.committer import Committer
-from taskflow.store.folds import Folds
 from taskflow.store.headers import Headers
 from taskflow.store.log import Log
 from taskflow.store.mapper import Mapper
 from taskflow.store.pool import open_pool
 from taskflow.store.snapshots import Snapshots
-from taskflow.streams import KINDS
+from taskflow.store.state_cache import StateCache
+from taskflow.streams import STREAM_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from taskflow.settings import Settings
-    from taskflow.streams import Kind
+    from taskflow.streams import StreamType
 
 # One statement, so one snapshot of the store: the receipt, and which of the named streams have moved.
 _STANDING: Final = """
@@ -56,7 +56,7 @@ order by e.position
 """
 
 
-class Standing(Struct, frozen=True):
+class Recheck(Struct, frozen=True):
     """Whether a decision still stands, and whether its command was accepted before."""
 
     receipt: Receipt | None
@@ -70,7 +70,7 @@ class EventStore(Struct, frozen=True, eq=False):
     log: Log
     keyring: KeyRing
     mapper: Mapper
-    folds: Folds
+    state_cache: StateCache
     headers: Headers
     committer: Committer
     connections: WeakSet[asyncpg.Connection[asyncpg.Record]]
@@ -86,7 +86,7 @@ class EventStore(Struct, frozen=True, eq=False):
             if not connection.is_closed():
                 connection.terminate()
 
-    async def standing(self, caller: UUID, command_id: UUID, checks: Iterable[tuple[UUID, str, int]]) -> Standing:
+    async def recheck(self, caller: UUID, command_id: UUID, checks: Iterable[tuple[UUID, str, int]]) -> Recheck:
         """Looks up a receipt and compares versions, in one round trip and without a lock.
 
         A refusal is given, and a receipt answered, only on what this says.
@@ -98,8 +98,8 @@ class EventStore(Struct, frozen=True, eq=False):
         if row is None:
             raise AssertionError("the query selects exactly one row")
         if row["fingerprint"] is None:
-            return Standing(None, row["moved"])
-        return Standing(receipt(row, replayed=True, own=False), row["moved"])
+            return Recheck(None, row["moved"])
+        return Recheck(receipt(row, replayed=True, own=False), row["moved"])
 
     async def accepted(self, caller: UUID, command_ids: Iterable[UUID]) -> dict[UUID, tuple[bytes, UUID]]:
         """Which of a caller's commands were accepted before: (fingerprint, result stream) by command id.
@@ -123,10 +123,10 @@ class EventStore(Struct, frozen=True, eq=False):
         """The streams to which an accepted command appended an event of this type, in its order."""
         return [UUID(int=row[0].int) for row in await self.pool.fetch(_STREAMS_OF, caller, command_id, type_)]
 
-    async def kind_of(self, stream_id: UUID) -> Kind[Any] | None:
+    async def kind_of(self, stream_id: UUID) -> StreamType[Any] | None:
         """The kind of a stream; None where there is no such stream."""
         name = await self.pool.fetchval("select kind from streams where stream_id = $1", stream_id)
-        return next((kind for kind in KINDS if kind.name == name), None)
+        return next((kind for kind in STREAM_TYPES if kind.name == name), None)
 
 
 @asynccontextmanager
@@ -141,14 +141,14 @@ async def open_event_store(settings: Settings, name: str) -> AsyncIterator[Event
             pool, settings.master_key_bytes, ttl_s=settings.person_key_ttl_s, keys_max=settings.person_keys_max
         )
         mapper = Mapper(keyring)
-        folds = Folds(
+        state_cache = StateCache(
             log,
             mapper,
             Snapshots(pool, keyring),
-            bytes_max=settings.folds_bytes_max,
+            bytes_max=settings.state_cache_bytes_max,
             snapshot_every=settings.snapshot_every_events,
         )
         async with Committer(settings, head.epoch) as committer:
-            yield EventStore(pool, log, keyring, mapper, folds, Headers(log), committer, connections)
+            yield EventStore(pool, log, keyring, mapper, state_cache, Headers(log), committer, connections)
     finally:
         pool.terminate()

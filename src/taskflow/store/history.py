@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.store.log import recorded
+from taskflow.store.log import from_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,7 +52,7 @@ where e.bytes_before < $4 order by e.position
 """
 
 
-class Sought(Struct, frozen=True, kw_only=True):
+class EventFilter(Struct, frozen=True, kw_only=True):
     """Which events. Each set: any of these; None: all. `since` and `before` compare `occurred_at`."""
 
     projects: frozenset[UUID] | None = None
@@ -79,7 +79,7 @@ class History:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
-    async def page(self, sought: Sought, *, after: int, to: int, limit: int) -> Page:
+    async def page(self, sought: EventFilter, *, after: int, to: int, limit: int) -> Page:
         """The first events with `after` < position ≤ `to`, ending with the one with which their data reach
         PAGE_BYTES_MAX."""
         if after >= to or _nothing(sought):
@@ -91,7 +91,7 @@ class History:
             rows = await self._scan(sought, after, to, limit)
         return _page(rows, limit, to)
 
-    async def newest(self, sought: Sought, *, before: int, limit: int, bytes_max: int | None = None) -> Page:
+    async def newest(self, sought: EventFilter, *, before: int, limit: int, bytes_max: int | None = None) -> Page:
         """The last events with position < `before`, newest first, ending with the one with which their data reach
         `bytes_max` (PAGE_BYTES_MAX); `position` is the next page's `before`, 0 at the beginning of the log."""
         if before <= 1 or _nothing(sought):
@@ -124,14 +124,21 @@ class History:
 
     # --- two ways to the same events
 
-    async def _few(self, sought: Sought) -> bool:
+    async def _few(self, sought: EventFilter) -> bool:
         if sought.projects is None:
             return False
         row = await self._pool.fetchrow(_COUNT, list(sought.projects), FEW_STREAMS + 1)
         return row is not None and row[0] <= FEW_STREAMS and row[1] <= FEW_EVENTS
 
     async def _scan(
-        self, sought: Sought, after: int, to: int, limit: int, bytes_max: int | None = None, *, descending: bool = False
+        self,
+        sought: EventFilter,
+        after: int,
+        to: int,
+        limit: int,
+        bytes_max: int | None = None,
+        *,
+        descending: bool = False,
     ) -> list[Any]:
         """Along the log."""
         query = _Query(after, to, limit)
@@ -145,7 +152,14 @@ class History:
         )
 
     async def _streams(
-        self, sought: Sought, after: int, to: int, limit: int, bytes_max: int | None = None, *, descending: bool = False
+        self,
+        sought: EventFilter,
+        after: int,
+        to: int,
+        limit: int,
+        bytes_max: int | None = None,
+        *,
+        descending: bool = False,
     ) -> list[Any]:
         """Along each of the streams in question, as far as `limit` each."""
         query = _Query(after, to, limit)
@@ -188,7 +202,7 @@ class _Query:
         self.arguments.append(list(value) if isinstance(value, frozenset) else value)
         return f"${len(self.arguments)}"
 
-    def conditions(self, sought: Sought) -> list[str]:
+    def conditions(self, sought: EventFilter) -> list[str]:
         """What an event itself says."""
         found: list[str] = []
         if sought.types is not None:
@@ -206,7 +220,7 @@ class _Query:
         return found
 
 
-def _nothing(sought: Sought) -> bool:
+def _nothing(sought: EventFilter) -> bool:
     return frozenset() in {
         *(sought.projects, sought.streams, sought.types, sought.actors),
         *(sought.commands, sought.correlations),
@@ -214,7 +228,7 @@ def _nothing(sought: Sought) -> bool:
 
 
 def _page(rows: list[Any], limit: int, looked_to: int, *, found: int = 15) -> Page:
-    events = [recorded(row) for row in rows]
+    events = [from_row(row) for row in rows]
     cut = bool(rows) and (len(rows) == limit or len(rows) < rows[0][found])
     return Page(events, events[-1].position if cut else looked_to)
 

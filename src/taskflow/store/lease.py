@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from taskflow.errors import LeaseLost
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import TRANSIENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -99,7 +99,7 @@ class Lease:
             try:
                 async with asyncio.timeout(settings.lease_ttl_ms / 1000):
                     held = await self._pool.fetchval(_of(self._table, _RENEW), self.fence, settings.lease_ttl_ms)
-            except AWAY as error:
+            except TRANSIENT_ERRORS as error:
                 if (time.monotonic() - renewed) * 1000 > settings.lease_ttl_ms:
                     raise LeaseLost(f"fence {self.fence} could not be renewed in time: {error!r}") from error
                 log.warning("the lease cannot be renewed", extra={"fence": self.fence, "error": repr(error)})
@@ -110,9 +110,9 @@ class Lease:
 
     async def release(self) -> None:
         """Lets a standby take over at once. Where the store does not answer, the lease runs out."""
-        with suppress(*AWAY):
+        with suppress(*TRANSIENT_ERRORS):
             await asyncio.wait_for(self._pool.execute(_of(self._table, _RELEASE), self.fence), _RELEASE_S)
 
-    async def blame(self, fault: str) -> None:
+    async def record_fault(self, fault: str) -> None:
         """Leaves word of why the relay stopped, for `relay.status`."""
         await self._pool.execute(_BLAME, self.fence, fault)

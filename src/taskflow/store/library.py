@@ -28,7 +28,7 @@ from eventsourcing.persistence import (
 
 from taskflow.errors import QueueFull, StoreError, Unavailable
 from taskflow.ids import new_id
-from taskflow.store.append import NOBODY, Append, Lost, NewEvent, Outcome
+from taskflow.store.append import NOBODY, Append, Conflict, NewEvent, Outcome
 from taskflow.store.eventstore import open_event_store
 from taskflow.store.log import END
 
@@ -118,7 +118,7 @@ class LogRecorder(ApplicationRecorder):
             raise OperationalError(str(error)) from error
         except StoreError as error:
             raise ProgrammingError(str(error)) from error
-        if isinstance(outcome, Lost):
+        if isinstance(outcome, Conflict):
             raise IntegrityError(f"stream {outcome.stream_id} is at version {outcome.current_version}")
         return list(range(outcome.position - len(events) + 1, outcome.position + 1))
 

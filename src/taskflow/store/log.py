@@ -128,7 +128,7 @@ class EventHeader(Struct, frozen=True, gc=False):
     causation_id: UUID | None
 
 
-def recorded(row: Any) -> RecordedEvent:
+def from_row(row: Any) -> RecordedEvent:
     """A row of `events` as a Struct; the driver's own UUID type becomes the standard one."""
     return RecordedEvent(
         position=row[0],
@@ -197,7 +197,7 @@ class Log:
         the event with which their data reach `bytes_max`."""
         end = VERSION_END if to is None else to
         rows = await self.pool.fetch(_STREAM, stream_id, after, end, limit, bytes_max)
-        return [recorded(row) for row in rows]
+        return [from_row(row) for row in rows]
 
     async def chunks(
         self, stream_id: UUID, *, after: int = 0, to: int | None = None
@@ -230,7 +230,7 @@ class Log:
         """Those of a stream's events that have one of these versions, oldest first."""
         if not versions:
             return []
-        return [recorded(row) for row in await self.pool.fetch(_VERSIONS, stream_id, list(versions))]
+        return [from_row(row) for row in await self.pool.fetch(_VERSIONS, stream_id, list(versions))]
 
     async def read(
         self,
@@ -247,14 +247,14 @@ class Log:
             rows = await self.pool.fetch(_TYPES, after, to, limit, bytes_max, list(types))
         else:
             rows = await self.pool.fetch(_LOG, after, to, limit, bytes_max)
-        return [recorded(row) for row in rows]
+        return [from_row(row) for row in rows]
 
     async def read_shards(
         self, after: int, shards: Sequence[int], *, to: int, limit: int, bytes_max: int
     ) -> list[RecordedEvent]:
         """As `read` of some shards, and no further than the event with which their data reach `bytes_max`."""
         rows = await self.pool.fetch(_SHARDS, after, to, limit, list(shards), bytes_max)
-        return [recorded(row) for row in rows]
+        return [from_row(row) for row in rows]
 
     async def last_positions(self, shards: Sequence[int], *, to: int = END) -> dict[int, int]:
         """The last position at or before `to` of each shard that has one."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from taskflow.errors import StoreError
-from taskflow.store import ranges
+from taskflow.store import partitions
 from taskflow.store.first_schema import DEVELOPMENT, adopt, record, require_adoptable
 from taskflow.store.migration_files import MIGRATIONS, read_migrations
 from taskflow.store.migration_steps import STEPS_TABLE, apply_steps
-from taskflow.store.pool import AWAY, RETRY_S, abandon_after
+from taskflow.store.pool import RETRY_S, TRANSIENT_ERRORS, abandon_after
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -55,7 +55,7 @@ async def migrate(settings: Settings, folder: Traversable = MIGRATIONS) -> list[
         await connection.execute(_TABLE)
         await connection.execute(STEPS_TABLE)
         applied_now = await _apply_missing(connection, folder)
-        await ranges.attach_ahead(connection, settings)
+        await partitions.attach_ahead(connection, settings)
     finally:
         await connection.close()
     return applied_now
@@ -121,7 +121,7 @@ async def _schema_fault(settings: Settings) -> str | None:
             connection.terminate()
     except (asyncpg.UndefinedTableError, asyncpg.InvalidCatalogNameError):
         found = None
-    except AWAY as error:
+    except TRANSIENT_ERRORS as error:
         return repr(error)
     if found is None or found < wanted.number:
         return f"expected migration {wanted.name}, found {found or 'none'}; run `taskflow migrate`"

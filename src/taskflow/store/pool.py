@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRY_S: Final = 1.0
-PASSING: Final = (
+RETRIED_ERRORS: Final = (
     asyncpg.exceptions.OperatorInterventionError,  # shut down, crashed, starting, a statement cancelled
     asyncpg.exceptions.InsufficientResourcesError,  # connections, memory, disk
     asyncpg.exceptions.TransactionRollbackError,  # deadlocks, serialisation
@@ -28,13 +28,13 @@ PASSING: Final = (
     asyncpg.exceptions.PostgresSystemError,  # the server's own disk
 )
 """What a server that answers says when the same request may go well later."""
-AWAY: Final = (
+TRANSIENT_ERRORS: Final = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what an idle connection raises that the server had ended with a word
-    *PASSING,
+    *RETRIED_ERRORS,
 )
 """What is raised while PostgreSQL does not answer, or cannot. A faulty statement is none of it."""
 
@@ -108,7 +108,7 @@ async def wait_for_pool(settings: Settings, name: str) -> asyncpg.Pool[asyncpg.R
     while True:
         try:
             return await open_pool(settings, name)
-        except AWAY as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("the event store does not answer", extra={"error": repr(error)})
             await asyncio.sleep(RETRY_S)
 

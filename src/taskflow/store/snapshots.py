@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from taskflow.privacy.keyring import KeyRing
-    from taskflow.streams import Kind
+    from taskflow.streams import StreamType
 
 _READ: Final = "select version, state from snapshots where stream_id = $1 and state_version = $2 and version <= $3"
 _WRITE: Final = """
@@ -35,7 +35,7 @@ class Snapshots:
         self._pool = pool
         self._keyring = keyring
 
-    async def read(self, kind: Kind[Any], stream_id: UUID, to: int) -> tuple[int, Any] | None:
+    async def read(self, kind: StreamType[Any], stream_id: UUID, to: int) -> tuple[int, Any] | None:
         """(version, state) of the snapshot at or before version `to`, if there is one of today's shape."""
         row = await self._pool.fetchrow(_READ, stream_id, kind.state_version, to)
         if row is None:
@@ -47,7 +47,7 @@ class Snapshots:
             open_fields(kind.state, plain, keys.get(person), _context(stream_id, row["version"]))
         return row["version"], msgspec.convert(plain, kind.state)
 
-    async def write(self, kind: Kind[Any], stream_id: UUID, version: int, state: Any) -> None:
+    async def write(self, kind: StreamType[Any], stream_id: UUID, version: int, state: Any) -> None:
         """Keeps a committed state; an older one never replaces a newer."""
         if personal_fields(kind.state):
             person = getattr(state, kind.person_field) if kind.person_field else stream_id

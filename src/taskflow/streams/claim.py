@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from taskflow.addresses import canonical_address, earlier_form
 from taskflow.ids import derived_id
-from taskflow.streams.kind import Event, Happened, Kind
+from taskflow.streams.stream_type import Event, EventMetadata, StreamType
 
 
 def claim_id(claim_secret: bytes, address: str) -> UUID:
@@ -46,7 +46,7 @@ class ClaimState(Struct, frozen=True, kw_only=True, gc=False):
     version: int
 
 
-def evolve(_: ClaimState | None, event: Event, happened: Happened) -> ClaimState:
+def evolve(_: ClaimState | None, event: Event, metadata: EventMetadata) -> ClaimState:
     holder: UUID | None
     match event:
         case AddressClaimed(user_id=user_id):
@@ -55,7 +55,7 @@ def evolve(_: ClaimState | None, event: Event, happened: Happened) -> ClaimState
             holder = None
         case _:
             raise AssertionError(f"a claim has no {type(event).__name__}")
-    return ClaimState(id=happened.stream_id, user_id=holder, updated_at=happened.occurred_at, version=happened.version)
+    return ClaimState(id=metadata.stream_id, user_id=holder, updated_at=metadata.occurred_at, version=metadata.version)
 
 
-CLAIM: Final = Kind(name="claim", state=ClaimState, events=(AddressClaimed, AddressReleased), evolve=evolve)
+CLAIM: Final = StreamType(name="claim", state=ClaimState, events=(AddressClaimed, AddressReleased), evolve=evolve)

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
+from taskflow.streams.stream_type import PERSONAL, Event, EventMetadata, StreamType
 
 Category = Literal["todo", "in_progress", "waiting", "done", "cancelled"]
 CATEGORIES: Final[tuple[Category, ...]] = ("todo", "in_progress", "waiting", "done", "cancelled")
@@ -63,7 +63,7 @@ class Statuses(Struct, frozen=True, gc=False):
         """The status itself, or the one that took its place; None for one that left without."""
         return self.workflow.status(self.mapped.get(key, key))
 
-    def raw(self, key: str) -> tuple[str, ...]:
+    def aliases_of(self, key: str) -> tuple[str, ...]:
         """Everything that a task may last have entered which stands for this status today, itself first."""
         return (key, *sorted(old for old, to in self.mapped.items() if to == key))
 
@@ -232,11 +232,11 @@ def _without(invitations: tuple[Invitation, ...], ended: UUID) -> tuple[Invitati
     return tuple(one for one in invitations if one.id != ended)
 
 
-def evolve(state: ProjectState | None, event: Event, happened: Happened) -> ProjectState:
-    at = happened.occurred_at
+def evolve(state: ProjectState | None, event: Event, metadata: EventMetadata) -> ProjectState:
+    at = metadata.occurred_at
     if isinstance(event, ProjectCreated):
         return ProjectState(
-            id=happened.stream_id,
+            id=metadata.stream_id,
             name=event.name,
             description=event.description,
             workflow=event.workflow,
@@ -247,10 +247,10 @@ def evolve(state: ProjectState | None, event: Event, happened: Happened) -> Proj
             archived_at=None,
             created_at=at,
             updated_at=at,
-            version=happened.version,
+            version=metadata.version,
         )
     if state is None:
-        raise AssertionError(f"stream {happened.stream_id} does not begin with ProjectCreated")
+        raise AssertionError(f"stream {metadata.stream_id} does not begin with ProjectCreated")
     changed: dict[str, Any]
     match event:
         case ProjectRenamed(name=name):
@@ -270,7 +270,7 @@ def evolve(state: ProjectState | None, event: Event, happened: Happened) -> Proj
             changed = {"labels": tuple(label for label in state.labels if label.name != name)}
         case MemberInvited():
             invitation = Invitation(
-                event.invitation_id, event.role, happened.actor, at, event.expires_at, happened.version
+                event.invitation_id, event.role, metadata.actor, at, event.expires_at, metadata.version
             )
             # Those that ran out end here: nobody can accept them any more.
             changed = {"invitations": (*[one for one in state.invitations if at < one.expires_at], invitation)}
@@ -288,14 +288,14 @@ def evolve(state: ProjectState | None, event: Event, happened: Happened) -> Proj
             changed = {
                 "members": {who: role for who, role in state.members.items() if who != user_id},
                 "consenting": _except(state.consenting, user_id),
-                "left": _with(state.left, user_id) if happened.actor == user_id else state.left,
+                "left": _with(state.left, user_id) if metadata.actor == user_id else state.left,
             }
         case _:
             raise AssertionError(f"a project has no {type(event).__name__}")
-    return replace(state, updated_at=at, version=happened.version, **changed)
+    return replace(state, updated_at=at, version=metadata.version, **changed)
 
 
-PROJECT: Final = Kind(
+PROJECT: Final = StreamType(
     name="project",
     state=ProjectState,
     events=(

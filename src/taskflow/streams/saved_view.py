@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.streams.kind import Event, Happened, Kind
+from taskflow.streams.stream_type import Event, EventMetadata, StreamType
 
 Query = dict[str, str | bool | tuple[str, ...]]
 """The filters of `GET /tasks` by name, as they were given: a value or several."""
@@ -54,11 +54,11 @@ class SavedViewState(Struct, frozen=True, kw_only=True, gc=False):
     version: int
 
 
-def evolve(state: SavedViewState | None, event: Event, happened: Happened) -> SavedViewState:
-    at = happened.occurred_at
+def evolve(state: SavedViewState | None, event: Event, metadata: EventMetadata) -> SavedViewState:
+    at = metadata.occurred_at
     if isinstance(event, ViewSaved):
         return SavedViewState(
-            id=happened.stream_id,
+            id=metadata.stream_id,
             name=event.name,
             query=event.query,
             owner_id=event.owner_id,
@@ -66,10 +66,10 @@ def evolve(state: SavedViewState | None, event: Event, happened: Happened) -> Sa
             created_at=at,
             updated_at=at,
             deleted_at=None,
-            version=happened.version,
+            version=metadata.version,
         )
     if state is None:
-        raise AssertionError(f"stream {happened.stream_id} does not begin with ViewSaved")
+        raise AssertionError(f"stream {metadata.stream_id} does not begin with ViewSaved")
     changed: dict[str, Any]
     match event:
         case ViewRenamed(name=name):
@@ -80,10 +80,10 @@ def evolve(state: SavedViewState | None, event: Event, happened: Happened) -> Sa
             changed = {"deleted_at": at}
         case _:
             raise AssertionError(f"a saved view has no {type(event).__name__}")
-    return replace(state, updated_at=at, version=happened.version, **changed)
+    return replace(state, updated_at=at, version=metadata.version, **changed)
 
 
-SAVED_VIEW: Final = Kind(
+SAVED_VIEW: Final = StreamType(
     name="saved_view",
     state=SavedViewState,
     events=(ViewSaved, ViewRenamed, ViewQueryChanged, ViewDeleted),

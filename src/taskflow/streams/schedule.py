@@ -12,8 +12,8 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from taskflow.streams.kind import Event
 from taskflow.streams.project import Category
+from taskflow.streams.stream_type import Event
 
 if TYPE_CHECKING:
     from taskflow.streams.task import TaskState

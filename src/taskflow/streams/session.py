@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
+from taskflow.streams.stream_type import PERSONAL, Event, EventMetadata, StreamType
 
 EndReason = Literal["logout", "revoked", "reuse", "password-changed"]
 
@@ -53,11 +53,11 @@ class SessionState(Struct, frozen=True, kw_only=True, gc=False):
     version: int
 
 
-def evolve(state: SessionState | None, event: Event, happened: Happened) -> SessionState:
-    at = happened.occurred_at
+def evolve(state: SessionState | None, event: Event, metadata: EventMetadata) -> SessionState:
+    at = metadata.occurred_at
     if isinstance(event, SessionStarted):
         return SessionState(
-            id=happened.stream_id,
+            id=metadata.stream_id,
             user_id=event.user_id,
             address=event.address,
             agent=event.agent,
@@ -67,11 +67,11 @@ def evolve(state: SessionState | None, event: Event, happened: Happened) -> Sess
             ended_at=None,
             end_reason=None,
             updated_at=at,
-            version=happened.version,
+            version=metadata.version,
         )
     if state is None:
-        raise AssertionError(f"stream {happened.stream_id} does not begin with SessionStarted")
-    version = happened.version
+        raise AssertionError(f"stream {metadata.stream_id} does not begin with SessionStarted")
+    version = metadata.version
     match event:
         case SessionRefreshed(generation=generation):
             return replace(state, generation=generation, refreshed_at=at, updated_at=at, version=version)
@@ -81,7 +81,7 @@ def evolve(state: SessionState | None, event: Event, happened: Happened) -> Sess
             raise AssertionError(f"a session has no {type(event).__name__}")
 
 
-SESSION: Final = Kind(
+SESSION: Final = StreamType(
     name="session",
     state=SessionState,
     events=(SessionStarted, SessionRefreshed, SessionEnded),

@@ -9,9 +9,9 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.streams.kind import Event, Happened, Kind
 from taskflow.streams.project import Category
 from taskflow.streams.schedule import Series, TaskDueSet, TaskRecurred, TaskRecurrenceSet, begin_series, scheduled
+from taskflow.streams.stream_type import Event, EventMetadata, StreamType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -289,15 +289,15 @@ def _moved(state: TaskState, event: TaskMoved, at: datetime) -> dict[str, Any]:
     }
 
 
-def _parts(state: TaskState, event: Event, happened: Happened) -> dict[str, Any]:
+def _parts(state: TaskState, event: Event, metadata: EventMetadata) -> dict[str, Any]:
     """What changes a comment, an item of the checklist or a relation."""
     match event:
         case CommentAdded(comment_id=comment_id, body=body):
-            comment = Comment(comment_id, happened.actor, body, happened.occurred_at)
+            comment = Comment(comment_id, metadata.actor, body, metadata.occurred_at)
             return {"comments": (*state.comments, comment)}
         case CommentEdited(comment_id=comment_id, body=body):
             edited = [
-                replace(one, body=body, edited_at=happened.occurred_at) if one.id == comment_id else one
+                replace(one, body=body, edited_at=metadata.occurred_at) if one.id == comment_id else one
                 for one in state.comments
             ]
             return {"comments": tuple(edited)}
@@ -333,11 +333,11 @@ def _by_rank(items: Iterable[ChecklistItem]) -> tuple[ChecklistItem, ...]:
     return tuple(sorted(items, key=lambda item: (item.rank, item.id)))
 
 
-def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskState:
-    at = happened.occurred_at
+def evolve(state: TaskState | None, event: Event, metadata: EventMetadata) -> TaskState:
+    at = metadata.occurred_at
     if isinstance(event, TaskCreated):
         return TaskState(
-            id=happened.stream_id,
+            id=metadata.stream_id,
             project_id=event.project_id,
             external_id=event.external_id,
             title=event.title,
@@ -355,16 +355,16 @@ def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskSta
             day_ends_at=event.day_ends_at,
             time_zone=event.time_zone,
             series=None if event.recurrence is None else event.series or begin_series(event.due_at, event.due_on, at),
-            created_by=happened.actor,
+            created_by=metadata.actor,
             created_at=at,
             updated_at=at,
             started_at=at if event.category == "in_progress" else None,
             completed_at=at if event.category == "done" else None,
             trashed_at=None,
-            version=happened.version,
+            version=metadata.version,
         )
     if state is None:
-        raise AssertionError(f"stream {happened.stream_id} does not begin with TaskCreated")
+        raise AssertionError(f"stream {metadata.stream_id} does not begin with TaskCreated")
     changed: dict[str, Any]
     match event:
         case TaskRetitled(title=title):
@@ -406,11 +406,11 @@ def evolve(state: TaskState | None, event: Event, happened: Happened) -> TaskSta
             if event.assignee_id is not None:
                 changed["assignee_id"] = event.assignee_id
         case _:
-            changed = _parts(state, event, happened)
-    return replace(state, updated_at=at, version=happened.version, **changed)
+            changed = _parts(state, event, metadata)
+    return replace(state, updated_at=at, version=metadata.version, **changed)
 
 
-TASK: Final = Kind(
+TASK: Final = StreamType(
     name="task",
     state=TaskState,
     events=(

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.streams.kind import PERSONAL, Event, Happened, Kind
+from taskflow.streams.stream_type import PERSONAL, Event, EventMetadata, StreamType
 
 SystemRole = Literal["analyst", "admin"]
 Settings = dict[str, str | int | bool | None]
@@ -88,12 +88,12 @@ class UserState(Struct, frozen=True, kw_only=True, gc=False):
     version: int
 
 
-def evolve(state: UserState | None, event: Event, happened: Happened) -> UserState:
-    at = happened.occurred_at
+def evolve(state: UserState | None, event: Event, metadata: EventMetadata) -> UserState:
+    at = metadata.occurred_at
     if isinstance(event, UserRegistered | UserImported):
         registered = event if isinstance(event, UserRegistered) else None
         return UserState(
-            id=happened.stream_id,
+            id=metadata.stream_id,
             email=registered.email if registered else None,
             name=event.name,
             password_hash=registered.password_hash if registered else None,
@@ -104,10 +104,10 @@ def evolve(state: UserState | None, event: Event, happened: Happened) -> UserSta
             inbox_id=registered.inbox_id if registered else None,
             created_at=at,
             updated_at=at,
-            version=happened.version,
+            version=metadata.version,
         )
     if state is None:
-        raise AssertionError(f"stream {happened.stream_id} does not begin with a registration")
+        raise AssertionError(f"stream {metadata.stream_id} does not begin with a registration")
     changed: dict[str, Any]
     match event:
         case UserRenamed(name=name):
@@ -126,14 +126,14 @@ def evolve(state: UserState | None, event: Event, happened: Happened) -> UserSta
             changed = {"roles": roles}
         case _:
             raise AssertionError(f"a user has no {type(event).__name__}")
-    return replace(state, updated_at=at, version=happened.version, **changed)
+    return replace(state, updated_at=at, version=metadata.version, **changed)
 
 
 def _merged(settings: Settings, changed: Settings) -> Settings:
     return {key: value for key, value in (settings | changed).items() if value is not None}
 
 
-USER: Final = Kind(
+USER: Final = StreamType(
     name="user",
     state=UserState,
     events=(

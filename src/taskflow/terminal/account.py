@@ -11,82 +11,84 @@ from msgspec.structs import replace
 
 from taskflow.client import Unauthenticated
 from taskflow.client.answers import Profile
-from taskflow.terminal.desk import Desk, at_a_terminal
+from taskflow.terminal.command_context import CommandContext, at_a_terminal
 from taskflow.terminal.short_ids import Unclear
 
 
-def register(desk: Desk) -> None:
-    email, name = desk.typed.email, desk.typed.name
-    password = _password(desk, twice=True)
-    registered = desk.client.auth.register(email, password, name)
+def register(context: CommandContext) -> None:
+    email, name = context.typed.email, context.typed.name
+    password = _password(context, twice=True)
+    registered = context.client.auth.register(email, password, name)
     if registered.user is None:
-        if desk.json:
-            desk.screen.document({"user": None, "url": desk.url})
+        if context.json:
+            context.screen.document({"user": None, "url": context.url})
         else:
-            desk.screen.say(f"confirm the address {email} by the mail that was sent to it, then `taskflow login`")
+            context.screen.say(f"confirm the address {email} by the mail that was sent to it, then `taskflow login`")
         return
-    _told(desk, registered.user)
+    _told(context, registered.user)
 
 
-def login(desk: Desk) -> None:
-    email = desk.typed.email or _ask("E-mail: ")
-    password = _password(desk)
-    otp = desk.typed.otp
+def login(context: CommandContext) -> None:
+    email = context.typed.email or _ask("E-mail: ")
+    password = _password(context)
+    otp = context.typed.otp
     try:
-        signed_in = _login(desk, email, password, otp)
+        signed_in = _login(context, email, password, otp)
     except Unauthenticated as refused:
-        if not refused.otp_required or otp is not None or desk.typed.password_stdin:
+        if not refused.otp_required or otp is not None or context.typed.password_stdin:
             raise
-        signed_in = _login(desk, email, password, _ask("Code of the second factor: "))
-    _told(desk, signed_in)
+        signed_in = _login(context, email, password, _ask("Code of the second factor: "))
+    _told(context, signed_in)
 
 
-def _login(desk: Desk, email: str, password: str, otp: str | None) -> Profile:
-    device = desk.accounts.of(desk.url).device
-    answer = desk.client.auth.login(
+def _login(context: CommandContext, email: str, password: str, otp: str | None) -> Profile:
+    device = context.accounts.of(context.url).device
+    answer = context.client.auth.login(
         email, password, UNSET if otp is None else otp, device_token=UNSET if device is None else device
     )
-    desk.accounts.update(desk.url, lambda account: replace(account, device=answer.device_token))
+    context.accounts.update(context.url, lambda account: replace(account, device=answer.device_token))
     return answer.user
 
 
-def logout(desk: Desk) -> None:
-    was_signed_in = desk.client.signed_in
+def logout(context: CommandContext) -> None:
+    was_signed_in = context.client.signed_in
     if was_signed_in:
         # The client deletes the tokens in any case; a session that has already ended is no error.
         with suppress(Unauthenticated):
-            desk.client.auth.logout()
-    if desk.json:
-        desk.screen.document({"signed_out": was_signed_in, "url": desk.url})
+            context.client.auth.logout()
+    if context.json:
+        context.screen.document({"signed_out": was_signed_in, "url": context.url})
     else:
-        desk.screen.say(f"signed out of {desk.url}" if was_signed_in else f"nobody was signed in at {desk.url}")
+        context.screen.say(
+            f"signed out of {context.url}" if was_signed_in else f"nobody was signed in at {context.url}"
+        )
 
 
-def whoami(desk: Desk) -> None:
-    me = desk.client.users.me()
-    if desk.json:
-        desk.screen.document(me)
+def whoami(context: CommandContext) -> None:
+    me = context.client.users.me()
+    if context.json:
+        context.screen.document(me)
     else:
-        desk.screen.say(f"{me.name} <{me.email}> at {desk.url}")
+        context.screen.say(f"{me.name} <{me.email}> at {context.url}")
 
 
-def calendar(desk: Desk) -> None:
-    opened = desk.client.users.open_calendar()
-    if desk.json:
-        desk.screen.document(opened)
+def calendar(context: CommandContext) -> None:
+    opened = context.client.users.open_calendar()
+    if context.json:
+        context.screen.document(opened)
     else:
-        desk.screen.say(opened.url)
+        context.screen.say(opened.url)
 
 
-def _told(desk: Desk, user: Profile) -> None:
-    if desk.json:
-        desk.screen.document({"user": user, "url": desk.url})
+def _told(context: CommandContext, user: Profile) -> None:
+    if context.json:
+        context.screen.document({"user": user, "url": context.url})
     else:
-        desk.screen.say(f"signed in at {desk.url} as {user.name} <{user.email}>")
+        context.screen.say(f"signed in at {context.url} as {user.name} <{user.email}>")
 
 
-def _password(desk: Desk, *, twice: bool = False) -> str:
-    if desk.typed.password_stdin:
+def _password(context: CommandContext, *, twice: bool = False) -> str:
+    if context.typed.password_stdin:
         if sys.stdin is None:
             raise Unclear("the standard input is closed; there is no password to read")
         return sys.stdin.readline().removesuffix("\n")

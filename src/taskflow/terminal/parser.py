@@ -10,7 +10,7 @@ from taskflow.terminal.parser_projects import add_projects
 from taskflow.terminal.parser_tasks import add_tasks
 
 SHELLS: Final = ("bash", "zsh", "fish")
-PEOPLES: Final = frozenset(
+CLIENT_COMMANDS: Final = frozenset(
     ("register", "login", "logout", "whoami", "calendar", "activity", "tasks", "projects", "views")
 )
 """The commands that call a server through the client; all others run on the server's machine."""
@@ -26,7 +26,7 @@ examples:
 """
 
 
-def add_people(commands: Commands) -> None:
+def add_client_commands(commands: Commands) -> None:
     """Adds the commands for people to those that run processes."""
     _account(commands)
     add_tasks(commands)

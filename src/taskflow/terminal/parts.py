@@ -6,42 +6,42 @@ from msgspec import UNSET
 
 from taskflow.client.answers import ChecklistItem, Task
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import Desk, text_of
-from taskflow.terminal.shown import short
+from taskflow.terminal.command_context import CommandContext, text_of
+from taskflow.terminal.output import short
 from taskflow.terminal.tasks import show_checklist, told
 
 
-def comment(desk: Desk) -> None:
-    text = text_of(desk.typed.text)
-    added = desk.client.tasks.comments.add(_task(desk), "" if text is UNSET else text)
-    if desk.json:
-        desk.screen.document(added)
+def comment(context: CommandContext) -> None:
+    text = text_of(context.typed.text)
+    added = context.client.tasks.comments.add(_task(context), "" if text is UNSET else text)
+    if context.json:
+        context.screen.document(added)
     else:
-        desk.screen.say("commented", short(added.task_id))
+        context.screen.say("commented", short(added.task_id))
 
 
-def checklist(desk: Desk) -> None:
-    client, task_id = desk.client, _task(desk)
-    for item in _items(client.tasks.get(task_id), desk.typed.remove):
+def checklist(context: CommandContext) -> None:
+    client, task_id = context.client, _task(context)
+    for item in _items(client.tasks.get(task_id), context.typed.remove):
         client.tasks.checklist.delete(task_id, item.id)
-    for text in desk.typed.add:
+    for text in context.typed.add:
         client.tasks.checklist.add(task_id, text)
-    _shown(desk, client.tasks.get(task_id))
+    _shown(context, client.tasks.get(task_id))
 
 
-def check(desk: Desk) -> None:
-    _ticked(desk, done=True)
+def check(context: CommandContext) -> None:
+    _ticked(context, done=True)
 
 
-def uncheck(desk: Desk) -> None:
-    _ticked(desk, done=False)
+def uncheck(context: CommandContext) -> None:
+    _ticked(context, done=False)
 
 
-def _ticked(desk: Desk, *, done: bool) -> None:
-    task = desk.client.tasks.get(_task(desk))
-    for item in _items(task, desk.typed.items):
-        task = desk.client.tasks.checklist.edit(task.id, item.id, done=done)
-    _shown(desk, task)
+def _ticked(context: CommandContext, *, done: bool) -> None:
+    task = context.client.tasks.get(_task(context))
+    for item in _items(task, context.typed.items):
+        task = context.client.tasks.checklist.edit(task.id, item.id, done=done)
+    _shown(context, task)
 
 
 def _items(task: Task, typed: list[str]) -> list[ChecklistItem]:
@@ -62,26 +62,26 @@ def _item(task: Task, text: str) -> ChecklistItem:
     return by_id[only]
 
 
-def _shown(desk: Desk, task: Task) -> None:
-    if desk.json:
-        desk.screen.document(task)
+def _shown(context: CommandContext, task: Task) -> None:
+    if context.json:
+        context.screen.document(task)
     elif task.checklist:
-        show_checklist(desk, task)
+        show_checklist(context, task)
     else:
-        desk.screen.say("nothing is on it")
+        context.screen.say("nothing is on it")
 
 
-def link(desk: Desk) -> None:
-    task_id, other = _task(desk), short_ids.task_id(desk.client, desk.typed.other)
-    task = desk.client.tasks.relations.add(task_id, desk.typed.kind, other)
-    told(desk, f"{desk.typed.kind.replace('_', ' ')} {short(other)}:", task)
+def link(context: CommandContext) -> None:
+    task_id, other = _task(context), short_ids.task_id(context.client, context.typed.other)
+    task = context.client.tasks.relations.add(task_id, context.typed.kind, other)
+    told(context, f"{context.typed.kind.replace('_', ' ')} {short(other)}:", task)
 
 
-def unlink(desk: Desk) -> None:
-    task_id, other = _task(desk), short_ids.task_id(desk.client, desk.typed.other)
-    task = desk.client.tasks.relations.remove(task_id, desk.typed.kind, other)
-    told(desk, f"no longer {desk.typed.kind.replace('_', ' ')} {short(other)}:", task)
+def unlink(context: CommandContext) -> None:
+    task_id, other = _task(context), short_ids.task_id(context.client, context.typed.other)
+    task = context.client.tasks.relations.remove(task_id, context.typed.kind, other)
+    told(context, f"no longer {context.typed.kind.replace('_', ' ')} {short(other)}:", task)
 
 
-def _task(desk: Desk) -> str:
-    return short_ids.task_id(desk.client, desk.typed.task)
+def _task(context: CommandContext) -> str:
+    return short_ids.task_id(context.client, context.typed.task)

@@ -7,78 +7,82 @@ from rich.text import Text
 
 from taskflow.client.answers import Project
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import Desk, given, text_of
-from taskflow.terminal.shown import clean, lines, short, styled, when
+from taskflow.terminal.command_context import CommandContext, given, text_of
+from taskflow.terminal.output import clean, lines, short, styled, when
 from taskflow.terminal.tasks import SPARE, row
 
 
-def list_projects(desk: Desk) -> None:
-    archived = True if desk.typed.archived else None
-    found, more = desk.first(desk.client.projects.list(archived=archived, limit=desk.page))
-    if desk.json:
-        desk.screen.document(found)
+def list_projects(context: CommandContext) -> None:
+    archived = True if context.typed.archived else None
+    found, more = context.first(context.client.projects.list(archived=archived, limit=context.page))
+    if context.json:
+        context.screen.document(found)
         return
     rows = [
         [short(one.id), one.name, one.role or "", when(one.updated_at), "archived" if one.archived_at else ""]
         for one in found
     ]
-    desk.screen.table(("ID", "NAME", "ROLE", "UPDATED", ""), rows, flexible=("NAME",))
-    desk.hint(more=more)
+    context.screen.table(("ID", "NAME", "ROLE", "UPDATED", ""), rows, flexible=("NAME",))
+    context.hint(more=more)
 
 
-def add(desk: Desk) -> None:
-    told(desk, "added", desk.client.projects.create(desk.typed.name, description=text_of(desk.typed.description)))
-
-
-def edit(desk: Desk) -> None:
-    typed, name, description = desk.typed, given(desk.typed.name), text_of(desk.typed.description)
-    if name is UNSET and description is UNSET:
-        raise short_ids.Unclear("nothing to change; name --name or --description")
-    project = named(desk)
-    edited = desk.client.projects.edit(project.id, name=name, description=description, expected_version=typed.expect)
-    told(desk, "edited", edited)
-
-
-def archive(desk: Desk) -> None:
-    told(desk, "archived", desk.client.projects.archive(named(desk).id))
-
-
-def unarchive(desk: Desk) -> None:
-    told(desk, "unarchived", desk.client.projects.unarchive(named(desk).id))
-
-
-def label(desk: Desk) -> None:
-    typed = desk.typed
+def add(context: CommandContext) -> None:
     told(
-        desk,
-        f"{typed.name} is {typed.colour}:",
-        desk.client.projects.set_label(named(desk).id, typed.name, typed.colour),
+        context,
+        "added",
+        context.client.projects.create(context.typed.name, description=text_of(context.typed.description)),
     )
 
 
-def unlabel(desk: Desk) -> None:
-    name = desk.typed.name
-    told(desk, f"{name} has no colour:", desk.client.projects.remove_label(named(desk).id, name))
+def edit(context: CommandContext) -> None:
+    typed, name, description = context.typed, given(context.typed.name), text_of(context.typed.description)
+    if name is UNSET and description is UNSET:
+        raise short_ids.Unclear("nothing to change; name --name or --description")
+    project = named(context)
+    edited = context.client.projects.edit(project.id, name=name, description=description, expected_version=typed.expect)
+    told(context, "edited", edited)
 
 
-def told(desk: Desk, what: str, project: Project) -> None:
-    if desk.json:
-        desk.screen.document(project)
+def archive(context: CommandContext) -> None:
+    told(context, "archived", context.client.projects.archive(named(context).id))
+
+
+def unarchive(context: CommandContext) -> None:
+    told(context, "unarchived", context.client.projects.unarchive(named(context).id))
+
+
+def label(context: CommandContext) -> None:
+    typed = context.typed
+    told(
+        context,
+        f"{typed.name} is {typed.colour}:",
+        context.client.projects.set_label(named(context).id, typed.name, typed.colour),
+    )
+
+
+def unlabel(context: CommandContext) -> None:
+    name = context.typed.name
+    told(context, f"{name} has no colour:", context.client.projects.remove_label(named(context).id, name))
+
+
+def told(context: CommandContext, what: str, project: Project) -> None:
+    if context.json:
+        context.screen.document(project)
     else:
-        desk.screen.say(what, short(project.id), project.name)
+        context.screen.say(what, short(project.id), project.name)
 
 
-def named(desk: Desk) -> Project:
+def named(context: CommandContext) -> Project:
     """The project that the command names."""
-    return short_ids.project(desk.client, desk.typed.project)
+    return short_ids.project(context.client, context.typed.project)
 
 
-def show(desk: Desk) -> None:
-    project = named(desk)
-    if desk.json:
-        desk.screen.document(project)
+def show(context: CommandContext) -> None:
+    project = named(context)
+    if context.json:
+        context.screen.document(project)
         return
-    desk.screen.say(Text(clean(project.name), style="bold"))
+    context.screen.say(Text(clean(project.name), style="bold"))
     facts = [
         ("id", str(project.id)),
         ("role", project.role or ""),
@@ -89,52 +93,52 @@ def show(desk: Desk) -> None:
     ]
     for name, value in facts:
         if value:
-            desk.screen.say(Text(f"  {name:<12}", style="dim"), value)
+            context.screen.say(Text(f"  {name:<12}", style="dim"), value)
     for line in lines(project.description) if project.description else []:
-        desk.screen.say(f"  {line}")
-    desk.screen.say(" ")
+        context.screen.say(f"  {line}")
+    context.screen.say(" ")
     statuses: list[list[str | Text]] = [[one.key, one.name, styled(one.category)] for one in project.workflow.statuses]
-    desk.screen.table(("STATUS", "NAME", "CATEGORY"), statuses)
+    context.screen.table(("STATUS", "NAME", "CATEGORY"), statuses)
 
 
-def board(desk: Desk) -> None:
-    project = named(desk)
-    found = desk.client.projects.board(project.id)
-    if desk.json:
-        desk.screen.document(found)
+def board(context: CommandContext) -> None:
+    project = named(context)
+    found = context.client.projects.board(project.id)
+    if context.json:
+        context.screen.document(found)
         return
     for at, column in enumerate(found.columns):
         if at:
-            desk.screen.say(" ")
-        desk.screen.say(Text(f"{clean(column.name)} ({column.count})", style="bold"))
+            context.screen.say(" ")
+        context.screen.say(Text(f"{clean(column.name)} ({column.count})", style="bold"))
         if column.tasks:
             # As in a list of tasks, without the status, which is the heading.
             rows = [[cell for place, cell in enumerate(row(task)) if place != 1] for task in column.tasks]
-            desk.screen.table(
+            context.screen.table(
                 ("ID", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS"), rows, flexible=("TITLE",), spare=SPARE
             )
         if column.count > len(column.tasks):
-            desk.screen.say(f"and {column.count - len(column.tasks)} more")
+            context.screen.say(f"and {column.count - len(column.tasks)} more")
 
 
-def stats(desk: Desk) -> None:
-    found = desk.client.projects.stats(named(desk).id)
-    if desk.json:
-        desk.screen.document(found)
+def stats(context: CommandContext) -> None:
+    found = context.client.projects.stats(named(context).id)
+    if context.json:
+        context.screen.document(found)
         return
     counts = (("overdue", found.overdue), ("unassigned", found.unassigned), ("in the trash", found.trashed))
-    desk.screen.say(", ".join([f"{found.total} tasks", *[f"{count} {what}" for what, count in counts if count]]))
-    desk.screen.say(" ")
+    context.screen.say(", ".join([f"{found.total} tasks", *[f"{count} {what}" for what, count in counts if count]]))
+    context.screen.say(" ")
     statuses: list[list[str | Text]] = [[styled(one.name, one.category), str(one.count)] for one in found.by_status]
-    desk.screen.table(("STATUS", "TASKS"), statuses)
+    context.screen.table(("STATUS", "TASKS"), statuses)
     if found.by_assignee:
-        desk.screen.say(" ")
+        context.screen.say(" ")
         people = [[one.assignee.name or short(one.assignee.id), str(one.count)] for one in found.by_assignee]
-        desk.screen.table(("ASSIGNEE", "TASKS"), people, flexible=("ASSIGNEE",))
+        context.screen.table(("ASSIGNEE", "TASKS"), people, flexible=("ASSIGNEE",))
 
 
-def export(desk: Desk) -> None:
-    if desk.typed.csv and desk.json:
+def export(context: CommandContext) -> None:
+    if context.typed.csv and context.json:
         raise short_ids.Unclear("expected --csv or --json, found both")
-    for piece in desk.client.projects.export(named(desk).id, csv=desk.typed.csv):
-        desk.screen.raw(piece)
+    for piece in context.client.projects.export(named(context).id, csv=context.typed.csv):
+        context.screen.raw(piece)

@@ -30,13 +30,13 @@ from taskflow.client import (
 from taskflow.terminal import account, members, parts, projects, tasks, views
 from taskflow.terminal.accounts import TOKEN, URL, Accounts, BadFile, Kept, config_folder, reached, url_of
 from taskflow.terminal.activity import activity
-from taskflow.terminal.desk import Desk
+from taskflow.terminal.command_context import CommandContext
+from taskflow.terminal.output import Screen, clean
 from taskflow.terminal.short_ids import NoSuch, Unclear
-from taskflow.terminal.shown import Screen, clean
 
 FAILED, USAGE, NOT_FOUND, FORBIDDEN, CONFLICT, UNAVAILABLE = 1, 2, 3, 4, 5, 6
 
-Action = Callable[[Desk], None]
+Action = Callable[[CommandContext], None]
 
 _TASKS: Final[Mapping[str, Action]] = {
     "list": tasks.list_tasks,
@@ -130,17 +130,17 @@ def _do(typed: argparse.Namespace) -> None:
     url = url_of(typed.url, known)
     signing_in = typed.command in {"register", "login"}
     token = None if signing_in or typed.command == "logout" else os.environ.get(TOKEN)
-    keeper = None if token else Kept(accounts, url)
+    token_store = None if token else Kept(accounts, url)
     position = known.accounts[url].position if url in known.accounts else 0
     try:
-        client = Client(url, token=token, keeper=keeper, position=position)
+        client = Client(url, token=token, token_store=token_store, position=position)
     except ValueError as error:
         raise Unclear(str(error)) from None
     with client:
         if not (client.signed_in or signing_in or typed.command == "logout"):
             raise NobodyHere(f"nobody is signed in at {url}; sign in with `taskflow login`")
         try:
-            _action(typed)(Desk(client, Screen(json=typed.json), accounts, url, typed))
+            _action(typed)(CommandContext(client, Screen(json=typed.json), accounts, url, typed))
         finally:
             if client.position > position:
                 reached(accounts, url, client.position)

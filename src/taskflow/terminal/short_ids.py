@@ -10,7 +10,7 @@ from uuid import UUID
 
 from taskflow.client import Client
 from taskflow.client.answers import Project, SavedView
-from taskflow.terminal.shown import clean, short
+from taskflow.terminal.output import clean, short
 
 PIECE_MIN: Final = 4
 LOOKED_AT_MAX: Final = 20_000

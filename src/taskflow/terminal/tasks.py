@@ -13,35 +13,35 @@ from rich.text import Text
 
 from taskflow.client.answers import Task
 from taskflow.terminal import short_ids
-from taskflow.terminal.desk import PAGE_MAX, Desk, given, text_of
-from taskflow.terminal.happened import in_words, people, said
+from taskflow.terminal.command_context import PAGE_MAX, CommandContext, given, text_of
+from taskflow.terminal.event_format import describe, describe_all, people
+from taskflow.terminal.output import clean, lines, short, styled, when
 from taskflow.terminal.parser_parts import NONE
-from taskflow.terminal.shown import clean, lines, short, styled, when
 
 OPEN: Final = ("todo", "in_progress", "waiting")
 
 T = TypeVar("T")
 
 
-def list_tasks(desk: Desk) -> None:
-    listed(desk, desk.client.tasks.list(**asked(desk), limit=desk.page))
+def list_tasks(context: CommandContext) -> None:
+    listed(context, context.client.tasks.list(**asked(context), limit=context.page))
 
 
-def search(desk: Desk) -> None:
-    listed(desk, desk.client.tasks.list(q=desk.typed.text, project=_projects(desk), limit=desk.page))
+def search(context: CommandContext) -> None:
+    listed(context, context.client.tasks.list(q=context.typed.text, project=_projects(context), limit=context.page))
 
 
-def asked(desk: Desk) -> dict[str, Any]:
+def asked(context: CommandContext) -> dict[str, Any]:
     """The filters for tasks from the arguments; without one that says otherwise, only open tasks."""
-    typed = desk.typed
+    typed = context.typed
     return {
-        "project": _projects(desk),
+        "project": _projects(context),
         "status": typed.status,
         "category": typed.category or ([] if typed.all or typed.status or typed.trashed else list(OPEN)),
         "assignee": typed.assignee,
         "label": typed.label,
         "priority": typed.priority,
-        "parent": [short_ids.task_id(desk.client, text) for text in typed.parent],
+        "parent": [short_ids.task_id(context.client, text) for text in typed.parent],
         "due_before": typed.due_before,
         "due_after": typed.due_after,
         "q": typed.text,
@@ -51,19 +51,19 @@ def asked(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _projects(desk: Desk) -> list[UUID]:
-    return [short_ids.project(desk.client, text).id for text in desk.typed.project]
+def _projects(context: CommandContext) -> list[UUID]:
+    return [short_ids.project(context.client, text).id for text in context.typed.project]
 
 
-def listed(desk: Desk, found: Iterator[Task]) -> None:
-    tasks, more = desk.first(found)
-    if desk.json:
-        desk.screen.document(tasks)
+def listed(context: CommandContext, found: Iterator[Task]) -> None:
+    tasks, more = context.first(found)
+    if context.json:
+        context.screen.document(tasks)
     elif tasks:
-        desk.screen.table(COLUMNS, [row(task) for task in tasks], flexible=("TITLE",), spare=SPARE)
-        desk.hint(more=more)
+        context.screen.table(COLUMNS, [row(task) for task in tasks], flexible=("TITLE",), spare=SPARE)
+        context.hint(more=more)
     else:
-        desk.screen.say("no tasks")
+        context.screen.say("no tasks")
 
 
 COLUMNS: Final = ("ID", "STATUS", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS")
@@ -86,13 +86,15 @@ def _name(task: Task) -> str:
     return "" if task.assignee is None else task.assignee.name or short(task.assignee.id)
 
 
-def show(desk: Desk) -> None:
-    typed = desk.typed
-    task = desk.client.tasks.get(short_ids.task_id(desk.client, typed.task), version=typed.version, at_time=typed.at)
-    if desk.json:
-        desk.screen.document(task)
+def show(context: CommandContext) -> None:
+    typed = context.typed
+    task = context.client.tasks.get(
+        short_ids.task_id(context.client, typed.task), version=typed.version, at_time=typed.at
+    )
+    if context.json:
+        context.screen.document(task)
         return
-    desk.screen.say(Text(clean(task.title), style="bold"))
+    context.screen.say(Text(clean(task.title), style="bold"))
     facts: list[tuple[str, str | Text]] = [
         ("id", str(task.id)),
         ("project", str(task.project_id)),
@@ -114,61 +116,61 @@ def show(desk: Desk) -> None:
     for name, value in facts:
         text = value if isinstance(value, Text) else Text(clean(value))
         if text.plain:
-            desk.screen.say(Text(f"  {name:<12}", style="dim"), text)
-    show_checklist(desk, task)
+            context.screen.say(Text(f"  {name:<12}", style="dim"), text)
+    show_checklist(context, task)
     if task.description:
-        desk.screen.say(" ")
+        context.screen.say(" ")
         for line in lines(task.description):
-            desk.screen.say(line or " ")
+            context.screen.say(line or " ")
     if task.comment_count and typed.version is None and typed.at is None:
-        for comment in desk.client.tasks.comments.list(task.id):
+        for comment in context.client.tasks.comments.list(task.id):
             author = "" if comment.author is None else comment.author.name or short(comment.author.id)
-            desk.screen.say(" ")
-            desk.screen.say(Text(clean(f"{author}, {when(comment.created_at)}"), style="dim"))
+            context.screen.say(" ")
+            context.screen.say(Text(clean(f"{author}, {when(comment.created_at)}"), style="dim"))
             for line in lines(comment.body):
-                desk.screen.say(line or " ")
+                context.screen.say(line or " ")
 
 
-def show_checklist(desk: Desk, task: Task) -> None:
+def show_checklist(context: CommandContext, task: Task) -> None:
     """Writes the checklist with numbers, by which `check` and others refer to items."""
     for number, item in enumerate(task.checklist, 1):
-        desk.screen.say(f"  {number} [{'x' if item.done else ' '}] {clean(item.text)}")
+        context.screen.say(f"  {number} [{'x' if item.done else ' '}] {clean(item.text)}")
 
 
-def history(desk: Desk) -> None:
-    task_id = short_ids.task_id(desk.client, desk.typed.task)
-    events = list(desk.client.tasks.events(task_id, limit=PAGE_MAX))
-    if desk.json:
-        desk.screen.document(events)
+def history(context: CommandContext) -> None:
+    task_id = short_ids.task_id(context.client, context.typed.task)
+    events = list(context.client.tasks.events(task_id, limit=PAGE_MAX))
+    if context.json:
+        context.screen.document(events)
         return
-    names = people(desk.client, events)
+    names = people(context.client, events)
     rows = [
-        [str(event.stream_version), when(event.occurred_at), names[event.actor], event.type, said(event)]
+        [str(event.stream_version), when(event.occurred_at), names[event.actor], event.type, describe(event)]
         for event in events
     ]
-    desk.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible=("HOW",), spare=("WHO",))
+    context.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible=("HOW",), spare=("WHO",))
 
 
-def diff(desk: Desk) -> None:
-    typed = desk.typed
-    task_id = _task(desk)
-    to_version = typed.to_version or desk.client.tasks.get(task_id).version
-    found = desk.client.tasks.diff(task_id, from_version=typed.from_version, to_version=to_version)
-    if desk.json:
-        desk.screen.document(found)
+def diff(context: CommandContext) -> None:
+    typed = context.typed
+    task_id = _task(context)
+    to_version = typed.to_version or context.client.tasks.get(task_id).version
+    found = context.client.tasks.diff(task_id, from_version=typed.from_version, to_version=to_version)
+    if context.json:
+        context.screen.document(found)
         return
     for change in found.changes:
-        desk.screen.say(Text(change.field, style="bold"))
+        context.screen.say(Text(change.field, style="bold"))
         for sign, value, style in (("-", change.from_, "red"), ("+", change.to, "green")):
-            for line in lines(in_words(value)) if value not in (None, "", []) else []:
-                desk.screen.say(Text(f"{sign} {line}", style=style))
+            for line in lines(describe_all(value)) if value not in (None, "", []) else []:
+                context.screen.say(Text(f"{sign} {line}", style=style))
 
 
 # --- changes
 
 
-def add(desk: Desk) -> None:
-    typed, client = desk.typed, desk.client
+def add(context: CommandContext) -> None:
+    typed, client = context.typed, context.client
     project_id = UNSET if typed.project is None else str(short_ids.project(client, typed.project).id)
     task = client.tasks.create(
         typed.title,
@@ -176,38 +178,38 @@ def add(desk: Desk) -> None:
         description=text_of(typed.description),
         status=given(typed.status),
         priority=given(typed.priority),
-        **_due(desk),
-        labels=_labels(desk),
-        assignee_id=_assignee(desk, lambda: None if project_id is UNSET else project_id),
-        parent_id=_parent(desk),
+        **_due(context),
+        labels=_labels(context),
+        assignee_id=_assignee(context, lambda: None if project_id is UNSET else project_id),
+        parent_id=_parent(context),
         recurrence=_clearable(typed.repeat),
     )
-    told(desk, "added", task)
+    told(context, "added", task)
 
 
-def edit(desk: Desk) -> None:
-    typed, client = desk.typed, desk.client
+def edit(context: CommandContext) -> None:
+    typed, client = context.typed, context.client
     task_id = short_ids.task_id(client, typed.task)
     changes: dict[str, Any] = {
         "title": given(typed.title),
         "description": text_of(typed.description),
         "status": given(typed.status),
         "priority": given(typed.priority),
-        **_due(desk),
-        "labels": _labels(desk),
-        "assignee_id": _assignee(desk, lambda: str(client.tasks.get(task_id).project_id)),
-        "parent_id": _parent(desk),
+        **_due(context),
+        "labels": _labels(context),
+        "assignee_id": _assignee(context, lambda: str(client.tasks.get(task_id).project_id)),
+        "parent_id": _parent(context),
         "recurrence": _clearable(typed.repeat),
     }
     if all(value is UNSET for value in changes.values()):
         raise short_ids.Unclear("nothing to change; `taskflow tasks edit --help` lists what can be")
     task = client.tasks.edit(task_id, expected_version=typed.expect, **changes)
-    told(desk, "edited", task)
+    told(context, "edited", task)
 
 
-def _due(desk: Desk) -> dict[str, Any]:
+def _due(context: CommandContext) -> dict[str, Any]:
     """The fields that `--due` and `--zone` set."""
-    typed, zone = desk.typed.due, desk.typed.zone
+    typed, zone = context.typed.due, context.typed.zone
     set_: dict[str, Any] = {} if zone is None else {"time_zone": zone}
     if typed is None:
         return set_
@@ -215,12 +217,12 @@ def _due(desk: Desk) -> dict[str, Any]:
         return set_ | {"due_at": None, "due_on": None}
     if not isinstance(typed, datetime):
         return set_ | {"due_on": typed}
-    return set_ | {"due_at": typed if typed.tzinfo is not None else _local(desk, typed, zone)}
+    return set_ | {"due_at": typed if typed.tzinfo is not None else _local(context, typed, zone)}
 
 
-def _local(desk: Desk, at: datetime, zone: str | None) -> datetime:
+def _local(context: CommandContext, at: datetime, zone: str | None) -> datetime:
     """A local time in the zone of `--zone`, else of the user's settings, else of this machine."""
-    name = zone or desk.client.users.me().settings.get("time_zone")
+    name = zone or context.client.users.me().settings.get("time_zone")
     if not isinstance(name, str):
         return at.astimezone()
     try:
@@ -240,104 +242,106 @@ def _clearable(typed: T | None) -> T | UnsetType | None:
     return None if typed == NONE else typed
 
 
-def _labels(desk: Desk) -> list[str] | UnsetType:
-    labels: list[str] = desk.typed.label
+def _labels(context: CommandContext) -> list[str] | UnsetType:
+    labels: list[str] = context.typed.label
     if not labels:
         return UNSET
     return [] if labels == [NONE] else labels
 
 
-def _assignee(desk: Desk, project_id: Callable[[], str | None]) -> str | UnsetType | None:
-    who = desk.typed.assignee
+def _assignee(context: CommandContext, project_id: Callable[[], str | None]) -> str | UnsetType | None:
+    who = context.typed.assignee
     if who is None:
         return UNSET
     if who == NONE:
         return None
-    return _person(desk, who, project_id)
+    return _person(context, who, project_id)
 
 
-def _person(desk: Desk, who: str, project_id: Callable[[], str | None]) -> str:
+def _person(context: CommandContext, who: str, project_id: Callable[[], str | None]) -> str:
     known = None if who == "me" or short_ids.whole(who) else project_id()
     if known is None and who != "me" and not short_ids.whole(who):
         raise short_ids.Unclear(f"nobody but you is in your Inbox: expected me, found {who}; or name a --project")
-    return short_ids.person_id(desk.client, who, known or "")
+    return short_ids.person_id(context.client, who, known or "")
 
 
-def _parent(desk: Desk) -> str | UnsetType | None:
-    parent = desk.typed.parent
+def _parent(context: CommandContext) -> str | UnsetType | None:
+    parent = context.typed.parent
     if parent is None:
         return UNSET
-    return None if parent == NONE else short_ids.task_id(desk.client, parent)
+    return None if parent == NONE else short_ids.task_id(context.client, parent)
 
 
-def start(desk: Desk) -> None:
-    _each(desk, "started", desk.client.tasks.start)
+def start(context: CommandContext) -> None:
+    _each(context, "started", context.client.tasks.start)
 
 
-def done(desk: Desk) -> None:
-    _each(desk, "done", desk.client.tasks.complete)
+def done(context: CommandContext) -> None:
+    _each(context, "done", context.client.tasks.complete)
 
 
-def reopen(desk: Desk) -> None:
-    _each(desk, "reopened", desk.client.tasks.reopen)
+def reopen(context: CommandContext) -> None:
+    _each(context, "reopened", context.client.tasks.reopen)
 
 
-def cancel(desk: Desk) -> None:
-    _each(desk, "cancelled", desk.client.tasks.cancel)
+def cancel(context: CommandContext) -> None:
+    _each(context, "cancelled", context.client.tasks.cancel)
 
 
-def trash(desk: Desk) -> None:
-    _each(desk, "in the trash", desk.client.tasks.trash)
+def trash(context: CommandContext) -> None:
+    _each(context, "in the trash", context.client.tasks.trash)
 
 
-def restore(desk: Desk) -> None:
-    _each(desk, "restored", desk.client.tasks.restore)
+def restore(context: CommandContext) -> None:
+    _each(context, "restored", context.client.tasks.restore)
 
 
-def _each(desk: Desk, what: str, change: Callable[[str], Task]) -> None:
+def _each(context: CommandContext, what: str, change: Callable[[str], Task]) -> None:
     """Changes several tasks, after all of them were found."""
-    ids = dict.fromkeys(short_ids.task_id(desk.client, text) for text in desk.typed.tasks)
+    ids = dict.fromkeys(short_ids.task_id(context.client, text) for text in context.typed.tasks)
     changed: list[Task] = []
     for task_id in ids:
         changed.append(change(task_id))
-        if not desk.json:
-            told(desk, what, changed[-1])
-    if desk.json:
-        desk.screen.document(changed if len(desk.typed.tasks) > 1 else changed[0])
+        if not context.json:
+            told(context, what, changed[-1])
+    if context.json:
+        context.screen.document(changed if len(context.typed.tasks) > 1 else changed[0])
 
 
-def assign(desk: Desk) -> None:
-    task_id, who = _task(desk), desk.typed.who
-    user = None if who == NONE else _person(desk, who, lambda: str(desk.client.tasks.get(task_id).project_id))
-    task = desk.client.tasks.assign(task_id, user)
-    told(desk, f"given to {_name(task)}" if task.assignee else "given to nobody", task)
+def assign(context: CommandContext) -> None:
+    task_id, who = _task(context), context.typed.who
+    user = None if who == NONE else _person(context, who, lambda: str(context.client.tasks.get(task_id).project_id))
+    task = context.client.tasks.assign(task_id, user)
+    told(context, f"given to {_name(task)}" if task.assignee else "given to nobody", task)
 
 
-def move(desk: Desk) -> None:
-    project = short_ids.project(desk.client, desk.typed.project)
-    task = desk.client.tasks.move(_task(desk), project.id, status=given(desk.typed.status))
-    told(desk, f"moved to {project.name}", task)
+def move(context: CommandContext) -> None:
+    project = short_ids.project(context.client, context.typed.project)
+    task = context.client.tasks.move(_task(context), project.id, status=given(context.typed.status))
+    told(context, f"moved to {project.name}", task)
 
 
-def undo(desk: Desk) -> None:
-    version = UNSET if desk.typed.version is None else desk.typed.version
-    told(desk, "undone", desk.client.tasks.undo(_task(desk), version=version))
+def undo(context: CommandContext) -> None:
+    version = UNSET if context.typed.version is None else context.typed.version
+    told(context, "undone", context.client.tasks.undo(_task(context), version=version))
 
 
-def rank(desk: Desk) -> None:
-    typed = desk.typed
+def rank(context: CommandContext) -> None:
+    typed = context.typed
     after, before = (
-        UNSET if one is None else short_ids.task_id(desk.client, one) for one in (typed.after, typed.before)
+        UNSET if one is None else short_ids.task_id(context.client, one) for one in (typed.after, typed.before)
     )
-    told(desk, "moved", desk.client.tasks.rank(_task(desk), after=after, before=before))
+    told(context, "moved", context.client.tasks.rank(_task(context), after=after, before=before))
 
 
-def _task(desk: Desk) -> str:
-    return short_ids.task_id(desk.client, desk.typed.task)
+def _task(context: CommandContext) -> str:
+    return short_ids.task_id(context.client, context.typed.task)
 
 
-def told(desk: Desk, what: str, task: Task) -> None:
-    if desk.json:
-        desk.screen.document(task)
+def told(context: CommandContext, what: str, task: Task) -> None:
+    if context.json:
+        context.screen.document(task)
     else:
-        desk.screen.say(what, short(task.id), task.title, Text(f"({task.status}, version {task.version})", style="dim"))
+        context.screen.say(
+            what, short(task.id), task.title, Text(f"({task.status}, version {task.version})", style="dim")
+        )

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.commands.execute import Executor
 from taskflow.errors import LeaseLost
 from taskflow.projections.mongo import open_database
@@ -18,7 +18,7 @@ from taskflow.readmodels.queries import Views
 from taskflow.store.eventstore import open_event_store
 from taskflow.store.lease import WORKER, Lease, holder_name
 from taskflow.store.migrate import wait_for_schema
-from taskflow.store.pool import AWAY, RETRY_S
+from taskflow.store.pool import RETRY_S, TRANSIENT_ERRORS
 from taskflow.worker.trash import TrashCollection
 
 if TYPE_CHECKING:
@@ -33,19 +33,19 @@ async def run(settings: Settings) -> None:
     await wait_for_schema(settings)
     holder = holder_name()
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         try:
             async with open_event_store(settings, "taskflow worker") as store, open_database(settings) as database:
                 trash = TrashCollection(Executor(store, settings), Views(database), settings)
                 await _stand_by_and_work(store, trash, settings, holder)
-        except AWAY as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("the event store does not answer", extra={"error": repr(error)})
             await asyncio.sleep(RETRY_S)
 
 
 async def _stand_by_and_work(store: EventStore, trash: TrashCollection, settings: Settings, holder: str) -> None:
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         lease = await Lease.acquire(store.pool, settings, holder, WORKER)
         if lease is None:
             await asyncio.sleep(settings.lease_renew_ms / 1000)

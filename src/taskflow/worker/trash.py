@@ -12,16 +12,16 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from taskflow.cancellation import heed_cancellation
+from taskflow.cancellation import raise_if_cancelled
 from taskflow.commands.execute import Request, Target
-from taskflow.commands.purging import purge_task
+from taskflow.commands.purge import purge_task
 from taskflow.errors import EpochChanged, Refusal, TaskflowError
 from taskflow.ids import derived_id
 from taskflow.store.append import NOBODY
 
 if TYPE_CHECKING:
     from taskflow.commands.execute import Executor
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.readmodels.queries import Trashed, Views
     from taskflow.settings import Settings
 
@@ -41,8 +41,8 @@ class TrashCollection:
     async def run(self) -> None:
         """Looks again and again until cancelled."""
         while True:
-            heed_cancellation()
-            await asyncio.sleep(self._settings.trash_look_ms / 1000)
+            raise_if_cancelled()
+            await asyncio.sleep(self._settings.purge_interval_ms / 1000)
             try:
                 purged = await self.look(datetime.now(UTC))
                 if purged:
@@ -59,22 +59,22 @@ class TrashCollection:
 
         Raises EpochChanged, Unavailable, and what else the executor raises beside refusals.
         """
-        limit = now - timedelta(seconds=self._settings.trash_keep_s)
+        limit = now - timedelta(seconds=self._settings.trash_retention_s)
         last: Trashed | None = None
         purged = 0
         while True:
-            due = await self._views.trashed_before(limit, after=last, limit=self._settings.trash_batch_max)
+            due = await self._views.trashed_before(limit, after=last, limit=self._settings.purge_batch_max)
             before = purged
             for task in due:
                 with suppress(Refusal):  # restored, or purged: the view is behind
                     purged += await self._purge(task, limit, now)
             # A batch in which nothing was left to do: the view is far behind.
-            if len(due) < self._settings.trash_batch_max or purged == before:
+            if len(due) < self._settings.purge_batch_max or purged == before:
                 return purged
             last = due[-1]
 
     async def _purge(self, task: Trashed, limit: datetime, now: datetime) -> bool:
-        async def handler(unit: Unit) -> Target:
+        async def handler(unit: UnitOfWork) -> Target:
             return await purge_task(unit, task.task_id, limit)
 
         request = Request(

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from taskflow.api.historical_tasks import CLOCKS, VERSION_MAX
 from taskflow.api.reads import LIMIT, LIMIT_MAX, WAIT_MS, WAIT_MS_MAX
 from taskflow.api.writes import KEY_MAX
-from taskflow.asked import ME, NOBODY, ORDERS
 from taskflow.commands.fields import LABEL_MAX, SAVED_VALUE_MAX, VISIBLE
 from taskflow.commands.invitation_tokens import TOKEN_MAX
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.parameters import VALUES_MAX
+from taskflow.query_params import VALUES_MAX
+from taskflow.search_tokens import QUERY_MAX
 from taskflow.streams import EVENT_TYPES
 from taskflow.streams.project import CATEGORIES
 from taskflow.streams.task import PRIORITIES, RelationType
-from taskflow.words import QUERY_MAX
+from taskflow.task_query import ME, NOBODY, ORDERS
 
 if TYPE_CHECKING:
     from taskflow.api.route import Route

@@ -17,11 +17,11 @@ from taskflow.api.openapi.parameters import ID, Schema, saved
 from taskflow.api.problems import ProblemBody
 from taskflow.api.routes.commands import CommandBody
 from taskflow.api.targets import target_schema
-from taskflow.asked import FILTERS
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.saved_view import SavedQuery
 from taskflow.ids import UUID_PATTERN
 from taskflow.streams import EVENT_TYPES
+from taskflow.task_query import FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,10 +8,10 @@ from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import EnvelopePage, envelopes
 from taskflow.api.event_visibility import who_is_seen
 from taskflow.api.reads import PAGED, begin
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import Invalid
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.store.history import Page, Sought
+from taskflow.store.history import EventFilter, Page
 
 if TYPE_CHECKING:
     from litestar import Response
@@ -23,21 +23,21 @@ LOOKS_MAX: Final = 10
 _LIST: Final = "activity"
 
 
-async def list_activity(call: Call) -> Response[bytes]:
+async def list_activity(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     reading = await begin(call, paged=True)
     context = reading.context
     await reading.must_see(project_id, "project", project_id)
     head = (await context.store.log.head()).position
     before = head + 1 if reading.cursor is None else _before(reading.cursor)
-    sought = Sought(projects=frozenset((project_id,)))
+    sought = EventFilter(projects=frozenset((project_id,)))
     page = await _newest(context.history, sought, before, reading.limit)
     items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
     reading.note_position(head)
     return reading.page(items, to_cursor(_LIST, page.position) if page.position else None)
 
 
-async def _newest(history: History, sought: Sought, before: int, limit: int) -> Page:
+async def _newest(history: History, sought: EventFilter, before: int, limit: int) -> Page:
     page, left = Page([], before), PAGE_BYTES_MAX
     for _ in range(LOOKS_MAX):
         more = await history.newest(sought, before=page.position, limit=limit - len(page.events), bytes_max=left)

@@ -22,7 +22,7 @@ from taskflow.api.bodies import FAULTS_MAX, decode
 from taskflow.api.command_references import references, with_ids
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.problems import problem_of
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.routes.commands import (
     CommandBody,
     CommandOutcome,
@@ -33,8 +33,8 @@ from taskflow.api.routes.commands import (
 from taskflow.api.targets import target_as_text
 from taskflow.api.writes import Sent, execute, step_of, written
 from taskflow.commands.catalog import COMMANDS
+from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
-from taskflow.commands.made import made_by
 from taskflow.errors import BatchRefused, Fault, KeyReused, Malformed, Refusal
 from taskflow.ids import parse_id
 from taskflow.off_loop import run_off_loop
@@ -42,7 +42,7 @@ from taskflow.off_loop import run_off_loop
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from taskflow.commands.unit import Unit
+    from taskflow.commands.unit_of_work import UnitOfWork
 
 COMMANDS_MAX: Final = 100
 RESULTS_BYTES_MAX: Final = 4_194_304
@@ -109,14 +109,14 @@ class Batched(Struct, frozen=True, kw_only=True):
         target = with_ids({"target": self.sent.target}, made)["target"]
         return replace(self.sent, target=target_as_text(COMMANDS[self.sent.name], target, f"{self.place}/target"))
 
-    async def decide(self, unit: Unit, made: Mapping[UUID, UUID]) -> Target:
+    async def decide(self, unit: UnitOfWork, made: Mapping[UUID, UUID]) -> Target:
         """Its handler, once it is known what earlier commands made. Raises what that and `meant` raise."""
         meant = self.meant({**made, **unit.made})
         with pointing_below(f"{self.place}/data"):
             return await COMMANDS[meant.name].handler(unit, meant.target, meant.command)
 
 
-async def post_batch(call: Call) -> Response[bytes]:
+async def post_batch(call: RequestContext) -> Response[bytes]:
     call.hold(Work.BATCH)
     envelope = decode(await call.json(), _Envelope)
     await call.context.limits.batch(call.user, len(envelope.commands))
@@ -124,7 +124,7 @@ async def post_batch(call: Call) -> Response[bytes]:
     outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)
     accepted = [one for one in outcomes if isinstance(one, Accepted)]
     made = {
-        one.sent.command_id: made_by(outcome.receipt.stream_id, outcome.events)
+        one.sent.command_id: created_by_event(outcome.receipt.stream_id, outcome.events)
         for one, outcome in zip(batch, outcomes, strict=True)
         if isinstance(outcome, Accepted)
     }
@@ -215,7 +215,7 @@ def _id_of(plain: Any) -> UUID | None:
 # --- running
 
 
-async def one_by_one(call: Call, batch: Sequence[Batched]) -> list[Accepted | Refusal | KeyReused]:
+async def one_by_one(call: RequestContext, batch: Sequence[Batched]) -> list[Accepted | Refusal | KeyReused]:
     """Each has its own receipt: a batch that was cut off in the middle is sent again and goes on there.
 
     Raises what is no command's own fault: the store is away, say.
@@ -228,12 +228,12 @@ async def one_by_one(call: Call, batch: Sequence[Batched]) -> list[Accepted | Re
         except (Refusal, KeyReused) as refusal:
             outcomes.append(refusal)
         else:
-            made[one.sent.command_id] = made_by(accepted.receipt.stream_id, accepted.events)
+            made[one.sent.command_id] = created_by_event(accepted.receipt.stream_id, accepted.events)
             outcomes.append(accepted)
     return outcomes
 
 
-async def all_or_nothing(call: Call, batch: Sequence[Batched]) -> list[Accepted]:
+async def all_or_nothing(call: RequestContext, batch: Sequence[Batched]) -> list[Accepted]:
     """Raises BatchRefused, and what is no command's own fault."""
     now = datetime.now(UTC)
     try:
@@ -249,7 +249,7 @@ async def all_or_nothing(call: Call, batch: Sequence[Batched]) -> list[Accepted]
 
 
 async def _result(
-    call: Call, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]
+    call: RequestContext, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]
 ) -> CommandOutcome | BatchOutcome:
     if isinstance(outcome, Accepted):
         try:

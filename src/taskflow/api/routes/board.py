@@ -12,10 +12,10 @@ from taskflow.api.historical_tasks import AT, moment_of
 from taskflow.api.project_reads import load_one
 from taskflow.api.reads import COMMON, Source, begin
 from taskflow.api.render import BoardBody
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 
 
-async def get_board(call: Call) -> Response[bytes]:
+async def get_board(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     moment = moment_of(call.parameters)
     reading = await begin(call)
@@ -36,7 +36,7 @@ async def get_board(call: Call) -> Response[bytes]:
             "status": status.key,
             "name": status.name,
             "category": status.category,
-            "count": sum(board.counts.get(raw, 0) for raw in statuses.raw(status.key)),
+            "count": sum(board.counts.get(raw, 0) for raw in statuses.aliases_of(status.key)),
             "tasks": [render.task(task, statuses, names) for task in board.tasks[status.key].tasks],
             "more": board.tasks[status.key].more,
         }

@@ -8,10 +8,10 @@ from litestar import Response
 
 from taskflow.api.calendar_file import due_tasks, feed_sources, open_statuses, write_feed
 from taskflow.api.calendar_secrets import read_calendar_secret
+from taskflow.api.committed_state import committed, committed_parts
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.reads import Source, begin_for
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.stored import committed, committed_parts
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import NotFound
 from taskflow.off_loop import on_thread
 from taskflow.streams import PROJECT, USER
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SUFFIX: Final = ".ics"
 
 
-async def get_calendar(call: Call) -> Response[bytes]:
+async def get_calendar(call: RequestContext) -> Response[bytes]:
     """The secret is all that is asked for; one that was replaced is none. The feed is as fresh as the view."""
     call.parameters.done()
     context = call.context

@@ -15,7 +15,7 @@ from msgspec import Meta, Raw, Struct
 from taskflow.api import render
 from taskflow.api.bodies import decode
 from taskflow.api.reads import COMMON, begin
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.targets import DIALECT, target_as_text, target_schema
 from taskflow.api.writes import Sent, Written, send
 from taskflow.commands.catalog import COMMANDS
@@ -55,7 +55,7 @@ class CommandKind(Struct, frozen=True, kw_only=True):
     schema: dict[str, Any]
 
 
-async def post_command(call: Call) -> Response[bytes]:
+async def post_command(call: RequestContext) -> Response[bytes]:
     sent = read_command(await call.json())
     with pointing_below("/data"):
         done = await send(call, sent)
@@ -112,7 +112,7 @@ def pointing_below(place: str) -> Iterator[None]:
         raise
 
 
-async def list_command_types(call: Call) -> Response[bytes]:
+async def list_command_types(call: RequestContext) -> Response[bytes]:
     reading = await begin(call)
     return reading.page(_kinds(), None)
 

@@ -10,11 +10,11 @@ import msgspec
 from litestar import Response
 from msgspec import Struct
 
+from taskflow.api.committed_state import committed
 from taskflow.api.cursors import after_cursor, to_cursor
-from taskflow.api.parts import CommentBody, comment_body, people_of
 from taskflow.api.reads import COMMON, PAGED, begin
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.stored import committed
+from taskflow.api.route import BASE, RequestContext, Route
+from taskflow.api.task_parts import CommentBody, comment_body, people_of
 from taskflow.errors import Invalid, NotFound
 from taskflow.page_bounds import PAGE_BYTES_MAX, fitting
 from taskflow.streams import PROJECT, TASK
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _OF: Final = "comments"
 
 
-async def list_comments(call: Call) -> Response[bytes]:
+async def list_comments(call: RequestContext) -> Response[bytes]:
     task_id = call.id("task_id", "task")
     reading = await begin(call, paged=True)
     after = None if reading.cursor is None else _read_cursor(reading.cursor)
@@ -41,7 +41,7 @@ async def list_comments(call: Call) -> Response[bytes]:
     return reading.page(items, next_cursor, cursor_after=lambda index: _cursor(page[index]))
 
 
-async def get_comment(call: Call) -> Response[bytes]:
+async def get_comment(call: RequestContext) -> Response[bytes]:
     task_id, comment_id = call.id("task_id", "task"), call.id("comment_id", "comment")
     reading = await begin(call)
     task, members = await _load(reading, task_id)

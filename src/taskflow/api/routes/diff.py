@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from taskflow.api.historical_tasks import VERSION_MAX, at_version, see
 from taskflow.api.reads import COMMON, begin
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 
 if TYPE_CHECKING:
     from litestar import Response
@@ -30,7 +30,7 @@ class DiffBody(Struct, frozen=True):
     changes: list[FieldChange]
 
 
-async def diff_task(call: Call) -> Response[bytes]:
+async def diff_task(call: RequestContext) -> Response[bytes]:
     """Between any two versions, in either direction: from the creation to the present, unless said otherwise."""
     task_id = call.id("task_id", "task")
     first = call.parameters.number("from", least=0, most=VERSION_MAX)

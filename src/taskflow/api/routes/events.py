@@ -19,12 +19,12 @@ from taskflow.api.envelopes import Envelope, envelopes
 from taskflow.api.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
 from taskflow.api.event_visibility import is_analyst, who_is_seen
 from taskflow.api.reads import PAGED, begin
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.streamed import Streamed
+from taskflow.api.route import BASE, RequestContext, Route
+from taskflow.api.streaming_response import Streamed
 from taskflow.errors import Forbidden, Invalid, NotFound
 from taskflow.ids import correlation_id_of, parse_id
 from taskflow.off_loop import run_off_loop
-from taskflow.store.history import SYSTEM, Sought
+from taskflow.store.history import SYSTEM, EventFilter
 from taskflow.streams import EVENT_TYPES
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from taskflow.api.context import Context
     from taskflow.api.reads import Reading
-    from taskflow.api.streamed import Pieces
+    from taskflow.api.streaming_response import Pieces
     from taskflow.follower.follower import Follower
     from taskflow.settings import Settings
     from taskflow.store.recorded import RecordedEvent
@@ -62,7 +62,7 @@ class Range(Struct, frozen=True):
     head: int
 
 
-async def list_events(call: Call) -> Response[bytes]:
+async def list_events(call: RequestContext) -> Response[bytes]:
     reading, sought, positions = await _asked(call)
     context = reading.context
     reading.note_position(positions.head)
@@ -78,14 +78,14 @@ async def list_events(call: Call) -> Response[bytes]:
     return reading.listing(render.Listing(body, f'"{render.digest(body)}"', cursor))
 
 
-async def _asked(call: Call) -> tuple[Reading, Sought, Range]:
+async def _asked(call: RequestContext) -> tuple[Reading, EventFilter, Range]:
     """What was asked for, as far as the caller may see it. Raises NotFound for what is somebody else's."""
     take, context = call.parameters, call.context
     after = take.number("after", least=0, most=2**62) or 0
     since, before = take.time("from"), take.time("to")
     by_record = take.one_of("clock", ("occurred", "recorded")) == "recorded"
     projects, streams = take.ids("project", parse_id), take.ids("stream", parse_id)
-    sought = Sought(
+    sought = EventFilter(
         streams=streams,
         types=take.texts("type", EVENT_TYPES),
         actors=take.ids("actor", lambda text: SYSTEM if text == "system" else parse_id(text)),
@@ -138,7 +138,7 @@ def _attached(form: str) -> str:
     return f'attachment; filename="events.{"csv" if form == CSV else "ndjson"}"'
 
 
-async def _file(context: Context, call: Call, sought: Sought, positions: Range, form: str) -> Pieces:
+async def _file(context: Context, call: RequestContext, sought: EventFilter, positions: Range, form: str) -> Pieces:
     """The whole range, a page at a time: what is in memory is a page. Whom access is withdrawn from in the
     middle gets no more. Raises Forbidden."""
     caller, after = call.principal, positions.after
@@ -164,7 +164,7 @@ async def _seen(context: Context, events: Sequence[RecordedEvent], caller: UUID)
     return await envelopes(context.store.mapper, events, who_is_seen(context.follower, caller))
 
 
-def _must_still_see(follower: Follower, user: UUID, session: UUID, sought: Sought) -> None:
+def _must_still_see(follower: Follower, user: UUID, session: UUID, sought: EventFilter) -> None:
     if follower.session_ended(session) or not (
         is_analyst(follower, user)
         or (sought.projects is not None and sought.projects <= follower.projects_of(user).keys())

@@ -16,8 +16,8 @@ from taskflow.api.export_csv import CSV
 from taskflow.api.export_file import Export, csv_pieces, head_of, json_pieces
 from taskflow.api.project_reads import load_one
 from taskflow.api.reads import COMMON, Source, begin
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.streamed import Streamed
+from taskflow.api.route import BASE, RequestContext, Route
+from taskflow.api.streaming_response import Streamed
 from taskflow.errors import Forbidden
 from taskflow.streams.task import TaskState
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 
 
-async def export_project(call: Call) -> Response[bytes]:
+async def export_project(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     reading = await begin(call)
     form = reading.preferred((JSON, CSV))
@@ -50,7 +50,7 @@ async def export_project(call: Call) -> Response[bytes]:
 
 
 async def _seen(
-    context: Context, call: Call, project_id: UUID, pages: AsyncGenerator[list[TaskState], None]
+    context: Context, call: RequestContext, project_id: UUID, pages: AsyncGenerator[list[TaskState], None]
 ) -> AsyncGenerator[list[TaskState], None]:
     """Pages of tasks, for as long as the caller may see them. Raises Forbidden."""
     try:

@@ -13,10 +13,10 @@ from msgspec import Meta, Struct, structs
 
 from taskflow.api import render
 from taskflow.api.bodies import decode
+from taskflow.api.committed_state import committed
 from taskflow.api.rate_limits import network_of
 from taskflow.api.render import Profile
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.stored import committed
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.commands.claims import claimed_address, holders, new_address
 from taskflow.commands.execute import Request
 from taskflow.commands.fields import PASSWORD_MAX, PASSWORD_MIN, Command
@@ -78,7 +78,7 @@ class LoggedIn(SignedIn, frozen=True, kw_only=True):
     """To be sent with the next sign-in; a secret of this device, and no credentials."""
 
 
-async def register(call: Call) -> Response[bytes]:
+async def register(call: RequestContext) -> Response[bytes]:
     context = call.context
     body = decode(await call.json(), RegisterUser)
     address = new_address(context.settings.claim_secret_bytes, body.email, "/email")
@@ -97,7 +97,7 @@ async def register(call: Call) -> Response[bytes]:
     return _answer(_pair(call, render.profile(accepted.state), session.session_id), accepted, 201)
 
 
-async def login(call: Call) -> Response[bytes]:
+async def login(call: RequestContext) -> Response[bytes]:
     context = call.context
     body = await _of_a_stranger_unless_read(call, Login)
     secret = context.settings.claim_secret_bytes
@@ -124,7 +124,7 @@ async def login(call: Call) -> Response[bytes]:
     return _answer(answer, accepted)
 
 
-async def _of_a_stranger_unless_read(call: Call, body: type[C]) -> C:
+async def _of_a_stranger_unless_read(call: RequestContext, body: type[C]) -> C:
     """The body. What cannot be read says of nobody who calls, and is counted as a stranger's. Raises Malformed,
     UnsupportedMedia and RateLimited."""
     try:
@@ -134,7 +134,7 @@ async def _of_a_stranger_unless_read(call: Call, body: type[C]) -> C:
         raise
 
 
-async def _person(call: Call, address: ClaimedAddress, password: str, lane: str) -> UserState | None:
+async def _person(call: RequestContext, address: ClaimedAddress, password: str, lane: str) -> UserState | None:
     """Whose address and password these are. Takes as long for an address that nobody has."""
     context = call.context
     loop = asyncio.get_running_loop()
@@ -147,7 +147,7 @@ async def _person(call: Call, address: ClaimedAddress, password: str, lane: str)
     return None
 
 
-async def refresh(call: Call) -> Response[bytes]:
+async def refresh(call: RequestContext) -> Response[bytes]:
     context = call.context
     body = await _of_a_stranger_unless_read(call, Refresh)
     try:
@@ -169,7 +169,7 @@ async def refresh(call: Call) -> Response[bytes]:
     return _answer(pair, accepted)
 
 
-async def logout(call: Call) -> Response[bytes]:
+async def logout(call: RequestContext) -> Response[bytes]:
     context = call.context
     session_id = call.principal.session_id
     body = decode(await call.json(), Logout)
@@ -179,7 +179,7 @@ async def logout(call: Call) -> Response[bytes]:
     return Response(b"", status_code=204, headers={"Taskflow-Position": str(accepted.receipt.position)})
 
 
-async def jwks(call: Call) -> Response[bytes]:
+async def jwks(call: RequestContext) -> Response[bytes]:
     return Response(
         render.ENCODER.encode(call.context.tokens.jwks()),
         headers={"Cache-Control": "public, max-age=300"},
@@ -187,7 +187,7 @@ async def jwks(call: Call) -> Response[bytes]:
     )
 
 
-async def _execute(call: Call, handler: Handler, *, actor: UUID | None = None) -> Accepted:
+async def _execute(call: RequestContext, handler: Handler, *, actor: UUID | None = None) -> Accepted:
     """A command of nobody's, or of the session's own person, under an id made here."""
     command_id = new_id()
     request = Request(
@@ -201,14 +201,14 @@ async def _execute(call: Call, handler: Handler, *, actor: UUID | None = None) -
     return await call.context.executor.execute(request, handler)
 
 
-def _new_session(call: Call) -> NewSession:
+def _new_session(call: RequestContext) -> NewSession:
     agent = call.request.headers.get("user-agent")
     return NewSession(
         session_id=new_id(), address=call.address or None, agent=None if agent is None else agent[:AGENT_MAX]
     )
 
 
-def _pair(call: Call, profile: Profile, session_id: UUID) -> SignedIn:
+def _pair(call: RequestContext, profile: Profile, session_id: UUID) -> SignedIn:
     tokens = call.context.tokens
     return SignedIn(
         user=profile,

@@ -10,15 +10,15 @@ from uuid import UUID
 from litestar import Response
 from msgspec import Struct
 
+from taskflow.api.committed_state import committed
 from taskflow.api.cursors import page_of, to_cursor
-from taskflow.api.invited import InvitationBody, addresses_of, invitation_body
+from taskflow.api.invitation_bodies import InvitationBody, addresses_of, invitation_body
 from taskflow.api.reads import COMMON, PAGED, begin
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.stored import committed
-from taskflow.commands.access import at_least
+from taskflow.api.route import BASE, RequestContext, Route
+from taskflow.commands.access import require_role
 from taskflow.commands.invitations import pending
 from taskflow.errors import NotFound
-from taskflow.store.pool import AWAY
+from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from taskflow.streams.project import ProjectState
 
 
-async def list_invitations(call: Call) -> Response[bytes]:
+async def list_invitations(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     reading = await begin(call, paged=True)
     project = await _managed(reading, project_id)
@@ -39,7 +39,7 @@ async def list_invitations(call: Call) -> Response[bytes]:
     return reading.page(items, next_cursor, cursor_after=lambda index: to_cursor("invitations", str(page[index])))
 
 
-async def get_invitation(call: Call) -> Response[bytes]:
+async def get_invitation(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     invitation_id = call.id("invitation_id", "invitation")
     reading = await begin(call)
@@ -53,13 +53,13 @@ async def get_invitation(call: Call) -> Response[bytes]:
 
 async def _managed(reading: Reading, project_id: UUID) -> ProjectState:
     """The project as it is now, for those who manage its members."""
-    with suppress(*AWAY):
+    with suppress(*TRANSIENT_ERRORS):
         await reading.context.follower.poll()
     reading.answer_from_log()
     project = await committed(reading.context.store, PROJECT, project_id)
     if project is None:
         raise NotFound("project", project_id)
-    at_least(project, reading.caller, "admin")
+    require_role(project, reading.caller, "admin")
     return project
 
 

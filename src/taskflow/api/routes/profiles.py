@@ -9,7 +9,7 @@ from litestar import Response
 
 from taskflow.api import render
 from taskflow.api.reads import COMMON, begin
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import NotFound
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from taskflow.streams.user import UserState
 
 
-async def get_user(call: Call) -> Response[bytes]:
+async def get_user(call: RequestContext) -> Response[bytes]:
     user_id = call.id("user_id", "user")
     reading = await begin(call)
     if not await _share_a_project(reading, user_id):
@@ -26,7 +26,7 @@ async def get_user(call: Call) -> Response[bytes]:
     return reading.resource(render.public_profile(user), user.version)
 
 
-async def get_me(call: Call) -> Response[bytes]:
+async def get_me(call: RequestContext) -> Response[bytes]:
     reading = await begin(call)
     user = await _person(reading, call.user)
     return reading.resource(render.profile(user), user.version)

@@ -12,14 +12,14 @@ from taskflow.api import render
 from taskflow.api.cursors import after_page, page_of, to_cursor
 from taskflow.api.project_reads import load, load_one
 from taskflow.api.reads import COMMON, PAGED, begin
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.page_bounds import PAGE_BYTES_MAX
 
 LOAD_MAX: Final = 25
 """Projects in memory at once while a list is made of them."""
 
 
-async def list_projects(call: Call) -> Response[bytes]:
+async def list_projects(call: RequestContext) -> Response[bytes]:
     archived = call.parameters.truth("archived")
     reading = await begin(call, paged=True)
     roles = await reading.projects()
@@ -45,14 +45,14 @@ async def list_projects(call: Call) -> Response[bytes]:
     return reading.page(items, None)
 
 
-async def get_project(call: Call) -> Response[bytes]:
+async def get_project(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     reading = await begin(call)
     project = await load_one(reading, project_id)
     return reading.resource(render.project(project, await reading.role(project_id)), project.version)
 
 
-async def list_members(call: Call) -> Response[bytes]:
+async def list_members(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     reading = await begin(call, paged=True)
     project = await load_one(reading, project_id)

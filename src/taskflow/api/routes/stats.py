@@ -10,7 +10,7 @@ from msgspec import Struct
 from taskflow.api.project_reads import load_one
 from taskflow.api.reads import COMMON, Source, begin
 from taskflow.api.render import Person
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.streams.project import CATEGORIES, CLOSED, Category
 from taskflow.streams.task import PRIORITIES, Priority
 from taskflow.timestamps import micros
@@ -48,12 +48,15 @@ class StatsBody(Struct, frozen=True, kw_only=True):
     by_assignee: list[AssigneeCount]
 
 
-async def get_stats(call: Call) -> Response[bytes]:
+async def get_stats(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     reading = await begin(call)
     statuses = (await load_one(reading, project_id)).statuses
     over = [
-        raw for status in statuses.workflow.statuses if status.category in CLOSED for raw in statuses.raw(status.key)
+        raw
+        for status in statuses.workflow.statuses
+        if status.category in CLOSED
+        for raw in statuses.aliases_of(status.key)
     ]
     counts = await reading.read(
         lambda models: models.views.stats(project_id, over=over, at=micros(datetime.now(UTC)) or 0),
@@ -69,7 +72,7 @@ def _body(counts: Counts, statuses: Statuses, assignees: list[Person]) -> StatsB
             status=status.key,
             name=status.name,
             category=status.category,
-            count=sum(counts.statuses.get(raw, 0) for raw in statuses.raw(status.key)),
+            count=sum(counts.statuses.get(raw, 0) for raw in statuses.aliases_of(status.key)),
         )
         for status in statuses.workflow.statuses
     ]

@@ -16,21 +16,21 @@ from uuid import UUID
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.envelopes import as_sent, envelopes
 from taskflow.api.reads import COMMON, begin
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.streamed import Streamed
+from taskflow.api.route import BASE, RequestContext, Route
+from taskflow.api.streaming_response import Streamed
 from taskflow.errors import Invalid
-from taskflow.follower.feed import Listener
+from taskflow.follower.sse_hub import Listener
 from taskflow.ids import parse_id
-from taskflow.store.history import Sought
+from taskflow.store.history import EventFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from litestar import Response
 
+    from taskflow.api.authentication import Principal
     from taskflow.api.context import Context
-    from taskflow.api.gate import Principal
-    from taskflow.api.streamed import Pieces
+    from taskflow.api.streaming_response import Pieces
 
 MEDIA_TYPE: Final = "text/event-stream"
 CATCH_UP_PAGE: Final = 200
@@ -41,7 +41,7 @@ _POSITION: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 """As an event's id says it, and in no other spelling."""
 
 
-async def stream(call: Call) -> Response[bytes]:
+async def stream(call: RequestContext) -> Response[bytes]:
     projects = call.parameters.ids("project", parse_id)
     reading = await begin(call)
     call.hold(Work.STREAM)
@@ -72,20 +72,20 @@ def _last_event(text: str | None, head: int) -> int:
 async def _events(
     context: Context, principal: Principal, projects: frozenset[UUID] | None, after: int, cut: Callable[[], None]
 ) -> Pieces:
-    feed, follower, user = context.feed, context.follower, principal.user_id
+    sse_hub, follower, user = context.sse_hub, context.follower, principal.user_id
     listener = Listener(user, principal.session_id, projects, cut)
     heartbeat_s = context.settings.stream_heartbeat_ms / 1000
-    with feed.place():
+    with sse_hub.place():
         try:
             yield HEARTBEAT
-            while not feed.join(listener, after):
+            while not sse_hub.join(listener, after):
                 after, missed = await _missed(context, user, projects, after)
                 if missed:
                     yield missed
-                feed.judge(listener)
+                sse_hub.judge(listener)
                 if listener.ended or principal.expires_at <= time.time():
                     return
-            feed.judge(listener)  # it may have lost what it had when it was let in
+            sse_hub.judge(listener)  # it may have lost what it had when it was let in
             while True:
                 left_s = principal.expires_at - time.time()
                 if left_s <= 0:
@@ -95,13 +95,13 @@ async def _events(
                 seen = [one.text for one in told if follower.known_role(one.project, user) is not None]
                 if seen:
                     yield b"".join(seen)
-                feed.judge(listener)
+                sse_hub.judge(listener)
                 if listener.ended:
                     return
                 if not told:
                     yield HEARTBEAT
         finally:
-            await feed.leave(listener)
+            await sse_hub.leave(listener)
 
 
 async def _missed(context: Context, user: UUID, projects: frozenset[UUID] | None, after: int) -> tuple[int, bytes]:
@@ -109,7 +109,9 @@ async def _missed(context: Context, user: UUID, projects: frozenset[UUID] | None
     follower = context.follower
     seen = follower.projects_of(user).keys()
     wanted = frozenset(seen if projects is None else seen & projects)
-    page = await context.history.page(Sought(projects=wanted), after=after, to=follower.position, limit=CATCH_UP_PAGE)
+    page = await context.history.page(
+        EventFilter(projects=wanted), after=after, to=follower.position, limit=CATCH_UP_PAGE
+    )
     events = b"".join([as_sent(one) for one in await envelopes(context.store.mapper, page.events)])
     if not wanted <= follower.projects_of(user).keys():
         return after, b""  # withdrawn while it was read: read again without

@@ -26,12 +26,12 @@ from taskflow.api import render
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.joins import joins
 from taskflow.api.reads import COMMON, Source, begin
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.projections.registry import VIEWS
-from taskflow.readmodels.change_feed import ChangedPage, ChangedProject, ChangedTask, Place, Room
+from taskflow.projections.registry import PROJECTIONS
+from taskflow.readmodels.change_feed import ChangedPage, ChangedProject, ChangedTask, PageBounds, Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from taskflow.api.context import Context
     from taskflow.api.reads import Reading
-    from taskflow.readmodels.change_feed import Changed
+    from taskflow.readmodels.change_feed import ChangeFeed
     from taskflow.readmodels.freshness import Freshness
     from taskflow.readmodels.read_models import ReadModels
     from taskflow.streams.project import Role
@@ -104,7 +104,7 @@ class Gathered(Struct):
                 self.found[found.place.id] = found
 
 
-async def sync(call: Call) -> Response[bytes]:
+async def sync(call: RequestContext) -> Response[bytes]:
     text = call.parameters.text("token")
     reading = await begin(call)
     call.hold(Work.SYNC)
@@ -155,12 +155,12 @@ def _build(context: Context, freshness: Freshness) -> Build:
     marks = freshness.build("tasks")
     if marks is None:
         raise Unavailable("the views cannot be seen now; try again shortly")
-    views = (*(VIEWS[name].collection for name in DRAWN), *marks)
+    views = (*(PROJECTIONS[name].collection for name in DRAWN), *marks)
     return Build(context.follower.epoch, blake2b(repr(views).encode(), digest_size=8).hexdigest())
 
 
 def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
-    facts = context.follower.facts
+    facts = context.follower.access_state
     granted = {project: facts.granted[project][user] for project in facts.projects_of.get(user, ())}
     # What this process has withdrawn itself and not followed yet is said to be lost once it has.
     seen = context.follower.projects_of(user)
@@ -176,11 +176,13 @@ def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
     )
 
 
-async def _section(changed: Changed, scope: Scope, token: SyncToken, limit: int, bytes_max: int) -> ChangedPage[Found]:
+async def _section(
+    changed: ChangeFeed, scope: Scope, token: SyncToken, limit: int, bytes_max: int
+) -> ChangedPage[Found]:
     """The next of the token's section: as many as fit."""
     base = scope.base
     after, known = Place(token.position, token.id), scope.roles.keys() - scope.whole
-    room = Room(after, limit, bytes_max)
+    room = PageBounds(after, limit, bytes_max)
     trashed_since = base or None
     match SECTIONS[token.section]:
         case "lost":

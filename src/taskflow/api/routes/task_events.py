@@ -6,17 +6,17 @@ from typing import Final
 
 from litestar import Response
 
+from taskflow.api.committed_state import committed
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import EnvelopePage, envelopes
 from taskflow.api.reads import PAGED, begin
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.stored import committed
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import Invalid, NotFound
 from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.streams import TASK
 
 
-async def list_task_events(call: Call) -> Response[bytes]:
+async def list_task_events(call: RequestContext) -> Response[bytes]:
     task_id = call.id("task_id", "task")
     reading = await begin(call, paged=True)
     store = reading.context.store

@@ -9,25 +9,25 @@ from litestar import Response
 from msgspec import Struct
 
 from taskflow.api import historical_tasks, render
+from taskflow.api.committed_state import committed
 from taskflow.api.joins import joins
 from taskflow.api.project_reads import of_projects
 from taskflow.api.reads import COMMON, PAGED, Source, begin
-from taskflow.api.route import BASE, Call, Route
-from taskflow.api.stored import committed
-from taskflow.asked import FILTERS, TaskQuery, take
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.tasks import ShownTask, shown
 from taskflow.readmodels.pages import Wanted
 from taskflow.readmodels.queries import Page, TaskFilter, all_pairs, status_pairs
 from taskflow.streams import TASK
+from taskflow.task_query import FILTERS, TaskQuery, parse_task_query
 
 if TYPE_CHECKING:
     from taskflow.api.reads import Reading
     from taskflow.readmodels.read_models import ReadModels
 
 
-async def list_tasks(call: Call) -> Response[bytes]:
-    asked = take(call.parameters)
+async def list_tasks(call: RequestContext) -> Response[bytes]:
+    asked = parse_task_query(call.parameters)
     reading = await begin(call, paged=True)
     for project_id in asked.projects or ():
         await reading.must_see(project_id, "project", project_id)
@@ -74,7 +74,7 @@ async def _pairs(
     return all_pairs(found.values())
 
 
-async def get_task(call: Call) -> Response[bytes]:
+async def get_task(call: RequestContext) -> Response[bytes]:
     task_id = call.id("task_id", "task")
     then = historical_tasks.wanted(call.parameters)
     reading = await begin(call)

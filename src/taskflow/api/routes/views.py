@@ -12,7 +12,7 @@ from msgspec import Struct
 from taskflow.api import render
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.reads import COMMON, PAGED, Source, begin
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import NotFound
 from taskflow.ids import parse_id
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 VIEW: Final = "views"
 
 
-async def list_views(call: Call) -> Response[bytes]:
+async def list_views(call: RequestContext) -> Response[bytes]:
     """The caller's own and those of their projects; with `project`: those of that one."""
     named = call.parameters.ids("project", parse_id)
     reading = await begin(call, paged=True)
@@ -57,7 +57,7 @@ def _after(reading: Reading) -> UUID | None:
     return None  # a forged cursor only begins elsewhere
 
 
-async def get_view(call: Call) -> Response[bytes]:
+async def get_view(call: RequestContext) -> Response[bytes]:
     view_id = call.id("view_id", "view")
     reading = await begin(call)
     view = await reading.read(lambda models: models.saved.get(view_id), Source(VIEW, [view_id]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from taskflow.api.answers import ANSWERS
-from taskflow.api.route import BASE, Call, Route
+from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.targets import target_in_path
 from taskflow.api.writes import write
 from taskflow.commands.catalog import COMMANDS
@@ -33,8 +33,8 @@ def _routes() -> Iterator[Route]:
             )
 
 
-def _handler(command: CommandType) -> Callable[[Call], Awaitable[Response[bytes]]]:
-    async def run(call: Call) -> Response[bytes]:
+def _handler(command: CommandType) -> Callable[[RequestContext], Awaitable[Response[bytes]]]:
+    async def run(call: RequestContext) -> Response[bytes]:
         return await write(call, command, target_in_path(command.target, call))
 
     return run

@@ -1,0 +1,20 @@
+"""What a command made: the id by which later commands of its batch may call it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from taskflow.streams import Event
+
+
+def created_by_event(stream_id: UUID, events: Iterable[Event]) -> UUID:
+    """The part that these events began, else the stream."""
+    for event in events:
+        if event.part_field:
+            part: UUID = getattr(event, event.part_field)
+            return part
+    return stream_id

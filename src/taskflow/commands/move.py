@@ -1,0 +1,147 @@
+"""A task moves to another project with everything below it: of each, what belongs to a project is said anew in one
+event.
+
+Labels are names and go along; so does the assignee who is a member there. The moved task stands below nothing then:
+parents are of one project. What is below it keeps its place there, whether it is in the trash or not. A task below it
+that an earlier move has left in another project stays where it is, with all that is below that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from taskflow.commands.access import project_for, task_for, with_current_status
+from taskflow.commands.declaration import TASK_ID, CommandType, RestRoute
+from taskflow.commands.execute import Target
+from taskflow.commands.fields import Command, StatusKey
+from taskflow.commands.project import require_not_archived
+from taskflow.commands.ranks import rank_at
+from taskflow.commands.task import category_of, change_status, named_status, require_editable
+from taskflow.errors import Rejected
+from taskflow.streams import TASK, Event
+from taskflow.streams.task import TaskMoved, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from taskflow.commands.unit_of_work import UnitOfWork
+    from taskflow.streams.project import ProjectState, Status
+
+
+class MoveTask(Command, frozen=True):
+    """With everything below it."""
+
+    project_id: UUID
+    status: StatusKey | None = None
+    """Of the task itself. None, and for what is below it: the status of the same name there, else the first of the same
+    category."""
+
+
+# --- decide --------------------------------------------------------------------------------------
+
+
+def move(
+    task: TaskState, here: ProjectState, there: ProjectState, status: str | None, at: datetime, order: int = 0
+) -> list[Event]:
+    """To the end of another project. Within its own a task changes its status at most."""
+    require_editable(task, here)
+    if here.id == there.id:
+        return [] if status is None else change_status(task, here, named_status(here, status), at)
+    require_not_archived(there)
+    entered = None if status is None else named_status(there, status)
+    return [moved(task, here, there, entered, rank=rank_at(at, order), parent_id=None)]
+
+
+def follow(task: TaskState, here: ProjectState, there: ProjectState, at: datetime, order: int) -> TaskMoved:
+    """What goes along with the task that it is below: behind it, as things stood in order."""
+    return moved(with_current_status(task, here), here, there, None, rank=rank_at(at, order), parent_id=task.parent_id)
+
+
+def moved(
+    task: TaskState,
+    here: ProjectState,
+    there: ProjectState,
+    status: Status | None,
+    *,
+    rank: str,
+    parent_id: UUID | None,
+) -> TaskMoved:
+    entered = _status_there(task, here, there) if status is None else status
+    return TaskMoved(
+        from_project_id=here.id,
+        project_id=there.id,
+        status=entered.key,
+        category=entered.category,
+        rank=rank,
+        assignee_id=task.assignee_id if task.assignee_id in there.members else None,
+        parent_id=parent_id,
+    )
+
+
+def _status_there(task: TaskState, here: ProjectState, there: ProjectState) -> Status:
+    category = category_of(task, here)
+    status = there.workflow.status(task.status) or there.workflow.first(category)
+    if status is None:
+        known = ", ".join(status.key for status in there.workflow.statuses)
+        raise Rejected(
+            "no-such-status",
+            f"the project has neither {task.status!r}, in which task {task.id} is, nor a status of {category}; "
+            f"it has {known}",
+        )
+    return status
+
+
+# --- handlers ------------------------------------------------------------------------------------
+
+
+async def move_task(unit: UnitOfWork, target: UUID, command: MoveTask) -> Target:
+    task, here = await task_for(unit, target, "member")
+    there = await project_for(unit, command.project_id, "member")
+    unit.expect_version(target)
+    events = move(task, here, there, command.status, unit.at, len(unit.staged))
+    below = await subtasks(unit, [target], here) if here.id != there.id else []
+    unit.append(TASK, target, *events)
+    for one in sorted(below, key=lambda task: (task.rank, task.id)):
+        unit.append(TASK, one.id, follow(one, here, there, unit.at, len(unit.staged)))
+    return Target(TASK, target)
+
+
+async def subtasks(unit: UnitOfWork, tops: Iterable[UUID], project: ProjectState) -> list[TaskState]:
+    """All that is below these tasks and in their project, level by level, the trash included. Whatever comes below one
+    of them meanwhile is a conflict. Raises Rejected where there is more than may move at once."""
+    level = list(tops)
+    seen = set(level)
+    found: list[TaskState] = []
+    while level:
+        ids = [one for one in await unit.children(level, limit=unit.moves_left) if one not in seen]
+        unit.families |= dict.fromkeys(level)
+        if len(ids) > unit.moves_left:
+            raise Rejected(
+                "too-many-subtasks", f"more subtasks would move than may at once; {unit.moves_left} are left"
+            )
+        seen.update(ids)
+        parents = set(level)
+        below = [
+            task
+            for task in await unit.read_many(TASK, ids)
+            if task.parent_id in parents and task.project_id == project.id and not task.purged
+        ]
+        unit.moves_left -= len(below)
+        found += below
+        level = [task.id for task in below]
+    return found
+
+
+# --- declared ------------------------------------------------------------------------------------
+
+COMMANDS: Final = (
+    CommandType(
+        body=MoveTask,
+        target=TASK_ID,
+        handler=move_task,
+        answer="task",
+        rest=RestRoute("POST", "/move", "Move a task to another project"),
+    ),
+)

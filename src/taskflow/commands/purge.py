@@ -1,0 +1,31 @@
+"""The end of a task that was in the trash for too long. No client asks for it: it is the system's own command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskflow.commands.execute import Target
+from taskflow.errors import Rejected
+from taskflow.streams import TASK, Event
+from taskflow.streams.task import TaskPurged, TaskState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from taskflow.commands.unit_of_work import UnitOfWork
+
+
+def purge(task: TaskState, trashed_before: datetime) -> list[Event]:
+    """Raises Rejected for a task that is not due: it was restored, whoever saw it in the trash."""
+    if task.purged:
+        raise Rejected("purged", "the task was purged before")
+    if task.trashed_at is None or task.trashed_at > trashed_before:
+        raise Rejected("not-due", f"the task has not been in the trash since {trashed_before.isoformat()}")
+    return [TaskPurged()]
+
+
+async def purge_task(unit: UnitOfWork, task_id: UUID, trashed_before: datetime) -> Target:
+    task = await unit.get(TASK, task_id)
+    unit.append(TASK, task_id, *purge(task, trashed_before))
+    return Target(TASK, task_id)

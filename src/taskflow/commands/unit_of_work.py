@@ -1,0 +1,412 @@
+"""A unit of work: what was read for one decision, and what is to be appended: for one command, or for several
+that are decided one after another and stored together.
+
+Every stream that a handler reads is noted with its version and becomes a check of the append: a
+guard where the decision only looked, the expected version where it writes. Reading is all it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from msgspec import Struct
+
+from taskflow.errors import Erased, HistoryTooLarge, NotFound, Rejected, Unavailable, Uncounted, VersionConflict
+from taskflow.ids import new_id
+from taskflow.privacy.sealing import personal_fields, says_of_person
+from taskflow.store.append import NewEvent, NewKey
+from taskflow.store.committer import has_failed
+from taskflow.store.mapper import encode
+from taskflow.streams import USER, Event, EventMetadata
+from taskflow.streams.project_scope import parent_decided_by, project_decided_by
+from taskflow.streams.task import TaskState
+from taskflow.turns import turn
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from taskflow.commands.acquaintances import Acquaintances
+    from taskflow.commands.adjacent_tasks import AdjacentTask, AdjacentTasks, Side
+    from taskflow.commands.status_counts import Saved, StatusCounts
+    from taskflow.store.append import Append
+    from taskflow.store.eventstore import EventStore
+    from taskflow.streams import StreamType
+
+S = TypeVar("S")
+
+READS_MAX: Final = 16
+"""Streams that one unit reads at once."""
+PAST_AT_ONCE_MAX: Final = 1_000
+"""Events of a history that are looked at in one turn."""
+
+
+class Staged(Struct, frozen=True):
+    """An event that waits for its append, with what its envelope needs."""
+
+    kind: StreamType[Any]
+    metadata: EventMetadata
+    event_id: UUID
+    event: Event
+    causation_id: UUID | None = None
+    """The event that this one answers."""
+    turn: int = 0
+    """Which of the commands that were decided on this unit staged it."""
+
+
+class Past(Struct, frozen=True):
+    """An event that a stream has, without what it says: for a handler that looks back."""
+
+    metadata: EventMetadata
+    event_id: UUID
+    command: UUID | int
+    """Its id; of an event that was staged by this very unit, the turn."""
+    causation_id: UUID | None
+
+
+class HistoryBounds(Struct, frozen=True):
+    """How much of a stream's past a handler may look at."""
+
+    events_max: int
+    bytes_max: int
+
+
+class Stream(Struct):
+    """A stream as this unit has it: `read_version` in the store, `version` with the staged events."""
+
+    kind: StreamType[Any]
+    read_version: int
+    version: int
+    state: Any
+
+
+class UnitOfWork:
+    """Reads streams and stages events. Lives for one attempt at deciding."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        actor: UUID | None,
+        at: datetime,
+        expected_version: int | None = None,
+        token_secret: bytes,
+        adjacent_tasks: AdjacentTasks | None = None,
+        status_counts: StatusCounts | None = None,
+        acquaintances: Acquaintances | None = None,
+        history: HistoryBounds,
+        move_tasks_max: int,
+    ) -> None:
+        self._store = store
+        self._history = history
+        self._adjacent_tasks = adjacent_tasks
+        self._acquaintances = acquaintances
+        self._caught_up = False
+        self._status_counts = status_counts
+        self.token_secret = token_secret
+        """What tokens are told by that somebody may present: an invitation's."""
+        self.actor = actor
+        self.at = at
+        """The clock's time as the command arrived, or an import's."""
+        self._expected_version = expected_version
+        self.turn = 0
+        """Rises with each command that is decided on this unit."""
+        self.made: dict[UUID, UUID] = {}
+        """What earlier commands of the bundle made: ids by command id."""
+        self.streams: dict[UUID, Stream] = {}
+        self.staged: list[Staged] = []
+        self.depends_on: list[Append] = []
+        self.families: dict[UUID, None] = {}
+        """Tasks whose children were all read: see `Append.families`."""
+        self.moves_left = move_tasks_max
+        """Subtasks that may still go along with a task that moves."""
+        self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
+        self._destroyed_keys: list[UUID] = []
+
+    def begin_command(self, *, at: datetime, expected_version: int | None) -> None:
+        """The circumstances of the command that is decided next."""
+        self.turn += 1
+        self.at = at
+        self._expected_version = expected_version
+
+    async def read(self, kind: StreamType[S], stream_id: UUID) -> S | None:
+        """A stream's state as it stands, staged events included; None where there is none."""
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            folded = await self._store.state_cache.load(kind, stream_id)
+            stream = Stream(kind, folded.version, folded.version, folded.state)
+            self.streams[stream_id] = stream
+            if folded.pending is not None and folded.pending not in self.depends_on:
+                self.depends_on.append(folded.pending)
+        # An id of another kind of stream names nothing of this kind.
+        if stream.state is not None and not isinstance(stream.state, kind.state):
+            return None
+        state: S | None = stream.state
+        return state
+
+    async def get(self, kind: StreamType[S], stream_id: UUID) -> S:
+        """As `read`, for what must exist. Raises NotFound."""
+        state = await self.read(kind, stream_id)
+        if state is None:
+            raise NotFound(kind.name, stream_id)
+        return state
+
+    async def read_many(self, kind: StreamType[S], stream_ids: Sequence[UUID]) -> list[S]:
+        """The states of those of these streams that there are."""
+
+        async def load(stream_id: UUID) -> None:
+            await self.read(kind, stream_id)
+
+        for first in range(0, len(stream_ids), READS_MAX):
+            await asyncio.gather(*map(load, stream_ids[first : first + READS_MAX]))
+        states: list[S] = []
+        for stream_id in stream_ids:
+            state = await self.read(kind, stream_id)
+            if state is not None:
+                states.append(state)
+        return states
+
+    async def children(self, parents: Collection[UUID], *, limit: int) -> list[UUID]:
+        """The tasks that stand directly below one of these, staged events included; where there are more than
+        `limit`, more than that. What is on its way into the store may be missing: see `families`."""
+        here = {stream_id: s.state for stream_id, s in self.streams.items() if isinstance(s.state, TaskState)}
+        stored = await self._store.children(parents, limit=limit + 1 + len(here))
+        below = [one for one, task in here.items() if task.parent_id in parents and not task.purged]
+        return list(dict.fromkeys([*[one for one in stored if one not in here], *below]))
+
+    async def streams_of(self, caller: UUID | None, command: UUID | int, type_: type[Event]) -> list[UUID]:
+        """The streams to which somebody's command appended an event of this type: by its id, or of this unit by its
+        turn."""
+        if isinstance(command, int):
+            staged = [one for one in self.staged if one.turn == command and isinstance(one.event, type_)]
+            return [one.metadata.stream_id for one in staged]
+        return [] if caller is None else await self._store.streams_of(caller, command, type_.__name__)
+
+    async def history(self, stream_id: UUID) -> list[Past]:
+        """Everything that has happened to a stream that was read, oldest first, staged events included.
+
+        What is still on its way into the store is waited for: until then the log does not tell it. Raises a
+        Rejected that nobody gets to see where it did not arrive: a refusal on that is decided again. Raises Rejected
+        where there is more than the bounds allow.
+        """
+        for append in self.depends_on:
+            await asyncio.wait([append.done])
+        read_version = self.streams[stream_id].read_version
+        if read_version > self._history.events_max:
+            raise Rejected(
+                "history-too-large",
+                f"expected at most {self._history.events_max} events to look through, found {read_version}",
+            )
+        headers = await self._store.headers.up_to(stream_id, read_version)
+        if len(headers) < read_version or any(has_failed(append) for append in self.depends_on):
+            raise Rejected("moved", f"expected {read_version} events of {stream_id}, found {len(headers)}")
+        past: list[Past] = []
+        for first in range(0, len(headers), PAST_AT_ONCE_MAX):
+            await turn()
+            past += [
+                Past(
+                    EventMetadata(stream_id, one.version, one.occurred_at, one.actor),
+                    one.event_id,
+                    one.command_id,
+                    one.causation_id,
+                )
+                for one in headers[first : first + PAST_AT_ONCE_MAX]
+            ]
+        return past + [
+            Past(staged.metadata, staged.event_id, staged.turn, staged.causation_id)
+            for staged in self.staged
+            if staged.metadata.stream_id == stream_id
+        ]
+
+    async def at_version(self, kind: StreamType[S], stream_id: UUID, version: int) -> S:
+        """A stream that was read as it was at a version that it has had, staged events included. Raises Rejected where
+        that is folded from more than the bounds allow, and NotFound where the state stands on an append that was
+        lost: the command is then decided again."""
+        stored = min(version, self.streams[stream_id].read_version)
+        for append in self.depends_on:
+            await asyncio.wait([append.done])
+        try:
+            state = await self._store.state_cache.at_version(kind, stream_id, stored, bytes_max=self._history.bytes_max)
+        except HistoryTooLarge as error:
+            raise Rejected("history-too-large", str(error)) from None
+        for staged in self.staged:
+            if staged.metadata.stream_id == stream_id and staged.metadata.version <= version:
+                state = kind.evolve(state, staged.event, staged.metadata)
+        if state is None:
+            raise NotFound(kind.name, stream_id)
+        return state
+
+    async def new(self, kind: StreamType[Any], stream_id: UUID | None = None) -> UUID:
+        """Begins a stream, and answers its id: a fresh one, which nobody else has had, or the one that is named.
+
+        Raises Rejected where that is a stream of any kind already.
+        """
+        if stream_id is None:
+            stream_id = new_id()
+            self.streams[stream_id] = Stream(kind, 0, 0, None)
+            return stream_id
+        await self.read(kind, stream_id)
+        if self.streams[stream_id].version:
+            raise Rejected("exists", f"there is a {self.streams[stream_id].kind.name} {stream_id} already")
+        return stream_id
+
+    async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> AdjacentTask | None:
+        """As `AdjacentTasks.next_to`, which has caught up with the log once since this unit began."""
+        if self._adjacent_tasks is None:
+            raise Unavailable("nobody here knows who stands next to whom")
+        if not self._caught_up:
+            await self._adjacent_tasks.catch_up()
+            self._caught_up = True
+        return await self._adjacent_tasks.next_to(project_id, rank, side, besides)
+
+    def expect_version(self, stream_id: UUID) -> None:
+        """Compares the command's target with the version its caller expected. Raises VersionConflict.
+
+        Called after access was judged: a stranger learns nothing from a version.
+        """
+        current = self.streams[stream_id].version
+        if self._expected_version is not None and self._expected_version != current:
+            raise VersionConflict(stream_id, self._expected_version, current)
+
+    def append(
+        self,
+        kind: StreamType[S],
+        stream_id: UUID,
+        *events: Event,
+        at: datetime | None = None,
+        actor: UUID | None = None,
+        causation_id: UUID | None = None,
+    ) -> None:
+        """Stages events on a stream that was read, and folds them.
+
+        `occurred_at` is the greater of the unit's time (or `at`) and the stream's last. `causation_id` names
+        the event that these answer; of an event of the same stream it says that they undo its change.
+        """
+        stream = self.streams[stream_id]
+        for event in events:
+            occurred_at = at or self.at
+            if stream.state is not None:
+                occurred_at = max(occurred_at, stream.state.updated_at)
+            metadata = EventMetadata(stream_id, stream.version + 1, occurred_at, actor or self.actor)
+            stream.state = kind.evolve(stream.state, event, metadata)
+            stream.version += 1
+            self.staged.append(Staged(kind, metadata, new_id(), event, causation_id, self.turn))
+
+    async def written(self, kind: StreamType[S], stream_id: UUID, versions: Collection[int]) -> list[Event]:
+        """The events of a stream that was read, at these versions of it: what its state does not hold.
+
+        Raises NotFound where the state stands on an append that was lost: the command is then decided again.
+        """
+        stream = self.streams[stream_id]
+        stored = [version for version in versions if version <= stream.read_version]
+        for append in self.depends_on:
+            await asyncio.wait([append.done])
+        recorded = await self._store.log.versions(stream_id, stored)
+        if len(recorded) != len(set(stored)):
+            raise NotFound(kind.name, stream_id)
+        here = [
+            staged.event
+            for staged in self.staged
+            if staged.metadata.stream_id == stream_id and staged.metadata.version in versions
+        ]
+        return [*await self._store.mapper.decode(recorded), *here]
+
+    async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> Mapping[str, int]:
+        """As `StatusCounts.tasks_in`. Raises Uncounted where that cannot be had."""
+        if self._status_counts is None:
+            raise Uncounted("nobody here can count tasks; send this to the API")
+        return await self._status_counts.tasks_in(project_id, statuses)
+
+    async def shared_projects(self, one: UUID, other: UUID, *, fresh: bool) -> Sequence[UUID]:
+        """As `Acquaintances.shared_projects`; none where nobody here can tell."""
+        if self._acquaintances is None:
+            return ()
+        return await self._acquaintances.shared_projects(one, other, fresh=fresh)
+
+    async def views_of(self, owner: UUID, project_id: UUID | None) -> Saved:
+        """As `StatusCounts.views_of`. Raises Uncounted where that cannot be had."""
+        if self._status_counts is None:
+            raise Uncounted("nobody here can count saved views; send this to the API")
+        return await self._status_counts.views_of(owner, project_id)
+
+    @staticmethod
+    def fresh_id() -> UUID:
+        """An id that nothing has had: of a part of a stream. Another attempt at deciding gets another."""
+        return new_id()
+
+    def make_key(self, person: UUID) -> None:
+        """Makes the key of a person who registers, or of an invitation: stored with this append and no other."""
+        self._new_keys[person] = self._store.keyring.make()
+
+    def destroy_key(self, person: UUID) -> None:
+        """With this append, so that what the key sealed is read by nobody any more."""
+        self._destroyed_keys.append(person)
+
+    @property
+    def checks(self) -> tuple[tuple[UUID, str, int], ...]:
+        """(stream, kind, version as read) of everything the decision looked at."""
+        return tuple((stream_id, s.kind.name, s.read_version) for stream_id, s in self.streams.items())
+
+    @property
+    def keys(self) -> tuple[NewKey, ...]:
+        made = [NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items()]
+        return (*made, *[NewKey(person, None) for person in self._destroyed_keys])
+
+    async def sealed(self, *, correlation_id: str | None, causation_id: UUID | None) -> tuple[NewEvent, ...]:
+        """The staged events, encoded; personal fields under their person's key.
+
+        Whatever appends a person's fields guards that person's stream, so an erasure in between makes
+        the append lose. `causation_id` is that of the events that have none of their own.
+
+        Raises Erased where the key is destroyed, and KeyMissing where there is none and no record of it.
+        """
+        persons = [_person(staged) for staged in self.staged]
+        needed = {person for person in persons if person is not None and person not in self._new_keys}
+        for person in needed:
+            await self.read(USER, person)
+        keys = await self._store.keyring.fetch(needed) if needed else {}
+        keys |= {person: key for person, (key, _) in self._new_keys.items()}
+        for staged, whose in zip(self.staged, persons, strict=True):
+            if whose is not None and whose not in keys and says_of_person(staged.event):
+                raise Erased(whose, staged.turn)
+        return tuple(
+            NewEvent(
+                stream_id=staged.metadata.stream_id,
+                kind=staged.kind.name,
+                version=staged.metadata.version,
+                type=type(staged.event).__name__,
+                schema_version=staged.event.schema_version,
+                event_id=staged.event_id,
+                occurred_at=staged.metadata.occurred_at,
+                actor=staged.metadata.actor,
+                correlation_id=correlation_id,
+                causation_id=staged.causation_id or causation_id,
+                data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys.get(person)),
+                project=project_decided_by(staged.event, staged.metadata.stream_id),
+                parent=parent_decided_by(staged.event),
+            )
+            for staged, person in zip(self.staged, persons, strict=True)
+        )
+
+    def publish_pending(self, pending: Append) -> None:
+        """Leaves the new states for the next command of this process, on the condition of `pending`."""
+        for stream_id in dict.fromkeys(staged.metadata.stream_id for staged in self.staged):
+            stream = self.streams[stream_id]
+            self._store.state_cache.put(stream_id, stream.version, stream.state, pending)
+        if self._destroyed_keys:
+            pending.done.add_done_callback(lambda _: self._forget_keys())
+
+    def _forget_keys(self) -> None:
+        """Those that were destroyed, in this process; any other keeps a key for a bounded time."""
+        for person in self._destroyed_keys:
+            self._store.keyring.forget(person)
+
+
+def _person(staged: Staged) -> UUID | None:
+    event = type(staged.event)
+    if not personal_fields(event):
+        return None
+    person: UUID = getattr(staged.event, event.person_field) if event.person_field else staged.metadata.stream_id
+    return person
