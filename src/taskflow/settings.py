@@ -15,6 +15,7 @@ import msgspec.inspect
 from msgspec import Meta, Struct
 
 from taskflow.errors import TaskflowError
+from taskflow.former_settings import NEW_NAMES
 from taskflow.key_formats import key_fault, secret_bytes
 
 if TYPE_CHECKING:
@@ -366,7 +367,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             found = [key_fault(name, one) for one in (value if isinstance(value, tuple) else (value,))]
             faults += [f"{variable(name)}: {fault}" for fault in found if fault]
         faults += [
-            f"{name}: no such setting"
+            f"{name}: {_unknown(name)}"
             for name in sorted(environ)
             if name.startswith(PREFIX) and name not in fields and name not in CALLERS
         ]
@@ -399,6 +400,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 def variable(field: str) -> str:
     """The environment variable of a field."""
     return PREFIX + field.upper()
+
+
+def _unknown(name: str) -> str:
+    new_name = NEW_NAMES.get(name.removeprefix(PREFIX).lower())
+    return "no such setting" if new_name is None else f"this setting is called {variable(new_name)} now"
 
 
 def _expected(kind: Any) -> str:

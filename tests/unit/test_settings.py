@@ -14,8 +14,9 @@ from msgspec.structs import asdict, replace
 
 from taskflow import cli
 from taskflow.dev_secrets import OF_API, OF_PROJECTOR, OF_RELAY, kept_secret, new_secret, with_secrets
+from taskflow.former_settings import NEW_NAMES
 from taskflow.local.addresses import forget, remember, with_local_urls
-from taskflow.settings import SECRETS, BadSettings, Settings
+from taskflow.settings import SECRETS, BadSettings, Settings, variable
 
 GOOD = {f"TASKFLOW_{name.upper()}": new_secret(name) for name in SECRETS}
 PREVIOUS = [new_secret("message_key") for _ in range(2)]
@@ -43,6 +44,13 @@ def test_every_fault_is_named_with_what_was_expected() -> None:
         "  TASKFLOW_MASTER_KEY: expected at least 32 bytes, found 5",
         "  TASKFLOW_APPEND_QUEUE: no such setting",
     ]
+
+
+@pytest.mark.parametrize(("old", "new"), NEW_NAMES.items())
+def test_a_setting_that_was_renamed_is_refused_with_its_new_name(old: str, new: str) -> None:
+    assert new in Settings.__struct_fields__
+    with pytest.raises(BadSettings, match=f"{variable(old)}: this setting is called {variable(new)} now"):
+        Settings.from_env({variable(old): "1"})
 
 
 @pytest.mark.parametrize("value", ["correct horse battery staple, and many more words", "a" * 45, "+/" * 30])
