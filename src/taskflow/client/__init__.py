@@ -11,7 +11,7 @@
     resource            turns such a method into one of `Client` and one of `AsyncClient`
     session             the flow of every call: idempotency key, token, position, retries (retries), errors (errors)
     following, sse      answers that are read in pieces and resumed after a break
-    faces               performs the effects of a flow (steps): the only module that does I/O
+    transports          performs the effects of a flow (effects): the only module that does I/O
 
 It imports nothing from the server.
 """

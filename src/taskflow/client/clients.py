@@ -54,7 +54,7 @@ class Resources(Generic[F]):
 class Client(Resources[Sync]):
     """The blocking client; threads may share it.
 
-    A `token` (an access token or a personal one) is never renewed; tokens from signing in or from a `keeper` are.
+    A `token` (an access token or a personal one) is never renewed; tokens from signing in or from a `token_store` are.
     Raises ValueError for a bad URL or token.
     """
 
@@ -136,5 +136,5 @@ def _token_store(token: str | None, token_store: TokenStore | None) -> TokenStor
             raise ValueError("expected a token of visible ASCII characters, found others")
         return MemoryTokenStore(None if token is None else Tokens(token))
     if token is not None:
-        raise ValueError("expected a token or a keeper of tokens, found both")
+        raise ValueError("expected a token or a token store, found both")
     return token_store

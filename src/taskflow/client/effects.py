@@ -1,7 +1,7 @@
 """The effects that a flow can ask for.
 
 A flow is a generator: it yields an effect, receives its result, and returns an answer. All decisions (retries, tokens,
-pages, resuming) are made in flows, once for both clients; `faces` performs the effects, blocking or with `await`.
+pages, resuming) are made in flows, once for both clients; `transports` performs the effects, blocking or with `await`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The state that a client keeps between calls (tokens, position of its last write), and the flow of every call with
 retries.
 
-Nothing here does I/O: flows yield effects (`steps`), which `faces` performs.
+Nothing here does I/O: flows yield effects (`effects`), which `transports` performs.
 """
 
 from __future__ import annotations

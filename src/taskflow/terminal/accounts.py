@@ -95,7 +95,7 @@ class Accounts:
 
 
 class Kept:
-    """The client's token store for one server: see `taskflow.client.Keeper`."""
+    """The client's token store for one server: see `taskflow.client.TokenStore`."""
 
     def __init__(self, accounts: Accounts, url: str) -> None:
         self._accounts = accounts
