@@ -167,9 +167,17 @@ async def test_the_error_of_a_taken_port_names_its_variable() -> None:
     await free_port("kafka", port, "TASKFLOW_KAFKA_PORT")
 
 
-def test_unused_ports_differ_and_are_not_assigned_to_clients() -> None:
+def test_unused_ports_differ_and_are_not_assigned_to_clients_or_other_processes() -> None:
     ports = [unused_port() for _ in range(50)]
     assert len(set(ports)) == 50
     assert not any(taken(port) for port in ports)
+    assert {port // 500 for port in ports} == {ports[0] // 500}
+    other = subprocess.run(
+        [sys.executable, "-c", "from taskflow.local.program import unused_port; print(unused_port())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(other.stdout) // 500 != ports[0] // 500, "another process answers others"
     least = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert max(ports) < least

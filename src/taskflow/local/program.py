@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,10 @@ from taskflow.settings import PREFIX
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
-_TEST_PORTS: Final = range(20_000, 32_000)
-"""Below the ports that Linux assigns to outgoing connections: a client that connects to the port of a dead server could
-otherwise be assigned that same port, connect to itself, and prevent the server from restarting."""
+_TEST_PORTS: Final = [range(start, start + 500) for start in range(20_000, 32_000, 500)]
+"""One range for each process that asks. All are below the ports that Linux assigns to outgoing connections: a client
+that connects to the port of a dead server could otherwise be assigned that same port, connect to itself, and prevent the
+server from restarting."""
 _answered: Final[set[int]] = set()
 POLL_S: Final = 0.05
 ORPHANS_S: Final = 0.5
@@ -250,12 +252,27 @@ def taken(port: int) -> bool:
 
 
 def unused_port() -> int:
-    """A port that is free now, is not assigned to outgoing connections, and was not returned before."""
-    port = next(
-        port for port in random.sample(_TEST_PORTS, len(_TEST_PORTS)) if port not in _answered and not taken(port)
-    )
+    """A port that is free now, is not assigned to outgoing connections, and was not returned before.
+
+    Nor is it returned to another process. A port stays free for a while, before its server starts or after that server
+    was killed; two servers of two test runs must not have the same one.
+    """
+    ports, _ = _reserved_ports()
+    port = next(port for port in random.sample(ports, len(ports)) if port not in _answered and not taken(port))
     _answered.add(port)
     return port
+
+
+@cache
+def _reserved_ports() -> tuple[range, socket.socket]:
+    """A range of ports for this process alone, and the socket that reserves it: the kernel gives a name to one socket,
+    until that is closed."""
+    reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    for ports in random.sample(_TEST_PORTS, len(_TEST_PORTS)):
+        with suppress(OSError):
+            reservation.bind(f"\0taskflow-ports-{ports.start}")
+            return ports, reservation
+    raise CannotStart(f"{len(_TEST_PORTS)} processes have reserved ports for tests: wait until one of them has ended")
 
 
 def _tail(log: Path, lines: int = 15) -> str:
