@@ -202,6 +202,11 @@ def accepted(response: httpx.Response, status: int = 200) -> dict[str, Any]:
     return body
 
 
+def replayed(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a repeat of a batch with these outcomes answers."""
+    return [outcome | {"replayed": True} for outcome in outcomes]
+
+
 def refused(response: httpx.Response, status: int, slug: str, code: str | None = None) -> dict[str, Any]:
     """A problem of that kind; its body."""
     assert response.status_code == status, f"{response.status_code}: {response.text}"

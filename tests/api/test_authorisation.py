@@ -75,6 +75,7 @@ WRITES: list[tuple[str, str, Any, str]] = [
     ("PUT", "/projects/{project}/members/{owner}", {"role": "viewer"}, "owner"),
     ("DELETE", "/projects/{project}/members/{owner}", None, "owner"),
 ]
+AT = "2020-01-01T00:00:00Z"
 COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("CreateTask", None, {"title": "x", "project_id": "{project}"}, "member"),
     ("EditTask", "{task}", {"title": "y"}, "member"),
@@ -109,6 +110,10 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("RevokeInvitation", "{project}/{invitation}", {}, "admin"),
     ("SetMember", "{project}/{owner}", {"role": "viewer"}, "owner"),
     ("RemoveMember", "{project}/{owner}", {}, "owner"),
+    ("ImportPerson", "{project}", {"source": "s", "key": "bo", "name": "Bo", "at": AT}, "admin"),
+    ("ImportTask", "{project}", {"source": "s", "key": "1", "title": "x", "at": AT}, "admin"),
+    ("ImportTaskChange", "{project}", {"source": "s", "key": "1", "priority": "low", "at": AT}, "admin"),
+    ("ImportProjectSettings", "{project}", {"source": "s", "labels": [{"name": "x"}]}, "admin"),
 ]
 
 

@@ -127,11 +127,19 @@ async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Ac
     return Answer(render.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}")
 
 
+async def _person(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+    """Somebody whom an import named."""
+    person = accepted.state
+    body = render.ENCODER.encode(render.ImportedPerson(id=person.id, name=person.name, version=person.version))
+    return Answer(body, f"{BASE}/users/{person.id}")
+
+
 _PARTS: Final[dict[Resource, Callable[[Context, UUID, Any, Accepted], Awaitable[Answer]]]] = {
     "comment": _comment,
     "checklist_item": _added_item,
     "calendar": _calendar,
     "invitation": _invitation,
+    "person": _person,
 }
 """What is a part of a stream, or made for its answer."""
 ANSWERS: Final[dict[Resource, type[Struct]]] = {
@@ -143,5 +151,6 @@ ANSWERS: Final[dict[Resource, type[Struct]]] = {
     "user": render.WrittenProfile,
     "calendar": render.WrittenCalendar,
     "view": render.WrittenSavedView,
+    "person": render.WrittenPerson,
 }
 """What the document says of each: with its `position`."""

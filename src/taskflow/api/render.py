@@ -34,6 +34,18 @@ class Person(Struct, frozen=True):
     name: str | None
 
 
+class ImportedPerson(Struct, frozen=True):
+    """Somebody whom an import named."""
+
+    id: UUID
+    name: str | None
+    version: int
+
+
+class WrittenPerson(ImportedPerson, frozen=True):
+    position: int
+
+
 class TaskBody(TaskFacts, frozen=True, kw_only=True):
     """A task's facts with what is joined; only the document is made from it, see `task`."""
 

@@ -31,7 +31,7 @@ BASE: Final = "/api/v1"
 class RequestContext:
     """One request: what came in, who sent it, and what the process has open."""
 
-    __slots__ = ("_parameters", "confirm", "context", "request")
+    __slots__ = ("_parameters", "confirm", "context", "judged", "request")
 
     def __init__(self, request: Request[Any, Any, Any], context: Context) -> None:
         self.request = request
@@ -39,6 +39,8 @@ class RequestContext:
         self._parameters: Parameters | None = None
         self.confirm: Callable[[], Awaitable[None]] | None = None
         """What a read has to be sure of before it is answered, or before it says that there is nothing."""
+        self.judged: set[UUID] = set()
+        """Projects that the caller may import into, as this request has found."""
 
     @property
     def parameters(self) -> Parameters:

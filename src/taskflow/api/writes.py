@@ -24,8 +24,10 @@ from taskflow.api.bodies import decode
 from taskflow.api.committed_state import committed
 from taskflow.api.problems import Since
 from taskflow.api.route import RequestContext
+from taskflow.commands.access import require_role
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Handler, Request, Step, Target
+from taskflow.commands.import_scope import ImportCommand, receipts_scope
 from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
 from taskflow.store.pool import TRANSIENT_ERRORS
@@ -110,10 +112,14 @@ async def send(call: RequestContext, sent: Sent) -> Written:
 def step_of(call: RequestContext, sent: Sent, handler: Handler | None = None, *, at: datetime | None = None) -> Step:
     """A command for the executor. `handler` takes the place of its own, `at` that of the clock's time."""
     entry = COMMANDS[sent.name]
+    receipts, judge = call.user, None
+    if isinstance(sent.command, ImportCommand):
+        receipts = receipts_scope(call.context.settings.claim_secret_bytes, sent.target, sent.command.source)
+        judge = partial(_judge_import, call, sent.target)
     request = Request(
-        caller=call.user,
+        caller=receipts,
         command_id=sent.command_id,
-        fingerprint=fingerprint(call.context, call.user, sent),
+        fingerprint=fingerprint(call.context, receipts, sent),
         at=at or datetime.now(UTC),
         correlation_id=call.correlation_id,
         expected_version=sent.expected_version,
@@ -123,7 +129,7 @@ def step_of(call: RequestContext, sent: Sent, handler: Handler | None = None, *,
     async def own(unit: UnitOfWork) -> Target:
         return await entry.handler(unit, sent.target, sent.command)
 
-    return Step(request, handler or own)
+    return Step(request, handler or own, judge)
 
 
 async def execute(call: RequestContext, steps: Sequence[Step]) -> list[Accepted]:
@@ -168,6 +174,20 @@ async def _command_id(call: RequestContext, key: str | None) -> UUID:
         if await context.store.accepted(call.user, [earlier]):
             return earlier
     return command_id_of_key(context.settings.claim_secret_bytes, call.user, key)
+
+
+async def _judge_import(call: RequestContext, project_id: UUID, _: Accepted) -> None:
+    """Whether the caller may import into the project today, once a request. Raises NotFound and Forbidden."""
+    if project_id in call.judged:
+        return
+    context = call.context
+    with suppress(*TRANSIENT_ERRORS):
+        await context.follower.poll()
+    project = await committed(context.store, PROJECT, project_id)
+    if project is None:
+        raise NotFound(PROJECT.name, project_id)
+    require_role(project, call.user, "admin")
+    call.judged.add(project_id)
 
 
 async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> None:

@@ -11,10 +11,12 @@ from taskflow.commands import (
     labels,
     move,
     project,
+    project_import,
     ranking,
     relations,
     saved_view,
     task,
+    task_import,
     undoing,
     user,
     workflow,
@@ -40,6 +42,8 @@ COMMANDS: Final[dict[str, CommandType]] = {
         *move.COMMANDS,
         *ranking.COMMANDS,
         *undoing.COMMANDS,
+        *project_import.COMMANDS,
+        *task_import.COMMANDS,
     )
 }
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Command)
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
-Resource = Literal["task", "comment", "checklist_item", "project", "invitation", "user", "calendar", "view"]
+Resource = Literal["task", "comment", "checklist_item", "project", "invitation", "user", "calendar", "view", "person"]
 """What an answer shows; `api.answers` renders each."""
 Handler = Callable[[UnitOfWork, Any, Any], Awaitable[Target]]
 """Decides a command on its target and stages the events. It may be called several times."""
@@ -118,7 +118,7 @@ def on_project(
     body: type[C],
     target: TargetType[T],
     decide: Callable[[DecisionContext[ProjectState, ProjectState, T, C]], Decided],
-    rest: RestRoute,
+    rest: RestRoute | None,
     *,
     role: Role = "admin",
     answer: Resource = "project",

@@ -102,10 +102,11 @@ Judge = Callable[[Accepted], Awaitable[None]]
 
 
 class Step(Struct, frozen=True):
-    """A command and how it is decided."""
+    """A command and how it is decided. `judge`: of its own, where its receipt is not its caller's alone."""
 
     request: Request
     handler: Handler
+    judge: Judge | None = None
 
 
 class Decision(Struct, frozen=True):
@@ -146,6 +147,7 @@ class Executor:
         self._status_counts = status_counts
         self._unchanged = unchanged
         self._token_secret = settings.token_secret_bytes
+        self._claim_secret = settings.claim_secret_bytes
         self._history = HistoryBounds(settings.history_events_max, settings.history_bytes_max)
         self._move_tasks_max = settings.move_tasks_max
         self._attempts_max = settings.conflict_retries_max
@@ -203,6 +205,7 @@ class Executor:
             actor=first.actor,
             at=first.at,
             token_secret=self._token_secret,
+            claim_secret=self._claim_secret,
             adjacent_tasks=self._adjacent_tasks,
             status_counts=self._status_counts,
             history=self._history,
@@ -237,7 +240,10 @@ class Executor:
             for stream_id, _, version in unit.checks:
                 self._store.state_cache.invalidate_through(stream_id, version)
             return {}
-        unchanged = [step for step, decision in zip(steps, decisions, strict=True) if not decision.staged]
+        # Not of an import: a row that changes nothing is a row of a file all the same.
+        unchanged = [
+            step for step, decision in zip(steps, decisions, strict=True) if not decision.staged and step.judge is None
+        ]
         payer = first.caller if first.caller != NOBODY else decisions[0].target.stream_id
         if unchanged and self._unchanged is not None:
             try:
@@ -320,7 +326,7 @@ class Executor:
             try:
                 was = await self._replay(step.request, receipt)
                 if receipt.replayed:
-                    await judge(was)
+                    await (step.judge or judge)(was)
             except (Refusal, KeyReused) as refusal:
                 refusal.command_id = step.request.command_id
                 raise

@@ -93,6 +93,7 @@ class UnitOfWork:
         at: datetime,
         expected_version: int | None = None,
         token_secret: bytes,
+        claim_secret: bytes,
         adjacent_tasks: AdjacentTasks | None = None,
         status_counts: StatusCounts | None = None,
         acquaintances: Acquaintances | None = None,
@@ -107,6 +108,8 @@ class UnitOfWork:
         self._status_counts = status_counts
         self.token_secret = token_secret
         """What tokens are told by that somebody may present: an invitation's."""
+        self.claim_secret = claim_secret
+        """What ids are derived with that have to come out the same ever after: those of an import."""
         self.actor = actor
         self.at = at
         """The clock's time as the command arrived, or an import's."""

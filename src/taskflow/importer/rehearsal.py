@@ -27,6 +27,7 @@ class Rehearsal:
             actor=None,
             at=datetime.now(UTC),
             token_secret=settings.token_secret_bytes,
+            claim_secret=settings.claim_secret_bytes,
             history=HistoryBounds(settings.history_events_max, settings.history_bytes_max),
             move_tasks_max=settings.move_tasks_max,
         )

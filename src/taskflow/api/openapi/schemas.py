@@ -15,6 +15,7 @@ from msgspec import Struct
 from taskflow.api.command_references import REFERENCE
 from taskflow.api.openapi.parameters import ID, Schema, saved
 from taskflow.api.problems import ProblemBody
+from taskflow.api.render import WrittenPerson
 from taskflow.api.routes.commands import CommandBody
 from taskflow.api.targets import target_schema
 from taskflow.commands.catalog import COMMANDS
@@ -43,7 +44,7 @@ def schemas_of(
 ) -> tuple[dict[type[Struct], Schema], dict[str, Schema]]:
     """A reference for every Struct that routes read or send and for the others, and the components that these name."""
     named = {struct for route in routes for struct in (route.body, route.answer) if struct is not None}
-    named |= {ProblemBody, *others, *(entry.body for entry in COMMANDS.values())}
+    named |= {ProblemBody, WrittenPerson, *others, *(entry.body for entry in COMMANDS.values())}
     structs = sorted(named, key=lambda struct: struct.__name__)
     schemas, components = msgspec.json.schema_components(structs, ref_template=REF)
     for schema in components.values():
@@ -52,7 +53,8 @@ def schemas_of(
     components[SavedQuery.__name__]["properties"] = {name: saved(name) for name in FILTERS}
     _say_what_is_named(components)
     components |= _commands(components)
-    results = _any_of({route.answer for route in routes if route.body in _BODIES and route.answer is not None})
+    answers = {route.answer for route in routes if route.body in _BODIES and route.answer is not None}
+    results = _any_of({*answers, WrittenPerson})
     components["CommandOutcome"]["properties"]["result"] = results
     outcome = components["BatchOutcome"]["properties"]
     outcome |= {"result": {"anyOf": [*results["anyOf"], {"type": "null"}]}, "problem": _ref(ProblemBody.__name__)}

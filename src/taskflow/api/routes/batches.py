@@ -35,6 +35,7 @@ from taskflow.api.writes import Sent, execute, step_of, written
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
+from taskflow.commands.import_scope import ImportCommand
 from taskflow.errors import BatchRefused, Fault, KeyReused, Malformed, Refusal
 from taskflow.ids import parse_id
 from taskflow.off_loop import run_off_loop
@@ -75,6 +76,7 @@ class BatchOutcome(Struct, frozen=True, kw_only=True):
 
     id: UUID
     outcome: Literal["applied", "unchanged", "rejected"]
+    replayed: bool | UnsetType = UNSET
     events: tuple[AppendedEvent, ...] | UnsetType = UNSET
     version: int | UnsetType = UNSET
     position: int | UnsetType = UNSET
@@ -192,6 +194,8 @@ def _read_one(plain: Any, place: str, earlier: Mapping[UUID, str]) -> Batched:
     if faults:
         raise Malformed(faults)
     target = sent.target if meant.get("target") == plain.get("target") else plain["target"]
+    if target is not sent.target and isinstance(sent.command, ImportCommand):
+        raise Malformed([Fault(f"{place}/target", "reference", "an import names its project by the project's id")])
     sent = replace(sent, target=target, plain=plain.get("data", {}))
     return Batched(sent=sent, plain=plain, place=place, refers=bool(named))
 

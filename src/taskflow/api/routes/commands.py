@@ -37,6 +37,8 @@ class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class CommandOutcome(Struct, frozen=True, kw_only=True):
     id: UUID
     outcome: Literal["applied", "unchanged"]
+    replayed: bool
+    """Whether this is the outcome of an earlier copy."""
     events: tuple[AppendedEvent, ...]
     version: int
     position: int
@@ -95,6 +97,7 @@ def outcome_of(sent: Sent, done: Written) -> CommandOutcome:
     return CommandOutcome(
         id=sent.command_id,
         outcome="applied" if receipt.outcome is Outcome.APPLIED else "unchanged",
+        replayed=receipt.replayed,
         events=done.accepted.appended,
         version=receipt.version,
         position=receipt.position,
