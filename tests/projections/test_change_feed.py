@@ -10,14 +10,14 @@ import pytest
 
 from taskflow.projections.mongo import Database
 from taskflow.projections.tasks import TASKS
-from taskflow.readmodels.change_feed import START, ChangedTask, ChangeFeed, PageBounds, Place
+from taskflow.readmodels.change_feed import START, ChangedDocument, ChangeFeed, PageBounds, Place
 from taskflow.readmodels.mongo_breaker import MongoBreaker
 from tests.projections.test_queries import Asked, asked
 from tests.projections.world import World
 
 __all__ = ["asked"]
 
-Read = Callable[[Place, int], Awaitable[list[ChangedTask]]]
+Read = Callable[[Place, int], Awaitable[list[ChangedDocument]]]
 
 HUGE = 10**9
 
@@ -35,7 +35,7 @@ async def every(read: Read, limit: int) -> list[tuple[int, UUID]]:
         page = await read(after, limit)
         assert len(page) <= limit
         found += [(one.place.position, one.place.id) for one in page]
-        assert all(one.task.id == one.place.id for one in page)
+        assert all(one.task is not None and one.task.id == one.place.id for one in page)
         if len(page) < limit:
             return found
         after = page[-1].place
@@ -57,7 +57,7 @@ async def test_tasks_that_changed(asked: Asked, changed: ChangeFeed, world: Worl
         (3_000, {"$or": [{"trashed": False}, {"position": {"$gt": 3_000}}]}),
     ):
 
-        async def read(after: Place, count: int, trashed_since: int | None = trashed_since) -> list[ChangedTask]:
+        async def read(after: Place, count: int, trashed_since: int | None = trashed_since) -> list[ChangedDocument]:
             room = PageBounds(after, count, HUGE)
             return (await changed.tasks(projects, since=since, trashed_since=trashed_since, room=room)).items
 
@@ -77,7 +77,7 @@ async def test_a_page_in_bytes_leads_on_to_the_next(changed: ChangeFeed, world: 
     assert whole.last is None
     for bytes_max in (1, 2_000, 20_000):
         place: Place | None = START
-        found: list[ChangedTask] = []
+        found: list[ChangedDocument] = []
         while place is not None:
             page = await changed.tasks(projects, since=0, trashed_since=0, room=PageBounds(place, 1000, bytes_max))
             assert len(page.items) == 1 or page.size <= bytes_max
@@ -94,7 +94,7 @@ async def test_tasks_that_moved_away(asked: Asked, changed: ChangeFeed, world: W
     await tasks.update_many({"project_id": mine[0]}, {"$set": {"former_projects": [mine[1]]}})
     asked._commands.sent.clear()
 
-    async def read(after: Place, count: int) -> list[ChangedTask]:
+    async def read(after: Place, count: int) -> list[ChangedDocument]:
         return (await changed.moved_away(mine, since=500, room=PageBounds(after, count, HUGE))).items
 
     wanted = await expected(world.database, {"project_id": {"$in": others}, "position": {"$gt": 500}})

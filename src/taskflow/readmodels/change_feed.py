@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from taskflow.projections.mongo import Collection as MongoCollection
     from taskflow.projections.mongo import Database
-
-T = TypeVar("T")
 
 MANY_S: Final = 2.5
 _shown: Final = msgspec.json.Decoder(ShownTask)
@@ -53,23 +51,20 @@ class PageBounds(NamedTuple):
     bytes_max: int
 
 
-class ChangedTask(Struct, frozen=True):
+class ChangedDocument(Struct, frozen=True):
+    """A task or a project in its place of the order. `gone`: it is not to be seen any more, as a task in the trash."""
+
     place: Place
-    gone: bool
-    """In the trash, or purged from it."""
-    task: ShownTask
+    task: ShownTask | None = None
+    project: ProjectState | None = None
+    gone: bool = False
 
 
-class ChangedProject(Struct, frozen=True):
-    place: Place
-    project: ProjectState
-
-
-class ChangedPage(Struct, Generic[T], frozen=True):
+class ChangedPage(Struct, frozen=True):
     """Documents in that order, as many as fit. `last`: where the last of them is that was looked at; None where there
     are no others after these."""
 
-    items: list[T]
+    items: list[ChangedDocument]
     last: Place | None
     size: int
 
@@ -85,14 +80,14 @@ class ChangeFeed:
     @read_within(MANY_S)
     async def projects(
         self, ids: Collection[UUID], *, whole: Collection[UUID], since: int, room: PageBounds
-    ) -> ChangedPage[ChangedProject]:
+    ) -> ChangedPage:
         """Of these projects those that changed after `since`, and all that are in `whole`."""
         wanted = [{"position": {"$gt": since}}, {"_id": {"$in": list(whole)}}]
         query = {"_id": {"$in": list(ids)}, **_beyond(0, room.after), "$and": [{"$or": wanted}]}
         fields = sized("state", count=room.limit, bytes_max=room.bytes_max) | {"_id": 1, "position": 1}
         found = self._projects.find(query, fields).sort(_ORDER).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
         fit, last = await _fitting(self._projects, query, "state", await found.to_list(), room)
-        items = [ChangedProject(_place(one), _projects.decode(state)) for one, state in fit]
+        items = [ChangedDocument(_place(one), project=_projects.decode(state)) for one, state in fit]
         return ChangedPage(items, last, sum(len(state) for _, state in fit))
 
     @read_within(MANY_S)
@@ -103,7 +98,7 @@ class ChangeFeed:
         since: int,
         trashed_since: int | None,
         room: PageBounds,
-    ) -> ChangedPage[ChangedTask]:
+    ) -> ChangedPage:
         """Of these projects' tasks those that changed after `since`. Those in the trash only if they changed after
         `trashed_since` too, which None says of none."""
         query: dict[str, Any] = {PROJECT_ID: {"$in": list(projects)}, **_beyond(since, room.after)}
@@ -114,28 +109,26 @@ class ChangeFeed:
         return await self._changed(query, _OF_PROJECT, room)
 
     @read_within(MANY_S)
-    async def moved_away(self, projects: Collection[UUID], *, since: int, room: PageBounds) -> ChangedPage[ChangedTask]:
+    async def moved_away(self, projects: Collection[UUID], *, since: int, room: PageBounds) -> ChangedPage:
         """Tasks that left these projects for others, and changed after `since`."""
         ids = list(projects)
         query = {FORMER_PROJECTS: {"$in": ids}, PROJECT_ID: {"$nin": ids}, **_beyond(since, room.after)}
         return await self._changed(query, _FORMER, room)
 
     @read_within(MANY_S)
-    async def assigned(
-        self, projects: Collection[UUID], *, to: Collection[UUID], room: PageBounds
-    ) -> ChangedPage[ChangedTask]:
+    async def assigned(self, projects: Collection[UUID], *, to: Collection[UUID], room: PageBounds) -> ChangedPage:
         """Of these projects' tasks outside the trash those that are assigned to these people."""
         query = {ASSIGNEE_ID: {"$in": list(to)}, PROJECT_ID: {"$in": list(projects)}, TRASHED: False}
         # In this order they are sorted in memory: those of a few people, who are not renamed often.
         return await self._changed(query | _beyond(0, room.after), _ASSIGNED, room)
 
-    async def _changed(
-        self, query: dict[str, Any], index: list[tuple[str, int]], room: PageBounds
-    ) -> ChangedPage[ChangedTask]:
+    async def _changed(self, query: dict[str, Any], index: list[tuple[str, int]], room: PageBounds) -> ChangedPage:
         fields = sized(SHOWN, count=room.limit, bytes_max=room.bytes_max) | _TASK
         found = self._tasks.find(query, fields).sort(_ORDER).hint(index).limit(room.limit + 1).max_time_ms(QUERY_MS_MAX)
         whole, last = await _fitting(self._tasks, query, SHOWN, await found.to_list(), room)
-        items = [ChangedTask(_place(one), one[TRASHED] is not False, _shown.decode(task)) for one, task in whole]
+        items = [
+            ChangedDocument(_place(one), _shown.decode(task), gone=one[TRASHED] is not False) for one, task in whole
+        ]
         return ChangedPage(items, last, sum(len(task) for _, task in whole))
 
 

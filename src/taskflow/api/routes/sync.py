@@ -31,7 +31,7 @@ from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.projections.registry import PROJECTIONS
-from taskflow.readmodels.change_feed import ChangedPage, ChangedProject, ChangedTask, PageBounds, Place
+from taskflow.readmodels.change_feed import ChangedDocument, ChangedPage, PageBounds, Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,15 +66,6 @@ class SyncBody(Struct, frozen=True, kw_only=True):
     more: bool
 
 
-class Found(Struct, frozen=True):
-    """Something in its place of the section; neither a project nor a task: the project of that id is lost."""
-
-    place: Place
-    project: ChangedProject | None = None
-    task: ChangedTask | None = None
-    seen: bool = True
-
-
 class Scope(Struct, frozen=True, kw_only=True):
     """What one caller sees as of a moment, against how far they are."""
 
@@ -91,11 +82,11 @@ class Scope(Struct, frozen=True, kw_only=True):
 class Gathered(Struct):
     """What a page holds so far, by id: the newest word about anything counts."""
 
-    found: dict[UUID, Found] = field(default_factory=dict)
+    found: dict[UUID, ChangedDocument] = field(default_factory=dict)
     count: int = 0
     size: int = 0
 
-    def add(self, section: ChangedPage[Found]) -> None:
+    def add(self, section: ChangedPage) -> None:
         self.size += section.size
         for found in section.items:
             self.count += 1
@@ -176,9 +167,7 @@ def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
     )
 
 
-async def _section(
-    changed: ChangeFeed, scope: Scope, token: SyncToken, limit: int, bytes_max: int
-) -> ChangedPage[Found]:
+async def _section(changed: ChangeFeed, scope: Scope, token: SyncToken, limit: int, bytes_max: int) -> ChangedPage:
     """The next of the token's section: as many as fit."""
     base = scope.base
     after, known = Place(token.position, token.id), scope.roles.keys() - scope.whole
@@ -187,28 +176,26 @@ async def _section(
     match SECTIONS[token.section]:
         case "lost":
             left = [place for place in scope.lost if place > after]
-            page = [Found(place, seen=False) for place in left[:limit]]
+            page = [ChangedDocument(place, gone=True) for place in left[:limit]]
             return ChangedPage(page, page[-1].place if len(left) > len(page) else None, 0)
         case "projects":
-            projects = await changed.projects(scope.roles.keys(), whole=scope.whole, since=base, room=room)
-            return ChangedPage([Found(one.place, project=one) for one in projects.items], projects.last, projects.size)
+            return await changed.projects(scope.roles.keys(), whole=scope.whole, since=base, room=room)
         case "gained":
-            tasks = await changed.tasks(scope.whole, since=0, trashed_since=trashed_since, room=room)
+            return await changed.tasks(scope.whole, since=0, trashed_since=trashed_since, room=room)
         case "changed":
-            tasks = await changed.tasks(known, since=base, trashed_since=trashed_since, room=room)
+            return await changed.tasks(known, since=base, trashed_since=trashed_since, room=room)
         case "renamed" if scope.renamed:
-            tasks = await changed.assigned(known, to=scope.renamed, room=room)
+            return await changed.assigned(known, to=scope.renamed, room=room)
         case "moved" if base:
             away = await changed.moved_away(scope.roles.keys(), since=base, room=room)
-            return ChangedPage([Found(one.place, task=one, seen=False) for one in away.items], away.last, 0)
+            return ChangedPage([replace(one, gone=True) for one in away.items], away.last, 0)
         case _:
             return ChangedPage([], None, 0)
-    return ChangedPage([Found(one.place, task=one, seen=not one.gone) for one in tasks.items], tasks.last, tasks.size)
 
 
 async def _body(reading: Reading, gathered: Gathered, scope: Scope, token: SyncToken, *, more: bool) -> Any:
     found = list(gathered.found.values())
-    shown = [one.task.task for one in found if one.task is not None and one.seen]
+    shown = [one.task for one in found if one.task is not None and not one.gone]
     assignees = {task.assignee_id for task in shown if task.assignee_id is not None}
     # A name that is older than the client will be taken for would stay with it.
     known = await joins(reading, {task.project_id for task in shown}, assignees, at_least=token.to)
@@ -216,10 +203,10 @@ async def _body(reading: Reading, gathered: Gathered, scope: Scope, token: SyncT
     return {
         "token": write_token(reading.context.settings, reading.caller, token),
         "projects": [
-            render.project(one.project.project, scope.roles[one.place.id]) for one in found if one.project is not None
+            render.project(one.project, scope.roles[one.place.id]) for one in found if one.project is not None
         ],
         "tasks": tasks,
-        "removed": [Removed("project" if one.task is None else "task", one.place.id) for one in found if not one.seen],
+        "removed": [Removed("project" if one.task is None else "task", one.place.id) for one in found if one.gone],
         "more": more,
     }
 
