@@ -25,7 +25,7 @@ from taskflow.follower.follower import open_follower
 from taskflow.ids import new_id
 from taskflow.lru import LruCache
 from taskflow.privacy.keyring import KeyRing
-from taskflow.projections.users import document
+from taskflow.projections.declarations.users import document
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY, NewKey
 from taskflow.store.append_group import Writer, arguments

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from taskflow.projections.declarations.tasks import TASKS
 from taskflow.projections.mongo import Database
-from taskflow.projections.tasks import TASKS
 from taskflow.readmodels.change_feed import START, ChangedDocument, ChangeFeed, PageBounds, Place
 from taskflow.readmodels.mongo_breaker import MongoBreaker
 from tests.projections.test_queries import Asked, asked

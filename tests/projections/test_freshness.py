@@ -13,7 +13,7 @@ from taskflow.errors import Behind, Unavailable
 from taskflow.follower.recent_positions import RecentPositions
 from taskflow.ids import shard_of
 from taskflow.projections import process as projections
-from taskflow.projections.tasks import TASKS
+from taskflow.projections.declarations.tasks import TASKS
 from taskflow.readmodels.freshness import open_freshness
 from taskflow.readmodels.mongo_breaker import AWAY_S
 from taskflow.settings import Settings

@@ -13,8 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from taskflow.errors import Unavailable
+from taskflow.projections.declarations.tasks import NO_DUE, TASKS
 from taskflow.projections.mongo import Database
-from taskflow.projections.tasks import NO_DUE, TASKS
 from taskflow.readmodels import queries
 from taskflow.readmodels.queries import TaskFilter, Views, task_query
 from taskflow.search_tokens import terms, words

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from taskflow.errors import Unavailable
+from taskflow.projections.declarations.tasks import board_key
 from taskflow.projections.invalidation_versions import bucket
-from taskflow.projections.tasks import board_key
 from taskflow.readmodels.freshness import Freshness, open_freshness
 from taskflow.readmodels.pages import Pages, Wanted
 from taskflow.readmodels.queries import TaskFilter, Views

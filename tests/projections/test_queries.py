@@ -19,9 +19,9 @@ from pymongo.monitoring import CommandListener
 from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import Invalid
 from taskflow.projections import process as projections
+from taskflow.projections.declarations.tasks import TASKS
 from taskflow.projections.mongo import Database
 from taskflow.projections.registry import PROJECTIONS
-from taskflow.projections.tasks import TASKS
 from taskflow.readmodels import queries
 from taskflow.readmodels.queries import STATUS_PAIRS_MAX, TaskFilter, Views, _cursor, all_pairs
 from taskflow.readmodels.saved_views import SavedViews

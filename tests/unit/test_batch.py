@@ -22,10 +22,10 @@ from tests.projections.story import Step, Story, fold
 from taskflow.ids import shard_of
 from taskflow.kafka.message import Message
 from taskflow.projections.batch import Changes, FoldedState, Parked, apply
+from taskflow.projections.declarations.tasks import TASKS
 from taskflow.projections.messages import Gap, classify
 from taskflow.projections.projection import Projection, Sums
 from taskflow.projections.registry import PROJECTIONS
-from taskflow.projections.tasks import TASKS
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event
 from taskflow.streams.task import TaskRetitled, TaskState

@@ -17,7 +17,7 @@ from icalendar import Event
 from tests.unit.test_schedule import Story, utc
 
 from taskflow.api.calendar_due import COUNTED_MAX, add_due, clocks_of
-from taskflow.projections.tasks import TaskFacts, facts
+from taskflow.projections.declarations.tasks import TaskFacts, facts
 from taskflow.time_zones import zone_of
 
 BERLIN, AUCKLAND = "Europe/Berlin", "Pacific/Auckland"

@@ -24,7 +24,7 @@ from taskflow.commands.brought import BroughtItem, BroughtTask, create
 from taskflow.commands.exported import FurnishProject, furnish
 from taskflow.csv_escaping import escape_cell, unescape_cell
 from taskflow.errors import Rejected
-from taskflow.projections.tasks import TASKS
+from taskflow.projections.declarations.tasks import TASKS
 from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, Label, LabelSet, ProjectCreated, ProjectState
 from taskflow.streams.task import ChecklistItem, Relation, TaskState

@@ -12,8 +12,8 @@ from taskflow.commands import move, purge, ranking
 from taskflow.commands.ranking import Place
 from taskflow.commands.ranks import rank_at
 from taskflow.errors import Rejected
+from taskflow.projections.declarations.tasks import boards_of, document, sums
 from taskflow.projections.projection import SumKey
-from taskflow.projections.tasks import boards_of, document, sums
 from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import (
     DEFAULT_WORKFLOW,

@@ -10,9 +10,9 @@ from tests.projections.story import Story, fold
 from tests.unit.test_batch import log_of
 
 import taskflow
-from taskflow.projections import task_fields
+from taskflow.projections.declarations import task_fields
+from taskflow.projections.declarations.tasks import SORTED_BY, TASKS
 from taskflow.projections.projection import Document
-from taskflow.projections.tasks import SORTED_BY, TASKS
 from taskflow.task_query import SORTS
 
 PACKAGE = Path(taskflow.__file__).parent

@@ -22,7 +22,7 @@ from taskflow.api.task_parts import WrittenComment, WrittenItem, comment_body, i
 from taskflow.commands.access import require_role
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.errors import NotFound
-from taskflow.projections.tasks import shown
+from taskflow.projections.declarations.tasks import shown
 from taskflow.store.append import Outcome
 from taskflow.store.time_travel import PointInTime, first_known_at
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER

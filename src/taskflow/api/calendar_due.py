@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from icalendar import Event
 
-    from taskflow.projections.tasks import TaskFacts
+    from taskflow.projections.declarations.tasks import TaskFacts
     from taskflow.streams.schedule import Series
 
 LASTS: Final = timedelta(minutes=30)

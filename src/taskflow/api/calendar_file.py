@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from taskflow.api.calendar_due import add_due, clocks_of, moment, years_of
 from taskflow.off_loop import on_thread
-from taskflow.projections.tasks import NO_DUE, TaskFacts, board_key
+from taskflow.projections.declarations.tasks import NO_DUE, TaskFacts, board_key
 from taskflow.readmodels.queries import TaskFilter, all_pairs, status_pairs
 from taskflow.streams.schedule import Series
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from uuid import UUID
 
-    from taskflow.projections.tasks import ShownTask
+    from taskflow.projections.declarations.tasks import ShownTask
     from taskflow.readmodels.read_models import ReadModels
     from taskflow.streams.project import ProjectState
     from taskflow.streams.user import UserState

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from taskflow.api import render
 from taskflow.errors import Invalid, NotFound, Unavailable
 from taskflow.page_bounds import BOARD_BYTES_MAX, fitting, fitting_rows
-from taskflow.projections.tasks import shown
+from taskflow.projections.declarations.tasks import shown
 from taskflow.readmodels.queries import BOARD_TASKS_MAX
 from taskflow.store.time_travel import PointInTime, ever_placed, first_known_at, then_and_now
 from taskflow.streams import PROJECT
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from litestar import Response
 
     from taskflow.api.reads import Reading
-    from taskflow.projections.tasks import ShownTask
+    from taskflow.projections.declarations.tasks import ShownTask
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import TaskState
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from taskflow.api import render
 from taskflow.api.committed_state import committed
 from taskflow.errors import NotFound
-from taskflow.projections.tasks import shown
+from taskflow.projections.declarations.tasks import shown
 from taskflow.store.time_travel import PointInTime, first_known_at, state_at, state_of
 from taskflow.streams import PROJECT, TASK
 

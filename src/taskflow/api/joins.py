@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from taskflow.api.reads import Reading
-    from taskflow.projections.tasks import ShownTask
+    from taskflow.projections.declarations.tasks import ShownTask
     from taskflow.streams.project import ProjectState
 
 

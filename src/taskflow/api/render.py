@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw, Struct
 
-from taskflow.projections.tasks import TaskFacts
+from taskflow.projections.declarations.tasks import TaskFacts
 from taskflow.streams.project import Category, Label, Role, Statuses, Workflow
 from taskflow.streams.saved_view import Query
 from taskflow.streams.user import Settings
@@ -19,7 +19,7 @@ from taskflow.timestamps import Timestamp, timestamp, timestamp_or_none
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from taskflow.projections.tasks import ShownTask
+    from taskflow.projections.declarations.tasks import ShownTask
     from taskflow.streams.project import ProjectState
     from taskflow.streams.saved_view import SavedViewState
     from taskflow.streams.user import UserState

@@ -18,7 +18,7 @@ from msgspec import Struct
 from taskflow.api.committed_state import committed, committed_many
 from taskflow.errors import Unavailable
 from taskflow.lru import LruCache
-from taskflow.projections.users import redact
+from taskflow.projections.declarations.users import redact
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 from taskflow.streams import STATE_BYTES, USER
 from taskflow.streams.user import UserState

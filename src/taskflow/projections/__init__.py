@@ -1,7 +1,7 @@
 """The projections: what writes the views, from Kafka and the log to documents in MongoDB.
 
-`projection`             what a projection is; `tasks`, `projects`, `users`, `saved_views`: one file each
-`registry`               every projection by its name; `task_fields`: the names of a task's fields
+`projection`             what a projection is; `declarations/`: those that there are, one file each
+`registry`               every projection by its name
 `invalidation_versions`  pure: when cache keys were last invalidated, for what readers keep in memory
 `collection_names`       what is kept beside the documents; `mongo`: connections
 These declare what is stored, for the writer and for `readmodels`. The writer, which `readmodels` does not import:

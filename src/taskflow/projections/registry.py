@@ -1,13 +1,22 @@
-"""Every projection by its name."""
+"""Every projection by its name: whatever a file of `declarations` declares."""
 
 from __future__ import annotations
 
-from typing import Final
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Final
 
+from taskflow.projections import declarations
 from taskflow.projections.projection import Projection
-from taskflow.projections.projects import PROJECTS
-from taskflow.projections.saved_views import SAVED_VIEWS
-from taskflow.projections.tasks import TASKS
-from taskflow.projections.users import USERS
 
-PROJECTIONS: Final[dict[str, Projection]] = {view.name: view for view in (TASKS, PROJECTS, USERS, SAVED_VIEWS)}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _declared() -> Iterator[Projection]:
+    for found in iter_modules(declarations.__path__):
+        module = import_module(f"{declarations.__name__}.{found.name}")
+        yield from (value for value in vars(module).values() if isinstance(value, Projection))
+
+
+PROJECTIONS: Final[dict[str, Projection]] = {view.name: view for view in _declared()}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
-from taskflow.projections.tasks import board_key
+from taskflow.projections.declarations.tasks import board_key
 from taskflow.readmodels.queries import BoardColumn
 from taskflow.streams.project import Statuses
 

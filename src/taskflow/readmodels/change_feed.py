@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from taskflow.projections.declarations.task_fields import ASSIGNEE_ID, FORMER_PROJECTS, PROJECT_ID, SHOWN, TRASHED
+from taskflow.projections.declarations.tasks import ShownTask
 from taskflow.projections.registry import PROJECTIONS
-from taskflow.projections.task_fields import ASSIGNEE_ID, FORMER_PROJECTS, PROJECT_ID, SHOWN, TRASHED
-from taskflow.projections.tasks import ShownTask
 from taskflow.readmodels.bounded_fetch import fetch_fitting, sized, values_of
 from taskflow.readmodels.mongo_breaker import MongoBreaker, read_within
 from taskflow.readmodels.queries import QUERY_MS_MAX

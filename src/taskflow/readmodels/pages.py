@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskflow.lru import LruCache
-from taskflow.projections.tasks import board_key
+from taskflow.projections.declarations.tasks import board_key
 
 if TYPE_CHECKING:
     from taskflow.projections.invalidation_versions import Mark

@@ -11,8 +11,8 @@ from pymongo.read_concern import ReadConcern
 
 from taskflow.errors import Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
+from taskflow.projections.declarations.task_fields import CREATED_AT, PROJECT_ID, TRASHED
 from taskflow.projections.registry import PROJECTIONS
-from taskflow.projections.task_fields import CREATED_AT, PROJECT_ID, TRASHED
 from taskflow.readmodels.queries import in_order_of
 from taskflow.streams.task import TaskState
 

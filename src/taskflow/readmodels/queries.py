@@ -18,8 +18,7 @@ from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.errors import Invalid, Unavailable
 from taskflow.names import normal_name
 from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
-from taskflow.projections.registry import PROJECTIONS
-from taskflow.projections.task_fields import (
+from taskflow.projections.declarations.task_fields import (
     ASSIGNEE_ID,
     DUE_AT,
     LABELS,
@@ -34,7 +33,8 @@ from taskflow.projections.task_fields import (
     TRASHED_AT,
     WORDS,
 )
-from taskflow.projections.tasks import ShownTask
+from taskflow.projections.declarations.tasks import ShownTask
+from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels import stats
 from taskflow.readmodels.batch_loader import BatchLoader
 from taskflow.readmodels.bounded_fetch import Large, fetch_fitting, fetch_whole, size_of, sized, values_of

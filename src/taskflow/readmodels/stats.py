@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.projections.task_fields import ASSIGNEE_ID, DUE_AT, PRIORITY, PROJECT_ID, STATUS, TRASHED
+from taskflow.projections.declarations.task_fields import ASSIGNEE_ID, DUE_AT, PRIORITY, PROJECT_ID, STATUS, TRASHED
 from taskflow.streams.task import PRIORITIES
 
 if TYPE_CHECKING:

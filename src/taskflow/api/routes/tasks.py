@@ -15,7 +15,7 @@ from taskflow.api.project_reads import of_projects
 from taskflow.api.reads import COMMON, PAGED, Source, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import NotFound, Unavailable
-from taskflow.projections.tasks import ShownTask, shown
+from taskflow.projections.declarations.tasks import ShownTask, shown
 from taskflow.readmodels.pages import Wanted
 from taskflow.readmodels.queries import Page, TaskFilter, all_pairs, status_pairs
 from taskflow.streams import TASK

@@ -6,8 +6,8 @@ from typing import Final
 
 from pymongo import ASCENDING, IndexModel
 
+from taskflow.projections.declarations.tasks import board_key
 from taskflow.projections.projection import Document, Projection
-from taskflow.projections.tasks import board_key
 from taskflow.streams import PROJECT
 from taskflow.streams.project import ProjectState
 

@@ -17,8 +17,7 @@ from msgspec import Raw, Struct
 from pymongo import ASCENDING, IndexModel
 
 from taskflow.names import normal_names
-from taskflow.projections.projection import Document, Projection, SumKey, Sums
-from taskflow.projections.task_fields import (
+from taskflow.projections.declarations.task_fields import (
     ASSIGNEE_ID,
     CREATED_AT,
     DUE_AT,
@@ -36,6 +35,7 @@ from taskflow.projections.task_fields import (
     UPDATED_AT,
     WORDS,
 )
+from taskflow.projections.projection import Document, Projection, SumKey, Sums
 from taskflow.search_tokens import words
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
