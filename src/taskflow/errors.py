@@ -22,7 +22,6 @@
     ├── PayloadTooLarge          413: the body is larger than may be sent
     ├── KeyReused                422: one command id, two contents
     ├── BatchRefused             as what one of its commands was refused with: nothing of the batch is stored
-    ├── CommandInProgress        409: the first copy still runs
     ├── Gone                     410: it began before something that cannot be gone on from
     ├── RateLimited              429
     ├── TooManyAtOnce            429: the caller has as many of these running as they may
@@ -30,7 +29,7 @@
     ├── Unavailable              503: a server is gone; the outcome may be unknown
     ├── QueueFull                503: more work than the process may hold
     ├── StoreError               the log is not what this process believes it to be
-    │   ├── EpochChanged         another system id or timeline: `taskflow recover` must speak first
+    │   ├── EpochChanged         the server is not the one whose log this is: nothing is appended
     │   ├── UnknownEventType     written by a newer version of taskflow
     │   └── KeyMissing           a person's key is gone and no erasure says why
     ├── LeaseLost                another process leads now
@@ -202,10 +201,6 @@ class BatchRefused(TaskflowError):
         super().__init__(f"command {refusal.command_id} was refused, and so nothing was done: {refusal}")
         self.refusal = refusal
         self.command_id = refusal.command_id
-
-
-class CommandInProgress(TaskflowError):
-    """The first copy of this command has not ended yet."""
 
 
 class Gone(TaskflowError):

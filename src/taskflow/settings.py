@@ -259,8 +259,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     calendar_timeout_ms: Positive = 20_000
     """A feed that is not rendered within this is refused (503)."""
     metrics: Literal["on", "off"] = "on"
-    email_verification: Literal["off"] = "off"
-    """Until mail is sent there is nothing to turn on; refused rather than ignored."""
 
     # --- the trash
     trash_retention_s: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 2_592_000

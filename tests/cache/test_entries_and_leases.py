@@ -23,6 +23,21 @@ async def test_a_second_read_is_a_hit_in_every_process(cache: Cache, other_cache
     assert (cache.hits, cache.misses, other_cache.hits) == (1, 1, 1)
 
 
+async def test_an_entry_of_another_epoch_of_the_log_is_a_miss(own: Settings, views: Views) -> None:
+    """Its position says nothing there: what it was read from may have been lost with a server."""
+    views.write("k", b"lost")
+    async with open_cache(own, epoch=1) as before, open_cache(own, epoch=2) as after:
+        assert await get(before, views, "k") == b"lost"
+        views.write("k", b"kept")
+        assert await get(after, views, "k") == b"kept"
+        assert await get(after, views, "k") == b"kept"
+        assert views.loads == {"k": 2}
+        # An invalidation deletes what is there, of whatever epoch.
+        views.write("k", b"new")
+        assert await before.invalidate(["k"])
+        assert await get(after, views, "k") == b"new"
+
+
 async def test_a_missing_document_is_neither_returned_nor_cached(cache: Cache, views: Views) -> None:
     assert await get(cache, views, "nothing") is None
     views.write("nothing", b"something")

@@ -128,7 +128,7 @@ class Client:
                 continue
             if response.status_code in {200, 201}:
                 return response
-            if response.status_code != 503 and not _in_progress(response):
+            if response.status_code != 503:
                 self._odd(response)
                 return None
             self._journal.retries += 1
@@ -188,10 +188,6 @@ class Client:
     def _odd(self, response: httpx.Response) -> None:
         request = response.request
         self._journal.odd.append(f"{request.method} {request.url}: {response.status_code} {response.text[:300]}")
-
-
-def _in_progress(response: httpx.Response) -> bool:
-    return response.status_code == 409 and response.json().get("type") == "/problems/command-in-progress"
 
 
 class Crowd:

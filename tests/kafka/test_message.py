@@ -149,6 +149,6 @@ def test_what_others_wrote_is_refused(headers: Headers) -> None:
 
 @given(partitions=st.integers(1, 1024))
 def test_every_shard_is_carried_by_one_partition(partitions: int) -> None:
-    generation = Generation(number=1, topic="t", partitions=partitions, sealed_position=None)
+    generation = Generation(number=1, topic="t", partitions=partitions)
     carried = {shard: p for p in range(partitions) for shard in generation.shards_of(p)}
     assert carried == {shard: generation.partition_of(shard) for shard in range(1024)}

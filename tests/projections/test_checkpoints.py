@@ -16,9 +16,7 @@ MANY = 10
 
 @pytest.fixture
 def checkpoints(database: Database) -> Checkpoints:
-    return Checkpoints(
-        database, PROJECTIONS["users"], Generation(number=1, topic="none", partitions=4, sealed_position=None)
-    )
+    return Checkpoints(database, PROJECTIONS["users"], Generation(number=1, topic="none", partitions=4))
 
 
 async def test_the_next_holder_ends_the_transaction_that_the_one_before_left_open(

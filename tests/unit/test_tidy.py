@@ -55,14 +55,3 @@ def test_nothing_names_a_registry_or_a_path_of_one_machine() -> None:
             continue
         found = ELSEWHERE.search(path.read_text(errors="replace"))
         assert found is None, f"{path.relative_to(ROOT)}: {found and found[0]}"
-
-
-def test_every_bound_is_named_once() -> None:
-    """A setting that nobody reads is a knob that does nothing."""
-    settings = (ROOT / "src/taskflow/settings.py").read_text()
-    names = re.findall(r"^    (\w+): .* = ", settings, re.MULTILINE)
-    others = [path for path in code() if path.name != "settings.py" and "src" in path.parts]
-    read = {word for path in others for word in re.findall(r"\w+", path.read_text())}
-    unread = [name for name in names if not {name, f"{name}_bytes"} & read]
-    # `email_verification` refuses to be turned on; the message is all that it does.
-    assert unread == ["email_verification"]

@@ -87,7 +87,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         store = await stack.enter_async_context(open_event_store(settings, "taskflow api"))
         generation = await current_generation(store.pool, settings)
         follower = await stack.enter_async_context(open_follower(store, settings, generation.partitions))
-        cache = await stack.enter_async_context(open_cache(settings))
+        cache = await stack.enter_async_context(open_cache(settings, follower.epoch))
         readmodels = await stack.enter_async_context(
             open_read_models(settings, cache, follower.recent_positions, generation.number)
         )

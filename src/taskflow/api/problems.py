@@ -36,7 +36,6 @@ _TITLES: Final = {
     "command-rejected": "A rule forbids this",
     "nothing-to-undo": "Nothing to undo",
     "idempotency-key-reused": "This id stands for another request",
-    "command-in-progress": "The first copy of this request still runs",
     "rate-limited": "Too many requests",
     "too-many-at-once": "Too many requests of one caller at once",
     "projection-behind": "The view is not there yet",
@@ -64,7 +63,6 @@ _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...],
     (errors.UnsupportedMedia, 415, "unsupported-media-type"),
     (errors.PayloadTooLarge, 413, "payload-too-large"),
     (errors.KeyReused, 422, "idempotency-key-reused"),
-    (errors.CommandInProgress, 409, "command-in-progress"),
     (errors.Gone, 410, "gone"),
     (errors.RateLimited, 429, "rate-limited"),
     (errors.TooManyUnchanged, 429, "rate-limited"),
@@ -179,13 +177,7 @@ def _headers(error: BaseException) -> dict[str, str]:
             | errors.TooManyUnchanged(retry_after_s=seconds)
         ):
             return _retry(seconds)
-        case (
-            errors.Behind()
-            | errors.Unavailable()
-            | errors.Uncounted()
-            | errors.QueueFull()
-            | errors.CommandInProgress()
-        ):
+        case errors.Behind() | errors.Unavailable() | errors.Uncounted() | errors.QueueFull():
             return _retry(RETRY_S)
         case _:
             return {}

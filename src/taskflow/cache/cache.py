@@ -2,7 +2,8 @@
 
 A miss grants a lease to the reader; a fill without a valid lease is dropped; an invalidation deletes entry and lease.
 So a fill that began before an invalidation and ends after it does not restore the old value. Every entry is stamped
-with the log position that it reflects, and a read names the position that it needs.
+with the log position that it reflects, and a read names the position that it needs. An entry of another epoch of the log is
+a miss. The epoch is in the entry and not in its key, so that an invalidation deletes entries of every epoch.
 
 taskflow works without Redis: while Redis is gone, slow or full, every lookup is a miss, and Redis is not called for
 `cache_breaker_open_ms` after a failure.
@@ -73,9 +74,10 @@ def _script(name: str) -> str:
 class Cache:
     """The cache of one process. Created by `open_cache`."""
 
-    def __init__(self, redis: Redis, settings: Settings) -> None:
+    def __init__(self, redis: Redis, settings: Settings, epoch: int) -> None:
         self.redis = redis
         self._settings = settings
+        self._epoch = epoch
         self._look = redis.register_script(_script("look.lua"))
         self._release = redis.register_script(_script("release.lua"))
         self._fill = redis.register_script(_script("fill.lua"))
@@ -155,7 +157,7 @@ class Cache:
         lease_ms = self._settings.cache_lease_ttl_ms
         for part in batched(keys):
             answers = await self.attempt(
-                partial(self._look, keys=_with_leases(part), args=[at_least, token, lease_ms]),
+                partial(self._look, keys=_with_leases(part), args=[at_least, token, lease_ms, self._epoch]),
             )
             for key, answer in zip(part, answers or [None] * len(part), strict=True):
                 if isinstance(answer, list):
@@ -174,7 +176,7 @@ class Cache:
         for part in batched([key for key in keys if len(loaded.bodies[key]) <= entry_max]):
             bodies = [loaded.bodies[key] for key in part]
             await self.attempt(
-                partial(self._fill, keys=_with_leases(part), args=[token, ttl_s, loaded.stamp, *bodies]),
+                partial(self._fill, keys=_with_leases(part), args=[token, ttl_s, loaded.stamp, self._epoch, *bodies]),
             )
 
     async def invalidate(self, keys: Sequence[str]) -> bool:
@@ -233,8 +235,8 @@ async def _outcome(task: asyncio.Task[_Loaded]) -> _Loaded | None:
 
 
 @asynccontextmanager
-async def open_cache(settings: Settings) -> AsyncIterator[Cache]:
-    """Opens the cache with a bounded connection pool. The Redis client retries nothing: a retried command may act
+async def open_cache(settings: Settings, epoch: int = 0) -> AsyncIterator[Cache]:
+    """Opens the cache with a bounded connection pool. A process that only invalidates needs no epoch of the log. The Redis client retries nothing: a retried command may act
     twice."""
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,
@@ -246,7 +248,7 @@ async def open_cache(settings: Settings) -> AsyncIterator[Cache]:
     )
     redis = Redis(connection_pool=pool)
     try:
-        cache = Cache(redis, settings)
+        cache = Cache(redis, settings, epoch)
         yield cache
         await cache.drain()
     finally:

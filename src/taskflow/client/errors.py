@@ -157,7 +157,7 @@ class NothingToUndo(Conflict):
 
 
 class CommandInProgress(Conflict):
-    """The first copy of this request still runs."""
+    """The first copy of this request still runs. The contract allows this answer; today's server waits instead."""
 
 
 class KeyReused(Conflict):

@@ -33,17 +33,16 @@ insert into topic_generations (generation, topic, partitions) values (1, $1, $2)
 on conflict do nothing
 """
 _NEWEST: Final = """
-select generation, topic, partitions, sealed_position from topic_generations order by generation desc limit 1
+select generation, topic, partitions from topic_generations order by generation desc limit 1
 """
 
 
 class Generation(Struct, frozen=True, kw_only=True):
-    """A topic and its partition count, for the positions up to `sealed_position` (None: without end)."""
+    """A topic and its partition count."""
 
     number: int
     topic: str
     partitions: int
-    sealed_position: int | None
 
     def partition_of(self, shard: int) -> int:
         return shard % self.partitions
@@ -64,7 +63,7 @@ async def current_generation(pool: asyncpg.Pool[asyncpg.Record], settings: Setti
         row = await pool.fetchrow(_NEWEST)
     if row is None:
         raise AssertionError("a generation was inserted or found")
-    found = Generation(number=row[0], topic=row[1], partitions=row[2], sealed_position=row[3])
+    found = Generation(number=row[0], topic=row[1], partitions=row[2])
     if (found.topic, found.partitions) != (settings.kafka_topic, settings.kafka_partitions):
         log.warning(
             "the settings name another topic than the generation in use, which stays",

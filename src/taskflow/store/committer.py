@@ -202,5 +202,5 @@ def _fail_dependents(head: Append) -> None:
 
 def _explain(error: asyncpg.PostgresError) -> StoreError:
     if error.sqlstate == _WRONG_LOG:
-        return EpochChanged(f"{error}; nothing is appended until `taskflow recover` opens the next epoch")
+        return EpochChanged(f"{error}; nothing is appended there: connect to the server that the log belongs to")
     return StoreError(f"the event store refused an append: {error}")

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from taskflow.streams.stream_type import PERSONAL, Event, EventMetadata, StreamType
 
-EndReason = Literal["logout", "revoked", "reuse", "password-changed"]
+EndReason = Literal["logout", "reuse"]
 
 # --- events --------------------------------------------------------------------------------------
 
