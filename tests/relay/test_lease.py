@@ -157,7 +157,7 @@ async def test_a_stopped_leader_that_wakes_up_does_no_harm(
 
     async def gave_up() -> bool:
         assert (await status.read(pool)).position == writer.position
-        return "the term ended" in leader.log.read_text()
+        return "leadership ended" in leader.log.read_text()
 
     await until(gave_up, "the woken relay notices")
     now = await status.read(pool)

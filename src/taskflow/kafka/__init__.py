@@ -1,8 +1,8 @@
-"""What the relay and the projectors agree on.
+"""Messages on Kafka: what the relay writes and the projectors read.
 
 message.py      an event or a watermark as a CloudEvents message, and back
-mac.py          message authentication codes: who can write to the topic, but has no key, is believed nothing
+mac.py          message authentication codes: a message that no key of ours signed is ignored
 connection.py   how every client reaches the broker: address, TLS, SASL
 topics.py       generations: which topic, how many partitions, which shard goes where
-offsets.py      how far the broker's partitions reach
+offsets.py      the end offsets of the topic's partitions
 """

@@ -1,7 +1,7 @@
-"""How every client of ours reaches the broker: address, TLS and SASL, from the settings alone.
+"""Options of every Kafka client: address, TLS and SASL, from the settings alone.
 
-aiokafka says of a broker that refuses only that it cannot bootstrap. `explained` finds out why, for the
-log and for health: a certificate that is not trusted and a wrong password need a person.
+When a broker refuses a client, aiokafka says only that it cannot bootstrap. `explained` finds the reason, for the log and
+the health check: an untrusted certificate or a wrong password needs an operator.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _PROBE_MS: Final = 1_500
 
 
 class BrokerRefuses(KafkaConnectionError):  # type: ignore[misc]  # aiokafka has no types
-    """The broker is there, and does not let this client in. The message says what to look at; `why` is short, and
-    may be shown to anybody."""
+    """The broker answers and refuses this client. The message names the setting to check; `why` is short and holds
+    nothing secret."""
 
     def __init__(self, address: str, why: str, where: str) -> None:
         super().__init__(f"Kafka at {address}: {why} ({where})")
@@ -36,7 +36,7 @@ class BrokerRefuses(KafkaConnectionError):  # type: ignore[misc]  # aiokafka has
 
 
 def connection(settings: Settings) -> dict[str, Any]:
-    """What each client of aiokafka is given. Raises BadSettings for files that cannot be read as what they are."""
+    """The options that every aiokafka client is created with. Raises BadSettings for files that are not valid PEM."""
     protocol = settings.kafka_security_protocol
     options: dict[str, Any] = {"bootstrap_servers": settings.kafka_bootstrap, "security_protocol": protocol}
     if protocol.endswith("SSL"):
@@ -51,7 +51,7 @@ def connection(settings: Settings) -> dict[str, Any]:
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    """Trusts the authorities of the CA file, or else of the system; the broker's name must be its certificate's."""
+    """Trusts the authorities of the CA file, else those of the system; the broker's name must match its certificate."""
     try:
         context = ssl.create_default_context(cafile=settings.kafka_ca_file or None)
     except (OSError, ValueError) as error:
@@ -72,8 +72,8 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
 
 
 async def ping(settings: Settings) -> None:
-    """Returns where one of the bootstrap addresses lets this client in. Raises BrokerRefuses, and what a broker
-    that is away raises."""
+    """Returns once one of the bootstrap addresses accepts this client. Raises BrokerRefuses, and the connection's own
+    error where no broker answers."""
     options = connection(settings)
     fault: BaseException | None = None
     for host, port, _ in collect_hosts(options.pop("bootstrap_servers")):
@@ -88,7 +88,7 @@ async def ping(settings: Settings) -> None:
 
 
 async def explained(settings: Settings, error: BaseException) -> BaseException:
-    """The error of a client that could not start; BrokerRefuses where the broker is there and refuses."""
+    """The reason why a client could not start: BrokerRefuses if the broker answers and refuses, else the error itself."""
     try:
         await ping(settings)
     except BrokerRefuses as refusal:

@@ -1,14 +1,14 @@
-"""Message authentication codes: who can write to the topic, but has no key, is believed nothing.
+"""Message authentication codes: readers ignore messages that were not signed with one of our keys.
 
-    ce_mackeyid   the id of the key, which is derived from it and reveals nothing of it
-    ce_mac        the last of all: HMAC-SHA-256, in hexadecimal, over what follows
+    ce_mackeyid   the id of the key, derived from the key and revealing nothing of it
+    ce_mac        the last header: HMAC-SHA-256, in hexadecimal, over these parts:
 
-    topic · partition · names of headers · key · value · headers, in their order: all that are attributes of
-    CloudEvents but `ce_mac`
+    topic · partition · names of headers · key · value · values of headers, in their order: all attributes of
+    CloudEvents except `ce_mac`
 
-Each part counts with its length, and null is another length than 0, so that no two messages have the
-same bytes. A genuine message that somebody copies to another partition or topic fails. One that is
-repeated where it stood passes: readers drop it by its position.
+Each part is preceded by its length, and null has another length than an empty part, so that no two messages have the same
+bytes. A signed message that is copied to another partition or topic fails verification. A signed message that is repeated
+on its own partition passes, and readers drop it by its position.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAC: Final = "ce_mac"
 KEY_ID: Final = "ce_mackeyid"
 HEADERS_MAX: Final = 64
-"""Of a message; the relay sends fewer than half as many."""
+"""Per message; the relay sends fewer than half as many."""
 
 SEPARATOR: Final = "\0"
 _VERSION: Final = b"taskflow/message/1"
@@ -41,15 +41,15 @@ _NULL: Final = -1
 
 
 def key_id(key: bytes) -> bytes:
-    """The public name of a key."""
+    """The public id of a key."""
     return hmac.digest(key, _KEY_ID_OF, "sha256")[:_KEY_ID_BYTES].hex().encode()
 
 
 class MessageKeys:
-    """The key that signs, and those that verify."""
+    """The key that signs messages, and all keys that verify them."""
 
     def __init__(self, current: bytes, previous: Sequence[bytes] = ()) -> None:
-        """Raises BadSettings for a key that could be guessed."""
+        """Raises BadSettings for a key that is short enough to be guessed."""
         if any(len(key) < SECRET_BYTES_MIN for key in (current, *previous)):
             raise BadSettings(f"{variable('message_key')}: expected keys of at least {SECRET_BYTES_MIN} bytes")
         self._current = current
@@ -61,7 +61,7 @@ class MessageKeys:
         return cls(settings.message_key_bytes, settings.message_previous_keys_bytes)
 
     def sign(self, topic: str, partition: int, message: Encoded) -> Encoded:
-        """The message as it is sent to this partition, and to no other."""
+        """The message with its MAC, which is valid on this partition only."""
         headers = [*message.headers, (KEY_ID, self._current_id)]
         content = _content(topic, partition, message.key, message.value, headers)
         mac = hmac.digest(self._current, content, "sha256").hex().encode()
@@ -76,10 +76,10 @@ class MessageKeys:
         value: bytes | None,
         headers: Sequence[tuple[str, Any]],
     ) -> Mapping[str, Any]:
-        """The attributes of a message that a holder of a key sent to this partition. Raises UnverifiedMessage."""
+        """The attributes of a message whose MAC one of the keys made for this partition. Raises UnverifiedMessage."""
         if len(headers) > HEADERS_MAX:
             raise UnverifiedMessage("headers")
-        # Attributes of CloudEvents in Kafka's binary mode; tools on the way may add headers of their own.
+        # Attributes of CloudEvents in Kafka's binary mode; other tools may add headers of their own, which are not covered.
         covered = [one for one in headers if one[0][:3] == "ce_" or one[0] == "content-type"]
         attributes = dict(covered)
         mac, secret = attributes.get(MAC), self._by_id.get(attributes.get(KEY_ID) or b"")
@@ -88,7 +88,7 @@ class MessageKeys:
         if secret is None:
             raise UnverifiedMessage("unknown-key")
         if len(attributes) != len(covered) or covered.pop()[0] != MAC:
-            raise UnverifiedMessage("headers")  # of two of one name readers would have to choose one
+            raise UnverifiedMessage("headers")  # of two headers with one name, readers would have to choose one
         content = _content(topic, partition, key, value, covered)
         if not hmac.compare_digest(hmac.digest(secret, content, "sha256").hex().encode(), mac):
             raise UnverifiedMessage("wrong-mac")
@@ -104,7 +104,7 @@ def _content(
 ) -> bytes:
     names = SEPARATOR.join([name for name, _ in headers])
     if names.count(SEPARATOR) >= max(1, len(headers)):
-        raise UnverifiedMessage("headers")  # one name would read as two
+        raise UnverifiedMessage("headers")  # a name with a separator in it would be read as two names
     parts: list[Any] = [_VERSION, topic.encode(), b"%d" % partition, names.encode(), key, value]
     parts += [text for _, text in headers]
     lengths = [_NULL if part is None else len(part) for part in parts]

@@ -1,13 +1,12 @@
 """Events and watermarks as CloudEvents 1.0 messages in Kafka's binary mode.
 
     key     the stream's id; none for a watermark
-    value   the event's JSON as stored, personal fields sealed; empty for a watermark
-    headers the attributes, each `ce_` and a lower-case name; an attribute that is absent is null
+    value   the event's JSON as stored, personal fields encrypted; empty for a watermark
+    headers the attributes, each `ce_` and a lower-case name; an attribute without a value has no header
 
-`position` and `prev` make the chain that readers trust instead of offsets: a reader that stands at
-c drops what has position ≤ c, applies what has prev ≤ c, and otherwise first reads (c, prev] of the
-partition's shards from the store. A watermark says the same without an event: up to `position` the
-partition's last event is the one at `prev`.
+Readers trust the chain of `position` and `prev`, not offsets: a reader at checkpoint c drops messages with position ≤ c,
+applies those with prev ≤ c, and otherwise first reads (c, prev] of the partition's shards from the store. A watermark says
+the same without an event: up to `position`, the partition's last event is the one at `prev`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from taskflow.errors import BadMessage
 from taskflow.store.recorded import RecordedEvent
 
 WATERMARK: Final = "taskflow.watermark"
-"""`ce_type` of watermarks. Event types are class names, so none is spelled like it."""
+"""`ce_type` of watermarks. Event types are class names, so none is equal to it."""
 SOURCE: Final = b"/taskflow/events"
 POSITION_MAX: Final = 2**62
 
@@ -35,7 +34,7 @@ Headers = list[tuple[str, bytes]]
 
 
 class Encoded(Struct, frozen=True):
-    """What a producer is given: what `mac` signs, and Kafka stores."""
+    """A message as a producer sends it: what `mac` signs, and Kafka stores."""
 
     key: bytes | None
     value: bytes
@@ -43,13 +42,13 @@ class Encoded(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """What a consumer reads: an event with the one before it on its partition, which the log does not hold. `event` and
-    `shard` are None for a watermark, `event` for one that the reader passes by."""
+    """A message as a consumer reads it: an event, with the position of the event before it on its partition, which the log
+    does not hold. `event` and `shard` are None for a watermark; `event` is None for an event type that the reader skips."""
 
     position: int
-    """The event's; a watermark's is how far the log was read."""
+    """Position of the event; of a watermark, how far the log was read."""
     prev: int
-    """Position of the event before it on the partition, a watermark's of the last one; 0: there is none."""
+    """Position of the event before it on the partition; of a watermark, of the partition's last event; 0: none."""
     epoch: int
     generation: int
     event: RecordedEvent | None
@@ -57,7 +56,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 def to_message(event: RecordedEvent, *, prev: int, generation: int) -> Encoded:
-    """An event behind the event at `prev` on its partition."""
+    """Encodes an event that follows the event at `prev` on its partition."""
     stream = str(event.stream_id).encode()
     headers: Headers = [
         _SPEC,
@@ -86,13 +85,13 @@ def to_message(event: RecordedEvent, *, prev: int, generation: int) -> Encoded:
 
 
 def to_watermark(*, position: int, prev: int, epoch: int, generation: int, partition: int) -> Encoded:
-    """The log was read to `position`, and the last event of the partition up to there is at `prev`."""
+    """Encodes a watermark: the log was read up to `position`, and the partition's last event up to there is at `prev`."""
     return Encoded(
         None,
         b"",
         [
             _SPEC,
-            # One watermark said twice is the same event to whoever drops repeats by id.
+            # The same id for a repeated watermark, for consumers that drop repeats by id.
             ("ce_id", b"%d.%d.%d.%d" % (generation, epoch, partition, position)),
             ("ce_type", WATERMARK.encode()),
             ("ce_source", SOURCE),
@@ -110,8 +109,8 @@ def from_message(
     *,
     passes: Collection[str] = frozenset(),
 ) -> Message:
-    """Decodes a message of the topic, once its MAC was verified (mac.py); of an event of a type that the reader
-    `passes` by, only where it stands. Raises BadMessage where the relay cannot have written it."""
+    """Decodes a message of the topic after its MAC was verified (mac.py). The data of event types in `passes`, which the
+    reader skips, are not decoded. Raises BadMessage for a message that the relay cannot have written."""
     attributes = dict(headers)
     try:
         return _message(value or b"", attributes, passes)

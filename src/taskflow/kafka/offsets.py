@@ -1,4 +1,4 @@
-"""How far a topic's partitions reach. Offsets are hints: where they went back, something was lost."""
+"""End offsets of a topic's partitions. Where one is lower than before, the broker has lost messages."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 CLOSE_S: Final = 0.5
-"""How long a client may take to say goodbye; a process must be gone within two seconds of being told."""
+"""How long closing a client may take; a process has to end within two seconds after it was told to stop."""
 
 
 class Offsets:
-    """Made by `open_offsets`."""
+    """Reads end offsets. Made by `open_offsets`."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
 
     async def ends(self, generation: Generation) -> list[int]:
-        """The offset that each partition's next message gets, partition 0 first. The topic must exist."""
+        """The offset that the next message of each partition will have, partition 0 first. The topic must exist."""
         partitions = [TopicPartition(generation.topic, number) for number in range(generation.partitions)]
         found = await self._consumer.end_offsets(partitions)
         return [found[partition] for partition in partitions]
@@ -35,7 +35,7 @@ class Offsets:
 
 @asynccontextmanager
 async def open_offsets(settings: Settings) -> AsyncIterator[Offsets]:
-    """A consumer that reads nothing and belongs to no group. Raises KafkaError where there is no broker."""
+    """Connects a consumer that reads nothing and belongs to no group. Raises KafkaError if no broker answers."""
     consumer = AIOKafkaConsumer(
         **connection(settings),
         enable_auto_commit=False,

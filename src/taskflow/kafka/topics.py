@@ -1,7 +1,7 @@
 """Topic generations: which topic carries the log, and which of its partitions carries a shard.
 
-The partition is computed here and sent explicitly, so it never depends on a client's hashing. The
-count is part of the generation and is raised only by a new one: a topic with another count is refused.
+The partition is computed here and sent explicitly, so that it never depends on a client's hashing. The partition count
+belongs to the generation, and only a new generation may have another: a topic with a different count is refused.
 """
 
 from __future__ import annotations
@@ -53,10 +53,8 @@ class Generation(Struct, frozen=True, kw_only=True):
 
 
 async def current_generation(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> Generation:
-    """The newest generation; the first is made from the settings by whoever comes first.
-
-    From then on the row counts: other settings are answered with a warning.
-    """
+    """The newest generation. The first process creates the first generation from its settings; from then on the stored
+    row decides, and settings that differ from it are logged as a warning."""
     row = await pool.fetchrow(_NEWEST)
     if row is None:
         await pool.execute(_FIRST, settings.kafka_topic, settings.kafka_partitions)
@@ -79,16 +77,16 @@ async def current_generation(pool: asyncpg.Pool[asyncpg.Record], settings: Setti
 
 
 class Topics:
-    """The broker's topics. Made by `open_topics`."""
+    """Checks and creates topics. Made by `open_topics`."""
 
     def __init__(self, admin: AIOKafkaAdminClient, settings: Settings) -> None:
         self._admin = admin
         self._settings = settings
 
     async def check(self, generation: Generation) -> bool:
-        """Whether the generation's topic is there. Raises TopicMismatch where its partition count is another."""
+        """Whether the generation's topic exists. Raises TopicMismatch if it has another partition count."""
         async with asyncio.timeout(self._settings.kafka_request_timeout_ms / 1000):
-            # All topics: asked for one by name, a broker may make it.
+            # Of all topics: a broker may create a topic that is asked for by name.
             topics = await self._admin.describe_topics()
         found = [topic for topic in topics if topic["topic"] == generation.topic and not topic["error_code"]]
         if not found:
@@ -99,7 +97,7 @@ class Topics:
         return True
 
     async def ensure(self, generation: Generation) -> bool:
-        """Makes the topic where it is missing; answers whether it did. Raises as `check` does."""
+        """Creates the topic if it does not exist; returns whether it did. Raises as `check` does."""
         if await self.check(generation):
             return False
         settings = self._settings
@@ -110,10 +108,10 @@ class Topics:
             topic_configs={
                 "cleanup.policy": "delete",
                 "retention.ms": str(settings.kafka_retention_hours * 3_600_000),
-                # So that the bound below counts what a reader has to hold: a few kilobytes could become gigabytes.
+                # Uncompressed, so that the bound below is what a reader has to hold: compressed kilobytes can be gigabytes.
                 "compression.type": "uncompressed",
                 "max.message.bytes": str(settings.kafka_message_bytes_max),
-                # acks=all means little where one replica is enough.
+                # With one replica in sync as the minimum, acks=all would promise nothing.
                 "min.insync.replicas": str(max(1, settings.kafka_replication - 1)),
             },
         )
@@ -131,7 +129,7 @@ class Topics:
 
 @asynccontextmanager
 async def open_topics(settings: Settings) -> AsyncIterator[Topics]:
-    """A connection for asking about topics and making them. Raises KafkaError where there is no broker."""
+    """Connects an admin client. Raises KafkaError if no broker answers."""
     admin = AIOKafkaAdminClient(**connection(settings), request_timeout_ms=settings.kafka_request_timeout_ms)
     try:
         try:

@@ -1,9 +1,9 @@
-"""A bounded queue before the few threads that hash passwords, fair to everybody who waits in it.
+"""A bounded and fair queue before the few threads that hash passwords.
 
-Whoever hashes holds tens of megabytes and milliseconds of a core, so few do at once and the others wait. They wait in
-lanes, one a network (or known device), and lanes take turns: eighty sign-ins from one network do not come before the
-one from another. When the queue is full the longest lane gives up its youngest, so what one network sends cannot keep
-others out; and nobody waits for longer than a bound, after which an answer would come too late to be of use.
+Hashing one password takes tens of megabytes and milliseconds of a core, so only a few are hashed at once and the others
+wait in lanes, one per network (or known device). The lanes take turns, so that one sign-in does not wait for eighty of
+another network. When the queue is full, the longest lane loses its newest entry, so that one network cannot keep others
+out. Nobody waits longer than a bound: after it, an answer would be too late to be of use.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Turn = asyncio.Future[None]
 
 
 class HashQueue:
-    """Turns, `parallel_max` at a time."""
+    """Lets `parallel_max` callers hash at once; the others wait in their lanes."""
 
     def __init__(self, *, parallel_max: int, waiting_max: int, wait_max_s: float) -> None:
         self._parallel_max = parallel_max
@@ -31,14 +31,14 @@ class HashQueue:
         self._wait_max_s = wait_max_s
         self._running = 0
         self._lanes: OrderedDict[str, deque[_Turn]] = OrderedDict()
-        """Those in which somebody waits, the next one first."""
+        """Lanes in which somebody waits; the lane whose turn is next comes first."""
         self.waiting = 0
         self.shed = 0
 
     @asynccontextmanager
     async def turn(self, lane: str) -> AsyncIterator[None]:
-        """Waits for a turn, and has it for as long as the block runs. Raises TooManyAtOnce where the queue is full of
-        this lane, and QueueFull where it is full of others or the wait too long."""
+        """Waits for a turn and holds it while the block runs. Raises TooManyAtOnce if this lane fills the queue, and
+        QueueFull if other lanes do or the wait was too long."""
         if self._running < self._parallel_max and not self._lanes:
             self._running += 1
         else:
@@ -59,7 +59,7 @@ class HashQueue:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                # It was this one's turn just as the wait ended.
+                # The turn was given at the moment the wait ended: pass it on.
                 self._running -= 1
                 self._next()
             else:
@@ -94,7 +94,7 @@ class HashQueue:
             del self._lanes[lane]
 
     def _next(self) -> None:
-        """Gives the turns that are free to the lanes in their order."""
+        """Gives the free turns to the lanes, in their order."""
         while self._running < self._parallel_max and self._lanes:
             lane, waiting = self._lanes.popitem(last=False)
             turn = waiting.popleft()

@@ -1,5 +1,7 @@
-"""The keys of persons and invitations: wrapped by the master key in PostgreSQL, opened for a bounded time in
-memory. One that was destroyed is on record as such, and is not missed."""
+"""The keys of persons and invitations: wrapped by the master key in PostgreSQL, unwrapped in memory for a bounded time.
+
+A destroyed key leaves a row without a key, which tells an erasure from a lost key.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ _FETCH: Final = "select person, wrapped_key from keys where person = any($1::uui
 
 
 class KeyRing:
-    """Keys by person. A key leaves memory `ttl_s` after it was read, so that an erasure holds everywhere."""
+    """A cache of keys by person. A key leaves memory `ttl_s` after it was read, so that an erasure takes effect in every
+    process."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], master_key: bytes, *, ttl_s: float, keys_max: int) -> None:
         self._pool = pool
@@ -32,7 +35,7 @@ class KeyRing:
         self._keys: OrderedDict[UUID, tuple[float, bytes]] = OrderedDict()
 
     def make(self) -> tuple[bytes, bytes]:
-        """A new key and its wrapped form. Only the append that begins what it is for stores one."""
+        """A new key and its wrapped form. It is stored by the append that creates the person or the invitation."""
         key = new_key()
         return key, aes_key_wrap(self._master_key, key)
 
@@ -43,7 +46,7 @@ class KeyRing:
             self._keys.popitem(last=False)
 
     def _expire(self, now: float) -> None:
-        # In the order in which they were read, so in the order in which they end.
+        # Keys are ordered by the time they were read, and therefore by the time they expire.
         while self._keys and next(iter(self._keys.values()))[0] <= now:
             self._keys.popitem(last=False)
 
@@ -51,9 +54,9 @@ class KeyRing:
         self._keys.pop(person, None)
 
     async def fetch(self, persons: Iterable[UUID]) -> dict[UUID, bytes]:
-        """The keys of these persons but for destroyed ones, one round trip for those not in memory.
+        """The keys of these persons, without destroyed ones; one round trip for all that are not in memory.
 
-        Raises KeyMissing where the store has no record of a key at all: that is damage.
+        Raises KeyMissing if the store has no row for a key: that is damage and not an erasure.
         """
         now = time.monotonic()
         self._expire(now)

@@ -1,4 +1,4 @@
-"""Passwords: argon2id in a few threads, and the most common ones refused."""
+"""Hashing and checking of passwords with argon2id in a few threads, and the rules for new ones."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 
 def judge_password(password: str, address: str, pointer: str, *, least: int) -> None:
-    """Raises Invalid for a password that is too short, among the most common ones or its person's own address,
-    whatever the case: judged is the form by which it is verified."""
+    """Raises Invalid for a password that is too short, among the most common ones or its person's own address.
+
+    Compared without regard to case, in the normalised form in which passwords are hashed and checked.
+    """
     plain = _plain(password)
     if len(plain) < least:
         raise Invalid(pointer, "normalised-length", f"expected at least {least} characters in NFKC, found {len(plain)}")
@@ -38,18 +40,18 @@ def _common() -> frozenset[str]:
 
 
 def _plain(password: str) -> str:
-    # What looks the same is the same, whichever keyboard it was typed on.
+    # Different keyboards may send different code points for what looks the same.
     return unicodedata.normalize("NFKC", password)
 
 
 class Passwords:
-    """Hashes and checks, a bounded number at a time: each takes tens of megabytes and milliseconds."""
+    """Hashes and checks passwords, a bounded number at a time: each takes tens of megabytes and milliseconds."""
 
     def __init__(self, settings: Settings) -> None:
         self._hasher = PasswordHasher(
             time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_kib, parallelism=1
         )
-        # The one place where a thread begins: argon2 lets go of the interpreter while it works.
+        # Threads help here because argon2 releases the interpreter lock while it works.
         self.queue = HashQueue(
             parallel_max=settings.argon2_parallel_max,
             waiting_max=settings.argon2_queue_max,
@@ -59,12 +61,13 @@ class Passwords:
         self._nobody = self._hasher.hash("nobody's password")
 
     async def hash(self, password: str, *, lane: str = "") -> str:
-        """`lane` is whom this counts as in the queue: a network. Raises TooManyAtOnce and QueueFull."""
+        """The hash of a password. `lane` is the network (or device) that this counts for in the queue. Raises TooManyAtOnce and
+        QueueFull."""
         async with self.queue.turn(lane):
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, _plain(password))
 
     async def check(self, password: str, password_hash: str | None, *, lane: str = "") -> bool:
-        """Whether the password is the hashed one. Without a hash it takes as long and is false. Raises as `hash`."""
+        """Whether the password has this hash. Without a hash the answer is no, after the same time. Raises as `hash` does."""
         async with self.queue.turn(lane):
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads, self._check, _plain(password), password_hash

@@ -1,4 +1,4 @@
-"""Which fields of a Struct are personal, and how they look when sealed.
+"""Encryption of the personal fields of events and states ("sealing").
 
 A sealed value is a string `~1.<base64url of nonce and ciphertext>`: AES-256-GCM over the value's JSON,
 with the field's name and a context (the event's id, a snapshot's stream and version) as associated
@@ -37,7 +37,7 @@ def personal_fields(struct: type[Struct]) -> tuple[str, ...]:
 
 @cache
 def _personal(struct: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    # Once a type: asking for the fields of one takes longer than encoding an event.
+    # Cached by type: finding a type's fields takes longer than encoding an event.
     hints = typing.get_type_hints(struct, include_extras=True)
     return tuple(
         field for field in msgspec.structs.fields(struct) if PERSONAL in getattr(hints[field.name], "__metadata__", ())
@@ -45,12 +45,12 @@ def _personal(struct: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 
 def says_of_person(value: Struct) -> bool:
-    """Whether any personal field of a Struct holds something."""
+    """Whether any personal field of a Struct has a value."""
     return any(getattr(value, field.name) is not None for field in _personal(type(value)))
 
 
 def without_person(value: S) -> S:
-    """A Struct as it reads once the key of its person is destroyed."""
+    """The Struct as it is read after its person's key was destroyed: personal fields are None."""
     return msgspec.structs.replace(value, **dict.fromkeys(field.name for field in _personal(type(value))))
 
 
@@ -64,7 +64,7 @@ def _associated(context: bytes, field: str) -> bytes:
 
 
 def seal_fields(value: Struct, key: bytes, context: bytes) -> bytes:
-    """The Struct as JSON, its personal fields sealed; `None` stays `null`."""
+    """The Struct as JSON with its personal fields encrypted; `None` stays `null`."""
     plain: dict[str, Any] = msgspec.to_builtins(value)
     cipher = AESGCM(key)
     for field in personal_fields(type(value)):
@@ -78,8 +78,8 @@ def seal_fields(value: Struct, key: bytes, context: bytes) -> bytes:
 def open_fields(
     struct: type[Struct], plain: dict[str, Any], key: bytes | None, context: bytes, *, in_clear: bool = False
 ) -> None:
-    """Replaces the sealed fields of a decoded JSON object in place; without a key they become None. `in_clear`: they
-    were stored before they were personal."""
+    """Decrypts the personal fields of a decoded JSON object in place; without a key they become None. `in_clear`: the
+    object was stored before these fields were marked as personal."""
     if in_clear and key is not None:
         return
     cipher = None if key is None else AESGCM(key)

@@ -1,9 +1,10 @@
 """From the log to Kafka: the only publisher.
 
-process.py     stands by, leads a term, and again
-leader.py      a term: reads the log by position, publishes, says watermarks, mends what the broker lost
-publisher.py   an idempotent producer: a batch is delivered whole or fails
-progress.py    how far the topic is, saved by compare-and-set on the fence
-The lease is `store/lease.py`: one row says who leads, and its fence outlives whoever was slow to notice.
-status.py      who leads and how far behind, for /health
+process.py     waits for the lease, leads until a failure, and starts again
+leader.py      leading: reads the log by position, publishes, sends watermarks, republishes what the broker lost
+publisher.py   an idempotent producer: a batch is delivered as a whole, or fails
+progress.py    up to which position the topic has the log, saved by compare-and-set on the fencing number
+status.py      who leads and how far it is behind, for /health
+
+The lease is `store/lease.py`: one row with a fencing number, so that a former leader can save nothing.
 """

@@ -1,10 +1,10 @@
-"""A term: what the holder of the lease does until something fails.
+"""Leadership: what the holder of the lease does until something fails.
 
-    standing ─▶ read (position, head] ─▶ publish ─▶ all acknowledged ─▶ save progress (fence compared)
+    head and fence ─▶ read (position, head] ─▶ publish ─▶ all acknowledged ─▶ save progress (fence compared)
         every watermark_interval_ms   a watermark to each partition
-        every relay_check_ends_ms     what the broker lost is published again
+        every relay_check_ends_ms     compare end offsets, and publish again what the broker lost
 
-Any failure ends the term. Nothing in memory outlives it: the next one begins at the saved progress.
+Any failure ends the leadership. It leaves nothing in memory: the next one begins at the saved progress.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _RETAINED_FROM: Final = "select position_before_v1(clock_timestamp() - make_inte
 
 
 async def lead(pool: asyncpg.Pool[asyncpg.Record], settings: Settings, lease: Lease) -> None:
-    """Publishes until a failure: LeaseLost, EpochChanged, TopicMismatch, and what drivers raise."""
+    """Publishes until something fails. Raises LeaseLost, EpochChanged, TopicMismatch, and what drivers raise."""
     generation = await current_generation(pool, settings)
     async with (
         open_topics(settings) as topics,
@@ -65,18 +65,18 @@ async def lead(pool: asyncpg.Pool[asyncpg.Record], settings: Settings, lease: Le
 
 
 async def keep_ranges(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> None:
-    """Attaches ranges of `events` ahead of the positions that will need them, for ever."""
+    """Attaches partitions of `events` before positions need them, for ever."""
     while True:
         try:
             await attach_ahead(pool, settings)
         except (*TRANSIENT_ERRORS, asyncpg.PostgresError):
-            # No reason to stop publishing: whole ranges are still empty.
-            log.exception("no range of events could be attached")
+            # Publishing goes on: whole partitions are still empty.
+            log.exception("no partition of events could be attached")
         await asyncio.sleep(settings.relay_ranges_check_s)
 
 
 class Broker(Struct, frozen=True):
-    """A term's three connections to Kafka."""
+    """The three connections to Kafka of one leadership."""
 
     topics: Topics
     offsets: Offsets
@@ -84,7 +84,7 @@ class Broker(Struct, frozen=True):
 
 
 class Leadership:
-    """One leader's stay, on one producer."""
+    """One leadership, from taking the lease to the first failure, with one producer."""
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class Leadership:
         self._epoch = 0
         self._progress: Progress
         self._mended_to = 0
-        """Up to here, events of partitions that lost nothing are passed over."""
+        """Up to this position, only events of partitions in `_mending` are published, all others were already."""
         self._mending: frozenset[int] = frozenset()
 
     async def start(self) -> None:
-        """Takes up the saved progress and compares it with what the broker has."""
+        """Loads the saved progress and compares it with the broker's end offsets."""
         await self._head()
         self._progress = await progress_row.load(self._pool, self._log, self._generation, self._lease.fence)
         await self._compare_ends()
@@ -119,7 +119,7 @@ class Leadership:
         )
 
     async def run(self) -> None:
-        """Publishes, says watermarks and compares, for ever."""
+        """Publishes events, sends watermarks and compares end offsets, until something fails."""
         settings = self._settings
         watermark_at = check_at = time.monotonic()
         while True:
@@ -140,10 +140,10 @@ class Leadership:
                 await asyncio.sleep(settings.relay_poll_ms / 1000)
 
     async def _head(self) -> int:
-        """The log's head. Raises LeaseLost and EpochChanged: asked before anything is published."""
+        """The last position of the log, read before anything is published. Raises LeaseLost and EpochChanged."""
         row = await self._pool.fetchrow(_STANDING)
         if row is None:
-            raise AssertionError("log_head, log_meta and relay have one row each since their migrations")
+            raise AssertionError("log_head, log_meta and relay have one row each since the first migration")
         if row["fence"] != self._lease.fence or not row["held"]:
             raise LeaseLost(f"fence {self._lease.fence} is not the leader's any more: {row['fence']} is the newest")
         if not row["same_server"]:
@@ -171,7 +171,7 @@ class Leadership:
             log.info("published again what the broker had lost", extra={"to": self._mended_to})
 
     def _messages(self, events: Sequence[RecordedEvent], last: list[int]) -> list[tuple[int, Encoded]]:
-        """Events as messages for their partitions; moves `last` along."""
+        """Events as messages for their partitions; updates `last`, each partition's last position."""
         generation = self._generation
         messages = []
         for event in events:
@@ -184,7 +184,8 @@ class Leadership:
     async def _say_watermarks(self, head: int) -> None:
         position, last = self._progress.position, self._progress.last
         if position < self._mended_to:
-            # What is new waits behind what is published again. Readers need not: told of it, they ask the store.
+            # New events are published after those that are published again. Readers need not wait for that: a watermark at
+            # the head makes them read the gap from the store.
             position = head
             last = await progress_row.last_of_partitions(self._log, self._generation, head)
         generation = self._generation
@@ -204,12 +205,12 @@ class Leadership:
         await self._delivered(await self._broker.publisher.publish(generation.topic, marks))
 
     async def _delivered(self, delivered: Sequence[tuple[int, int]]) -> None:
-        """Saves progress, unless the offsets tell that the broker lost what came before this batch."""
+        """Saves the progress; goes back first where a lower offset than expected shows that the broker lost messages."""
         ends = self._progress.ends
         lost = set()
         for partition, offset in delivered:
             expected = ends[partition]
-            if offset < 0:  # a repeat of what the broker has: it does not say where
+            if offset < 0:  # the broker had the message already, and does not say at which offset
                 continue
             if expected is not None and offset < expected:
                 lost.add(partition)
@@ -219,7 +220,7 @@ class Leadership:
         await self._save()
 
     async def _compare_ends(self) -> None:
-        """Goes back where the broker's partitions end before what it had acknowledged."""
+        """Goes back if a partition now ends before an offset that the broker had acknowledged."""
         found = await self._broker.offsets.ends(self._generation)
         expected = self._progress.ends
         lost = {
@@ -233,11 +234,11 @@ class Leadership:
             await self._save()
 
     async def _rewind(self, lost: set[int]) -> None:
-        """To where retention begins: from there the partitions in `lost` are published again."""
+        """Sets the progress back to where retention begins: the partitions in `lost` are published again from there."""
         progress = self._progress
         before = progress.position
         kept_from: int = await self._pool.fetchval(_RETAINED_FROM, self._settings.kafka_retention_hours)
-        # What this process does not know after a crash is only that some partitions could be passed over.
+        # This is not saved. After a crash all partitions are published again, which repeats messages and loses none.
         self._mending = frozenset(lost | self._mending if before < self._mended_to else lost)
         self._mended_to = max(self._mended_to, before)
         progress.position = min(kept_from, before)

@@ -1,4 +1,4 @@
-"""`taskflow relay`: one leads, others stand by."""
+"""`taskflow relay`: one process leads, the others stand by."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PASSING: Final = (*TRANSIENT_ERRORS, KafkaError, LeaseLost)
-"""A server is away, or another relay leads: worth another try."""
+"""Errors after which it tries again: a server does not answer, or another relay leads."""
 
 
 async def run(settings: Settings) -> None:
-    """Runs until cancelled. Raises BrokerError and EpochChanged: then an operator has to act first, and BadSettings
-    for a broker that cannot be reached as they say."""
+    """Runs until cancelled. Raises BrokerError and EpochChanged, after which an operator has to act, and BadSettings for
+    settings of the broker's connection that cannot be right."""
     connection(settings)
     await wait_for_schema(settings)
     holder = holder_name()
@@ -67,7 +67,7 @@ async def _stand_by_and_lead(
             raise
         except _PASSING as error:
             log.warning(
-                "the term ended",
+                "leadership ended",
                 extra={"fence": lease.fence, "error": repr(error), "lasted_s": round(time.monotonic() - started, 3)},
             )
         finally:

@@ -1,4 +1,4 @@
-"""How far the topic is: one row, saved by compare-and-set on the fence."""
+"""Up to which position the topic has the log: one row, saved by compare-and-set on the fencing number."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Progress(Struct, kw_only=True):
 
     position: int
     last: list[int]
-    """A partition's last event at or before `position`; 0: it has none."""
+    """By partition: the position of its last event at or before `position`; 0: it has none."""
     ends: list[int | None]
-    """The offset that a partition's next message gets; None: not known yet."""
+    """By partition: the offset that its next message will have; None: not known yet."""
 
 
 async def last_of_partitions(log: Log, generation: Generation, to: int) -> list[int]:
-    """Position of each partition's last event at or before `to`, from the log; 0 where there is none."""
+    """By partition: the position of its last event at or before `to`, read from the log; 0: it has none."""
     by_shard = await log.last_positions(range(SHARDS), to=to)
     last = [0] * generation.partitions
     for shard, position in by_shard.items():
@@ -44,13 +44,13 @@ async def last_of_partitions(log: Log, generation: Generation, to: int) -> list[
 
 
 async def load(pool: asyncpg.Pool[asyncpg.Record], log: Log, generation: Generation, fence: int) -> Progress:
-    """The saved progress; what is missing in it is computed from the log. Raises LeaseLost."""
+    """The saved progress; entries that are missing are computed from the log. Raises LeaseLost."""
     row = await pool.fetchrow(_LOAD, fence)
     if row is None:
         raise LeaseLost(f"fence {fence} was taken over")
     if row["generation"] not in (None, generation.number):
         raise BrokerError(
-            f"the relay stands in generation {row['generation']}, the newest is {generation.number}: "
+            f"the relay publishes generation {row['generation']}, the newest is {generation.number}: "
             "the old one must be sealed and drained first"
         )
     position: int = row["position"]
@@ -66,7 +66,7 @@ async def load(pool: asyncpg.Pool[asyncpg.Record], log: Log, generation: Generat
 
 
 async def save(pool: asyncpg.Pool[asyncpg.Record], generation: Generation, fence: int, progress: Progress) -> None:
-    """Raises LeaseLost where the fence has moved: then nothing was saved."""
+    """Saves the progress. Raises LeaseLost, and saves nothing, if another relay has taken the lease."""
     saved = await pool.fetchval(_SAVE, fence, generation.number, progress.position, progress.last, progress.ends)
     if not saved:
         raise LeaseLost(f"fence {fence} was taken over")

@@ -1,7 +1,7 @@
-"""The producer. A batch is delivered whole, or the producer is given up with it.
+"""The producer of the relay: a batch is delivered as a whole, or the producer is given up.
 
-aiokafka 0.14 goes on trying for ever while a broker is away and its idempotent producer can stay dead
-after an outage (#1017). So each batch has a time limit, and after any failure there is a new producer.
+aiokafka 0.14 retries for ever while a broker does not answer, and its idempotent producer can stay unusable after an outage
+(#1017). So each batch has a time limit, and after any failure the relay connects a new producer.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 BATCH_BYTES_MAX: Final = 262_144
-"""Of one partition's request: aiokafka has one a partition in flight, so a small one costs a round trip each."""
+"""Of one partition's request: aiokafka has one request per partition in flight, so small ones cost round trips."""
 
 
 class Publisher:
-    """Made by `open_publisher`."""
+    """Signs and delivers messages. Made by `open_publisher`."""
 
     def __init__(self, producer: AIOKafkaProducer, keys: MessageKeys, settings: Settings) -> None:
         self._producer = producer
@@ -37,10 +37,10 @@ class Publisher:
         self._timeout_s = settings.kafka_request_timeout_ms / 1000
 
     async def publish(self, topic: str, messages: Iterable[tuple[int, Encoded]]) -> list[tuple[int, int]]:
-        """Signs and delivers (partition, message) in order to all replicas in sync; answers (partition, offset) of each.
+        """Signs (partition, message) pairs and delivers them in order to all replicas in sync; returns (partition, offset)
+        of each. An offset is -1 if the broker had the message already.
 
-        Raises KafkaError or TimeoutError; then some may have been delivered and the producer must not be
-        used again. An offset is -1 where the broker only knows that it had the message already.
+        Raises KafkaError or TimeoutError: some messages may have been delivered, and the producer must not be used again.
         """
         deadline = time.monotonic() + self._timeout_s
         delivered: list[asyncio.Future[Any]] = []
@@ -61,7 +61,7 @@ class Publisher:
             if pending:
                 raise KafkaTimeoutError(f"{len(pending)} of {len(delivered)} messages were not acknowledged in time")
             return [(partition, one.result().offset) for partition, one in zip(partitions, delivered, strict=True)]
-        except AssertionError as error:  # how aiokafka says that a partition is not there any more
+        except AssertionError as error:  # raised by aiokafka for a partition that does not exist any more
             raise KafkaError(f"sending to {topic}: {error}") from error
         finally:
             for one in delivered:
@@ -69,7 +69,7 @@ class Publisher:
 
 
 def _heed(future: asyncio.Future[Any]) -> None:
-    """Marks a future's exception as seen: the batch has already failed with the first of them."""
+    """Marks a future's exception as retrieved: the batch has already failed with the first exception."""
     if not future.done():
         future.add_done_callback(_heed)
     elif not future.cancelled():
@@ -78,7 +78,7 @@ def _heed(future: asyncio.Future[Any]) -> None:
 
 @asynccontextmanager
 async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
-    """An idempotent producer. Raises KafkaError or TimeoutError where there is no broker."""
+    """Connects an idempotent producer. Raises KafkaError or TimeoutError if no broker answers."""
     keys = MessageKeys.of(settings)
     producer = AIOKafkaProducer(
         **connection(settings),
@@ -97,9 +97,10 @@ async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
 
 
 async def _drop(producer: AIOKafkaProducer) -> None:
-    """Closes without the flush of stop(), which waits for ever for what cannot be sent; it is sent again anyway."""
+    """Closes the producer without the flush of stop(), which would wait for ever for messages that cannot be sent. The next
+    leadership sends them again."""
     with suppress(TimeoutError, KafkaError):
         async with asyncio.timeout(CLOSE_S):
             await producer.client.close()
             await producer._sender.close()  # noqa: SLF001 - no public call ends the sender alone
-    producer._closed = True  # noqa: SLF001 - else it complains that it was not stopped
+    producer._closed = True  # noqa: SLF001 - else its destructor warns that it was not stopped

@@ -1,4 +1,4 @@
-"""Who publishes, and how far behind: for /health, /readyz and operators. One query, no broker asked."""
+"""The relay's status for /health, /readyz and operators: who leads and how far it is behind. One query; Kafka is not asked."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ select case when r.expires_at > clock_timestamp() then r.holder end as leader, r
 
 
 class RelayStatus(Struct, frozen=True, kw_only=True):
-    """`leader` is None while nobody holds the lease, as when Kafka is away."""
+    """The relay's status. `leader` is None while nobody holds the lease, for example while Kafka does not answer."""
 
     leader: str | None
     fence: int
     position: int
-    """Everything at or before it is in the topic."""
+    """Every event at or before it is in the topic."""
     head: int
     fault: str | None
     """Why a relay stopped and waits for an operator; None once one publishes again."""
     idle_s: float | None
-    """Since Kafka last acknowledged anything: about `watermark_interval_ms` when all is well. None: never."""
+    """Since Kafka last acknowledged a message, at most about `watermark_interval_ms` in normal operation; None: never."""
     lag_s: float
-    """Age of the oldest event that is not in the topic yet; 0 where there is none."""
+    """Age of the oldest event that is not in the topic yet; 0: there is none."""
 
     @property
     def lag_events(self) -> int:
@@ -43,5 +43,5 @@ async def read(pool: asyncpg.Pool[asyncpg.Record]) -> RelayStatus:
     """The relay's state as the store knows it."""
     row = await pool.fetchrow(_READ)
     if row is None:
-        raise AssertionError("relay and log_head have one row each since their migrations")
+        raise AssertionError("relay and log_head have one row each since the first migration")
     return RelayStatus(**dict(row))

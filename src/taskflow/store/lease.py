@@ -1,4 +1,5 @@
-"""Who leads: one row of a table, the database's clock, and a fence that rises with every change of hands."""
+"""Leases, for work that one process does at a time: one row of a table, the database's clock, and a fencing number that
+rises with each new holder."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RELEASE_S: Final = 0.5
-"""A process that is told to stop does not wait longer for the store."""
+"""How long a process that was told to stop waits for the store."""
 
 _ACQUIRE: Final = """
 update $table set fence = fence + 1, holder = $1, expires_at = clock_timestamp() + $2 * interval '1 ms'
@@ -41,7 +42,7 @@ _HOLDER: Final = "select holder from $table where expires_at > clock_timestamp()
 
 RELAY: Final = "relay"
 WORKER: Final = "worker"
-"""The tables of the leases that there are."""
+"""The leases that exist, by their tables."""
 
 
 def _of(table: str, statement: str) -> str:
@@ -49,18 +50,18 @@ def _of(table: str, statement: str) -> str:
 
 
 async def holder(pool: asyncpg.Pool[asyncpg.Record], table: str) -> str | None:
-    """Who holds the lease now; None where nobody does."""
+    """The name of the process that holds the lease now; None if nobody does."""
     name: str | None = await pool.fetchval(_of(table, _HOLDER))
     return name
 
 
 def holder_name() -> str:
-    """Tells operators which process leads; unlike any other's, restarted ones included."""
+    """A name that tells operators which process leads; unique, also among restarts of one process."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class Lease:
-    """A held lease; `fence` is its number. Made by `acquire`."""
+    """A lease that this process holds; `fence` is its fencing number. Made by `acquire`."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], settings: Settings, table: str, fence: int) -> None:
         self.fence = fence
@@ -72,13 +73,13 @@ class Lease:
     async def acquire(
         cls, pool: asyncpg.Pool[asyncpg.Record], settings: Settings, holder: str, table: str = RELAY
     ) -> Lease | None:
-        """The lease where nobody holds it or its holder has not renewed it in time; otherwise None."""
+        """Takes the lease if nobody holds it or its holder has not renewed it in time; otherwise None."""
         fence = await pool.fetchval(_of(table, _ACQUIRE), holder, settings.lease_ttl_ms)
         return None if fence is None else cls(pool, settings, table, fence)
 
     async def hold(self, *works: Coroutine[Any, Any, None]) -> None:
-        """Keeps the lease while the works run. The first that fails ends the others, and its exception is raised:
-        LeaseLost once another holds the lease."""
+        """Renews the lease while `works` run. When one fails, cancels the others and raises its exception: LeaseLost once
+        another process holds the lease."""
         tasks = [asyncio.create_task(work) for work in (self.keep(), *works)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -90,7 +91,7 @@ class Lease:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def keep(self) -> None:
-        """Renews for ever. Raises LeaseLost once another holds it, or may hold it for all this process knows."""
+        """Renews the lease until it is lost. Raises LeaseLost once another process holds it, or could hold it by now."""
         settings = self._settings
         renewed = time.monotonic()
         while True:
@@ -109,10 +110,10 @@ class Lease:
             renewed = asked
 
     async def release(self) -> None:
-        """Lets a standby take over at once. Where the store does not answer, the lease runs out."""
+        """Gives the lease up, so that a standby takes over at once; if the store does not answer, the lease expires."""
         with suppress(*TRANSIENT_ERRORS):
             await asyncio.wait_for(self._pool.execute(_of(self._table, _RELEASE), self.fence), _RELEASE_S)
 
     async def record_fault(self, fault: str) -> None:
-        """Leaves word of why the relay stopped, for `relay.status`."""
+        """Stores why the relay stopped, for `relay.status`."""
         await self._pool.execute(_BLAME, self.fence, fault)
