@@ -1,8 +1,9 @@
-"""The event store on PostgreSQL: one append path, one way to read, migrations.
+"""The event store on PostgreSQL: appending, reading, states of streams, migrations.
 
 append  ─▶ committer: groups ─▶ append_group: arrays, one call          a bundle is never split
 log     ─▶ mapper: typed events ─▶ folds: states (snapshots)             by stream, position, shard
-           history: pages of what somebody may see    past: streams as they were
-`eventstore` opens it all; `pool` connects, `migrate` brings the schema, `partitions` the tables ahead of positions;
-`lease`: who of several processes works; `recorded` is an event as it is held, `library` the same store for those who know `eventsourcing`.
+           history: pages of what somebody may see    past: streams at a point in time
+`eventstore` opens all of these. `pool` connects, `migrate` applies migrations (`migration_files`, `migration_steps`,
+`first_schema`), `partitions` attaches partitions, `lease` lets one process at a time do a piece of work. `recorded` is a stored
+event; `library` is the same store under the interfaces of the `eventsourcing` library.
 """

@@ -1,4 +1,4 @@
-"""What one append is, and what became of it."""
+"""An append, which is one accepted command with its events, and its outcome: a receipt or a conflict."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ NOBODY: Final = UUID(int=0)
 
 
 class Outcome(IntEnum):
-    """What an accepted command did; stored in its receipt."""
+    """Whether an accepted command changed anything; stored in its receipt."""
 
     APPLIED = 1
     UNCHANGED = 2
 
 
 class NewEvent(Struct, frozen=True, kw_only=True):
-    """An event on its way into the store, sealed and encoded."""
+    """An event to be appended: encoded, its personal fields encrypted."""
 
     stream_id: UUID
     kind: str
@@ -36,31 +36,31 @@ class NewEvent(Struct, frozen=True, kw_only=True):
     causation_id: UUID | None
     data: bytes
     project: UUID | None = None
-    """The project that it puts its stream into, where it is one of the few that decide that."""
+    """The project that the event puts its stream into; None for most events, which leave it as it is."""
     parent: UUID | None = None
-    """The task that it puts its stream below, where it decides that; `NO_PARENT`: none."""
+    """The parent task that the event gives its stream; `NO_PARENT`: none. None for most events, which leave it as it is."""
 
 
 class NewKey(Struct, frozen=True):
-    """The wrapped key of a person who registers, or of an invitation that is made, in this append; None: the key
-    is destroyed with it, and what it sealed is erased."""
+    """The wrapped key of a person who registers, or of an invitation that is created, in this append. None: the append
+    destroys the key, and with it what the key encrypted."""
 
     person: UUID
     wrapped: bytes | None
 
 
 class Append(Struct, frozen=True, kw_only=True, eq=False):
-    """One accepted command: its events, what its decision stood on, and its receipt.
+    """One accepted command: its events, the versions that its decision read, and its receipt.
 
-    `checks` holds the version of every stream that the decision read: those it writes and those it
-    only looked at (guards); 0 means that the stream must not exist. `depends_on` is an append of this
-    process whose events were read before they were committed: if it loses, so does this one.
+    `checks` holds the version of every stream that the decision read: of streams that it writes, and of streams that it
+    only looked at (guards). Version 0 means that the stream must not exist. `depends_on` holds appends of this process
+    whose events were read before they were committed: if one of them is not stored, neither is this one.
 
-    `families` names streams whose children were all read: one that is not among `checks` is a conflict.
+    `families` holds tasks whose children were all read: a child that is not among `checks` is a conflict.
 
-    `others` makes it the head of a bundle: commands that were decided together after this one and are stored
-    with it or not at all. The head carries the checks, the families, the keys and the `depends_on` of all of them;
-    others have none of these, and no `others`.
+    `others` makes this append the head of a bundle: commands that were decided together, after this one, and that are
+    stored with it or not at all. The head has the checks, families, keys and `depends_on` of the whole bundle; the others
+    have none of these, and no `others`.
     """
 
     caller: UUID
@@ -79,14 +79,14 @@ class Append(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def bundle(self) -> tuple[Append, ...]:
-        """All that is stored together, in order; most commands are alone."""
+        """The appends that are stored together, in order; for most commands only this one."""
         return (self, *self.others) if self.others else (self,)
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What is known for ever about an accepted command. `events` counts those it appended, the last of
-    them at `position`. `replayed`: an earlier copy of the command was the one accepted. `own`: the
-    stored events are known to be those of this very append."""
+    """What is stored for ever about an accepted command. `events` is the number of events that it appended, the last of
+    them at `position`. `replayed`: an earlier copy of the command was the one accepted. `own`: the stored events are
+    known to be those of this append."""
 
     fingerprint: bytes
     outcome: Outcome
@@ -100,7 +100,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 def receipt(row: Any, *, replayed: bool, own: bool) -> Receipt:
-    """A row of `receipts`, by the names of its columns."""
+    """A row of `receipts` as a Receipt; the row has the columns by name."""
     return Receipt(
         fingerprint=row["fingerprint"],
         outcome=Outcome(row["outcome"]),
@@ -115,9 +115,9 @@ def receipt(row: Any, *, replayed: bool, own: bool) -> Receipt:
 
 
 class Conflict(Struct, frozen=True):
-    """A stream had moved: nothing of the append was stored. Decide again on fresh state.
+    """A conflict: a stream had another version, and nothing of the append was stored. Decide again on fresh state.
 
-    `stream_id` is None where the append fell with another: one that it stood on, or one of its bundle.
+    `stream_id` is None if the append was refused because of another one: one that it depends on, or one of its bundle.
     """
 
     stream_id: UUID | None

@@ -1,8 +1,8 @@
-"""append_group as this process calls it: a group as arrays, a connection to send them on, rows as outcomes.
+"""Calls the stored function append_group_v1: a group as arrays, the connection that sends them, rows as outcomes.
 
-A bundle is told to it as commands that stand on each other. Which of them have receipts is known before the
-first is looked at, so the head stands on all the others: one that was accepted before, wherever it is in the
-bundle, and the head falls. The others stand on the head, which carries the checks: one miss, and all fall.
+A bundle is sent as commands that depend on each other. The head depends on all others, which come later in the group: the
+function looks up all receipts before it judges the first command, so if any command of the bundle was accepted before, the
+head is refused. The others depend on the head, which has the checks: if one check fails, the whole bundle is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _APPLIED, _FOUND, _MISSED, _FELL = 1, 2, 3, 4
 
 
 class Writer:
-    """One connection of the append path, made when it is needed."""
+    """The append path's connection, made when it is needed."""
 
     def __init__(self, settings: Settings, epoch: int) -> None:
         self._settings = settings
@@ -36,7 +36,8 @@ class Writer:
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
     async def send(self, arguments: Arguments) -> list[asyncpg.Record]:
-        """One transaction, one round trip; a row a command, in order. Raises what the driver raises."""
+        """Appends a group in one transaction and one round trip; returns one row per command, in order. Raises what the driver
+        raises."""
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect_writer(self._settings)
         return await self._connection.fetch(
@@ -44,14 +45,14 @@ class Writer:
         )
 
     def drop(self) -> None:
-        """Forgets the connection: what it was asked last has an unknown outcome."""
+        """Ends the connection, after which the outcome of the last call is unknown."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
 
 
 def flat(group: Iterable[Append]) -> list[Append]:
-    """The commands of a group of heads, as append_group takes them and answers."""
+    """All commands of a group, heads and others, in the order of the function's arrays and rows."""
     appends: list[Append] = []
     for head in group:
         appends.append(head)
@@ -61,7 +62,7 @@ def flat(group: Iterable[Append]) -> list[Append]:
 
 
 def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
-    """The parallel arrays of append_group, without the epoch, for a group of heads."""
+    """The arguments of the function, without the epoch, for a group of heads: parallel arrays."""
     streams: dict[UUID, int] = {}
     kinds: list[str] = []
 
@@ -89,7 +90,7 @@ def arguments(group: Sequence[Append]) -> tuple[list[Any], ...]:
             stands.append(heads[id(append)])
         checks += [(index(stream, kind), version) for stream, kind, version in append.checks]
         if append.families:
-            # Each was read, so it is among the checks and known by its kind.
+            # Each of these streams was read, so the checks have named it already.
             families += [streams[stream] for stream in append.families]
         events += [
             (
@@ -159,6 +160,6 @@ def outcome(row: asyncpg.Record, *, resent: bool) -> Receipt | Conflict:
         return Conflict(UUID(int=row["missed_stream"].int), row["missed_version"])
     if row["status"] == _FELL:
         return Conflict(None, 0)
-    # Found on the second sending of a group: most likely its own first sending.
+    # A receipt that is found when a group is sent again is most likely from its own first sending.
     replayed = row["status"] == _FOUND and not resent
     return receipt(row, replayed=replayed, own=row["status"] == _APPLIED)

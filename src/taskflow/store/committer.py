@@ -1,13 +1,12 @@
-"""Group commit: many commands' appends in one transaction, one round trip, one lock.
+"""Group commit: the appends of many commands in one transaction, one round trip, under one lock.
 
-Appends queue here; while one group is at the server the next one gathers. A group is a sequence (see
-append_group), so a conflict costs only its own command, or its own bundle: what is stored together is
-queued, sent and refused as one.
+Appends wait in a queue here; while one group is at the server, the next one gathers. A group is a sequence (see
+append_group), so a conflict costs only its own command, or its own bundle: a bundle is queued, sent and refused as a whole.
 
-An unknown commit (the connection broke, the answer was late) is sent again as it was: receipts are
-looked up first, so what had been committed answers and the rest is appended. It is never decided
-again before that. After `append_deadline_ms` the callers get Unavailable: whether their command took
-effect is then found out by repeating it under the same id.
+When the outcome of a group is unknown (the connection broke, the answer was late), the same group is sent again: the store
+looks up receipts first, so commands that were committed are answered from their receipts and the rest is appended. Nothing
+is decided again before the outcome is known. After `append_deadline_ms` the callers get Unavailable, and learn whether
+their command took effect by repeating it under the same id.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _WRONG_LOG: Final = "TF001"
 CLOSE_S: Final = 1.0
-"""A process that stops waits so long for what it has queued."""
+"""How long a process that stops waits for its queued appends."""
 
 
 class Committer:
@@ -45,7 +44,7 @@ class Committer:
         self._settings = settings
         self._writer = Writer(settings, epoch)
         self._queue: deque[Append] = deque()
-        """Heads of bundles."""
+        """Heads of bundles; a command without a bundle is its own head."""
         self._queued = 0
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -58,7 +57,7 @@ class Committer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Commits what is queued, then stops; not for long where the store is away: nobody was answered."""
+        """Commits what is queued, then stops; after CLOSE_S without it. What is not committed was not acknowledged either."""
         self._closing = True
         self._arrived.set()
         if self._task is not None and not (await asyncio.wait([self._task], timeout=CLOSE_S))[0]:
@@ -68,13 +67,13 @@ class Committer:
 
     @property
     def queued(self) -> int:
-        """Appends that wait for the next group."""
+        """How many appends wait for the next group."""
         return self._queued
 
     def submit(self, append: Append) -> asyncio.Future[Receipt | Conflict]:
-        """Queues an append with its bundle; each one's future answers with a Receipt, Conflict, Unavailable or StoreError.
+        """Queues an append with its bundle. The future of each gets a Receipt or Conflict, or Unavailable or StoreError.
 
-        Raises QueueFull at `append_queue_max` and Unavailable once closing.
+        Raises QueueFull at `append_queue_max`, and Unavailable while this process stops.
         """
         if self._closing:
             raise Unavailable("this process is stopping; send the command again")
@@ -98,16 +97,14 @@ class Committer:
                 try:
                     await self._commit(group)
                 except Exception as error:
-                    # It must not end the only writer of this process.
+                    # The writer goes on: it is the only one of this process.
                     log.exception("a group was not committed", extra={"commands": len(flat(group))})
                     self._writer.drop()
                     self._fail(group, StoreError(f"an append failed: {error!r}"))
 
     def _gather(self) -> list[Append]:
-        """The next group: bounded in commands and events, no command id twice, nobody who already lost.
-
-        A bundle that is larger than the bounds is a group of its own.
-        """
+        """Takes the next group from the queue: bounded in commands and events, without a repeated command id, and without
+        appends that depend on one that has failed. A bundle that is larger than the bounds is a group of its own."""
         group: list[Append] = []
         seen: set[tuple[UUID, UUID]] = set()
         events = 0
@@ -166,7 +163,7 @@ class Committer:
                 append.done.set_result(outcome(row, resent=resent))
 
     async def _commit_apart(self, group: Sequence[Append], error: asyncpg.PostgresError) -> None:
-        """A group was refused for what one of its commands holds: each bundle is sent alone."""
+        """Sends each bundle alone, after the group was refused because of the content of one command."""
         if len(group) == 1 or error.sqlstate == _WRONG_LOG:
             self._fail(group, _explain(error))
             return
@@ -181,11 +178,11 @@ class Committer:
         for append in flat(group):
             if not append.done.done():
                 append.done.set_exception(error)
-                append.done.exception()  # a caller that went away must not become a warning
+                append.done.exception()  # retrieved here, so that a caller that went away does not become a warning
 
 
 def has_failed(append: Append) -> bool:
-    """True once it is known that what was decided on an append's events stands on nothing."""
+    """Whether an append is known not to be stored as it was decided, so that no decision may depend on its events."""
     if not append.done.done():
         return False
     if append.done.cancelled() or append.done.exception() is not None:

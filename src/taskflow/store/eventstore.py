@@ -1,4 +1,4 @@
-"""The event store as the rest of a process sees it: opened once, shared by all its tasks."""
+"""The event store of a process: opened once, shared by all its tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
     from taskflow.streams import StreamType
 
-# One statement, so one snapshot of the store: the receipt, and which of the named streams have moved.
+# The receipt, and whether a stream has another version than the checks say: one statement, so both of one snapshot.
 _STANDING: Final = """
 select r.fingerprint, r.outcome, r.stream_id, r.version, r.position, r.events, r.recorded_at,
        exists (select 1 from unnest($3::uuid[], $4::integer[]) as c (stream_id, version)
@@ -57,14 +57,14 @@ order by e.position
 
 
 class Recheck(Struct, frozen=True):
-    """Whether a decision still stands, and whether its command was accepted before."""
+    """Whether a decision's streams have moved, and the receipt of its command if it was accepted before."""
 
     receipt: Receipt | None
     moved: bool
 
 
 class EventStore(Struct, frozen=True, eq=False):
-    """Everything that reads or appends; `open_event_store` makes one."""
+    """Access to the store, for reading and appending. Made by `open_event_store`."""
 
     pool: asyncpg.Pool[asyncpg.Record]
     log: Log
@@ -74,13 +74,13 @@ class EventStore(Struct, frozen=True, eq=False):
     headers: Headers
     committer: Committer
     connections: WeakSet[asyncpg.Connection[asyncpg.Record]]
-    """The pool's, as long as they live."""
+    """The pool's connections, while they are open."""
 
     def give_up(self) -> None:
-        """Ends the pool's connections, and with them whoever waits for an answer: for a server that hangs.
+        """Ends the pool's connections when the server hangs, so that whoever waits for an answer gets an error at once.
 
-        The driver alone waits `postgres_command_timeout_ms` for the answer, and once more to be told that
-        the server has stopped working on it.
+        The driver alone would wait `postgres_command_timeout_ms` for the answer, and then as long again for the server to
+        confirm that it stopped working on it.
         """
         for connection in list(self.connections):
             if not connection.is_closed():
@@ -89,7 +89,7 @@ class EventStore(Struct, frozen=True, eq=False):
     async def recheck(self, caller: UUID, command_id: UUID, checks: Iterable[tuple[UUID, str, int]]) -> Recheck:
         """Looks up a receipt and compares versions, in one round trip and without a lock.
 
-        A refusal is given, and a receipt answered, only on what this says.
+        A refusal, and an answer from a receipt, are given only after this confirmed what the decision had read.
         """
         named = list(checks)
         row = await self.pool.fetchrow(
@@ -104,34 +104,34 @@ class EventStore(Struct, frozen=True, eq=False):
     async def accepted(self, caller: UUID, command_ids: Iterable[UUID]) -> dict[UUID, tuple[bytes, UUID]]:
         """Which of a caller's commands were accepted before: (fingerprint, result stream) by command id.
 
-        One round trip for many; what is not in it may be accepted at any moment.
+        One round trip for many. A command that is not in the answer may be accepted at any moment.
         """
         rows = await self.pool.fetch(_ACCEPTED, caller, list(command_ids))
         return {UUID(int=row[0].int): (row[1], UUID(int=row[2].int)) for row in rows}
 
     async def receipts(self, caller: UUID, command_ids: Iterable[UUID]) -> dict[UUID, Receipt]:
-        """As `accepted`, with everything that is known about them."""
+        """The receipts of a caller's accepted commands, by command id; otherwise as `accepted`."""
         rows = await self.pool.fetch(_RECEIPTS, caller, list(command_ids))
         return {UUID(int=row["command_id"].int): receipt(row, replayed=True, own=False) for row in rows}
 
     async def children(self, parents: Collection[UUID], *, limit: int) -> list[UUID]:
-        """Tasks that stand directly below one of these tasks, `limit` of them at most."""
+        """The children of these tasks (without their own children), at most `limit` of them."""
         rows = await self.pool.fetch(_CHILDREN, list(parents), limit)
         return [UUID(int=row[0].int) for row in rows]
 
     async def streams_of(self, caller: UUID, command_id: UUID, type_: str) -> list[UUID]:
-        """The streams to which an accepted command appended an event of this type, in its order."""
+        """The streams to which an accepted command appended an event of this type, in the order of the events."""
         return [UUID(int=row[0].int) for row in await self.pool.fetch(_STREAMS_OF, caller, command_id, type_)]
 
     async def kind_of(self, stream_id: UUID) -> StreamType[Any] | None:
-        """The kind of a stream; None where there is no such stream."""
+        """The kind of a stream; None if the stream does not exist."""
         name = await self.pool.fetchval("select kind from streams where stream_id = $1", stream_id)
         return next((kind for kind in STREAM_TYPES if kind.name == name), None)
 
 
 @asynccontextmanager
 async def open_event_store(settings: Settings, name: str) -> AsyncIterator[EventStore]:
-    """Connects, reads the log's epoch and starts the committer; on the way out commits what is queued."""
+    """Connects, reads the log's epoch and starts the committer; on closing, commits what is queued."""
     connections: WeakSet[asyncpg.Connection[asyncpg.Record]] = WeakSet()
     pool = await open_pool(settings, name, connections)
     try:

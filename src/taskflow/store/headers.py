@@ -1,4 +1,4 @@
-"""Headers of streams' events, kept in memory: what has happened to a stream never changes, it is only added to."""
+"""A cache of the headers of streams' events. Headers never change, new ones are only added, so nothing is invalidated."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from taskflow.store.log import EventHeader, Log
 
 READ_AT_ONCE_MAX: Final = 1_000
-"""Between two readings others have their turn."""
+"""Headers in one read; other tasks run between two reads."""
 HEADER_BYTES: Final = 512
-"""What one takes in memory, with the ids and the time that it holds."""
+"""Memory that one header takes, with the ids and the time in it."""
 HEADERS_BYTES_MAX: Final = 16_777_216
-"""What is longer than this alone is read anew each time."""
+"""A stream whose headers alone take more is read again each time."""
 
 
 class Headers:
-    """A bounded cache of streams' headers, from the first on."""
+    """A bounded cache of headers by stream, each from the first event on."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._kept: LruCache[UUID, tuple[EventHeader, ...]] = LruCache(HEADERS_BYTES_MAX)
 
     async def up_to(self, stream_id: UUID, version: int) -> tuple[EventHeader, ...]:
-        """The first `version` of a stream's; fewer where it never got there."""
+        """The headers of a stream's first `version` events, or of all that it has."""
         kept = self._kept.get(stream_id) or ()
         if len(kept) >= version:
             return kept[:version]

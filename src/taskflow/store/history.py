@@ -1,8 +1,8 @@
-"""The log as somebody may see it: of some projects, streams, types, actors, times; by position, page by page.
+"""Pages of the log, filtered by project, stream, type, actor and time.
 
-A page looks at a bounded number of positions, so it may hold less than it could, or nothing, and still not be
-the last. Where little can match, the few streams are read instead of the log: nobody waits for a million
-events to be passed over for the three that are theirs.
+A page scans a bounded number of positions, so it may have fewer events than its limit, or none, without being the last.
+Where only few streams can match, these streams are read instead of the log, so that nobody waits for a scan of a million
+events to find three.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from taskflow.store.recorded import RecordedEvent
 
 SCAN_MAX: Final = 20_000
-"""Positions that one page looks at."""
+"""Positions that one page scans."""
 NEAR: Final = 500
-"""So short a log is read along, whatever is sought: a client that follows it mostly asks for less."""
+"""A part of the log that is this short is scanned, whatever the filter: clients that follow the log ask for less."""
 FEW_STREAMS: Final = 1_000
 FEW_EVENTS: Final = 20_000
-"""Projects with no more streams and events than these are read stream by stream."""
+"""Projects with at most so many streams and events are read stream by stream."""
 SYSTEM: Final = UUID(int=0)
 """Stands for the system among actors, who are users."""
 
@@ -53,10 +53,10 @@ where e.bytes_before < $4 order by e.position
 
 
 class EventFilter(Struct, frozen=True, kw_only=True):
-    """Which events. Each set: any of these; None: all. `since` and `before` compare `occurred_at`."""
+    """A filter of events. A set matches any of its members, None matches all. `since` and `before` compare `occurred_at`."""
 
     projects: frozenset[UUID] | None = None
-    """Whose streams, as of today."""
+    """Projects that the streams belong to today."""
     streams: frozenset[UUID] | None = None
     types: frozenset[str] | None = None
     actors: frozenset[UUID] | None = None
@@ -67,21 +67,20 @@ class EventFilter(Struct, frozen=True, kw_only=True):
 
 
 class Page(Struct, frozen=True):
-    """Events in order, and the last position that was looked at: the next page begins after it."""
+    """Events in order, and the last position that was scanned: the next page begins after it."""
 
     events: list[RecordedEvent]
     position: int
 
 
 class History:
-    """Pages of the log. Each is one short transaction, whatever the whole may be."""
+    """Reads pages of the log, each in one short transaction."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
     async def page(self, sought: EventFilter, *, after: int, to: int, limit: int) -> Page:
-        """The first events with `after` < position ≤ `to`, ending with the one with which their data reach
-        PAGE_BYTES_MAX."""
+        """The first events with `after` < position ≤ `to`. Ends with the event whose data reach PAGE_BYTES_MAX in all."""
         if after >= to or _nothing(sought):
             return Page([], max(after, to))
         if sought.streams is not None or (to - after > NEAR and await self._few(sought)):
@@ -92,8 +91,8 @@ class History:
         return _page(rows, limit, to)
 
     async def newest(self, sought: EventFilter, *, before: int, limit: int, bytes_max: int | None = None) -> Page:
-        """The last events with position < `before`, newest first, ending with the one with which their data reach
-        `bytes_max` (PAGE_BYTES_MAX); `position` is the next page's `before`, 0 at the beginning of the log."""
+        """The last events with position < `before`, newest first. Ends with the event whose data reach `bytes_max` in all
+        (PAGE_BYTES_MAX by default). Its `position` is the next page's `before`, or 0 at the beginning of the log."""
         if before <= 1 or _nothing(sought):
             return Page([], 0)
         least = max(1, before - SCAN_MAX)
@@ -140,11 +139,11 @@ class History:
         *,
         descending: bool = False,
     ) -> list[Any]:
-        """Along the log."""
+        """Scans the log."""
         query = _Query(after, to, limit)
         where = ["e.position > $1", "e.position <= $2", *query.conditions(sought)]
         if sought.projects is not None:
-            # One look a position, and never all streams of a large project.
+            # One look-up per position, instead of all streams of a large project.
             of_stream = "(select s.project from streams s where s.stream_id = e.stream_id)"
             where.append(f"{of_stream} = any({query.argument(sought.projects)}::uuid[])")
         return await self._fetch(
@@ -161,7 +160,7 @@ class History:
         *,
         descending: bool = False,
     ) -> list[Any]:
-        """Along each of the streams in question, as far as `limit` each."""
+        """Reads each of the streams in question, at most `limit` events of each."""
         query = _Query(after, to, limit)
         whose = ["s.last_position > $1", "s.first_position <= $2"]
         if sought.streams is not None:
@@ -169,7 +168,7 @@ class History:
         if sought.projects is not None:
             whose.append(f"s.project = any({query.argument(sought.projects)}::uuid[])")
         where = ["e.stream_id = s.stream_id", "e.position > $1", "e.position <= $2"]
-        # The range of positions that a stream touches names the partitions to look at.
+        # A stream's first and last position limit the partitions that are searched.
         where += ["e.position >= s.first_position", "e.position <= s.last_position", *query.conditions(sought)]
         order = "desc" if descending else "asc"
         found = (
@@ -179,8 +178,8 @@ class History:
         return await self._fetch(query, found, bytes_max, descending)
 
     async def _fetch(self, query: _Query, found: str, bytes_max: int | None, descending: bool) -> list[Any]:
-        """Orders, and ends the page with the event whose data reach the bound. Column 15 counts what there was.
-        The lengths are known without the data, which are read of this page alone."""
+        """Orders the events, and ends the page with the event whose data reach the bound. Column 15 is how many events were
+        found before that. Lengths are computed without reading the data, so only this page's data are read."""
         order = "desc" if descending else "asc"
         bound = query.argument(PAGE_BYTES_MAX if bytes_max is None else bytes_max)
         statement = (
@@ -193,7 +192,7 @@ class History:
 
 
 class _Query:
-    """A statement's arguments; the first three are after, to, limit."""
+    """Collects a statement's arguments; the first three are after, to, limit."""
 
     def __init__(self, after: int, to: int, limit: int) -> None:
         self.arguments: list[Any] = [after, to, limit]
@@ -203,7 +202,7 @@ class _Query:
         return f"${len(self.arguments)}"
 
     def conditions(self, sought: EventFilter) -> list[str]:
-        """What an event itself says."""
+        """Conditions on columns of `events`."""
         found: list[str] = []
         if sought.types is not None:
             found.append(f"e.type = any({self.argument(sought.types)}::text[])")

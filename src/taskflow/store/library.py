@@ -1,9 +1,8 @@
 """The event store under the `eventsourcing` library's interfaces.
 
-Whoever knows the library reads taskflow's log with its tools: `ApplicationRecorder` for streams and
-notifications, `subscribe` to follow. This is the one module that meets a synchronous caller: each
-recorder runs an event loop of its own in one thread, and calls from any thread are handed to it.
-Stream versions begin at 1 here, as the library's aggregates do.
+Users of the library read taskflow's log with its tools: `ApplicationRecorder` for streams and notifications, `subscribe` to
+follow. This is the only module with a synchronous interface: each recorder runs an event loop in a thread of its own, and
+calls from any thread are passed to it. Stream versions begin at 1, as those of the library's aggregates.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ PAGE: Final = 500
 
 
 class LogRecorder(ApplicationRecorder):
-    """Records and reads the library's stored events in taskflow's log. Close it when done."""
+    """Appends and reads the library's stored events in taskflow's log. The caller has to close it."""
 
     def __init__(self, settings: Settings) -> None:
         self._loop = asyncio.new_event_loop()
@@ -69,7 +68,7 @@ class LogRecorder(ApplicationRecorder):
         self._loop.close()
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
-        """Appends all or nothing; answers their positions. Raises IntegrityError on a version that is taken."""
+        """Appends all or nothing; returns the positions. Raises IntegrityError if a version exists already."""
         if not stored_events:
             return None
         return self._call(self._insert(stored_events))
@@ -131,8 +130,7 @@ class LogRecorder(ApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """A stream's events with `gt` < version ≤ `lte`."""
-        # The newest N are read as a range of versions, so one ascending read serves both directions.
+        """A stream's events with `gt` < version ≤ `lte`. Reads all of them, also where `limit` or `desc` asks for a few."""
         recorded = self._call(self._store.log.stream(_uuid(originator_id), after=gt or 0, to=lte))
         chosen = recorded[::-1] if desc else recorded
         return [StoredEvent(event.stream_id, event.stream_version, event.type, event.data) for event in chosen[:limit]]
@@ -146,7 +144,7 @@ class LogRecorder(ApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """Events in position order; `start` and `stop` are positions."""
+        """Events in the order of positions; `start` and `stop` are positions, `stop` included."""
         after = 0 if start is None else start - inclusive_of_start
         to = END if stop is None else stop
         return [
@@ -155,16 +153,16 @@ class LogRecorder(ApplicationRecorder):
         ]
 
     def max_notification_id(self) -> int | None:
-        """The head of the log; None while it is empty."""
+        """The last position of the log; None while it is empty."""
         return self._call(self._store.log.head()).position or None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> LogSubscription:
-        """Follows the log by polling; `stop()` ends a waiting iteration within POLL_S."""
+        """Follows the log by polling; `stop()` ends an iteration that waits within POLL_S."""
         return LogSubscription(self, gt, topics)
 
 
 class LogSubscription(Subscription[LogRecorder]):
-    """Yields what is recorded after a position, for ever or until stopped."""
+    """Iterates over events after a position, for ever or until stopped."""
 
     def __init__(self, recorder: LogRecorder, gt: int | None, topics: Sequence[str]) -> None:
         super().__init__(recorder=recorder, gt=gt, topics=topics)

@@ -1,4 +1,4 @@
-"""Reading the log: by stream, by position, by shard. Nothing here writes."""
+"""Reads the log: by stream, by position, by shard. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ COLUMNS: Final = """position, epoch, stream_id, stream_version, shard, type, sch
 
 _HEAD: Final = "select s.position, h.recorded_at, s.epoch, s.same_server from log_status_v1() s, log_head h"
 
-# The range of positions that a stream touches names the partitions to look at.
+# A stream's first and last position limit the partitions that are searched.
 _OF_STREAM: Final = """stream_id = $1
   and position >= (select first_position from streams where stream_id = $1)
   and position <= (select last_position from streams where stream_id = $1)"""
 
 
 def bounded(where: str, order: str, *, limit: str, bytes_max: str) -> str:
-    """Up to the event with which the data reach `bytes_max`: at least one. Their lengths are known without them."""
+    """A query for events up to the one whose data reach `bytes_max` in all, and at least one. Lengths are computed without
+    reading the data."""
     return f"""
 select {COLUMNS} from (
     select {COLUMNS}, sum(octet_length(data)) over (order by {order}) - octet_length(data) as bytes_before
@@ -65,7 +66,7 @@ _SHARDS: Final = bounded(
     "position > $1 and position <= $2 and shard = any($4::smallint[])", "position", limit="$3", bytes_max="$5"
 )
 
-# Without their data: one round trip says where the log ends and what has come since.
+# The end of the log, and events since a position without their data, in one round trip.
 _TAIL: Final = """
 select s.position, h.recorded_at, s.epoch, s.same_server, e.position, e.stream_id, e.stream_version, e.shard, e.type
 from log_status_v1() s cross join log_head h left join lateral (
@@ -78,7 +79,7 @@ _TYPES: Final = bounded(
     "position > $1 and position <= $2 and type = any($5::text[])", "position", limit="$3", bytes_max="$4"
 )
 
-# One index probe a shard; the newest event of all of them is the greatest.
+# One probe of the index per shard.
 _LAST: Final = """
 select s.shard, e.position from unnest($1::smallint[]) as s (shard)
 cross join lateral (
@@ -92,8 +93,7 @@ VERSION_END: Final = 2**31 - 1
 """A version past every real one, as the store counts them."""
 CHUNK_EVENTS_MAX: Final = 1_000
 CHUNK_BYTES_MAX: Final = 2_097_152
-"""Of a stream that is read chunk by chunk: what is in memory at once, and what is decoded between two turns of the
-event loop."""
+"""For a stream that is read in chunks: how much is in memory at once, and decoded between two turns of the event loop."""
 
 
 class Head(Struct, frozen=True):
@@ -103,11 +103,11 @@ class Head(Struct, frozen=True):
     recorded_at: datetime | None
     epoch: int
     same_server: bool
-    """Whether the server is the one that the epoch belongs to."""
+    """Whether this server is the one that the epoch belongs to."""
 
 
 class Step(Struct, frozen=True, gc=False):
-    """Where an event stands, without what it says."""
+    """An event's position, stream and type, without its data."""
 
     position: int
     stream_id: UUID
@@ -117,7 +117,7 @@ class Step(Struct, frozen=True, gc=False):
 
 
 class EventHeader(Struct, frozen=True, gc=False):
-    """An event of a stream without its data: histories of any size are looked through by these."""
+    """An event of a stream without its data: enough to search a history of any size."""
 
     version: int
     type: str
@@ -166,20 +166,20 @@ def _head(row: Any) -> Head:
 
 
 class Log:
-    """The log as its readers see it. Safe to share between tasks: every call takes a pooled connection."""
+    """Reads the log. Safe to share between tasks: every call takes a connection of the pool."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self.pool = pool
 
     async def head(self) -> Head:
-        """The last position given out; every event at or before it is visible."""
+        """The end of the log: every event at or before its position is visible."""
         row = await self.pool.fetchrow(_HEAD)
         if row is None:
             raise AssertionError("log_head and log_meta have one row each since the first migration")
         return _head(row)
 
     async def tail(self, after: int, *, limit: int) -> tuple[Head, list[Step]]:
-        """The end of the log, and the first events past `after`, both as of one moment."""
+        """The end of the log and the first events after `after`, both of one snapshot of the store."""
         rows = await self.pool.fetch(_TAIL, after, limit)
         steps = [Step(row[4], row[5], row[6], row[7], row[8]) for row in rows if row[4] is not None]
         return _head(rows[0]), steps
@@ -193,8 +193,8 @@ class Log:
         limit: int = VERSION_END,
         bytes_max: int = END,
     ) -> list[RecordedEvent]:
-        """A stream's events with `after` < version ≤ `to`, oldest first; empty where there is none. No further than
-        the event with which their data reach `bytes_max`."""
+        """A stream's events with `after` < version ≤ `to`, oldest first; up to the event whose data reach `bytes_max` in
+        all."""
         end = VERSION_END if to is None else to
         rows = await self.pool.fetch(_STREAM, stream_id, after, end, limit, bytes_max)
         return [from_row(row) for row in rows]
@@ -202,7 +202,7 @@ class Log:
     async def chunks(
         self, stream_id: UUID, *, after: int = 0, to: int | None = None
     ) -> AsyncIterator[list[RecordedEvent]]:
-        """As `stream`, however much that is: one bounded chunk after the other."""
+        """As `stream`, for a stream of any length: one bounded chunk after the other."""
         end = VERSION_END if to is None else to
         while after < end:
             chunk = await self.stream(stream_id, after=after, to=end, limit=CHUNK_EVENTS_MAX, bytes_max=CHUNK_BYTES_MAX)
@@ -213,21 +213,21 @@ class Log:
                 return
 
     async def headers(self, stream_id: UUID, *, after: int = 0, to: int | None = None, limit: int) -> list[EventHeader]:
-        """As `stream`, without what the events say."""
+        """As `stream`, without the events' data."""
         rows = await self.pool.fetch(_HEADERS, stream_id, after, VERSION_END if to is None else to, limit)
         return [_header(row) for row in rows]
 
     async def bytes_of(self, stream_id: UUID, *, after: int, to: int) -> int:
-        """What a stream's events with `after` < version ≤ `to` say, in bytes; they are not read for it."""
+        """The size of the data of a stream's events with `after` < version ≤ `to`, computed without reading them."""
         found: int = await self.pool.fetchval(_BYTES, stream_id, after, to)
         return found
 
     async def positions(self, stream_id: UUID, versions: Collection[int]) -> list[int]:
-        """Where those of a stream's events are that have one of these versions, oldest first."""
+        """The positions of a stream's events that have one of these versions, oldest first."""
         return [row[0] for row in await self.pool.fetch(_POSITIONS, stream_id, list(versions))]
 
     async def versions(self, stream_id: UUID, versions: Collection[int]) -> list[RecordedEvent]:
-        """Those of a stream's events that have one of these versions, oldest first."""
+        """A stream's events that have one of these versions, oldest first."""
         if not versions:
             return []
         return [from_row(row) for row in await self.pool.fetch(_VERSIONS, stream_id, list(versions))]
@@ -241,8 +241,8 @@ class Log:
         types: Sequence[str] | None = None,
         bytes_max: int = END,
     ) -> list[RecordedEvent]:
-        """Events with `after` < position ≤ `to` in position order; all, or of some types. No further than the event
-        with which their data reach `bytes_max`."""
+        """Events with `after` < position ≤ `to` in the order of positions, of all types or of some; up to the event whose
+        data reach `bytes_max` in all."""
         if types is not None:
             rows = await self.pool.fetch(_TYPES, after, to, limit, bytes_max, list(types))
         else:
@@ -252,7 +252,7 @@ class Log:
     async def read_shards(
         self, after: int, shards: Sequence[int], *, to: int, limit: int, bytes_max: int
     ) -> list[RecordedEvent]:
-        """As `read` of some shards, and no further than the event with which their data reach `bytes_max`."""
+        """As `read`, of some shards."""
         rows = await self.pool.fetch(_SHARDS, after, to, limit, list(shards), bytes_max)
         return [from_row(row) for row in rows]
 

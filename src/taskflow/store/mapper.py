@@ -1,4 +1,4 @@
-"""Between typed events and stored ones: sealing, upcasting, decoding."""
+"""Conversion between typed events and stored ones: encryption, upcasting, decoding."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def _event_type(recorded: RecordedEvent) -> type[Event]:
 
 
 def person_of(event: type[Event], stream_id: UUID, data: dict[str, Any]) -> UUID | None:
-    """Whose key seals an event's personal fields; None where it has none."""
+    """The person whose key encrypts an event's personal fields; None for an event type without any."""
     if not personal_fields(event):
         return None
     return UUID(data[event.person_field]) if event.person_field else stream_id
 
 
 def encode(event: Event, *, event_id: UUID, key: bytes | None) -> bytes:
-    """An event's `data`. `key` is the person's, needed exactly where it says something of them."""
+    """An event's `data`. `key` is the person's; it is needed if any personal field has a value."""
     if not says_of_person(event):
         return _ENCODER.encode(event)
     if key is None:
@@ -55,14 +55,14 @@ def encode(event: Event, *, event_id: UUID, key: bytes | None) -> bytes:
 
 
 class Mapper:
-    """Decodes stored events of every version ever written."""
+    """Decodes stored events, of every schema version ever written."""
 
     def __init__(self, keyring: KeyRing) -> None:
         self.keyring = keyring
 
     async def decode(self, events: Sequence[RecordedEvent]) -> list[Event]:
-        """Typed events in the same order; the keys of all persons in them are fetched at once. What a destroyed
-        key sealed is None.
+        """Typed events in the same order; the keys of all their persons are fetched in one round trip. A field whose key
+        was destroyed is None.
 
         Raises UnknownEventType, KeyMissing, and msgspec.ValidationError for data of another shape.
         """
@@ -91,7 +91,7 @@ class Mapper:
 
 
 def upcast(recorded: RecordedEvent, event: type[Event]) -> dict[str, Any]:
-    """The event's JSON object in today's shape, personal fields still sealed."""
+    """The event's JSON object in today's schema version, personal fields still encrypted."""
     data: dict[str, Any] = msgspec.json.decode(recorded.data)
     for version in range(recorded.schema_version, event.schema_version):
         data = UPCASTERS[recorded.type, version](data)

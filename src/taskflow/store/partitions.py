@@ -1,4 +1,4 @@
-"""Ranges of the `events` table, attached ahead of the positions that need them."""
+"""Attaches partitions of the `events` table before positions need them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RANGES_AHEAD: Final = 2
-"""Whole ranges that exist beyond the one being written."""
+"""Whole partitions that exist beyond the one being written."""
 
 
 async def attach_ahead(connection: Any, settings: Settings) -> int:
-    """Makes the missing ranges up to RANGES_AHEAD beyond the head; answers how many were made.
+    """Attaches the missing partitions up to RANGES_AHEAD beyond the head; returns how many were attached.
 
-    `connection` is a connection or a pool. A lock that is not had within the
-    function's `lock_timeout` is left for the next call: there is a whole range of time.
+    `connection` is a connection or a pool. If a lock is not available within the stored function's `lock_timeout`, the
+    partition is left for the next call: there is time until a whole partition is full.
     """
     size = settings.events_range_size
     head: int = await connection.fetchval("select position from log_head")
@@ -30,10 +30,10 @@ async def attach_ahead(connection: Any, settings: Settings) -> int:
             made += await connection.fetchval("select add_partition_v1($1, $2)", number * size, (number + 1) * size)
         except (
             asyncpg.LockNotAvailableError,
-            # Another process makes the same range at this moment; the catalogue says so in three ways.
+            # Another process attaches the same partition at this moment, which shows as one of three errors.
             asyncpg.DuplicateTableError,
             asyncpg.DuplicateObjectError,
             asyncpg.UniqueViolationError,
         ) as error:
-            log.info("a range of events is left for later", extra={"from": number * size, "error": str(error)})
+            log.info("a partition of events is left for later", extra={"from": number * size, "error": str(error)})
     return made

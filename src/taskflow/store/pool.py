@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL. The only place that opens one."""
+"""Connections to PostgreSQL, for reading and for appending, and which errors mean that it does not answer."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ RETRIED_ERRORS: Final = (
     asyncpg.exceptions.ObjectNotInPrerequisiteStateError,  # a lock not had in time; a server still in recovery
     asyncpg.exceptions.PostgresSystemError,  # the server's own disk
 )
-"""What a server that answers says when the same request may go well later."""
+"""Errors of a server that answers, after which the same request may succeed later."""
 TRANSIENT_ERRORS: Final = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what an idle connection raises that the server had ended with a word
+    asyncpg.InternalClientError,  # raised on an idle connection that the server has ended with a message
     *RETRIED_ERRORS,
 )
-"""What is raised while PostgreSQL does not answer, or cannot. A faulty statement is none of it."""
+"""Errors that mean that PostgreSQL does not answer, or cannot now. Errors of a faulty statement are not among them."""
 
 
 def _server_settings(name: str) -> dict[str, str]:
-    # A client that was stopped or cut off must not keep a connection: the server has to notice.
+    # Keepalives let the server notice a client that was stopped or cut off, and end its connection.
     return {
         "application_name": name,
         "timezone": "UTC",
-        # Every look into the store goes by an index. A plan made while a table was small is kept by its session
-        # and would go on reading all of it.
+        # Every query has an index. A session keeps a plan that it made while a table was small, and would scan the table
+        # for ever.
         "enable_seqscan": "off",
         "idle_in_transaction_session_timeout": "1s",
         "tcp_keepalives_idle": "5",
@@ -58,7 +58,7 @@ def _server_settings(name: str) -> dict[str, str]:
 async def open_pool(
     settings: Settings, name: str = "taskflow", opened: WeakSet[asyncpg.Connection[asyncpg.Record]] | None = None
 ) -> asyncpg.Pool[asyncpg.Record]:
-    """A pool for reads and short transactions. Notes its connections in `opened`."""
+    """A pool for reads and short transactions. Adds its connections to `opened`."""
 
     async def note(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         if opened is not None:
@@ -79,8 +79,8 @@ async def open_pool(
 
 
 async def abandon_after(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """What the work answers. Raises TimeoutError after so long, and really then: a query that was given up
-    waits on until the server has confirmed that, which one that hangs does not."""
+    """The result of `work`. Raises TimeoutError after `seconds`, without waiting for `work` to end: a cancelled query ends
+    only when the server confirms the cancellation, which a server that hangs never does."""
     task = asyncio.ensure_future(work)
     try:
         done, _ = await asyncio.wait([task], timeout=seconds)
@@ -94,17 +94,18 @@ async def abandon_after(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 
 
 def _forget(task: asyncio.Future[Any]) -> None:
-    """Nobody asks any more how it ended."""
+    """Retrieves the exception of a task that nobody waits for, so that it is not logged."""
     if not task.cancelled():
         task.exception()
 
 
 async def _keep_session(_: object) -> None:
-    """Nothing here leaves anything in a session, so no reader pays a round trip for sweeping it."""
+    """Resets nothing when a connection goes back to the pool: no query leaves state in its session, and a reset would cost a
+    round trip."""
 
 
 async def wait_for_pool(settings: Settings, name: str) -> asyncpg.Pool[asyncpg.Record]:
-    """As `open_pool`, for workers: one that starts before its store is not a fault."""
+    """As `open_pool`, for workers, which may start before their store: tries again until it answers."""
     while True:
         try:
             return await open_pool(settings, name)
@@ -114,7 +115,7 @@ async def wait_for_pool(settings: Settings, name: str) -> asyncpg.Pool[asyncpg.R
 
 
 async def connect_writer(settings: Settings) -> asyncpg.Connection[asyncpg.Record]:
-    """The append path's own connection: it never waits behind readers and never holds the lock for long."""
+    """The append path's own connection: it does not wait behind readers, and holds the lock for a bounded time."""
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
         settings.postgres_url,
         timeout=settings.postgres_connect_timeout_ms / 1000,

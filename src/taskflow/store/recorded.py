@@ -1,4 +1,4 @@
-"""An event as the store holds it: the envelope of the design, with `data` still sealed."""
+"""A stored event: its envelope, and its data with personal fields encrypted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from msgspec import Struct
 
 
 class RecordedEvent(Struct, frozen=True, kw_only=True, gc=False):
-    """One row of `events`, the same in the store, in a message and in a projector. `data` is JSON; personal fields in it
-    are ciphertext, and only who decodes it needs the key: so it is not the typed event."""
+    """A row of `events`, the same in the store, in a message and in a projector. `data` is JSON in which personal fields are
+    encrypted; it is not decoded into the typed event, because decoding needs the key."""
 
     position: int
     epoch: int
@@ -23,7 +23,7 @@ class RecordedEvent(Struct, frozen=True, kw_only=True, gc=False):
     occurred_at: datetime
     recorded_at: datetime
     actor: UUID | None
-    """The user who caused it; None is the system."""
+    """The user who caused the event; None: the system."""
     command_id: UUID
     correlation_id: str | None
     causation_id: UUID | None

@@ -1,4 +1,4 @@
-"""The newest fold of long streams, so that deciding on them does not read their whole story."""
+"""Snapshots: the newest state of each long stream, so that a decision does not read all its events."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ def _context(stream_id: UUID, version: int) -> bytes:
 
 
 class Snapshots:
-    """Reads and writes snapshots; personal fields are sealed with the same key as the events'."""
+    """Reads and writes snapshots; personal fields are encrypted with the same key as in events."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], keyring: KeyRing) -> None:
         self._pool = pool
         self._keyring = keyring
 
     async def read(self, kind: StreamType[Any], stream_id: UUID, to: int) -> tuple[int, Any] | None:
-        """(version, state) of the snapshot at or before version `to`, if there is one of today's shape."""
+        """(version, state) of the snapshot at or before version `to`; None if there is none, or only one of another
+        `state_version`."""
         row = await self._pool.fetchrow(_READ, stream_id, kind.state_version, to)
         if row is None:
             return None
@@ -48,12 +49,12 @@ class Snapshots:
         return row["version"], msgspec.convert(plain, kind.state)
 
     async def write(self, kind: StreamType[Any], stream_id: UUID, version: int, state: Any) -> None:
-        """Keeps a committed state; an older one never replaces a newer."""
+        """Stores a committed state, unless the stored one is newer."""
         if personal_fields(kind.state):
             person = getattr(state, kind.person_field) if kind.person_field else stream_id
             key = (await self._keyring.fetch([person])).get(person)
             if key is None:
-                # Erased: what this process may still hold of the person is not written down again.
+                # The person is erased: personal fields that this process still has in memory are not stored again.
                 stored = msgspec.json.encode(without_person(state))
             else:
                 stored = seal_fields(state, key, _context(stream_id, version))

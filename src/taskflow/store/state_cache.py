@@ -1,8 +1,8 @@
-"""States of streams, folded from the log and kept in memory.
+"""A cache of streams' states, folded from the log.
 
-A cached state may be stale: nothing rests on it, because every append names the versions it read.
-A state may also be pending: decided in this process and not committed yet. The next command of a hot
-stream is decided on it and falls with it if it loses.
+A cached state may be stale. That is safe, because every append names the versions that its decision read. A state may also
+be pending: its last events were decided in this process and are not committed yet. The next command of a busy stream is
+decided on the pending state, and is refused with it if those events are not stored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ S = TypeVar("S")
 
 
 class Folded(Struct):
-    """A stream's state at `version` (0 and None: no such stream). `pending`: what must commit first."""
+    """A stream's state at `version`; version 0 and state None: the stream does not exist. `pending`: the append that has to be
+    stored for this state to be true."""
 
     version: int
     state: Any
@@ -42,7 +43,7 @@ class Folded(Struct):
 
 
 class StateCache:
-    """A bounded cache of folds over the log."""
+    """A bounded cache of streams' states."""
 
     def __init__(self, log: Log, mapper: Mapper, snapshots: Snapshots, *, bytes_max: int, snapshot_every: int) -> None:
         self._log = log
@@ -52,10 +53,10 @@ class StateCache:
         self._folded: LruCache[UUID, Folded] = LruCache(bytes_max)
         self._loading: dict[UUID, asyncio.Task[Folded]] = {}
         self._passed: dict[UUID, int] = {}
-        """Versions that were seen in the store of streams that are being loaded: the load may be older."""
+        """For streams that are being loaded: versions that were seen in the store meanwhile, which the load may not have."""
 
     def known(self, kind: StreamType[S], stream_id: UUID) -> S | None:
-        """A committed state that is in memory: every event that this process has seen is in it."""
+        """The committed state that is in memory, with every event that this process has seen; None if there is none."""
         folded = self._settled(stream_id)
         if folded is None or folded.pending is not None or not isinstance(folded.state, kind.state):
             return None
@@ -63,12 +64,12 @@ class StateCache:
         return state
 
     async def load(self, kind: StreamType[S], stream_id: UUID) -> Folded:
-        """The newest state this process knows of, pending or committed; else the store's.
+        """The newest state that this process has, pending or committed; else the state in the store.
 
-        What an id of another kind of stream answers is a state of that kind: look before use.
+        For an id of another kind of stream, it is the state of that kind: the caller has to check its type.
 
-        Many callers for one stream share one read, and each looks again after it: the first of them may
-        have left a pending state by then. What is too large to be kept is there for them alone.
+        Many callers for one stream share one read. Each looks into the cache again after it, because the first of them may
+        have left a pending state there. A state that is too large for the cache is returned to these callers only.
         """
         folded = self._settled(stream_id)
         if folded is not None:
@@ -77,15 +78,15 @@ class StateCache:
         if loading is None:
             loading = asyncio.create_task(self._load(kind, stream_id))
             self._loading[stream_id] = loading
-        # Shared, so one caller that is cancelled must not cancel it for the others.
+        # Other callers may wait for the same read, so the cancellation of one must not cancel it.
         loaded = await asyncio.shield(loading)
         return self._settled(stream_id) or loaded
 
     async def at_version(
         self, kind: StreamType[S], stream_id: UUID, version: int, *, bytes_max: int | None = None
     ) -> S | None:
-        """The state as it was at a version; None where the stream never got there. Raises HistoryTooLarge where more
-        than `bytes_max` of history would have to be read for it."""
+        """The state at a version; None if the stream has fewer events. Raises HistoryTooLarge if more than `bytes_max` of
+        events would have to be read for it."""
         folded = self._folded.get(stream_id)
         if folded is not None and folded.pending is None and folded.version == version:
             state: S = folded.state
@@ -94,25 +95,25 @@ class StateCache:
         return found.state if found.version == version else None
 
     def put(self, stream_id: UUID, version: int, state: Any, pending: Append) -> None:
-        """Leaves the state that `pending` will have made, for the next command of this process."""
+        """Caches the state that the stream has once `pending` is stored, for the next command of this process."""
         self._keep(stream_id, Folded(version, state, pending))
 
     def presume_absent(self, stream_id: UUID) -> None:
-        """Spares the look at a stream that is about to begin under an id that nobody else has had.
+        """Caches that a stream does not exist, for a new id of which nobody else can know. Saves one read.
 
-        Nothing rests on it: where the stream is there after all, the append loses and the next look is real.
+        If the stream does exist, the append is refused and the next read asks the store.
         """
         if stream_id not in self._folded:
             self._keep(stream_id, Folded(0, None))
 
     def drop_stale(self, stream_id: UUID, version: int) -> None:
-        """Forgets a committed state older than `version`, which somebody has seen in the store."""
+        """Forgets a committed state that is older than `version`, which was seen in the store."""
         if stream_id in self._loading:
             self._passed[stream_id] = max(version, self._passed.get(stream_id, 0))
         self.invalidate_through(stream_id, version - 1)
 
     def invalidate_through(self, stream_id: UUID, version: int) -> None:
-        """Forgets a committed state at or before `version`: it may be stale."""
+        """Forgets a committed state at or before `version`, because it may be stale."""
         folded = self._settled(stream_id)
         if folded is not None and folded.pending is None and folded.version <= version:
             self._folded.drop(stream_id)
@@ -120,7 +121,7 @@ class StateCache:
     async def snapshot_if_due(
         self, kind: StreamType[Any], stream_id: UUID, before: int, version: int, state: Any
     ) -> None:
-        """Writes a snapshot where a committed append crossed a multiple of the interval."""
+        """Writes a snapshot if a committed append crossed a multiple of the interval."""
         if version // self._snapshot_every > before // self._snapshot_every:
             await self._snapshots.write(kind, stream_id, version, state)
 
@@ -143,7 +144,7 @@ class StateCache:
             loaded = await self._fold(kind, stream_id, None)
             while loaded.version < self._passed.get(stream_id, 0):
                 loaded = await self._fold(kind, stream_id, None)
-            # Absence is not cached: what a client names and nobody made must not push real states out.
+            # Absence is not cached: ids that clients invent must not push states of real streams out.
             if loaded.version > 0 and stream_id not in self._folded:
                 self._keep(stream_id, loaded)
             return loaded
@@ -160,7 +161,7 @@ class StateCache:
         kind = STREAM_TYPE_OF_EVENT.get(events[0].type, kind)
         folded, first = Folded(0, None), events
         if len(first) == self._snapshot_every or sum(len(event.data) for event in first) >= CHUNK_BYTES_MAX:
-            # A long stream: its snapshot, if there is one, and what came after.
+            # A long stream: fold its snapshot, if there is one, and the events after it.
             found = await self._snapshots.read(kind, stream_id, VERSION_END if to is None else to)
             if found is not None:
                 folded, first = Folded(*found), []
