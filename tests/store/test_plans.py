@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from taskflow.ids import new_id
 from taskflow.store.append_group import Writer, arguments
-from taskflow.store.time_travel import STREAMS, PointInTime, ever_placed, state_at
+from taskflow.store.historical_tasks import STREAMS, ever_placed
+from taskflow.store.time_travel import PointInTime, state_at
 from taskflow.streams import TASK
 from tests.store.test_append import append
 

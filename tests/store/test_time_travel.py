@@ -16,17 +16,10 @@ from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import HistoryTooLarge
 from taskflow.ids import new_id
 from taskflow.settings import Settings
-from taskflow.store import time_travel
+from taskflow.store import historical_tasks
 from taskflow.store.eventstore import EventStore
-from taskflow.store.time_travel import (
-    READ_EVENTS,
-    Placed,
-    PointInTime,
-    ever_placed,
-    first_known_at,
-    state_at,
-    then_and_now,
-)
+from taskflow.store.historical_tasks import READ_EVENTS, Placed, ever_placed, then_and_now
+from taskflow.store.time_travel import PointInTime, first_known_at, state_at
 from taskflow.streams import PROJECT, TASK, Event
 from taskflow.streams.task import TaskMoved
 from tests.commands.world import edit, make_project, make_task, register, send
@@ -154,7 +147,7 @@ async def test_long_stories_are_read_in_chunks_and_no_further_than_the_bound(
         assert then == await state_at(store, TASK, now.id, middle)
         assert now == await state_at(store, TASK, now.id, PointInTime("position", HUGE))
     for chunk in (1, 150, 500):
-        monkeypatch.setattr(time_travel, "CHUNK_BYTES_MAX", chunk)
+        monkeypatch.setattr(historical_tasks, "CHUNK_BYTES_MAX", chunk)
         assert await told() == whole
     with pytest.raises(HistoryTooLarge):
         await told(1_000)

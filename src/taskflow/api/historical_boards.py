@@ -22,7 +22,8 @@ from taskflow.errors import Invalid, NotFound, Unavailable
 from taskflow.page_bounds import BOARD_BYTES_MAX, fitting, fitting_rows
 from taskflow.projections.declarations.tasks import shown
 from taskflow.readmodels.queries import BOARD_TASKS_MAX
-from taskflow.store.time_travel import PointInTime, ever_placed, first_known_at, then_and_now
+from taskflow.store.historical_tasks import ever_placed, then_and_now
+from taskflow.store.time_travel import PointInTime, first_known_at
 from taskflow.streams import PROJECT
 
 if TYPE_CHECKING:

@@ -105,19 +105,19 @@ class History:
         return page if page.position > 1 else Page(page.events, 0)
 
     async def live(self, after: int, *, to: int, limit: int) -> tuple[list[tuple[RecordedEvent, UUID | None]], int]:
-        """The first events with `after` < position ≤ `to`, each with the project that its stream belongs to, ending
-        with the one with which their data reach PAGE_BYTES_MAX; and the position up to which these are all."""
+        """The first events with `after` < position ≤ `to`, each with the project of its stream, and the position up to which
+        these are all. Ends with the event whose data reach PAGE_BYTES_MAX in all."""
         rows = await self._pool.fetch(_LIVE, after, to, limit, PAGE_BYTES_MAX)
         page = _page(rows, limit, to, found=16)
         return list(zip(page.events, [_uuid(row[15]) for row in rows], strict=True)), page.position
 
     async def projects_of(self, streams: Collection[UUID], *, kind: str | None = None) -> dict[UUID, UUID | None]:
-        """Those of these streams that there are (of a kind), and the project that each belongs to, if it does to one."""
+        """The project of each of these streams, or None; without streams that do not exist, or are of another kind."""
         rows = await self._pool.fetch(_PROJECTS, list(streams), kind)
         return {UUID(int=row[0].int): _uuid(row[1]) for row in rows}
 
     async def position_before(self, moment: datetime) -> int:
-        """The position up to which everything was recorded before a moment."""
+        """The greatest position up to which every event was recorded before a time."""
         position: int = await self._pool.fetchval("select position_before_v1($1)", moment)
         return position
 
