@@ -84,7 +84,7 @@ async def test_a_snapshot_of_another_shape_is_ignored_and_replaced(often: Settin
     await store.pool.execute("""update snapshots set state_version = 0, state = '{"another":"shape"}'""")
     assert await folded_anew(often, TASK, task_id, range(1, length + 1)) == expected
     async with open_event_store(often, "test") as fresh:
-        await fresh.state_cache.snapshot_if_due(TASK, task_id, 0, length, expected[-1])
+        await fresh.state_cache.write_snapshot(TASK, task_id, length, expected[-1])
     replaced = await snapshot_of(store, task_id)
     assert (replaced["version"], replaced["state_version"]) == (length, TASK.state_version)
     assert await folded_anew(often, TASK, task_id, range(1, length + 1)) == expected
@@ -95,7 +95,7 @@ async def test_an_older_snapshot_never_replaces_a_newer_one(often: Settings, sto
     before = await snapshot_of(store, task_id)
     old = await store.state_cache.at_version(TASK, task_id, EVERY)
     async with open_event_store(often, "test") as fresh:
-        await fresh.state_cache.snapshot_if_due(TASK, task_id, 0, EVERY, old)
+        await fresh.state_cache.write_snapshot(TASK, task_id, EVERY, old)
     assert await snapshot_of(store, task_id) == before
 
 

@@ -283,11 +283,12 @@ class Executor:
         receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
         if len(receipts) < len(head.bundle):
             return
+        written = {one: stream.state for one, stream in unit.streams.items() if stream.version > stream.read_version}
         for decision, receipt in zip(decisions, receipts, strict=True):
             # Of what changed nothing too: it may have been another process that had ended the session.
-            self._on_commit([decision.state], receipt.position)
-        written = [stream.state for stream in unit.streams.values() if stream.version > stream.read_version]
-        self._on_commit(written, max(receipt.position for receipt in receipts))
+            if decision.target.stream_id not in written:
+                self._on_commit([decision.state], receipt.position)
+        self._on_commit(written.values(), max(receipt.position for receipt in receipts))
 
     @staticmethod
     async def _ended(appends: Sequence[Append]) -> bool:
@@ -300,10 +301,10 @@ class Executor:
         self, steps: Sequence[Step], decisions: Sequence[Decision], unit: UnitOfWork, receipts: Iterable[Receipt]
     ) -> dict[UUID, Accepted]:
         for stream_id, written in unit.streams.items():
-            if written.version > written.read_version:
+            if self._store.state_cache.is_snapshot_due(written.read_version, written.version):
                 try:
-                    snapshot = self._store.state_cache.snapshot_if_due(
-                        written.kind, stream_id, written.read_version, written.version, written.state
+                    snapshot = self._store.state_cache.write_snapshot(
+                        written.kind, stream_id, written.version, written.state
                     )
                     await abandon_after(SNAPSHOT_S, snapshot)
                 except Exception:

@@ -118,12 +118,13 @@ class StateCache:
         if folded is not None and folded.pending is None and folded.version <= version:
             self._folded.drop(stream_id)
 
-    async def snapshot_if_due(
-        self, kind: StreamType[Any], stream_id: UUID, before: int, version: int, state: Any
-    ) -> None:
-        """Writes a snapshot if a committed append crossed a multiple of the interval."""
-        if version // self._snapshot_every > before // self._snapshot_every:
-            await self._snapshots.write(kind, stream_id, version, state)
+    def is_snapshot_due(self, before: int, version: int) -> bool:
+        """Whether a committed append from version `before` to `version` crossed a multiple of the interval."""
+        return version // self._snapshot_every > before // self._snapshot_every
+
+    async def write_snapshot(self, kind: StreamType[Any], stream_id: UUID, version: int, state: Any) -> None:
+        """Stores a committed state as the stream's snapshot."""
+        await self._snapshots.write(kind, stream_id, version, state)
 
     def _settled(self, stream_id: UUID) -> Folded | None:
         folded = self._folded.get(stream_id)
