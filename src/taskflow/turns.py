@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 ROUND_S: Final = 0.01
 """How long the work of one round may have taken when another piece of it begins."""
 WOKEN_MAX: Final = 8
-"""How many of those that wait are asked in one round whether there is time for them."""
+"""How many of those that wait are woken in one round at most."""
 
 
 class Turns:
@@ -28,12 +28,16 @@ class Turns:
         self._ends: float | None = None
         """When this round has been busy for long enough; None until somebody asks in it."""
         self._next: asyncio.Handle | None = None
+        self._woken_max = WOKEN_MAX
+        """How many of those that wait are woken in the next round."""
+        self._woken_too_many = False
+        """Whether one that was woken in the last round found no time left."""
         self._numbers = count()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     async def turn(self) -> None:
         """Returns in a round that has time left."""
-        if not self._waiting and self._has_time():
+        if self.is_free():
             return
         number = next(self._numbers)
         while True:
@@ -43,6 +47,11 @@ class Turns:
             await woken
             if self._has_time():
                 return
+            self._woken_too_many = True
+
+    def is_free(self) -> bool:
+        """Whether the work may begin at once: nobody waits, and this round has time left."""
+        return not self._waiting and self._has_time()
 
     def _has_time(self) -> bool:
         if self._ends is None:
@@ -58,7 +67,10 @@ class Turns:
 
     def _begin(self) -> None:
         self._next = self._ends = None
-        for _ in range(WOKEN_MAX):
+        # Waking a task that has no time then costs as much as letting it work: as many are woken as there was time for.
+        self._woken_max = max(1, self._woken_max // 2) if self._woken_too_many else min(self._woken_max * 2, WOKEN_MAX)
+        self._woken_too_many = False
+        for _ in range(self._woken_max):
             if not self._waiting:
                 return
             _, woken = heappop(self._waiting)
@@ -77,4 +89,5 @@ async def turn() -> None:
     turns = _of_loops.get(loop)
     if turns is None:
         turns = _of_loops[loop] = Turns(loop)
-    await turns.turn()
+    if not turns.is_free():
+        await turns.turn()
