@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,7 +16,9 @@ SECRET_BYTES_MIN: Final = 32
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 
 
+@lru_cache(maxsize=64)
 def secret_bytes(text: str) -> bytes:
+    """The bytes of a secret in base64url. Every request asks for some, so they are decoded once."""
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))[:SECRET_BYTES_MIN]
 
 

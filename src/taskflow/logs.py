@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OWN_FIELDS: Final = len(vars(logging.makeLogRecord({})))
+"""Attributes that a record always has. Those of `extra` come after them."""
+_encoder: Final = msgspec.json.Encoder(enc_hook=str)
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,10 +38,10 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         line |= LOG_FIELDS.get() or {}
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        line |= {key: value for key, value in islice(vars(record).items(), _OWN_FIELDS, None) if key not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return _encoder.encode(line).decode()
 
 
 class Seldom(logging.Filter):
@@ -67,6 +71,8 @@ class Seldom(logging.Filter):
 
 def configure(settings: Settings, process: str) -> None:
     """Sets up the root logger of a process."""
+    # No line shows these, so they are not looked up for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(process))
     root = logging.getLogger()
