@@ -82,7 +82,8 @@ class _Exchange:
         self._cors = cors
         self._scope: Any = dict(scope)
         self._send = send
-        self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        # The first line of a field counts, where several are allowed.
+        self._headers: Mapping[bytes, bytes] = dict(reversed(scope["headers"]))
         path = canonical_path(scope["raw_path"])
         self._is_canonical = path is not None
         # What is not canonical is only repeated in the problem, and never judged or routed.
@@ -108,6 +109,7 @@ class _Exchange:
         peer = self._scope["client"][0] if self._scope.get("client") else ""
         state = self._scope.setdefault("state", {})
         state["request_id"] = self._request_id
+        state["headers"] = self._headers
         state["address"] = address_of(
             peer, self._forwarded_for() if settings.trusted_proxies else None, trusted_proxies=settings.trusted_proxies
         )
@@ -133,6 +135,7 @@ class _Exchange:
             body = await self._body(receive)
             if body is None:
                 return
+            state["body"] = body
             await app(self._scope, _once(body, receive), self._answer)
         except asyncio.CancelledError:
             # The server stops, and this took longer than it waits: another process will answer.
@@ -235,18 +238,18 @@ class _Exchange:
         # The route's template, never the path: a label for each id would be one for each task.
         template = str(self._scope.get("path_template") or "none")
         self._metrics.answered(self._method, template, self._status, seconds)
-        if self._under_api or not self._is_canonical:
-            log.info(
-                "%s %s",
-                self._method,
-                template,
-                extra={
-                    "status": self._status,
-                    "ms": round(seconds * 1000, 2),
-                    "address": self._scope["state"]["address"],
-                    "user": None if principal is None else str(principal.user_id),
-                },
+        if (self._under_api or not self._is_canonical) and log.isEnabledFor(logging.INFO):
+            # As `log.info` does it, but for looking up the line in the source that says it.
+            record = logging.LogRecord(
+                log.name, logging.INFO, __file__, 0, "%s %s", (self._method, template), exc_info=None
             )
+            vars(record).update(
+                status=self._status,
+                ms=round(seconds * 1000, 2),
+                address=self._scope["state"]["address"],
+                user=None if principal is None else str(principal.user_id),
+            )
+            log.handle(record)
 
 
 def _hex(bits: int) -> str:

@@ -281,8 +281,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._refusal is not None:
             return
-        fields = dict(self.headers)
-        self._refusal = self._head_fault(fields)
+        fields, method, version = dict(self.headers), self.parser.get_method(), self.parser.get_http_version()
+        self._refusal = self._head_fault(fields, method, version)
         if self._refusal is not None:
             return
         self._in_head = False
@@ -290,8 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
         length = fields.get(b"content-length")
         self._body_left = int(length) if length is not None else None if b"transfer-encoding" in fields else 0
         self._deadline = self.loop.time() + self._settings.request_body_timeout_ms / 1000
-        version = self.parser.get_http_version()
-        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["method"] = method.decode("ascii")
         self.scope["http_version"] = version
         self._target()
         self._take(
@@ -299,28 +298,28 @@ class BoundedProtocol(HttpToolsProtocol):
             expects=fields.get(b"expect", b"").lower() == b"100-continue",
         )
 
-    def _head_fault(self, fields: dict[bytes, bytes]) -> TaskflowError | None:
+    def _head_fault(self, fields: dict[bytes, bytes], method: bytes, version: str) -> TaskflowError | None:
         head_bytes = self._head_bytes
         if head_bytes + HEAD_PIECE_BYTES > self._settings.request_head_bytes_max:
             head_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         excess = self._excess(head_bytes)
         if excess is not None:
             return excess
-        version = self.parser.get_http_version()
         if version not in _VERSIONS:
             return Unparsable("expected HTTP/1.1 or HTTP/1.0")
         if version == "1.1" and b"host" not in fields:
             return Unparsable("expected the header field Host")
-        if version == "1.0" and b"transfer-encoding" in fields:
+        is_chunked = b"transfer-encoding" in fields
+        if is_chunked and version == "1.0":
             return Unparsable("expected no Transfer-Encoding in HTTP/1.0")
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+        if is_chunked and [value.lower() for name, value in self.headers if name == b"transfer-encoding"] != [
+            b"chunked"
+        ]:
             # The parser reads the last of several; a proxy that reads another would see other requests than this process.
             return Unparsable("expected no transfer coding but chunked, once")
-        if self.parser.get_method() == b"CONNECT":
+        if method == b"CONNECT":
             return NoSuchPath("nothing is tunnelled here")
-        has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0").strip(b"0")
-        if self.parser.should_upgrade() and has_body:
+        if self.parser.should_upgrade() and (is_chunked or fields.get(b"content-length", b"0").strip(b"0")):
             return Unparsable("expected no body beside Upgrade")
         return None
 

@@ -346,7 +346,7 @@ class Reading:
         self, body: bytes, etag: str, headers: dict[str, str] | None = None, *, media_type: str = "application/json"
     ) -> Response[bytes]:
         headers = (headers or {}) | {"ETag": etag} | self.headers
-        if matches(self._request.headers.get("if-none-match"), etag):
+        if matches(self._call.header(b"if-none-match"), etag):
             return Response(b"", status_code=304, headers=headers)
         return Response(body, headers=headers, media_type=media_type)
 

@@ -10,7 +10,7 @@ from litestar import HttpMethod, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from taskflow.api.authentication import must_be_signed_in
+from taskflow.api.authentication import header, must_be_signed_in
 from taskflow.api.bodies import JSON, PATCH, read_json
 from taskflow.api.rate_limits import network_of
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
@@ -107,16 +107,26 @@ class RequestContext:
         except ValueError:
             raise NotFound(what, text) from None
 
+    def header(self, name: bytes) -> str | None:
+        """The value of a header field, by its name in lower case; of several lines the first."""
+        return header(self.request.scope["state"]["headers"], name)
+
+    @property
+    def body(self) -> bytes:
+        """The whole body, as it was sent."""
+        body: bytes = self.request.scope["state"]["body"]
+        return body
+
     async def json(self) -> dict[str, Any]:
         """The body of a write, which takes no parameters. Raises Malformed and UnsupportedMedia."""
         request = self.request
         self.parameters.done()
-        encoding = request.headers.get("content-encoding", "")
+        encoding = self.header(b"content-encoding") or ""
         if encoding.lower() not in {"", "identity"}:
             raise UnsupportedMedia(f"expected a body as it is, found one in the encoding {encoding}")
         accepted = PATCH if request.method == "PATCH" else JSON
-        body = await request.body()
-        return await run_off_loop(len(body), read_json, body, request.headers.get("content-type"), accepted)
+        body = self.body
+        return await run_off_loop(len(body), read_json, body, self.header(b"content-type"), accepted)
 
 
 class Route(Struct, frozen=True):

@@ -86,15 +86,14 @@ class Written(Struct, frozen=True, kw_only=True):
 
 async def write(call: RequestContext, command: CommandType, target: Any) -> Response[bytes]:
     """A REST write: a command of this type on that target, its body being the request's."""
-    request = call.request
     plain = await call.json()
     sent = Sent(
         name=command.body.__name__,
         target=target,
         plain=plain,
         command=decode(plain, command.body),
-        command_id=await _command_id(call, request.headers.get("idempotency-key")),
-        expected_version=expected_version(request.headers.get("if-match")),
+        command_id=await _command_id(call, call.header(b"idempotency-key")),
+        expected_version=expected_version(call.header(b"if-match")),
     )
     done = await send(call, sent)
     headers, status = done.headers, 200

@@ -122,7 +122,7 @@ async def post_batch(call: RequestContext) -> Response[bytes]:
     call.hold(Work.BATCH)
     envelope = decode(await call.json(), _Envelope)
     await call.context.limits.batch(call.user, len(envelope.commands))
-    batch = await run_off_loop(len(await call.request.body()), read, envelope.commands)
+    batch = await run_off_loop(len(call.body), read, envelope.commands)
     outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)
     accepted = [one for one in outcomes if isinstance(one, Accepted)]
     made = {

@@ -202,7 +202,7 @@ async def _execute(call: RequestContext, handler: Handler, *, actor: UUID | None
 
 
 def _new_session(call: RequestContext) -> NewSession:
-    agent = call.request.headers.get("user-agent")
+    agent = call.header(b"user-agent")
     return NewSession(
         session_id=new_id(), address=call.address or None, agent=None if agent is None else agent[:AGENT_MAX]
     )

@@ -49,7 +49,7 @@ async def stream(call: RequestContext) -> Response[bytes]:
         await reading.must_see(project, "project", project)
     follower = reading.context.follower
     await follower.poll()  # `now` is after whatever was acknowledged before
-    after = _last_event(call.request.headers.get("last-event-id"), follower.position)
+    after = _last_event(call.header(b"last-event-id"), follower.position)
     reading.note_position(after)
     return Streamed(
         lambda cut: _events(reading.context, call.principal, projects, after, cut),
