@@ -183,7 +183,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache_breaker_open_ms: Positive = 1_000
     """After a failure Redis is left alone for this long."""
     pages_bytes_max: Positive = 67_108_864
-    """Of lists of tasks in an API process's memory."""
+    """Of lists of tasks, and of single tasks, in an API process's memory."""
     invalidations_pending_max: Positive = 10_000
 
     # --- the API

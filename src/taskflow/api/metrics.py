@@ -106,9 +106,11 @@ class Metrics(Collector):
             "taskflow_limits_local", "Counted by this process alone: Redis was away", context.counters.counted_here
         )
         yield CounterMetricFamily(
-            "taskflow_page_hits", "Lists that this process had in memory", context.readmodels.pages.hits
+            "taskflow_page_hits", "Lists and tasks that this process had in memory", context.readmodels.pages.hits
         )
-        yield CounterMetricFamily("taskflow_page_misses", "Lists that were read", context.readmodels.pages.misses)
+        yield CounterMetricFamily(
+            "taskflow_page_misses", "Lists and tasks that were read", context.readmodels.pages.misses
+        )
         yield GaugeMetricFamily("taskflow_http_connections", "Open connections", len(context.connections))
         yield GaugeMetricFamily("taskflow_streams", "Open live streams", context.sse_hub.streams)
         yield CounterMetricFamily(

@@ -306,6 +306,10 @@ class Reading:
         encoded = bytes(body) if isinstance(body, Raw) else render.ENCODER.encode(body)
         return self._answer(encoded, render.resource_etag(version, encoded))
 
+    def encoded(self, body: bytes, etag: str) -> Response[bytes]:
+        """A resource that was encoded before."""
+        return self._answer(body, etag)
+
     def unversioned(self, body: Any) -> Response[bytes]:
         """What is no single stream's: its ETag is opaque."""
         encoded = render.ENCODER.encode(body)

@@ -20,7 +20,7 @@ from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.mongo_breaker import MongoBreaker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
     from uuid import UUID
 
     from taskflow.projections.mongo import Database
@@ -170,9 +170,13 @@ class Freshness:
 
     def mark(self, view: str, key: str) -> Mark | None:
         """Changes whenever documents behind a cache key do. None while the view cannot be seen."""
-        if time.monotonic() - self._read_at > SEEN_S:
-            return None
-        return self._marks[view][bucket(key)]
+        marks = self.marks(view)
+        return None if marks is None else marks[bucket(key)]
+
+    def marks(self, view: str) -> Sequence[Mark] | None:
+        """The marks of all buckets of cache keys, as of the last look: never changed, only replaced by those of the
+        next. None while the view cannot be seen."""
+        return None if time.monotonic() - self._read_at > SEEN_S else self._marks[view]
 
     def build(self, view: str) -> Mark | None:
         """Which builds of a view these are, partition by partition: another once it was dropped and begun anew.

@@ -1,19 +1,25 @@
-"""Pages of tasks, kept in this process's memory for as long as nothing in them has moved.
+"""Pages of tasks, and single tasks, kept in this process's memory for as long as nothing in them has moved.
 
 A page is of named projects. It is kept with the marks of their boards, noted before it was read, and serves
 whoever asks for the same while the marks are the same: no way to a server, and never older than the
-checkpoints that this process knows. While these cannot be seen, every page is read.
+checkpoints that this process knows. So is a task, with the mark of its project's board. While the marks cannot
+be seen, everything is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
 
 from taskflow.lru import LruCache
 from taskflow.projections.declarations.tasks import board_key
+from taskflow.projections.invalidation_versions import bucket
 
 if TYPE_CHECKING:
+    from taskflow.projections.declarations.tasks import ShownTask
     from taskflow.projections.invalidation_versions import Mark
     from taskflow.readmodels.freshness import Freshness
     from taskflow.readmodels.queries import Page, TaskFilter, Views
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 VIEW = "tasks"
 TASK_BYTES = 500
 """What a task weighs in memory beside its facts, about."""
+TASKS_SHARE = 4
+"""One in so many bytes is for single tasks."""
 
 
 class Wanted(NamedTuple):
@@ -32,15 +40,42 @@ class Wanted(NamedTuple):
     cursor: str | None
 
 
+class KeptTask(Struct, eq=False):
+    """A task. `rendered`: the answer that was made of it last, with its ETag, and from what."""
+
+    task: ShownTask
+    rendered: tuple[Any, bytes, str] | None = None
+
+
 class Pages:
-    """The pages of one API process, the least recently asked for dropped first."""
+    """The pages and tasks of one API process, the least recently asked for dropped first."""
 
     def __init__(self, views: Views, freshness: Freshness, *, bytes_max: int) -> None:
         self._views = views
         self._freshness = freshness
-        self._kept: LruCache[Wanted, tuple[tuple[Mark, ...], Page]] = LruCache(bytes_max)
+        self._kept: LruCache[Wanted, tuple[tuple[Mark, ...], Page]] = LruCache(bytes_max - bytes_max // TASKS_SHARE)
+        self._tasks: LruCache[UUID, tuple[Mark, KeptTask]] = LruCache(bytes_max // TASKS_SHARE)
         self._loading: dict[tuple[Wanted, tuple[Mark, ...]], asyncio.Task[Page]] = {}
         self.hits = self.misses = 0
+
+    async def task(self, task_id: UUID) -> KeptTask | None:
+        """A task; None where there is none. Raises what MongoDB raises where it must be asked."""
+        found = self._tasks.get(task_id)
+        if found is not None and found[0] == self._freshness.mark(VIEW, board_key(found[1].task.project_id)):
+            self.hits += 1
+            return found[1]
+        self.misses += 1
+        # Of every project: which one the task is in is not known before it was read.
+        marks = self._freshness.marks(VIEW)
+        task = await self._views.task(task_id)
+        if task is None:
+            self._tasks.drop(task_id)
+            return None
+        kept = KeptTask(task)
+        if marks is not None:
+            mark = marks[bucket(board_key(task.project_id))]
+            self._tasks.put(task_id, (mark, kept), TASK_BYTES + 2 * len(bytes(task.facts)))
+        return kept
 
     async def get(self, wanted: Wanted) -> Page:
         """Raises Invalid for a cursor of another order, and what MongoDB raises where it must be asked."""

@@ -15,8 +15,8 @@ from taskflow.api.project_reads import of_projects
 from taskflow.api.reads import COMMON, PAGED, Source, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import NotFound, Unavailable
-from taskflow.projections.declarations.tasks import ShownTask, shown
-from taskflow.readmodels.pages import Wanted
+from taskflow.projections.declarations.tasks import shown
+from taskflow.readmodels.pages import KeptTask, Wanted
 from taskflow.readmodels.queries import Page, TaskFilter, all_pairs, status_pairs
 from taskflow.streams import TASK
 from taskflow.task_query import FILTERS, TaskQuery, parse_task_query
@@ -81,21 +81,25 @@ async def get_task(call: RequestContext) -> Response[bytes]:
     if then is not None:
         return await historical_tasks.answer(reading, task_id, then)
     try:
-        task = await reading.read(lambda models: models.views.task(task_id), Source("tasks", [task_id]))
+        kept = await reading.read(lambda models: models.pages.task(task_id), Source("tasks", [task_id]))
     except Unavailable:
-        task = await _stored(reading, task_id)
-    if task is None:
+        kept = await _stored(reading, task_id)
+    if kept is None:
         raise NotFound("task", task_id)
+    task = kept.task
     await reading.must_see(task.project_id, "task", task_id)
     known = await joins(reading, {task.project_id}, set() if task.assignee_id is None else {task.assignee_id})
-    return reading.resource(known.render(task), task.version)
+    if kept.rendered is None or kept.rendered[0] != known:
+        body = bytes(known.render(task))
+        kept.rendered = (known, body, render.resource_etag(task.version, body))
+    return reading.encoded(*kept.rendered[1:])
 
 
-async def _stored(reading: Reading, task_id: UUID) -> ShownTask | None:
+async def _stored(reading: Reading, task_id: UUID) -> KeptTask | None:
     """The task from the event store, as the view would show it: for while MongoDB is away."""
     reading.answer_from_log()
     task = await committed(reading.context.store, TASK, task_id)
-    return None if task is None or task.purged else shown(task)
+    return None if task is None or task.purged else KeptTask(shown(task))
 
 
 class TaskPage(Struct, frozen=True):
