@@ -195,7 +195,7 @@ async def test_a_page_is_served_for_as_long_as_the_view_was_seen_a_moment_ago(
         pages = Pages(Views(world.database), freshness, bytes_max=MUCH)
         wanted = of(world.story.projects[0])
         before = await pages.get(wanted)
-        task_id = before.page.tasks[0].id
+        task_id = before.tasks[0].id
         task = await pages.task(task_id)
         getattr(server("mongodb"), how)()
         seen = _seen(freshness, world)

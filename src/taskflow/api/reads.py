@@ -23,6 +23,7 @@ from msgspec import Raw, Struct
 from taskflow.api import render
 from taskflow.api.committed_state import committed
 from taskflow.api.concurrency_limits import Work
+from taskflow.api.json_response import JsonResponse
 from taskflow.errors import Behind, Invalid, NotFound
 from taskflow.page_bounds import PAGE_BYTES_MAX, fitting
 from taskflow.projections.registry import PROJECTIONS
@@ -351,7 +352,9 @@ class Reading:
     ) -> Response[bytes]:
         headers = (headers or {}) | {"ETag": etag} | self.headers
         if matches(self._call.header(b"if-none-match"), etag):
-            return Response(b"", status_code=304, headers=headers)
+            return JsonResponse(b"", status_code=304, headers=headers)
+        if media_type == "application/json":
+            return JsonResponse(body, headers=headers)
         return Response(body, headers=headers, media_type=media_type)
 
     def _next(self, cursor: str) -> str:

@@ -22,6 +22,7 @@ from taskflow.api import render
 from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
 from taskflow.api.committed_state import committed
+from taskflow.api.json_response import JsonResponse
 from taskflow.api.problems import Since
 from taskflow.api.route import RequestContext
 from taskflow.commands.access import require_role
@@ -99,7 +100,7 @@ async def write(call: RequestContext, command: CommandType, target: Any) -> Resp
     headers, status = done.headers, 200
     if done.location is not None:
         headers["Location"], status = done.location, 201
-    return Response(done.body, status_code=status, headers=headers, media_type="application/json")
+    return JsonResponse(done.body, status_code=status, headers=headers)
 
 
 async def send(call: RequestContext, sent: Sent) -> Written:
