@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from typing import Final
 
 from benchmarks import append, backlog, http, readable
-from benchmarks.report import Row, keep, machine, table
+from benchmarks.interruptible import interruptible
+from benchmarks.report import RoundFailed, Row, keep, machine, table
 from benchmarks.world import HERE, open_world
 
 BENCHES: Final = {"append": append, "http": http, "readable": readable, "backlog": backlog}
@@ -27,8 +29,12 @@ async def main(names: Sequence[str], *, rounds: int, seconds: float, smoke: bool
     tables: list[str] = []
     for name in names:
         print(f"{name}:", flush=True)
-        async with open_world() as world:
-            rows: list[Row] = await BENCHES[name].run(world, rounds=rounds, seconds=seconds, smoke=smoke)
+        try:
+            async with open_world() as world:
+                rows: list[Row] = await BENCHES[name].run(world, rounds=rounds, seconds=seconds, smoke=smoke)
+        except RoundFailed as failure:
+            print(f"{name}: a round failed: {failure}", file=sys.stderr)
+            return 1
         keep(results, name, rows)
         failed += sum(row.failed for row in rows)
         tables.append(f"### {name}\n\n{table(rows, against=AGAINST[name])}\n")
@@ -49,5 +55,9 @@ if __name__ == "__main__":
     if given.smoke:
         given.rounds, given.seconds = 1, 2
     raise SystemExit(
-        asyncio.run(main(given.names or list(BENCHES), rounds=given.rounds, seconds=given.seconds, smoke=given.smoke))
+        asyncio.run(
+            interruptible(
+                main(given.names or list(BENCHES), rounds=given.rounds, seconds=given.seconds, smoke=given.smoke)
+            )
+        )
     )

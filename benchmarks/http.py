@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import httpx
 from msgspec import Struct
+from msgspec.structs import replace
 
+from benchmarks.account import Account
 from benchmarks.load.attack import Target, attack
 from benchmarks.report import Row, Sample
+from benchmarks.servers import cpu_s
 from benchmarks.world import Process, World, wait_ready
 from taskflow.settings import Settings
 
@@ -26,11 +30,18 @@ CATCH_UP_S: Final = 120.0
 
 
 class System(Struct):
-    """One side: its processes, and its requests by the name of the operation."""
+    """One side: its processes by name, those of them that are paused while the other side is measured, and its requests
+    by the name of the operation. `headers`: what every request carries besides, valid for so many seconds."""
 
     name: str
     targets: dict[str, Target]
     processes: list[Process]
+    pids: dict[str, int]
+    headers: Callable[[float], Awaitable[dict[str, str]]]
+
+    def cpu_s(self) -> dict[str, float]:
+        """What its processes have spent so far, each with those that it started."""
+        return {name: cpu_s(pid) for name, pid in self.pids.items()}
 
     def pause(self) -> None:
         for process in self.processes:
@@ -43,11 +54,11 @@ class System(Struct):
 
 async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False) -> list[Row]:
     settings = await world.fresh()
-    projector = await world.taskflow(settings, "projector")
-    others = [await world.taskflow(settings, name) for name in ("relay", "api")]
-    ours = System("taskflow", await _our_targets(settings), [projector, *others])
+    own = {name: await world.taskflow(settings, name) for name in ("api", "projector", "relay")}
+    projector = own["projector"]
+    ours = await _taskflow(world, settings, own)
     node, about = await world.express()
-    peer = System("Express", await _express_targets(about), [node])
+    peer = await _express(world, node, about)
     samples: dict[tuple[str, str], list[Sample]] = {}
     lag = 0.0
     for _ in range(rounds):
@@ -60,13 +71,14 @@ async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False)
                         await wait_ready(settings)
                     if paused:
                         projector.pause()
-                    sample = await _measure(system.targets[operation], count, seconds)
+                    label = f"{system.name}{', projectors paused' if paused else ''}"
+                    sample = await _measure(system, operation, count, seconds)
+                    sample.require_success(f"{operation} at {count} connections, {label}")
                     if system is ours:
                         projector.resume()
-                        behind = await _caught_up(settings)
+                        behind = await caught_up(settings)
                         if operation == "create" and not paused:
                             lag = max(lag, behind)
-                    label = f"{system.name}{', projectors paused' if paused else ''}"
                     samples.setdefault((f"{operation}, {count}", label), []).append(sample)
                     print(f"  {operation:10} {count:4} {label:28} {sample.rate:9,.0f}/s", flush=True)
     note = f"views caught up at most {lag:.1f} s after the load ended"
@@ -87,12 +99,14 @@ def _turns(operation: str, ours: System, peer: System) -> list[tuple[System, boo
     return [*turns, (ours, True)] if operation == "create" else turns
 
 
-async def _measure(target: Target, connections: int, seconds: float) -> Sample:
+async def _measure(system: System, operation: str, connections: int, seconds: float) -> Sample:
+    target = system.targets[operation]
+    target = replace(target, headers=target.headers | await system.headers(WARM_S + seconds))
     await attack(target, connections=connections, seconds=WARM_S)
-    return await attack(target, connections=connections, seconds=seconds)
+    return await attack(target, connections=connections, seconds=seconds, cpu_s=system.cpu_s)
 
 
-async def _caught_up(settings: Settings) -> float:
+async def caught_up(settings: Settings) -> float:
     """Seconds until every view had all that was written."""
     started = time.monotonic()
     url = f"http://127.0.0.1:{settings.api_port}/metrics"
@@ -110,49 +124,66 @@ async def _caught_up(settings: Settings) -> float:
     raise TimeoutError(f"the views are {max(lags):,.0f} events behind")
 
 
-async def _our_targets(settings: Settings) -> dict[str, Target]:
+async def _taskflow(world: World, settings: Settings, processes: dict[str, Process]) -> System:
     await wait_ready(settings)
     api = f"http://127.0.0.1:{settings.api_port}/api/v1"
-    async with httpx.AsyncClient(base_url=api, trust_env=False, timeout=30) as client:
-        person = {"email": "ada@example.com", "password": "correct horse battery", "name": "Ada Lovelace"}
-        answer = (await client.post("/auth/register", json=person)).raise_for_status().json()
-        headers = {"Authorization": f"Bearer {answer['access_token']}"}
-        client.headers.update(headers)
+    account = await Account.register(api)
+    headers = await account.headers(for_s=0)
+    async with httpx.AsyncClient(base_url=api, trust_env=False, timeout=30, headers=headers) as client:
         project = (await client.post("/projects", json={"name": "Benchmark"})).raise_for_status().json()["id"]
         listed = (await client.post("/projects", json={"name": "Listed"})).raise_for_status().json()["id"]
-        body = _body(listed, answer["user"]["id"], "project_id", "assignee_id")
+        body = task_body(listed, account.user_id, "project_id", "assignee_id")
         for _ in range(TASKS):
             task = (await client.post("/tasks", json=body)).raise_for_status().json()
         one = f"/tasks/{task['id']}"
         known = await client.get(one, params={"min_position": task["position"], "wait_ms": 10_000})
         etag = known.raise_for_status().headers["etag"]
-    create = _body(project, answer["user"]["id"], "project_id", "assignee_id")
-    return {
-        "create": Target(method="POST", url=f"{api}/tasks", headers=headers, body=create),
-        "get": Target(method="GET", url=f"{api}{one}", headers=headers),
-        "list of 50": Target(method="GET", url=f"{api}/tasks?project={listed}&limit=50", headers=headers),
-        "304": Target(method="GET", url=f"{api}{one}", headers=headers | {"If-None-Match": etag}),
-    }
+    create = task_body(project, account.user_id, "project_id", "assignee_id")
+    servers = {"postgres": "postgres", "mongod": "mongodb", "kafka": "kafka", "valkey": "valkey"}
+    return System(
+        name="taskflow",
+        targets=_targets(api, create, one, f"/tasks?project={listed}&limit=50", etag),
+        processes=list(processes.values()),
+        pids={
+            **{name: process.pid for name, process in processes.items()},
+            **{name: world.pid(server) for name, server in servers.items()},
+        },
+        headers=lambda seconds: account.headers(for_s=seconds),
+    )
 
 
-async def _express_targets(about: dict[str, Any]) -> dict[str, Target]:
+async def _express(world: World, node: Process, about: dict[str, Any]) -> System:
     api = f"{about['url']}/api"
     headers = {"Authorization": f"Bearer {about['token']}"}
-    body = _body(about["project"], about["user"], "project", "assignee")
+    body = task_body(about["project"], about["user"], "project", "assignee")
     async with httpx.AsyncClient(base_url=api, trust_env=False, timeout=30, headers=headers) as client:
         for _ in range(TASKS):
             task = (await client.post("/tasks", json=body)).raise_for_status().json()
         one = f"/tasks/{task['_id']}"
         etag = (await client.get(one)).raise_for_status().headers["etag"]
+
+    async def signed_in(_seconds: float) -> dict[str, str]:
+        return headers  # its tokens are good for twelve hours
+
+    return System(
+        name="Express",
+        targets=_targets(api, body, one, f"/tasks?project={about['project']}&limit=50", etag),
+        processes=[node],
+        pids={"express": node.pid, "mongod": world.pid("mongodb")},
+        headers=signed_in,
+    )
+
+
+def _targets(api: str, body: dict[str, Any], one: str, listing: str, etag: str) -> dict[str, Target]:
     return {
-        "create": Target(method="POST", url=f"{api}/tasks", headers=headers, body=body),
-        "get": Target(method="GET", url=f"{api}{one}", headers=headers),
-        "list of 50": Target(method="GET", url=f"{api}/tasks?project={about['project']}&limit=50", headers=headers),
-        "304": Target(method="GET", url=f"{api}{one}", headers=headers | {"If-None-Match": etag}),
+        "create": Target(method="POST", url=f"{api}/tasks", headers={}, body=body),
+        "get": Target(method="GET", url=f"{api}{one}", headers={}),
+        "list of 50": Target(method="GET", url=f"{api}{listing}", headers={}),
+        "304": Target(method="GET", url=f"{api}{one}", headers={"If-None-Match": etag}),
     }
 
 
-def _body(project: str, user: str, project_field: str, user_field: str) -> dict[str, Any]:
+def task_body(project: str, user: str, project_field: str, user_field: str) -> dict[str, Any]:
     return {
         project_field: project,
         user_field: user,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
-import httpx
-
+from benchmarks.account import Account
 from benchmarks.report import Row, Sample
+from benchmarks.servers import cpu_s
 from benchmarks.tools import output_of
 from benchmarks.world import HERE, World, wait_ready
 
@@ -17,20 +17,32 @@ RATE: Final = 300
 async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False) -> list[Row]:
     rate = 50 if smoke else RATE
     settings = await world.fresh()
-    for name in ("relay", "projector", "api"):
-        await world.taskflow(settings, name)
+    processes = {name: await world.taskflow(settings, name) for name in ("relay", "projector", "api")}
     await wait_ready(settings)
     base = f"http://127.0.0.1:{settings.api_port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
-        person = {"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"}
-        token = (await client.post("/api/v1/auth/register", json=person)).raise_for_status().json()["access_token"]
+    account = await Account.register(f"{base}/api/v1")
     found: dict[str, list[Sample]] = {"acknowledged": [], "readable": []}
-    env = {"URL_BASE": base, "TOKEN": token, "RATE": str(rate)}
-    await output_of("node", str(HERE / "load" / "readable.js"), env=env | {"SECONDS": "2"})
+    await _round(base, account, rate, 2)
     for _ in range(rounds):
-        out = await output_of("node", str(HERE / "load" / "readable.js"), env=env | {"SECONDS": str(int(seconds))})
-        answer = json.loads(out)
+        before = {name: cpu_s(process.pid) for name, process in processes.items()}
+        answer = await _round(base, account, rate, int(seconds))
+        done = max(1, len(answer["readable"]))
+        cpu_ms = {name: (cpu_s(process.pid) - before[name]) * 1000 / done for name, process in processes.items()}
         for what, samples in found.items():
-            samples.append(Sample(len(answer[what]) / answer["seconds"], answer[what], answer["failed"]))
+            sample = Sample(
+                rate=len(answer[what]) / answer["seconds"],
+                latencies_ms=answer[what],
+                failed=answer["failed"],
+                failure=answer["failure"],
+                cpu_ms=cpu_ms if what == "readable" else {},
+            )
+            samples.append(sample.require_success(f"{what} at {rate}/s"))
             print(f"  {what:14} {samples[-1].rate:8.0f}/s", flush=True)
     return [Row(bench="readable", case=f"{rate}/s", system=what, rounds=samples) for what, samples in found.items()]
+
+
+async def _round(base: str, account: Account, rate: int, seconds: int) -> dict[str, Any]:
+    headers = await account.headers(for_s=seconds)
+    env = {"URL_BASE": base, "AUTHORIZATION": headers["Authorization"], "RATE": str(rate), "SECONDS": str(seconds)}
+    answer: dict[str, Any] = json.loads(await output_of("node", str(HERE / "load" / "readable.js"), env=env))
+    return answer

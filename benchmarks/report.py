@@ -12,7 +12,19 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from taskflow.errors import TaskflowError
+
+LEAST_CPU_MS: Final = 0.005
+"""A process that spent less on an operation took no part in it."""
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+
+
+FAILED_SHARE_MAX: Final = 0.01
+"""Of the requests of a round: with more than that it measures errors."""
+
+
+class RoundFailed(TaskflowError):
+    """A round did not measure what it was to measure."""
 
 
 class Sample(Struct, frozen=True):
@@ -21,6 +33,19 @@ class Sample(Struct, frozen=True):
     rate: float
     latencies_ms: list[float]
     failed: int = 0
+    failure: str = ""
+    """The first of those that failed, in words."""
+    cpu_ms: dict[str, float] = {}
+    """CPU milliseconds an operation that succeeded, by process."""
+
+    def require_success(self, what: str) -> Sample:
+        """Itself. Raises RoundFailed where nothing succeeded, or more failed than FAILED_SHARE_MAX."""
+        done = len(self.latencies_ms)
+        if not done or self.failed > FAILED_SHARE_MAX * (done + self.failed):
+            raise RoundFailed(
+                f"{what}: {self.failed} failed, {done} succeeded; the first failure: {self.failure or '?'}"
+            )
+        return self
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -42,6 +67,12 @@ class Row(Struct, frozen=True, kw_only=True):
         return statistics.median(of_rounds) if of_rounds else None
 
     @property
+    def cpu_ms(self) -> dict[str, float]:
+        """The median over the rounds, by process."""
+        names = dict.fromkeys(name for sample in self.rounds for name in sample.cpu_ms)
+        return {name: statistics.median(sample.cpu_ms.get(name, 0.0) for sample in self.rounds) for name in names}
+
+    @property
     def failed(self) -> int:
         return sum(sample.failed for sample in self.rounds)
 
@@ -56,14 +87,17 @@ def table(rows: Iterable[Row], *, against: str) -> str:
     rows = list(rows)
     base = {row.case: row.rate for row in rows if row.system == against}
     lines = [
-        f"| case | system | /s | × {against} | {' | '.join(QUANTILES)} | failed | |",
-        "| --- | --- | ---: | ---: |" + " ---: |" * len(QUANTILES) + " ---: | --- |",
+        f"| case | system | /s | × {against} | {' | '.join(QUANTILES)} | failed | CPU ms each | |",
+        "| --- | --- | ---: | ---: |" + " ---: |" * len(QUANTILES) + " ---: | --- | --- |",
     ]
     for row in rows:
         ratio = f"{row.rate / base[row.case]:.2f}" if base.get(row.case) else ""
         quantiles = [row.quantile(q) for q in QUANTILES.values()]
         shown = " | ".join("" if value is None else f"{value:.1f}" for value in quantiles)
-        lines.append(f"| {row.case} | {row.system} | {row.rate:,.0f} | {ratio} | {shown} | {row.failed} | {row.note} |")
+        cpu = ", ".join(f"{name} {ms:.2f}" for name, ms in row.cpu_ms.items() if ms >= LEAST_CPU_MS)
+        lines.append(
+            f"| {row.case} | {row.system} | {row.rate:,.0f} | {ratio} | {shown} | {row.failed} | {cpu} | {row.note} |"
+        )
     return "\n".join(lines)
 
 

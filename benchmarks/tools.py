@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -76,7 +77,12 @@ async def output_of(*argv: str, env: Mapping[str, str] | None = None, folder: Pa
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, complaint = await process.communicate()
+    try:
+        out, complaint = await process.communicate()
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        raise
     if process.returncode:
         raise NoTool(f"{' '.join(argv[:3])} … ended with {process.returncode}: {complaint.decode()[-2000:]}")
     return out

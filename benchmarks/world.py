@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ from taskflow.store.migrate import migrate
 
 HERE: Final = Path(__file__).parent
 READY_S: Final = 60.0
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None)
 
 
 async def install_peer(name: str) -> Path:
@@ -35,6 +38,11 @@ async def install_peer(name: str) -> Path:
     if not (folder / "node_modules").exists():
         await output_of("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", folder=folder)
     return folder
+
+
+def _die_with_parent() -> None:
+    """Nothing is left behind by a benchmark that was killed, paused processes neither: SIGKILL ends those too."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Process:
@@ -56,8 +64,14 @@ class Process:
                     cwd=folder,
                     stdout=out,
                     stderr=file,
+                    start_new_session=True,  # Ctrl-C is the benchmark's to pass on
+                    preexec_fn=_die_with_parent,
                 )
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     async def line(self) -> bytes:
         if self._process.stdout is None:
@@ -86,8 +100,9 @@ class Process:
 class World:
     """The servers of one run. Every database, topic and process in it is the run's own."""
 
-    def __init__(self, settings: Settings, folder: Path, stack: AsyncExitStack) -> None:
-        self._base = settings
+    def __init__(self, servers: Servers, folder: Path, stack: AsyncExitStack) -> None:
+        self._servers = servers
+        settings = self._base = servers.settings
         self.folder = folder
         self._stack = stack
         self.admin_url = settings.postgres_url
@@ -101,6 +116,10 @@ class World:
         )
         await migrate(settings)
         return settings
+
+    def pid(self, server: str) -> int:
+        """Of a local server: the process that was started."""
+        return self._servers.running[server].pid
 
     async def database(self, name: str) -> str:
         """An empty PostgreSQL database."""
@@ -154,7 +173,7 @@ async def open_world() -> AsyncIterator[World]:
         try:
             await servers.start()
             async with AsyncExitStack() as stack:
-                yield World(servers.settings, folder, stack)
+                yield World(servers, folder, stack)
         finally:
             await servers.stop()
 

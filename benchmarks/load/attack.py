@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,23 @@ class Target(Struct, frozen=True, kw_only=True):
         return json.dumps(target) + "\n"
 
 
-async def attack(target: Target, *, connections: int, seconds: float) -> Sample:
-    """Successful answers a second and the latency of every request; answers that are errors are counted apart."""
+async def attack(
+    target: Target, *, connections: int, seconds: float, cpu_s: Callable[[], dict[str, float]] = dict
+) -> Sample:
+    """Successful answers a second and the latency of every request; answers that are errors are counted apart.
+    `cpu_s`: what the measured processes have spent so far, by name."""
     vegeta = await installed(VEGETA)
     with tempfile.TemporaryDirectory(prefix="taskflow-attack-") as name:
         targets, results, rows = (Path(name) / part for part in ("targets", "results", "rows"))
         targets.write_text(target.line())
+        before = cpu_s()
         await output_of(
             vegeta, "attack", "-format=json", f"-targets={targets}", f"-output={results}", "-rate=0",
             f"-max-workers={connections}", f"-workers={connections}", f"-duration={seconds}s", "-timeout=30s",
         )  # fmt: skip
+        spent = {name: after - before[name] for name, after in cpu_s().items()}
         await output_of(vegeta, "encode", "-to=csv", f"-output={rows}", str(results))
-        latencies, failed, first, last = [], 0, float("inf"), 0.0
+        latencies, failed, failure, first, last = [], 0, "", float("inf"), 0.0
         with rows.open(newline="") as file:
             for row in csv.reader(file):
                 sent_ns, code, latency_ns = int(row[0]), int(row[1]), int(row[2])
@@ -57,4 +63,12 @@ async def attack(target: Target, *, connections: int, seconds: float) -> Sample:
                     latencies.append(latency_ns / 1e6)
                 else:
                     failed += 1
-    return Sample(len(latencies) / ((last - first) / 1e9), latencies, failed)
+                    failure = failure or f"{code} {row[5]} {b64decode(row[6])[:200].decode(errors='replace')}"
+    done = len(latencies)
+    return Sample(
+        rate=done / ((last - first) / 1e9) if done else 0.0,
+        latencies_ms=latencies,
+        failed=failed,
+        failure=failure,
+        cpu_ms={name: seconds * 1000 / done for name, seconds in spent.items()} if done else {},
+    )

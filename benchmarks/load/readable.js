@@ -1,11 +1,11 @@
 // Write → readable, as an open model: RATE commands a second begin whatever became of those before.
 // Each creates a task and, acknowledged, reads it with the write's position until the view answers.
-// Prints {acknowledged, readable, failed}: latencies in milliseconds from the intended start.
+// Prints {seconds, acknowledged, readable, failed, failure}: latencies in milliseconds from the intended start.
 import http from 'node:http'
 
-const { URL_BASE, TOKEN, RATE, SECONDS } = process.env
+const { URL_BASE, AUTHORIZATION, RATE, SECONDS } = process.env
 const agent = new http.Agent({ keepAlive: true, maxSockets: 512 })
-const headers = { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' }
+const headers = { Authorization: AUTHORIZATION, 'Content-Type': 'application/json' }
 const body = JSON.stringify({ title: 'Write the report about the incident of last week' })
 
 function call(method, path, payload) {
@@ -24,6 +24,7 @@ function call(method, path, payload) {
 const acknowledged = []
 const readable = []
 let failed = 0
+let failure = ''
 async function one(intended) {
   try {
     const written = await call('POST', '/api/v1/tasks', body)
@@ -33,8 +34,9 @@ async function one(intended) {
     const read = await call('GET', `/api/v1/tasks/${id}?min_position=${position}&wait_ms=10000`)
     if (read.status !== 200) throw new Error(read.text)
     readable.push(performance.now() - intended)
-  } catch {
+  } catch (error) {
     failed += 1
+    failure ||= String(error.message).slice(0, 200)
   }
 }
 
@@ -49,4 +51,4 @@ for (let n = 0; n < total; n += 1) {
 }
 await Promise.all(all)
 const seconds = (performance.now() - started) / 1000
-process.stdout.write(`${JSON.stringify({ seconds, acknowledged, readable, failed })}\n`, () => process.exit(0))
+process.stdout.write(`${JSON.stringify({ seconds, acknowledged, readable, failed, failure })}\n`, () => process.exit(0))
