@@ -35,8 +35,10 @@ _LIBC: Final = ctypes.CDLL(None)
 async def install_peer(name: str) -> Path:
     """A peer's packages; without a lock file, so that none names a registry."""
     folder = HERE / "peers" / name
-    if not (folder / "node_modules").exists():
+    complete = folder / "node_modules" / ".complete"
+    if not complete.exists():
         await output_of("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", folder=folder)
+        complete.touch()  # an installation that was interrupted is done again
     return folder
 
 
