@@ -1,6 +1,6 @@
-"""The kinds of stream, one file each: its events, its state, and `evolve` from one to the next.
+"""The stream types, one file each: events, state, and `evolve`, which applies an event to a state.
 
-Both sides stand on this package: commands decide on these states, projections store them.
+The write side and the read side share this package: commands decide on these states, projections store them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A claim of an e-mail address: at most one person holds it.
+"""The claim stream: reserves an e-mail address for at most one user.
 
-The stream's id is an HMAC of the address's canonical form under a secret of its own, so that two registrations of
-one address meet in one stream and the id reveals nothing.
+The stream id is an HMAC of the address's canonical form under `claim_secret`. Two registrations of one address
+therefore write to the same stream, and the id does not reveal the address.
 
-Claims that are older than the canonical form are on streams of another id, of the trimmed and case-folded address.
-`commands/claims.py` looks there too, and moves them.
+Claims made before the canonical form existed have another stream id, derived from the trimmed, case-folded address.
+`commands/claims.py` checks the old stream as well, and moves such claims.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from taskflow.streams.stream_type import Event, EventMetadata, StreamType
 
 
 def claim_id(claim_secret: bytes, address: str) -> UUID:
-    """The stream on which an address is claimed. Raises BadAddress."""
+    """Returns the id of the stream on which an address is claimed. Raises BadAddress."""
     return derived_id(claim_secret, "canonical-address", canonical_address(address))
 
 
 def earlier_claim_id(claim_secret: bytes, address: str) -> UUID:
-    """The stream on which an address was claimed before there was a canonical form."""
+    """Returns the id of the stream on which an address was claimed before the canonical form existed."""
     return derived_id(claim_secret, "address", earlier_form(address))
 
 
@@ -41,7 +41,7 @@ class AddressReleased(Event, frozen=True):
 class ClaimState(Struct, frozen=True, kw_only=True, gc=False):
     id: UUID
     user_id: UUID | None
-    """Who holds the address; None once released."""
+    """The user who holds the address; None after it was released."""
     updated_at: datetime
     version: int
 

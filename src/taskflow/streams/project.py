@@ -1,4 +1,4 @@
-"""A project: its members and their roles, its workflow and its labels."""
+"""The project stream: members and their roles, invitations, workflow and labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taskflow.streams.stream_type import PERSONAL, Event, EventMetadata, StreamT
 Category = Literal["todo", "in_progress", "waiting", "done", "cancelled"]
 CATEGORIES: Final[tuple[Category, ...]] = ("todo", "in_progress", "waiting", "done", "cancelled")
 CLOSED: Final[tuple[Category, ...]] = ("done", "cancelled")
-"""What is in one of these is no more to be done."""
+"""The categories of finished work."""
 Role = Literal["viewer", "member", "admin", "owner"]
 ROLES: Final[tuple[Role, ...]] = ("viewer", "member", "admin", "owner")
 """From the weakest to the strongest."""
@@ -47,24 +47,25 @@ class Workflow(Struct, frozen=True, gc=False):
         return self.first("todo") or self.statuses[0]
 
     def allows(self, from_status: str, to_status: str) -> bool:
-        """A status that left the workflow may be left for any other."""
+        """Whether a task may change from one status to another. From a status that was removed from the workflow,
+        every change is allowed."""
         if self.transitions is None or self.status(from_status) is None:
             return True
         return Transition(from_status, to_status) in self.transitions
 
 
 class Statuses(Struct, frozen=True, gc=False):
-    """What the status that a task last entered stands for today."""
+    """Resolves the status stored in a task to a status of the project's current workflow."""
 
     workflow: Workflow
     mapped: dict[str, str] = {}
 
     def resolve(self, key: str) -> Status | None:
-        """The status itself, or the one that took its place; None for one that left without."""
+        """Returns the status with this key, or its replacement; None if it was removed without a replacement."""
         return self.workflow.status(self.mapped.get(key, key))
 
     def aliases_of(self, key: str) -> tuple[str, ...]:
-        """Everything that a task may last have entered which stands for this status today, itself first."""
+        """Returns every stored key that resolves to this status: its own key first, then the replaced ones."""
         return (key, *sorted(old for old, to in self.mapped.items() if to == key))
 
 
@@ -81,7 +82,7 @@ DEFAULT_WORKFLOW: Final = Workflow(
 
 
 class ProjectCreated(Event, frozen=True):
-    """`owner_id` is its first member. `inbox`: the personal project that comes with a registration."""
+    """A project was created. `owner_id` is the first member. `inbox`: the personal project made at registration."""
 
     name: str
     owner_id: UUID
@@ -107,7 +108,7 @@ class ProjectUnarchived(Event, frozen=True):
 
 
 class ProjectWorkflowSet(Event, frozen=True):
-    """`mapped`: statuses that left, each with the one that its tasks are in from now on."""
+    """The workflow was replaced. `mapped`: removed status → the status that its tasks are in from now on."""
 
     workflow: Workflow
     mapped: dict[str, str] = field(default_factory=dict)
@@ -123,7 +124,8 @@ class LabelRemoved(Event, frozen=True):
 
 
 class MemberInvited(Event, frozen=True):
-    """The address is sealed with a key of the invitation's own, which ends with it."""
+    """A person was invited. The address is sealed with a key of this invitation alone, deleted when the invitation
+    ends."""
 
     person_field = "invitation_id"
     part_field = "invitation_id"
@@ -134,8 +136,8 @@ class MemberInvited(Event, frozen=True):
 
 
 class InvitationAccepted(Event, frozen=True):
-    """The membership is an event of its own, before this one in the same append. From here on the member is one by
-    their own consent."""
+    """A user accepted an invitation and thereby consented to the membership. The membership itself is a separate
+    `MemberAdded` event, earlier in the same append."""
 
     invitation_id: UUID
     user_id: UUID
@@ -146,7 +148,7 @@ class InvitationRevoked(Event, frozen=True):
 
 
 class MemberAdded(Event, frozen=True):
-    """By itself it says nothing of the member's consent: `InvitationAccepted` does."""
+    """A user became a member. This event does not record consent: `InvitationAccepted` does."""
 
     user_id: UUID
     role: Role
@@ -158,7 +160,7 @@ class MemberRoleChanged(Event, frozen=True):
 
 
 class MemberRemoved(Event, frozen=True):
-    """A member whose own command it was has left."""
+    """A member was removed, or left: then the event's actor is the member."""
 
     user_id: UUID
 
@@ -172,7 +174,7 @@ class Label(Struct, frozen=True, gc=False):
 
 
 class Invitation(Struct, frozen=True, gc=False):
-    """One that nobody has accepted yet; it may have run out. Its address is in the event of `version` alone."""
+    """A pending invitation; it may have expired. The address is stored only in the event with this `version`."""
 
     id: UUID
     role: Role
@@ -190,11 +192,11 @@ class ProjectState(Struct, frozen=True, kw_only=True, gc=False):
     labels: tuple[Label, ...]
     members: dict[UUID, Role]
     consenting: tuple[UUID, ...] = ()
-    """Members who created the project or accepted an invitation to it, sorted; the others were added directly."""
+    """Members who created the project or accepted an invitation to it, sorted. Other members were added directly."""
     left: tuple[UUID, ...] = ()
-    """Who removed themselves and has accepted no invitation since, sorted."""
+    """Users who removed themselves and have accepted no invitation since, sorted."""
     mapped: dict[str, str] = {}
-    """Statuses that left the workflow, and those that stand for them now."""
+    """Status removed from the workflow → the status that replaces it now."""
     invitations: tuple[Invitation, ...] = ()
     inbox: bool
     archived_at: datetime | None
@@ -207,7 +209,7 @@ class ProjectState(Struct, frozen=True, kw_only=True, gc=False):
         return Statuses(self.workflow, self.mapped)
 
     def consents(self, *users: UUID) -> bool:
-        """Whether all of them are members by their own consent."""
+        """Whether all these users are members who consented."""
         return all(user in self.consenting for user in users)
 
     def invitation(self, invitation_id: UUID) -> Invitation | None:
@@ -215,7 +217,8 @@ class ProjectState(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def _mapped(state: ProjectState, event: ProjectWorkflowSet) -> dict[str, str]:
-    """Older mappings lead to where theirs lead now; a status that is there again stands for itself."""
+    """Merges the event's mapping into the state's: earlier mappings follow the new replacements, and a status that is
+    in the workflow again is no longer mapped."""
     mapped = {key: event.mapped.get(to, to) for key, to in state.mapped.items()} | event.mapped
     return {key: to for key, to in mapped.items() if event.workflow.status(key) is None}
 
@@ -272,7 +275,7 @@ def evolve(state: ProjectState | None, event: Event, metadata: EventMetadata) ->
             invitation = Invitation(
                 event.invitation_id, event.role, metadata.actor, at, event.expires_at, metadata.version
             )
-            # Those that ran out end here: nobody can accept them any more.
+            # Expired invitations are dropped here: nobody can accept them any more.
             changed = {"invitations": (*[one for one in state.invitations if at < one.expires_at], invitation)}
         case InvitationAccepted(invitation_id=ended, user_id=user_id):
             changed = {
@@ -315,5 +318,5 @@ PROJECT: Final = StreamType(
         MemberRemoved,
     ),
     evolve=evolve,
-    state_version=3,  # 1 had no invitations and mapped no statuses, 2 did not know who consented
+    state_version=3,  # 1: no invitations, no status mapping; 2: no consent
 )

@@ -1,5 +1,7 @@
-"""Which project an event puts its stream into, which decides who may see the stream's whole history; and below which
-task, which decides what moves with it."""
+"""The project and the parent task that an event assigns to its stream.
+
+The project decides who may read the stream's whole history; the parent decides which tasks move together.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ NO_PARENT: Final = UUID(int=0)
 
 
 def project_decided_by(event: Event, stream_id: UUID) -> UUID | None:
-    """The project from now on; None for an event that leaves it as it was, and for what belongs to no project."""
+    """Returns the stream's project after the event; None if the event does not change the project, or if the stream
+    belongs to no project."""
     match event:
         case ProjectCreated():
             return stream_id
@@ -28,8 +31,8 @@ def project_decided_by(event: Event, stream_id: UUID) -> UUID | None:
 
 
 def parent_decided_by(event: Event) -> UUID | None:
-    """The task that its stream stands below from now on, NO_PARENT where that is none; None for an event that leaves it
-    as it was. A task that is purged stands nowhere: nobody finds it."""
+    """Returns the stream's parent task after the event: NO_PARENT for a task without a parent and for a purged task,
+    None if the event does not change the parent."""
     match event:
         case TaskCreated(parent_id=parent_id) | TaskParentSet(parent_id=parent_id) | TaskMoved(parent_id=parent_id):
             return parent_id or NO_PARENT

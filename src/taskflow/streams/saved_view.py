@@ -1,4 +1,4 @@
-"""A saved view: filters and an order of tasks under a name, a person's own or one that a project shares."""
+"""The saved-view stream: named filters and a sort order for tasks, owned by a user or shared with a project."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from taskflow.streams.stream_type import Event, EventMetadata, StreamType
 
 Query = dict[str, str | bool | tuple[str, ...]]
-"""The filters of `GET /tasks` by name, as they were given: a value or several."""
+"""The filters of `GET /tasks` by name, as they were given: one value or several."""
 
 # --- events --------------------------------------------------------------------------------------
 
 
 class ViewSaved(Event, frozen=True):
-    """`project_id` of None: its owner's alone."""
+    """A view was saved. `project_id` is None for a personal view, which only its owner sees."""
 
     name: str
     query: Query
@@ -46,7 +46,7 @@ class SavedViewState(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     query: Query
     owner_id: UUID
-    """Who saved it."""
+    """The user who saved the view."""
     project_id: UUID | None
     created_at: datetime
     updated_at: datetime

@@ -1,6 +1,6 @@
-"""When a task is due, and how that repeats: the events that set it, and the series of its occurrences.
+"""Due times and recurrence of tasks: the events that set them, and the series of occurrences.
 
-The moment that a day or a rule means in a zone stands in the event: a fold asks no time-zone database.
+Events store the UTC moments computed from days, rules and time zones, so that a fold needs no time-zone database.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _MIDNIGHT: Final = time(tzinfo=UTC)
 
 
 class Series(Struct, frozen=True, omit_defaults=True, gc=False):
-    """Where a rule is counted from, and which of its slots the present occurrence fills. The occurrence may be due
-    elsewhere: moving it changes nothing here.
+    """The start of a recurrence rule, and the slot of the rule that the current occurrence fills.
 
-    `days`: the slots are days and not moments. A day stands as its midnight in UTC, whatever the task's zone.
+    Giving the current occurrence another due time does not change the series. `days`: the slots are days, each
+    stored as its midnight in UTC whatever the task's time zone is.
     """
 
     start: datetime
@@ -37,10 +37,10 @@ class Series(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class TaskDueSet(Event, frozen=True):
-    """Due at a moment, on a day, or not; and in which zone the day ends, at `day_ends_at`.
+    """The due time was set: a moment, a day (which ends at `day_ends_at` in the time zone), or none.
 
-    What is left UNSET stays. `restarts`: a rule begins anew with this due, as it always did until version 2.
-    Version 1 held a date, `due`; version 2 knew no zones.
+    An UNSET field keeps its value. `restarts`: the recurrence rule starts again from this due time, as it always did
+    until version 2. Version 1 held a date, `due`; version 2 had no time zones.
     """
 
     schema_version = 3
@@ -53,8 +53,10 @@ class TaskDueSet(Event, frozen=True):
 
 
 class TaskRecurrenceSet(Event, frozen=True):
-    """An RFC 5545 rule (without its name: `FREQ=WEEKLY;BYDAY=MO`). Where no series is said, one begins with the due
-    that stands then. Version 1 knew no zones."""
+    """The recurrence rule was set: an RFC 5545 rule without the property name, such as `FREQ=WEEKLY;BYDAY=MO`.
+
+    Without a `series`, a new series starts at the task's current due time. Version 1 had no time zones.
+    """
 
     schema_version = 2
     recurrence: str | None
@@ -63,12 +65,14 @@ class TaskRecurrenceSet(Event, frozen=True):
 
 
 class TaskRecurred(Event, frozen=True):
-    """An occurrence was completed and the next one is due, in its slot: the task is open again in the same breath.
-    Version 1 knew no days, and left the checklist ticked."""
+    """An occurrence was completed: the task is open again, due in the slot of the next occurrence.
+
+    Version 1 had no days, and left the checklist ticked.
+    """
 
     schema_version = 2
     occurrence_at: datetime | None
-    """When the completed one was due."""
+    """When the completed occurrence was due."""
     due_at: datetime | None
     status: str
     category: Category
@@ -76,25 +80,25 @@ class TaskRecurred(Event, frozen=True):
     due_on: date | None = None
     day_ends_at: datetime | None = None
     unticked: tuple[UUID, ...] = ()
-    """Items of the checklist that were done for the completed one."""
+    """Checklist items that were done for the completed occurrence."""
 
 
 # --- state ---------------------------------------------------------------------------------------
 
 
 def begin_series(due_at: datetime | None, due_on: date | None, at: datetime) -> Series:
-    """One whose first occurrence is due then; without a due it begins as the rule is set, at `at`."""
+    """Returns a series that starts at the due time or day, or at `at` (when the rule is set) if there is neither."""
     start = midnight(due_on) if due_on is not None else due_at or at
     return Series(start, start, due_on is not None)
 
 
 def midnight(day: date) -> datetime:
-    """A day as a slot."""
+    """Returns the slot of a day: its midnight in UTC."""
     return datetime.combine(day, _MIDNIGHT)
 
 
 def scheduled(state: TaskState, event: TaskDueSet | TaskRecurrenceSet | TaskRecurred, at: datetime) -> dict[str, Any]:
-    """The fields of a task that such an event sets."""
+    """Returns the fields of a task that the event changes."""
     match event:
         case TaskRecurrenceSet(recurrence=recurrence, time_zone=zone):
             series = begin_series(state.due_at, state.due_on, at) if event.series is UNSET else event.series

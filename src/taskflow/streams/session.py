@@ -1,7 +1,7 @@
-"""A session: one sign-in and the family of refresh tokens that grew from it.
+"""The session stream: one sign-in and the refresh tokens issued for it, one after the other.
 
-No token is stored. Token n of a session is an HMAC of (session, n), so that a repeated refresh
-can hand out the same successor; the stream only says which n is current.
+No token is stored. Token n of a session is an HMAC of (session, n), so a repeated refresh request returns the same
+next token. The stream only records the current n.
 """
 
 from __future__ import annotations

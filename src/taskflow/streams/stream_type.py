@@ -1,4 +1,4 @@
-"""What every kind of stream is made of: events, a state, and `evolve` from one state to the next."""
+"""The parts of a stream type: events, a state, and `evolve`, which applies an event to a state."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STATE_BYTES: Final = 1_500
-"""What a state weighs in memory beside its texts, about: its fields are objects."""
+"""Approximate size in memory of a state's objects, in bytes, in addition to its encoded content."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 PERSONAL: Final = Meta(extra={"personal": True})
-"""Marks a field that is encrypted with its person's key before it leaves the process.
+"""Marks a field that is encrypted with the key of its person before the event leaves the process.
 
-Such a field's type admits `None`: that is what it reads as once the person is erased.
+The type of such a field includes `None`, which is the value after the person's erasure.
 """
 
 
 class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """A fact, in the past tense. The class's name is the storage format: never rename one.
-    Defaults are not stored and so are part of the format too: never change one.
+    """Base class of events. The class name is part of the storage format: never rename an event class.
+    Default values are not stored, so they are part of the format too: never change one.
 
-    `schema_version` rises when the stored shape changes; `taskflow.streams.upcasters` then lifts
-    the old shape. `person_field` names the field with the id of the person whose key seals the
-    fields marked PERSONAL; empty: the stream itself is the person. Before the version `sealed_since` they were not
-    personal, and stand in clear. `part_field` names the field with the id of the part of the stream that the event
-    begins, a comment say; empty: it begins none.
+    `schema_version`: raised when the stored shape changes; `taskflow.streams.upcasters` converts older shapes.
+    `person_field`: the field with the id of the person whose key seals the PERSONAL fields; empty if the stream id is
+    that person's id. `sealed_since`: the first schema version with sealed PERSONAL fields; older versions stored the
+    fields in clear. `part_field`: the field with the id of the part of the stream (for example a comment) that the
+    event creates; empty if the event creates no part.
     """
 
     schema_version: ClassVar[int] = 1
@@ -41,8 +41,8 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
 
 
 class EventMetadata(Struct, frozen=True):
-    """The circumstances of an event that `evolve` may look at: everything else is the event's own. The write side folds
-    events that are not recorded yet, so it cannot be a RecordedEvent."""
+    """The metadata of an event that `evolve` may use. Not a RecordedEvent, because the write side also folds events
+    that are not recorded yet."""
 
     stream_id: UUID
     version: int
@@ -54,18 +54,18 @@ S = TypeVar("S")
 
 
 class StreamType(Struct, Generic[S], frozen=True, eq=False):
-    """A kind of stream: its name in the store, its state's type and the fold's single step."""
+    """A stream type: its name in the store, its event classes, its state class and `evolve`, one step of the fold."""
 
     name: str
     state: type[S]
     events: tuple[type[Event], ...]
     evolve: Callable[[S | None, Any, EventMetadata], S]
     state_version: int = 1
-    """Raised when the state's shape changes: older snapshots are then ignored."""
+    """Increased when the state's shape changes: older snapshots are then ignored."""
     person_field: str = ""
-    """As `Event.person_field`, for the personal fields of the state."""
+    """The same as `Event.person_field`, for the PERSONAL fields of the state."""
 
 
 def state_bytes(state: object) -> int:
-    """What a stream's state weighs in memory, about."""
+    """Returns the approximate size of a stream's state in memory, in bytes."""
     return STATE_BYTES + len(_encode(state))

@@ -1,4 +1,4 @@
-"""A task: its whole story (edits, status, assignment, comments, checklist, relations, trash) is one stream."""
+"""The task stream: all changes of a task (edits, status, assignment, comments, checklist, relations, trash)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RelationType = Literal["blocks", "relates_to", "duplicates"]
 
 
 class TaskCreated(Event, frozen=True):
-    """Version 1 knew no zones: what was due or repeated did so in UTC."""
+    """A task was created. Version 1 had no time zones: due times and recurrence were in UTC."""
 
     schema_version = 2
     project_id: UUID
@@ -41,12 +41,12 @@ class TaskCreated(Event, frozen=True):
     recurrence: str | None = None
     external_id: str | None = None
     source: dict[str, str] | None = None
-    """What an imported row said that has no field of its own."""
+    """Columns of an imported row that have no field of their own."""
     due_on: date | None = None
     day_ends_at: datetime | None = None
     time_zone: str | None = None
     series: Series | None = None
-    """Of a rule; None: it begins with this task."""
+    """The series of the recurrence rule; None: the series starts with this task."""
 
 
 class TaskRetitled(Event, frozen=True):
@@ -61,7 +61,7 @@ class TaskStatusChanged(Event, frozen=True):
     from_status: str
     status: str
     category: Category
-    """The status's category at the time; what a reader is shown follows the project's workflow."""
+    """The category of the status at that time. Readers see the category from the project's current workflow."""
 
 
 class TaskPrioritised(Event, frozen=True):
@@ -86,7 +86,7 @@ class TaskRanked(Event, frozen=True):
 
 
 class TaskMoved(Event, frozen=True):
-    """To another project: everything that belongs to a project is said anew."""
+    """A task moved to another project: the event carries new values of every field that depends on the project."""
 
     from_project_id: UUID
     project_id: UUID
@@ -106,11 +106,11 @@ class TaskRestored(Event, frozen=True):
 
 
 class TaskPurged(Event, frozen=True):
-    """It was in the trash for too long: nobody finds it any more. The log keeps its story."""
+    """A task was removed after its retention time in the trash: no query finds it. The log keeps its events."""
 
 
 class CommentAdded(Event, frozen=True):
-    """By the event's actor. People are mentioned in the body as `@[id]`."""
+    """The event's actor added a comment. The body mentions people as `@[id]`."""
 
     part_field = "comment_id"
     comment_id: UUID
@@ -127,7 +127,7 @@ class CommentDeleted(Event, frozen=True):
 
 
 class CommentRestored(Event, frozen=True):
-    """A deletion undone: the comment as it was."""
+    """The deletion of a comment was undone: the event carries the deleted comment."""
 
     comment_id: UUID
     body: str
@@ -164,7 +164,7 @@ class ChecklistItemRemoved(Event, frozen=True):
 
 
 class RelationAdded(Event, frozen=True):
-    """From this task to another: this one `blocks` that one."""
+    """A relation from this task to another was added, for example: this task `blocks` the other."""
 
     relation: RelationType
     task_id: UUID
@@ -176,7 +176,7 @@ class RelationRemoved(Event, frozen=True):
 
 
 class TaskChangeImported(Event, frozen=True):
-    """One row of another system's log: what it changed, and what it said beside."""
+    """One row of another system's log was imported: the changes, and the row's other columns in `source`."""
 
     status: str | None = None
     category: Category | None = None
@@ -211,7 +211,7 @@ class Relation(Struct, frozen=True, gc=False):
 
 
 class TaskState(Struct, frozen=True, kw_only=True, gc=False):
-    """A task as its events leave it. Names of people and categories are joined when it is read."""
+    """The state of a task. People's names and the current categories are joined when the task is read."""
 
     id: UUID
     project_id: UUID
@@ -224,16 +224,16 @@ class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     due_at: datetime | None
     due_on: date | None = None
     day_ends_at: datetime | None = None
-    """The moment as which the day counts on which the task is due."""
+    """The moment at which the day `due_on` ends."""
     time_zone: str | None = None
-    """In which a day ends and a rule repeats."""
+    """The time zone of the day's end and of the recurrence rule."""
     labels: tuple[str, ...]
     assignee_id: UUID | None
     parent_id: UUID | None
     rank: str
     recurrence: str | None
     series: Series | None = None
-    """Of a task with a rule."""
+    """Only set for a task with a recurrence rule."""
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
@@ -242,17 +242,17 @@ class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     trashed_at: datetime | None
     purged: bool = False
     comments: tuple[Comment, ...] = ()
-    """In the order they were made."""
+    """In order of creation."""
     checklist: tuple[ChecklistItem, ...] = ()
-    """By rank."""
+    """Ordered by rank."""
     relations: tuple[Relation, ...] = ()
     former_projects: tuple[UUID, ...] = ()
-    """Whoever follows one of these must learn that it left."""
+    """Projects that the task was moved out of; clients that sync one of these projects are told that the task left."""
     version: int
 
     @property
     def due(self) -> datetime | None:
-        """The moment by which it is due, whichever way that was said."""
+        """The moment by which the task is due, whether it was given as a moment or as a day."""
         return self.day_ends_at if self.due_at is None else self.due_at
 
     def comment(self, comment_id: UUID) -> Comment | None:
@@ -263,7 +263,7 @@ class TaskState(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def _entered(state: TaskState, status: str, category: Category, at: datetime) -> dict[str, Any]:
-    """The fields that a change of status touches: first start, last completion."""
+    """Returns the fields that a change of status sets, including the first start and the last completion."""
     completed_at = state.completed_at if category == state.category else at
     return {
         "status": status,
@@ -274,7 +274,7 @@ def _entered(state: TaskState, status: str, category: Category, at: datetime) ->
 
 
 def relabel(labels: tuple[str, ...], added: tuple[str, ...], removed: tuple[str, ...]) -> tuple[str, ...]:
-    """Labels in the order they were given, without those removed, each once."""
+    """Returns the labels without `removed` and with `added` at the end, each label once."""
     return tuple(dict.fromkeys([label for label in labels if label not in removed] + list(added)))
 
 
@@ -290,7 +290,7 @@ def _moved(state: TaskState, event: TaskMoved, at: datetime) -> dict[str, Any]:
 
 
 def _parts(state: TaskState, event: Event, metadata: EventMetadata) -> dict[str, Any]:
-    """What changes a comment, an item of the checklist or a relation."""
+    """Returns the fields changed by an event about a comment, a checklist item or a relation."""
     match event:
         case CommentAdded(comment_id=comment_id, body=body):
             comment = Comment(comment_id, metadata.actor, body, metadata.occurred_at)
@@ -444,5 +444,5 @@ TASK: Final = StreamType(
         RelationRemoved,
     ),
     evolve=evolve,
-    state_version=3,  # 1 had no comments, checklist or relations, 2 no days, zones and series
+    state_version=3,  # 1: no comments, checklist, relations; 2: no days, time zones, series
 )

@@ -1,8 +1,8 @@
-"""Old shapes of stored events, lifted one schema version at a time to today's.
+"""Upcasters: convert stored events of older schema versions to the current one, one version at a time.
 
-An upcaster takes the decoded JSON of version n and returns that of version n + 1. It may not look
-anywhere else: events are never rewritten, so it runs for ever. Golden files in
-`tests/unit/golden/` hold each version ever stored.
+An upcaster takes the decoded JSON of version n and returns the JSON of version n + 1. An upcaster is a pure function
+and is never removed, because stored events are never rewritten. Golden files in `tests/unit/golden/` hold every
+version ever stored.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def _due_date_to_time(data: dict[str, Any]) -> dict[str, Any]:
-    """A task was due on a day (`due`); it is now due at the day's end, UTC."""
+    """Converts the due day (`due`) to a due time: the end of that day in UTC."""
     due = data.get("due")
     return {"due_at": None if due is None else f"{due}T23:59:59.999999Z"}
 
 
 def _settings_become_personal(data: dict[str, Any]) -> dict[str, Any]:
-    """The same, in clear: what was stored so stays so, and reads as nothing once its person is erased."""
+    """Returns the data unchanged: settings stored in clear stay in clear, and read as None after the person's
+    erasure."""
     return data
 
 
 def _due_in_utc(data: dict[str, Any]) -> dict[str, Any]:
-    """What was due or repeated did so in UTC."""
+    """Adds the time zone UTC if the task was due or recurred."""
     return data if data.get("due_at") is None and data.get("recurrence") is None else data | {"time_zone": "UTC"}
 
 
 def _restarting(data: dict[str, Any]) -> dict[str, Any]:
-    """Every new due time began the series anew."""
+    """Adds `restarts`: in version 2 every new due time restarted the series."""
     return _due_in_utc(data) | {"restarts": True}
 
 

@@ -1,4 +1,4 @@
-"""A person: profile, password and system roles. The stream's id is the person's."""
+"""The user stream: profile, password and system roles. The stream id is the user's id."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class UserRegistered(Event, frozen=True):
     email: Annotated[str | None, PERSONAL]
     name: Annotated[str | None, PERSONAL]
     password_hash: Annotated[str | None, PERSONAL]
-    """Sealed like personal data, so that neither Kafka nor an export carries it in clear."""
+    """Sealed like personal data, so that neither Kafka messages nor exports contain the hash in clear."""
     claim_id: UUID
     inbox_id: UUID
 
 
 class UserImported(Event, frozen=True):
-    """A person named by an import: can be assigned, cannot sign in."""
+    """An import created a user, who can be assigned to tasks but cannot sign in."""
 
     name: Annotated[str | None, PERSONAL]
 
@@ -41,7 +41,7 @@ class UserAvatarSet(Event, frozen=True):
 
 
 class UserSettingsChanged(Event, frozen=True):
-    """The settings that changed; None removes one. Their names are the person's data too."""
+    """Settings were changed; the value None removes a setting. The names of settings are personal data too."""
 
     schema_version = 2
     sealed_since = 2
@@ -53,13 +53,13 @@ class UserPasswordChanged(Event, frozen=True):
 
 
 class UserClaimMoved(Event, frozen=True):
-    """The address stayed; the stream on which it is claimed is another."""
+    """The claim of the user's unchanged e-mail address moved to another claim stream."""
 
     claim_id: UUID
 
 
 class UserCalendarOpened(Event, frozen=True):
-    """A new secret for the feed of due tasks: made of this number, and the one before it counts no more."""
+    """The calendar feed got a new secret, derived from `generation`; the previous secret is no longer valid."""
 
     generation: int
 
@@ -82,7 +82,7 @@ class UserState(Struct, frozen=True, kw_only=True, gc=False):
     claim_id: UUID | None
     inbox_id: UUID | None
     calendar: int = 0
-    """The generation of the feed's secret; 0: there is none."""
+    """The generation of the calendar feed's secret; 0: there is no secret."""
     created_at: datetime
     updated_at: datetime
     version: int
