@@ -1,8 +1,8 @@
-"""The log, followed in every API process for the few facts that must act at once.
+"""The log follower of every API process: tails the log for changes that must take effect at once.
 
-`access_state`      what is folded: ended sessions, memberships, system roles
-`access`            what they say of people, with what this process has written and not followed yet
-`recent_positions`  which partition moved when, among the recent positions
-`follower`          the tail: from a snapshot in PostgreSQL to the head, and on
-`sse_hub`           what comes past, told to the open streams of the process
+`access_state`      the folded state: ended sessions, memberships, system roles
+`access`            answers access questions from that state and from this process's newer commits
+`recent_positions`  recent positions by stream type and partition, for freshness
+`follower`          tails the log: from a snapshot in PostgreSQL to the head, then continuously
+`sse_hub`           sends new events to the open SSE connections of the process
 """

@@ -1,9 +1,10 @@
-"""Who may do what as far as this process knows: the facts as it has followed them, and what it has written itself.
+"""Access decisions of one process: the state folded from the log, overlaid with this process's own commits.
 
-A write that was committed is acknowledged whether or not the log can be read just now, and what it withdraws stops
-at once in the process that answers. So each commit leaves here what its streams grant and withdraw as of its version:
-a whole state, so what other processes wrote to the stream before it is in it too. An entry goes before the facts until
-those have come past it, and is dropped then: what is known of a stream never goes back.
+A commit is acknowledged even if the log cannot be read at that moment, and access that the commit revokes must end at
+once in the process that answers. So each commit stores here the access granted by the streams it wrote. Each entry
+comes from the stream's whole state, so it includes earlier writes of other processes. An entry overrides the folded
+state until the follower has passed the entry's position, and is then dropped. Access never falls back to an older
+version of a stream.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 
 class ProjectAccess(Struct, frozen=True):
-    """Of a project at a version. `position` is that of the version's event, or a later one of the same append."""
+    """The access to a project at a version. `position` is the position of the version's event, or of a later event of
+    the same append."""
 
     version: int
     position: int
@@ -34,7 +36,7 @@ class ProjectAccess(Struct, frozen=True):
 
 
 class SystemRoles(Struct, frozen=True):
-    """Of a user; as ProjectAccess."""
+    """The system roles of a user at a version. `position`: as in ProjectAccess."""
 
     version: int
     position: int
@@ -42,13 +44,13 @@ class SystemRoles(Struct, frozen=True):
 
 
 class Access:
-    """AccessState, and the few entries that are ahead of them."""
+    """AccessState, and the few entries of this process that are newer."""
 
     def __init__(self) -> None:
         self.access_state = AccessState()
         self._projects: dict[UUID, ProjectAccess] = {}
         self._ended_sessions: dict[UUID, int] = {}
-        """Session → position: one that has ended stays so."""
+        """Session → position at which the session ended. An ended session never becomes active again."""
         self._system_roles: dict[UUID, SystemRoles] = {}
 
     # --- what is known
@@ -66,20 +68,20 @@ class Access:
         return members.get(user_id)
 
     def projects_of(self, user_id: UUID) -> Mapping[UUID, Role]:
-        """The projects of a user and the roles there."""
+        """Returns the user's projects and the user's role in each."""
         members, own = self.access_state.members, self._projects
         followed = self.access_state.projects_of.get(user_id, ())
         roles = {project: members[project][user_id] for project in followed if project not in own}
         return roles | {project: one.members[user_id] for project, one in own.items() if user_id in one.members}
 
     def consented(self, user_id: UUID) -> set[UUID]:
-        """The projects of a user that they created or accepted an invitation to."""
+        """Returns the user's projects that the user created or joined by accepting an invitation."""
         own = self._projects
         followed = {project for project in self.access_state.consented.get(user_id, ()) if project not in own}
         return followed | {project for project, one in own.items() if user_id in one.consenting}
 
     def archived(self) -> AbstractSet[UUID]:
-        """All projects that are archived."""
+        """Returns all archived projects."""
         own = self._projects
         if not own:
             return self.access_state.archived
@@ -89,8 +91,8 @@ class Access:
     # --- what this process writes
 
     def wrote(self, states: Iterable[Any], position: int) -> None:
-        """Streams as they are by a commit whose last event is at `position`. What is older than an entry, or than
-        the facts, changes nothing."""
+        """Stores the access granted by the states after a commit whose last event is at `position`. A state older than
+        its entry, or than the folded state, is ignored."""
         if position <= self.access_state.position:
             return
         for state in states:
@@ -102,7 +104,7 @@ class Access:
                 case UserState():
                     self._wrote_user(state, position)
 
-    # Also what says the same as the facts is kept: between their version and this one others may have written.
+    # An entry equal to the folded state is stored too: other processes may have written between the two versions.
     def _wrote_project(self, state: ProjectState, position: int) -> None:
         held = self._projects.get(state.id)
         if held is None or held.version < state.version:
@@ -116,7 +118,7 @@ class Access:
             self._system_roles[state.id] = SystemRoles(state.version, position, state.roles)
 
     def followed(self) -> None:
-        """Drops what the facts know by now."""
+        """Drops the entries that the folded state now includes."""
         position = self.access_state.position
         for held in (self._projects, self._system_roles):
             for stream_id in [one for one, entry in held.items() if entry.position <= position]:

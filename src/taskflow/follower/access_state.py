@@ -1,4 +1,4 @@
-"""What a process must know of the log to answer for anybody: folded, never stored by hand."""
+"""AccessState: the state folded from the log that an API process needs to authorise requests."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ FACT_TYPES: Final = frozenset(
 
 
 class AccessState(Struct):
-    """AccessState up to `position`, every event at or before it included."""
+    """Memberships, roles, archived projects and ended sessions, folded from every event at or before `position`."""
 
     position: int = 0
     members: dict[UUID, dict[UUID, Role]] = field(default_factory=dict)
     """Project → user → role."""
     projects_of: dict[UUID, set[UUID]] = field(default_factory=dict)
-    """User → projects: the same facts from the other side."""
+    """User → projects: the inverse of `members`."""
     consented: dict[UUID, set[UUID]] = field(default_factory=dict)
-    """User → projects that they created or accepted an invitation to, and are members of."""
+    """User → projects that the user is a member of, and created or joined by accepting an invitation."""
     granted: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
-    """Project → user → the position since which they are a member."""
+    """Project → user → the position at which the user became a member."""
     lost: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
-    """User → projects that they were a member of → the position at which that ended."""
+    """User → project that the user was a member of → the position at which the membership ended."""
     workflows: dict[UUID, int] = field(default_factory=dict)
-    """Project → the position at which its workflow was last set: all its tasks read anew since."""
+    """Project → the position at which its workflow was last set: since then all its tasks may read differently."""
     archived: set[UUID] = field(default_factory=set)
-    """Projects."""
+    """Archived projects."""
     ended_sessions: dict[UUID, datetime] = field(default_factory=dict)
-    """Kept until no access token of theirs can be alive."""
+    """Session → the time it ended. Kept until every access token of the session has expired."""
     renamed: dict[UUID, int] = field(default_factory=dict)
-    """User → the position at which their name last changed, the newest last."""
+    """User → the position at which the user's name last changed, the newest last."""
     system_roles: dict[UUID, tuple[SystemRole, ...]] = field(default_factory=dict)
 
     def apply(self, recorded: RecordedEvent, event: Event) -> None:
-        """The next event of the log, if it is one of FACT_TYPES; what was applied before changes nothing."""
+        """Applies the next event of the log, whose type is one of FACT_TYPES. An event applied before is ignored."""
         if recorded.position <= self.position:
             return
         stream = recorded.stream_id
@@ -102,10 +102,10 @@ class AccessState(Struct):
                 raise AssertionError(f"{recorded.type} is no fact")
 
     def renamed_since(self, position: int) -> set[UUID]:
-        """Whose name changed after a position."""
+        """Returns the users whose name changed after a position."""
         return {user for user, _ in takewhile(lambda one: one[1] > position, reversed(self.renamed.items()))}
 
     def forget_sessions(self, now: datetime, token_ttl_s: int) -> None:
-        """Drops ended sessions whose last access token has expired by itself."""
+        """Drops ended sessions whose access tokens have all expired."""
         horizon = now - timedelta(seconds=2 * token_ttl_s)
         self.ended_sessions = {sid: at for sid, at in self.ended_sessions.items() if at > horizon}

@@ -1,7 +1,7 @@
-"""The tail of the log in an API process.
+"""The log follower of an API process: tails the event log.
 
-Polls by position, so it never skips an event. A process that was stopped, or cut off from the log,
-polls before it answers; one that cannot for `auth_stale_max_s` answers nobody.
+The follower polls by position, so it never skips an event. A process that was paused or cut off from the log polls
+before it answers a request. If it could not poll for `auth_stale_max_s`, it refuses all requests.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SNAPSHOT: Final = "follower-5"
-"""The 5 is the shape of AccessState: another shape, another row, folded anew."""
+"""The row of the snapshot. The 5 is the version of AccessState's shape: a new shape uses a new row, folded from the
+start."""
 _READ: Final = "select position, state from progress where name = $1"
 _WRITE: Final = """
 insert into progress as p (name, position, state) values ($1, $2, $3)
@@ -48,20 +49,20 @@ on conflict (name) do update set position = excluded.position, state = excluded.
  where p.position < excluded.position
 """
 FRESH_S: Final = 1.0
-"""The oldest poll that a process answers on without another."""
+"""Maximum age of the last poll for answering a request without another poll."""
 HEAD_S: Final = 1.0
-"""A store that does not say within this where the log ends is away."""
+"""Timeout for reading the head of the log; after it the store counts as unavailable."""
 STUCK_S: Final = 3.0
-"""After so long without an answer nobody in this process goes on waiting for one."""
+"""After this time without a successful poll, everything in this process that waits for the store gives up."""
 QUIET_S: Final = 2.0
-"""After a poll that failed requests ask nothing for so long: the background asks for them, and ends this
-as soon as it is answered."""
+"""After a failed poll, polls on behalf of requests fail at once for this time. Meanwhile the background task polls; its
+first success ends the pause."""
 PACE_S: Final = 0.01
-"""Between the beginnings of two polls: who asks within it shares the next."""
+"""Minimum time between the starts of two polls: callers that arrive meanwhile share the next poll."""
 
 
 class Follower:
-    """What has been withdrawn and granted, as of the last poll. Made by `open_follower`."""
+    """Follows the log and answers access questions as of the last poll. Created by `open_follower`."""
 
     def __init__(self, store: EventStore, settings: Settings, partitions: int) -> None:
         self._store = store
@@ -83,7 +84,7 @@ class Follower:
 
     @property
     def access_state(self) -> AccessState:
-        """As of `position`, without what this process has written and not followed yet."""
+        """The state folded up to `position`, without this process's newer commits."""
         return self._access.access_state
 
     @property
@@ -103,34 +104,38 @@ class Follower:
         return self._access.system_roles(user_id)
 
     def projects_of(self, user_id: UUID) -> Mapping[UUID, Role]:
-        """The projects of a user and the roles there."""
+        """Returns the user's projects and the user's role in each."""
         return self._access.projects_of(user_id)
 
     def archived(self) -> AbstractSet[UUID]:
-        """All projects that are archived."""
+        """Returns all archived projects."""
         return self._access.archived()
 
     def known_role(self, project_id: UUID, user_id: UUID) -> Role | None:
         return self._access.role(project_id, user_id)
 
     def consented(self, user_id: UUID) -> set[UUID]:
-        """The projects of a user that they created or accepted an invitation to."""
+        """Returns the user's projects that the user created or joined by accepting an invitation."""
         return self._access.consented(user_id)
 
     async def shared_projects(self, one: UUID, other: UUID, *, fresh: bool) -> list[UUID]:
-        """Projects that two people both created or accepted an invitation to, as `commands.acquaintances` wants it."""
+        """Returns the projects that both users created or joined by accepting an invitation, for
+        `commands.acquaintances`. `fresh`: polls first."""
         if fresh:
             await self.poll()
         return sorted(self.consented(one) & self.consented(other))
 
     def wrote(self, states: Iterable[Any], position: int) -> None:
-        """What this process has committed: streams as they are by then, the last of the append's events at a position.
-        It counts from now on, whenever the log is followed to it."""
+        """Makes a commit of this process count at once, before the follower reaches it: the states after the commit,
+        and the position of its last event."""
         self._access.wrote(states, position)
 
     async def role(self, project_id: UUID, user_id: UUID) -> Role | None:
-        """The user's role in a project. On a miss the log is asked: what was granted works at once. Where it
-        cannot be asked, that raises what TRANSIENT_ERRORS names: nobody is told that there is nothing."""
+        """Returns the user's role in a project; None if the user has no role.
+
+        Without a known role it polls the log, so that a newly granted role works at once. Raises one of
+        TRANSIENT_ERRORS if the log cannot be read, rather than answering that there is no role.
+        """
         role = self.known_role(project_id, user_id)
         if role is None:
             await self.poll()
@@ -140,7 +145,7 @@ class Follower:
     # --- how fresh it is
 
     async def ready(self) -> None:
-        """Makes sure that the facts are recent enough to answer on. Raises Unavailable where they are not."""
+        """Makes sure that the state is recent enough to authorise requests. Raises Unavailable if it is not."""
         if self.failure is not None:
             raise Unavailable(self.failure)
         if self.age_s <= FRESH_S:
@@ -155,16 +160,16 @@ class Follower:
                 ) from error
 
     async def past(self, position: int) -> None:
-        """Returns once a poll, the background's or anybody's, has come past a position."""
+        """Returns once the follower has passed a position."""
         while self.access_state.position <= position:
             self._moved.clear()
             await self._moved.wait()
 
     async def poll(self) -> None:
-        """Reads the log to its head; the reading begins after this call, shared with whoever waits too.
+        """Reads the log to its head. The read starts after this call; concurrent callers share one read.
 
-        Raises what TRANSIENT_ERRORS names, at once where the store was found away a moment ago, and Unavailable once an
-        event could not be folded: for good.
+        Raises one of TRANSIENT_ERRORS (at once if the store just was unavailable), and Unavailable, permanently,
+        after an event that could not be folded.
         """
         self._heed_quiet()
         await self._poll()
@@ -183,7 +188,7 @@ class Follower:
                 raise Unavailable(self.failure)
             await asyncio.sleep(self._begun_at + PACE_S - time.monotonic())
             if not background:
-                self._heed_quiet()  # who was before may have found the store away
+                self._heed_quiet()  # the previous poll may have failed meanwhile
             serving = self._asked
             self._begun_at = time.monotonic()
             try:
@@ -203,7 +208,7 @@ class Follower:
     # --- how it gets there
 
     async def start(self) -> None:
-        """From the snapshot to the head. Raises StoreError where an event cannot be folded."""
+        """Loads the snapshot and reads to the head. Raises StoreError if an event cannot be folded."""
         row = await self._store.pool.fetchrow(_READ, _SNAPSHOT)
         if row is not None:
             self._access.access_state = msgspec.json.decode(row["state"], type=AccessState)
@@ -213,7 +218,7 @@ class Follower:
         await self._read_to_head()
 
     async def run(self) -> None:
-        """Polls until cancelled. What cannot be folded ends it: the process is then unready."""
+        """Polls until cancelled. Returns after an event that cannot be folded: the process is then not ready."""
         while True:
             await asyncio.sleep(self._settings.follower_poll_ms / 1000)
             try:
@@ -263,8 +268,8 @@ class Follower:
         self._access.followed()
 
     async def _changes(self, after: int, to: int, limit: int) -> dict[int, tuple[RecordedEvent, Event]]:
-        """Those of the events that grant or withdraw something, by position: few, so only they are read whole, and as
-        many as are not large."""
+        """Reads and decodes the events in (after, to] whose type is in FACT_TYPES, by position, up to CHUNK_BYTES_MAX.
+        Other events are not decoded: only these are needed, and they are few."""
         whole = await self._store.log.read(after, to=to, limit=limit, types=list(FACT_TYPES), bytes_max=CHUNK_BYTES_MAX)
         decoded = await self._store.mapper.decode(whole)
         return {recorded.position: (recorded, event) for recorded, event in zip(whole, decoded, strict=True)}
@@ -281,7 +286,7 @@ class Follower:
 
 @asynccontextmanager
 async def open_follower(store: EventStore, settings: Settings, partitions: int) -> AsyncIterator[Follower]:
-    """A follower that has reached the head, and follows it in the background."""
+    """Opens a follower that has reached the head and continues to poll in the background."""
     follower = Follower(store, settings, partitions)
     await follower.start()
     task = asyncio.create_task(follower.run(), name="log follower")

@@ -1,4 +1,4 @@
-"""Recent positions by kind of stream and partition: the log's side of the question whether a view is fresh."""
+"""Recent positions of the log by stream type and partition, from which the freshness of a view is computed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 class _Recent(Struct):
-    """The last positions of one kind on one partition; none other after `floor`, and the last before it is at
-    or before `before`."""
+    """The latest positions of one stream type on one partition.
+
+    `positions` holds every position after `floor`. The last position at or before `floor` is at most `before`.
+    """
 
     floor: int
     before: int
@@ -21,10 +23,10 @@ class _Recent(Struct):
 
 
 class RecentPositions:
-    """The last `positions_max` positions of each kind on each partition, and the last one before them.
+    """The last `positions_max` positions of each stream type on each partition, and the position before them.
 
-    What is older is unknown, which only means that a reader has to wait for the position itself. A view
-    folds one kind: events of the others never keep it from being fresh.
+    Older positions are unknown; a reader that asks for one waits until the view reaches exactly that position. A view
+    folds one stream type, so events of other types never make the view stale.
     """
 
     def __init__(self, partitions: int, *, positions_max: int) -> None:
@@ -33,18 +35,18 @@ class RecentPositions:
         self._positions_max = positions_max
         self._began_at = 0
         self._before: list[int] = [0] * partitions
-        """Of any kind, before the ring began."""
+        """By partition: the last position of any stream type at or before `_began_at`."""
         self._recent: dict[tuple[str, int], _Recent] = {}
 
     def start(self, head: int, last_of_shard: Mapping[int, int]) -> None:
-        """Begins at `head`, knowing the last position of every shard at or before it."""
+        """Starts at `head`, given the last position of every shard at or before `head`."""
         self.head = self._began_at = head
         for shard, position in last_of_shard.items():
             partition = shard % self.partitions
             self._before[partition] = max(self._before[partition], position)
 
     def add(self, position: int, shard: int, kind: str) -> None:
-        """The next event of the log, and the kind of its stream."""
+        """Adds the next event of the log; `kind` is the name of its stream type."""
         partition = shard % self.partitions
         recent = self._recent.get((kind, partition))
         if recent is None:
@@ -57,8 +59,8 @@ class RecentPositions:
         self.head = position
 
     def last_event_of(self, kind: str, partition: int, *, at_or_before: int) -> int | None:
-        """A position that no event of the kind follows up to `at_or_before`, on that partition: the last
-        event's, or a later one; 0 if there is none, None if that is unknown."""
+        """Returns a position after which the partition has no event of the stream type up to `at_or_before`: the last
+        event's position, or a later one. 0 if there is no event, None if it is unknown."""
         recent = self._recent.get((kind, partition))
         if at_or_before < (self._began_at if recent is None else recent.floor):
             return None
@@ -68,8 +70,8 @@ class RecentPositions:
         return recent.positions[index - 1] if index else recent.before
 
     def fresh_to(self, kind: str, partition: int, checkpoint: int) -> int:
-        """The position that a view of the kind with this checkpoint is as fresh as: up to just before the
-        next event."""
+        """Returns the position up to which a view of the stream type with this checkpoint is fresh: just before the
+        next event of the type, or the head."""
         recent = self._recent.get((kind, partition))
         if checkpoint < (self._before[partition] if recent is None else recent.before):
             return checkpoint

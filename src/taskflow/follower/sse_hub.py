@@ -1,10 +1,10 @@
-"""What happens now, told to whoever listens: one reader a process, however many listeners.
+"""Sends new events to the SSE connections of one process: one task reads the log for all listeners.
 
     follower moves ─▶ read the new events once ─▶ each to the listeners who are members of its project
-                                                      └▶ a bounded buffer each; one that overflows is dropped
+                                                      └▶ bounded buffer per listener; dropped on overflow
 
-Nothing is read while nobody listens. Access is judged as of the follower, which is at least as far as what is
-told: who is removed hears nothing of what comes after.
+Nothing is read while there is no listener. Access is judged by the follower's state, which is at least as recent as
+the events sent: a removed member receives no event after the removal.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 200
-"""Events read and told at a time."""
+"""Events read and sent at a time."""
 PAUSE_S: Final = 0.25
-"""After the log could not be read."""
+"""Pause after the log could not be read."""
 
 
 class OutboundEvent(Struct, frozen=True):
-    """An event as it is sent."""
+    """An event in the form in which it is sent."""
 
     position: int
     project: UUID
@@ -48,19 +48,19 @@ class OutboundEvent(Struct, frozen=True):
 
 
 Tell = Callable[[Sequence["RecordedEvent"]], "Awaitable[list[bytes]]"]
-"""How events are written, each as listeners get it."""
+"""Renders events, each as the bytes that listeners receive."""
 
 
 class Listener:
-    """One open stream. `drop` ends it from here, whatever its client does."""
+    """One open SSE connection. `drop` closes the connection from the server's side."""
 
     def __init__(self, user: UUID, session: UUID, projects: frozenset[UUID] | None, drop: Callable[[], None]) -> None:
         self.user = user
         self.session = session
         self.projects = projects
-        """Those that it wants to hear of; None: all of its user's."""
+        """The projects whose events the client asked for; None: all projects of the user."""
         self.after = 0
-        """What is at or before this position it has, or does not want."""
+        """Events at or before this position are not sent."""
         self.ended = False
         self._drop = drop
         self._ready = asyncio.Event()
@@ -69,8 +69,8 @@ class Listener:
         self._batch = 0
 
     def tell(self, told: OutboundEvent, batch: int, bytes_max: int) -> bool:
-        """Puts an event of a batch into the buffer. False where more than the bound was waiting there before the
-        batch: the listener is dropped. A batch is read and told at once, so nobody can have been quicker than it."""
+        """Puts an event of a batch into the buffer. Returns False, and drops the listener, if the buffer held more than
+        `bytes_max` before the batch. The events of one batch do not count: no client could have read them yet."""
         if told.position <= self.after or (self.projects is not None and told.project not in self.projects):
             return True
         if batch != self._batch:
@@ -85,12 +85,12 @@ class Listener:
         return True
 
     def end(self) -> None:
-        """What is in the buffer is still sent, then the stream ends."""
+        """Ends the stream after the events in the buffer are sent."""
         self.ended = True
         self._ready.set()
 
     async def next(self, within_s: float) -> list[OutboundEvent]:
-        """What has come, at once or within so long; nothing is no news."""
+        """Returns the buffered events, waiting up to `within_s` for the first; empty if none came."""
         if not self._told and not self.ended:
             self._ready.clear()
             try:
@@ -105,7 +105,7 @@ class Listener:
 
 
 class SseHub:
-    """The open streams of one process, and the one task that reads for all of them."""
+    """The open SSE connections of one process, and the one task that reads for all of them."""
 
     def __init__(self, follower: Follower, history: History, tell: Tell, settings: Settings) -> None:
         self._follower = follower
@@ -114,7 +114,7 @@ class SseHub:
         self._settings = settings
         self._position = 0
         self._listeners: dict[UUID, set[Listener]] = {}
-        """By user."""
+        """Listeners by user."""
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._batches = 0
@@ -123,7 +123,7 @@ class SseHub:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Counts an open stream. Raises Unavailable where the process is stopping."""
+        """Counts an open stream. Raises Unavailable if the process is stopping."""
         if self._stopping:
             raise Unavailable("this process is stopping; connect again")
         self.streams += 1
@@ -133,8 +133,8 @@ class SseHub:
             self.streams -= 1
 
     def join(self, listener: Listener, after: int) -> bool:
-        """Tells the listener everything after a position from now on. False where the feed is past it already:
-        what is between is to be read from the log first."""
+        """Registers the listener for every event after a position. Returns False if the hub has passed the position
+        already: the caller must read the events between from the log first."""
         reads = self._task is not None
         if after < (self._position if reads else self._follower.position):
             return False
@@ -144,12 +144,12 @@ class SseHub:
             listener.end()
         if not reads:
             self._position = after
-            # Not in the context of whoever listens first: its log lines are nobody's request's.
+            # A fresh context, so that log lines of the task do not carry the first listener's request id.
             self._task = asyncio.create_task(self._read(), name="feed of live streams", context=Context())
         return True
 
     async def leave(self, listener: Listener) -> None:
-        """After the last one nothing is read any more."""
+        """Removes the listener. After the last one has left, the reading task stops."""
         mine = self._listeners.get(listener.user)
         if mine is not None:
             mine.discard(listener)
@@ -161,7 +161,7 @@ class SseHub:
             await asyncio.wait([task])
 
     def end(self) -> None:
-        """The process stops: every stream ends, and no other begins."""
+        """Ends every stream and refuses new ones, because the process is stopping."""
         self._stopping = True
         for listener in self._all():
             listener.end()
@@ -180,7 +180,7 @@ class SseHub:
                 log.warning("the log cannot be read for live streams", extra={"error": repr(error)})
                 await asyncio.sleep(PAUSE_S)
             except Exception:
-                # Whoever listens comes again, to a process that can.
+                # The clients reconnect, to a process that can read the log.
                 log.exception("live streams end", extra={"position": self._position})
                 for listener in self._all():
                     listener.end()
@@ -200,7 +200,7 @@ class SseHub:
 
     def _hand_out(self, told: OutboundEvent) -> None:
         members = self._follower.access_state.members.get(told.project, {})
-        # The fewer of the two.
+        # Iterates over whichever is smaller.
         for user in members if len(members) < len(self._listeners) else list(self._listeners):
             if user not in members:
                 continue
@@ -210,8 +210,8 @@ class SseHub:
                     self._listeners[user].discard(listener)
 
     def judge(self, listener: Listener) -> None:
-        """Ends a stream whose session has ended, that names a project which is no longer its user's, or whose
-        process may not judge access any more."""
+        """Ends the stream if its session has ended, if the user is no longer a member of a project that it names, or
+        if this process's access state is too old to judge access."""
         follower = self._follower
         named = listener.projects or ()
         if (
