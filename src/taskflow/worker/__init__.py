@@ -1,5 +1,5 @@
-"""Background tasks: what has to be done without anybody asking. One worker does them, others stand by.
+"""Background tasks, run by one worker at a time; other workers stand by.
 
-`process`   `taskflow worker`: stands by, holds the lease, works
-`trash`     purges tasks that were in the trash for too long
+`process`   `taskflow worker`: stands by, holds the lease, runs the tasks
+`trash`     purges tasks whose retention time in the trash has passed
 """

@@ -1,7 +1,7 @@
-"""`taskflow worker`: one holds the lease and does the background tasks, others stand by.
+"""`taskflow worker`: one process holds the lease and runs the background tasks, others stand by.
 
-Nothing that a worker does depends on the lease: each task is decided by the write side, under a command id that is the
-same whoever sends it. The lease keeps two workers from doing the same work twice.
+Correctness does not depend on the lease: every change is a command with a derived id, which takes effect once even if
+two workers send it. The lease only avoids duplicate work.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Empties the trash: purges tasks that were in it for too long.
+"""Purges tasks whose retention time in the trash has passed.
 
-The tasks view names them, the write side decides: a task that was restored meanwhile is not due. The command's id is made
-of the task and its version in the trash, so the command takes effect once, whoever sends it and however often.
+The tasks view lists candidates; the write side decides, so a task restored meanwhile is not purged. The command id is
+derived from the task's id and its version in the trash, so a repeated command takes effect once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FINGERPRINT: Final = b"PurgeTask"
 
 
 class TrashCollection:
-    """Looks for what is due, and purges it."""
+    """Finds the tasks that are due for purging, and purges them."""
 
     def __init__(self, executor: Executor, views: Views, settings: Settings) -> None:
         self._executor = executor
@@ -39,7 +39,7 @@ class TrashCollection:
         self._settings = settings
 
     async def run(self) -> None:
-        """Looks again and again until cancelled."""
+        """Purges at every `purge_interval_ms` until cancelled."""
         while True:
             raise_if_cancelled()
             await asyncio.sleep(self._settings.purge_interval_ms / 1000)
@@ -48,16 +48,16 @@ class TrashCollection:
                 if purged:
                     log.info("tasks were purged", extra={"tasks": purged})
             except EpochChanged:
-                raise  # this process's store is of another epoch: it has to be opened again
+                raise  # the store has another epoch: the process must open it again
             except TaskflowError as error:
                 log.warning("the trash was not emptied", extra={"error": repr(error)})
             except Exception:
                 log.exception("the trash was not emptied")
 
     async def look(self, now: datetime) -> int:
-        """Purges what is due, a batch after the other. Answers how many tasks this process purged.
+        """Purges the due tasks batch by batch. Returns how many tasks this process purged.
 
-        Raises EpochChanged, Unavailable, and what else the executor raises beside refusals.
+        Raises EpochChanged, Unavailable and the executor's other errors, except refusals.
         """
         limit = now - timedelta(seconds=self._settings.trash_retention_s)
         last: Trashed | None = None
@@ -66,9 +66,9 @@ class TrashCollection:
             due = await self._views.trashed_before(limit, after=last, limit=self._settings.purge_batch_max)
             before = purged
             for task in due:
-                with suppress(Refusal):  # restored, or purged: the view is behind
+                with suppress(Refusal):  # restored or purged already: the view is behind
                     purged += await self._purge(task, limit, now)
-            # A batch in which nothing was left to do: the view is far behind.
+            # Nothing in this batch was left to purge: the view is far behind.
             if len(due) < self._settings.purge_batch_max or purged == before:
                 return purged
             last = due[-1]
