@@ -1,15 +1,16 @@
-"""The projections: what writes the views, from Kafka and the log to documents in MongoDB.
+"""The projections: build views in MongoDB from the events in Kafka and in the log.
 
-`projection`             what a projection is; `declarations/`: those that there are, one file each
+Declarations of what is stored, for the writer and for `readmodels`:
+`projection`             the type Projection; `declarations/`: every projection, one file each
 `registry`               every projection by its name
-`invalidation_versions`  pure: when cache keys were last invalidated, for what readers keep in memory
-`collection_names`       what is kept beside the documents; `mongo`: connections
-These declare what is stored, for the writer and for `readmodels`. The writer, which `readmodels` does not import:
-`batch`                  pure: events of one batch, folded into documents, sums and invalidations
-`messages`               pure: which messages count, which are repeats, where a gap begins
-`checkpoints`            how far each partition is, in the transaction of its documents
-`rejections`             messages whose MAC is wrong, counted
-`writer`                 what a worker holds of a view, written in one transaction a batch
+`invalidation_versions`  pure: when cache keys were last invalidated, for pages that readers keep in memory
+`collection_names`       the collections beside the documents; `mongo`: connections
+The writer, which `readmodels` does not import:
+`batch`                  pure: folds the events of one batch into documents, sums and invalidations
+`messages`               pure: tells new messages from repeats, and finds gaps
+`checkpoints`            the position of each partition, saved in the transaction of its documents
+`rejections`             counts messages that failed verification
+`writer`                 the states that a worker holds of a view; writes each batch in one transaction
 `runner`                 one projection on one worker: from Kafka, or from the log, to its writer
 `process`                `taskflow projector`
 """

@@ -1,4 +1,4 @@
-"""A batch of events, folded into what has to be written. Pure: no I/O, no clock."""
+"""Folds a batch of events into the changes to write. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event, EventMetadata
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
-"""MongoDB's own limit."""
+"""MongoDB's limit."""
 WORDS_KEPT_MAX: Final = 1_024
-"""Lists of words whose encoding is remembered."""
+"""How many lists of words are cached in encoded form."""
 _CODEC: Final = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
 
 
 class FoldedState(Struct):
-    """A stream's state in a view, and the version and position it was folded to, by which repeats are told: states do not
-    know their position."""
+    """The state of a stream in a view, with the version and the position of the last event folded into it.
+
+    Repeated events are recognised by the position, which the state itself does not contain.
+    """
 
     position: int
     version: int
@@ -33,7 +35,8 @@ class FoldedState(Struct):
 
 
 class Parked(Struct, frozen=True):
-    """A stream whose events a view cannot apply: from `version` on they wait in the log."""
+    """A stream that a view has stopped at: the event of `version` could not be applied, and later events wait in the
+    log."""
 
     stream_id: UUID
     version: int
@@ -43,8 +46,8 @@ class Parked(Struct, frozen=True):
 
 
 class Changes(Struct):
-    """What a batch of one partition writes. `held` and `documents` (as BSON) are by stream; those in `begun`
-    have no document yet."""
+    """The changes that a batch of one partition writes. `held` and `documents` (BSON) are keyed by stream. Streams in
+    `begun` have no stored document yet."""
 
     held: dict[UUID, FoldedState] = field(default_factory=dict)
     documents: dict[UUID, bytes] = field(default_factory=dict)
@@ -54,7 +57,7 @@ class Changes(Struct):
     begun: set[UUID] = field(default_factory=set)
 
     def forget(self) -> None:
-        """Everything but which streams begin: to apply the same events once more."""
+        """Clears everything except `begun`, so that the same events can be applied again."""
         self.held, self.documents, self.sums, self.invalidated, self.parked = {}, {}, {}, set(), []
 
 
@@ -68,11 +71,11 @@ def apply(
     *,
     document: bool = True,
 ) -> None:
-    """Applies one event to the state that its stream has so far, into `changes`; with or without its document.
+    """Applies one event to the stream's state `held` and adds the result to `changes`, with a document if `document`.
 
-    An event at or before the state's position was applied before. A fold that fails, a version that
-    does not follow, a document that cannot be stored, and data that could not be decoded (`event` is
-    then the error) park the stream.
+    An event at or before the state's position is a repeat and is ignored. The stream is parked if the fold fails, if
+    the version is not the next one, if the document cannot be stored, or if the event could not be decoded (`event`
+    is then the error).
     """
     if held is not None and recorded.position <= held.position:
         return
@@ -101,12 +104,12 @@ def apply(
         if total:
             changes.sums[key] = total
         else:
-            changes.sums.pop(key, None)  # what cancels out within a batch is nothing to write
+            changes.sums.pop(key, None)  # nothing to write: the changes of this batch cancel out
     changes.invalidated.update(invalidated)
 
 
 def _document(view: Projection, stream_id: UUID, held: FoldedState) -> bytes:
-    """The document as it is stored: encoded here, so that one that cannot be is its stream's fault."""
+    """Encodes the document as stored. Encoded here, so that an encoding error parks the stream."""
     fields = view.document(held.state)
     words = _words(tuple(fields.pop("words"))) if "words" in fields else b""
     rest = bson.encode(
@@ -127,5 +130,5 @@ def _document(view: Projection, stream_id: UUID, held: FoldedState) -> bytes:
 
 @lru_cache(maxsize=WORDS_KEPT_MAX)
 def _words(words: tuple[str, ...]) -> bytes:
-    """The field `words` as it stands in a document. They are many and seldom others: encoded once, not at each event."""
+    """Encodes the field `words` of a document. Cached: the list is long and most events do not change it."""
     return bson.encode({"words": words})[4:-1]

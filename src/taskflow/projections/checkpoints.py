@@ -1,10 +1,10 @@
-"""How far a view is, partition by partition, kept in the transaction of its documents.
+"""Checkpoints: the position of a view on each partition, saved in the transaction of the documents.
 
-A checkpoint is saved by compare-and-set on its position: a worker that lost its partitions without
-noticing moves nothing back and adds nothing twice.
+A checkpoint is saved by compare-and-set on its position, so a worker that lost its partitions without noticing cannot
+move a checkpoint back or apply an event twice.
 
-It names the session of who holds it. MongoDB keeps the transaction of a worker that was killed, and with
-it the locks, for a minute: whoever takes over ends that session first.
+A checkpoint records the MongoDB session of its holder. MongoDB keeps the transaction of a killed worker, with its
+locks, for a minute; so the next worker kills that session first.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 
 class Moved(TaskflowError):
-    """Another worker has saved this checkpoint since it was read."""
+    """Another worker has saved the checkpoint since this worker read it."""
 
 
 class Checkpoint(Struct):
-    """A partition of a view. `offset` is a hint where to start reading Kafka, nothing more.
+    """The checkpoint of a view on one partition. `offset` is only a hint where to start reading Kafka.
 
-    `invalidations`: cache keys that Redis has not acknowledged. `halted`: why the partition stands
-    still until somebody acts.
+    `invalidations`: cache keys whose invalidation Redis has not acknowledged. `halted`: why the partition is stopped
+    until an operator acts. `marks`: see `invalidation_versions`.
     """
 
     partition: int
@@ -68,7 +68,7 @@ class Checkpoints:
         return f"{self._view.name}|{self._view.version}|{ATTEMPT}|{self._generation.number}|{partition}"
 
     async def take(self, partition: int, session: AsyncClientSession) -> Checkpoint:
-        """The checkpoint, now held by this session; made at position 0 where there is none."""
+        """Takes over the checkpoint for this session and returns it; creates it at position 0 if it does not exist."""
         mine = session.session_id["id"].as_uuid()
         held = await self._collection.find_one({"_id": self._id(partition)}, {"holder": 1})
         if held is not None and held["holder"] != mine:
@@ -79,7 +79,7 @@ class Checkpoints:
         fresh = key | {"position": 0, "epoch": 0, "offset": None, "invalidations": [], "halted": None}
         if self._view.marks:
             fresh["marks"] = Binary(begun())
-        # Made and read in one operation: between two of them the views may be dropped, checkpoints and all.
+        # One operation creates and reads it: between two operations the views could be dropped with their checkpoints.
         found: Any = await self._collection.find_one_and_update(
             {"_id": self._id(partition)},
             {"$setOnInsert": fresh, "$set": {"holder": mine}},
@@ -87,7 +87,7 @@ class Checkpoints:
             return_document=ReturnDocument.AFTER,
             session=session,
         )
-        # Read after the checkpoint: whoever parks moves it, and then nothing is saved on what was read here.
+        # Read after the checkpoint: parking a stream moves the checkpoint, so the next save fails if this is outdated.
         parked = self._parked.find({"collection": self._view.collection, "partition": partition}, session=session)
         return Checkpoint(
             partition=partition,
@@ -101,7 +101,7 @@ class Checkpoints:
         )
 
     async def save(self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], session: AsyncClientSession) -> None:
-        """Saves each by compare-and-set on the old position. Raises Moved."""
+        """Saves each checkpoint by compare-and-set on its old position. Raises Moved."""
         updates = [
             UpdateOne(
                 {"_id": self._id(was.partition), "position": was.position},
@@ -114,7 +114,7 @@ class Checkpoints:
                         "halted": now.halted,
                     }
                     | ({"marks": Binary(now.marks)} if now.marks != was.marks else {}),
-                    # The server's clock: the ages of saves by several machines are compared.
+                    # The server's clock, because the ages of saves by several machines are compared.
                     "$currentDate": {"saved_at": True},
                 },
             )
@@ -125,13 +125,13 @@ class Checkpoints:
             raise Moved(f"another worker has moved a checkpoint of {self._view.name}")
 
     async def park(self, parked: Sequence[Parked], session: AsyncClientSession) -> None:
-        """Notes streams whose events wait."""
+        """Records parked streams."""
         if parked:
             build = {"projection": self._view.name, "collection": self._view.collection}
             await self._parked.insert_many([build | asdict(one) for one in parked], session=session)
 
     async def standing_still(self, silence_s: float) -> list[int]:
-        """The partitions that nobody has saved for that long and that are not halted."""
+        """Returns the partitions that are not halted and that no worker has saved for `silence_s`."""
         minded = self._collection.find(
             self._build
             | {

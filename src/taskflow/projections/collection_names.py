@@ -1,4 +1,4 @@
-"""The MongoDB collections that a projector keeps beside the documents of its projections."""
+"""Names of the MongoDB collections that a projector keeps in addition to the documents."""
 
 from __future__ import annotations
 

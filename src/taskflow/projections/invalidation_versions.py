@@ -1,9 +1,9 @@
-"""When a cache key was last invalidated, by bucket: what a reader's memory is held against. Pure.
+"""Versions ("marks") by which readers validate pages that they keep in memory. Pure.
 
-A checkpoint carries, for each of MARKS buckets of keys, the position of the last batch that invalidated one of
-them, and beside these a number that is drawn when the checkpoint is made: a view that was dropped and built
-again has other marks. A page that was read while the marks of its keys were these is good for as long as they
-still are: nothing in it has moved. That two keys share a bucket costs a reading too many and nothing else.
+Cache keys are hashed into MARKS buckets. For each bucket, a checkpoint carries the position of the last batch that
+invalidated a key of the bucket. It also carries a random number drawn when the checkpoint is created, so that a view
+that was dropped and rebuilt has different marks. A page is valid while the marks of its keys equal the marks noted
+before the page was read. Two keys in one bucket cost an unnecessary read, nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NONE: Final = bytes((MARKS + 1) * _SIZE)
 """The marks of a partition without a checkpoint."""
 
 Mark = tuple[int, ...]
-"""Of one bucket: a position a partition, and which build of each partition it is."""
+"""The mark of one bucket: a position for each partition, then the random number of each partition's build."""
 
 
 def bucket(key: str) -> int:
@@ -29,12 +29,12 @@ def bucket(key: str) -> int:
 
 
 def begun() -> bytes:
-    """The marks of a partition that has invalidated nothing since it was begun anew."""
+    """Returns the marks of a new checkpoint: no invalidations, and a new random number."""
     return bytes(MARKS * _SIZE) + secrets.token_bytes(_SIZE)
 
 
 def marked(marks: bytes, keys: Iterable[str], position: int) -> bytes:
-    """The marks after a batch that ended at `position` and invalidated these keys."""
+    """Returns the marks after a batch that ended at `position` and invalidated these keys."""
     positions = array(_KIND, marks)
     for key in keys:
         positions[bucket(key)] = position
@@ -42,6 +42,6 @@ def marked(marks: bytes, keys: Iterable[str], position: int) -> bytes:
 
 
 def by_bucket(partitions: Iterable[bytes]) -> list[Mark]:
-    """The marks of every partition, bucket by bucket."""
+    """Converts the marks of all partitions to one Mark for each bucket."""
     *positions, builds = zip(*[array(_KIND, marks) for marks in partitions], strict=True)
     return [mark + builds for mark in positions]

@@ -1,7 +1,7 @@
-"""What a partition's messages are worth, given how far its view is. Pure.
+"""Classifies the messages of a partition by the view's checkpoint. Pure.
 
 position ≤ checkpoint             a repeat: dropped
-prev ≤ checkpoint < position      the next one
+prev ≤ checkpoint < position      the next message
 checkpoint < prev                 a gap: (checkpoint, prev] is missing and is read from the log
 """
 
@@ -15,15 +15,17 @@ from taskflow.kafka.message import Message
 
 
 class Gap(Struct, frozen=True):
-    """Everything of this partition after `after` and up to `to` has to be read from the log first."""
+    """Missing events of the partition: (after, to] must be read from the log first."""
 
     after: int
     to: int
 
 
 def classify(checkpoint: int, messages: Iterable[Message]) -> Iterator[Message | Gap]:
-    """The steps from a checkpoint through messages in any order, with any lost or repeated: what has to be read from the
-    log first, and the messages that the view may then advance to."""
+    """Yields the next messages to apply, and before a message the Gap that must be read from the log, if any.
+
+    The messages may be in any order, repeated or lost.
+    """
     for message in messages:
         if message.position <= checkpoint:
             continue

@@ -1,4 +1,4 @@
-"""Connections to MongoDB: the only place that opens one."""
+"""Opens connections to MongoDB; no other module does."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Collection = AsyncCollection[dict[str, Any]]
 Database = AsyncDatabase[dict[str, Any]]
 
 CLOSE_S: Final = 0.5
-"""The goodbye to a server that is away would be tried for much longer."""
+"""Timeout for closing: without it the driver would try to reach an unavailable server for much longer."""
 
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """The views' database: reads what a majority holds, writes durably, pools its connections."""
+    """Opens the views' database: majority reads, journaled majority writes, pooled connections."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
         settings.mongodb_url,
         uuidRepresentation="standard",
@@ -33,9 +33,9 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         serverSelectionTimeoutMS=settings.mongodb_timeout_ms,
         connectTimeoutMS=settings.mongodb_timeout_ms,
         waitQueueTimeoutMS=settings.mongodb_timeout_ms,
-        # A server that hangs must not hold a worker, which to Kafka would look alive.
+        # A server that hangs must not block a worker: the worker would still look alive to Kafka.
         socketTimeoutMS=settings.mongodb_socket_timeout_ms,
-        # The client's, not the database's: transactions take theirs from here.
+        # Set on the client, not on the database: transactions use the client's read and write concern.
         readConcernLevel="majority",
         w="majority",
         journal=True,

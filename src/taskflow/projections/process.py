@@ -34,11 +34,12 @@ class NoSuchProjection(TaskflowError):
 
 
 async def run(settings: Settings, names: Sequence[str] = ()) -> None:
-    """Raises NoSuchProjection, and StoreError where the topic is not what its generation says."""
+    """Runs the named projections (default: all) until cancelled. Raises NoSuchProjection, and StoreError if the topic
+    does not match its generation."""
     unknown = [name for name in names if name not in PROJECTIONS]
     if unknown:
         raise NoSuchProjection(f"no projection {unknown[0]}; there are {', '.join(PROJECTIONS)}")
-    connection(settings)  # files that cannot be read are said at once
+    connection(settings)  # reports unreadable certificate files at once
     await wait_for_schema(settings)
     pool = await wait_for_pool(settings, "taskflow projector")
     keyring = KeyRing(
@@ -57,7 +58,7 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
 
 
 async def _generation(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) -> Generation:
-    """The topic generation, once there is a store to ask."""
+    """Reads the topic generation, waiting until the event store answers."""
     while True:
         try:
             return await current_generation(pool, settings)

@@ -1,4 +1,4 @@
-"""What a projection is: the stream it folds, the document it keeps, what it adds up, what it invalidates."""
+"""Projection: declares the stream type, the document, the sums and the cache invalidations of a view."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Document = dict[str, Any]
 
 
 class SumKey(Struct, frozen=True):
-    """One addend of a sum over streams. Kept by shard, so that no two workers write one document."""
+    """The key of a partial sum over streams. One for each shard, so that no two workers write the same document."""
 
     project_id: UUID
     shard: int
@@ -26,11 +26,11 @@ Sums = dict[SumKey, int]
 
 
 class Projection(Struct, frozen=True, eq=False):
-    """A projection. A document holds its own stream's facts only; everything here is pure.
+    """A projection. A document holds data of its own stream only; all functions here are pure.
 
-    `document(state)` gives the fields to filter and sort by; the state itself is stored beside them.
-    `sums(before, after, shard)` gives what a step adds where. `invalidates(before, after)` names cache
-    keys. A change of the documents' shape raises `version`, which is another collection.
+    `document(state)` returns the fields to filter and sort by; the state itself is stored in addition.
+    `sums(before, after, shard)` returns what a step adds to each sum. `invalidates(before, after)` returns the cache
+    keys to invalidate. Raise `version` when the documents' shape changes: each version has its own collection.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Projection(Struct, frozen=True, eq=False):
     document: Callable[[Any], Document]
     indexes: tuple[IndexModel, ...]
     redact: Callable[[Any], Any] = lambda state: state
-    """What of the state is stored: a secret is not."""
+    """Removes secrets from the state before it is stored."""
     sums: Callable[[Any, Any, int], Sums] | None = None
     invalidates: Callable[[Any, Any], tuple[str, ...]] = lambda _before, _after: ()
 
     marks: bool = False
-    """Whether checkpoints carry marks of what was invalidated, for readers that keep pages in memory."""
+    """Whether checkpoints carry `invalidation_versions` marks, for readers that keep pages in memory."""
 
     @property
     def collection(self) -> str:
@@ -56,4 +56,4 @@ class Projection(Struct, frozen=True, eq=False):
 
 
 ATTEMPT: Final = 1
-"""The build of a view that serves. Part of every checkpoint's key, so that a rebuild never shares one."""
+"""The number of the build of the views. Part of every checkpoint's key, so that a rebuild has its own checkpoints."""

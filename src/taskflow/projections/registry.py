@@ -1,4 +1,4 @@
-"""Every projection by its name: whatever a file of `declarations` declares."""
+"""The registry of projections by name: every Projection declared in a module of `declarations`."""
 
 from __future__ import annotations
 

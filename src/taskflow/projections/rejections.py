@@ -1,8 +1,8 @@
-"""Messages that are not believed: counted by reason, and told at a bounded rate.
+"""Messages that failed verification: counted by reason, and logged at a bounded rate.
 
-Whoever can write to the topic can send as many of them as the broker takes. So nothing of one is kept but
-its reason, the log is read for its partition at most every `READ_S`, and counts and log lines are written
-as seldom as the log is read.
+Anybody who can write to the topic can send as many such messages as the broker accepts. So only the reason of a
+message is kept, its partition is read from the log at most every `READ_S`, counts are saved at the same rate, and a
+log line is written at most every `TELL_S`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READ_S: Final = 0.25
-"""Between two readings of the log on behalf of messages that were rejected."""
+"""Minimum time between two reads of the log caused by rejected messages."""
 TELL_S: Final = 10.0
 
 
 class Rejections:
-    """What one view of one worker has rejected, and the partitions where something may be missing since."""
+    """The messages that one worker rejected for one view, and the partitions where events may be missing."""
 
     def __init__(self, view: Projection, database: Database) -> None:
         self._view = view
@@ -50,11 +50,11 @@ class Rejections:
             self._untold.clear()
 
     def suspect(self, partition: int) -> None:
-        """The log is to be read for the partition."""
+        """Marks the partition to be read from the log."""
         self._suspects.add(partition)
 
     def due(self) -> set[int]:
-        """The partitions to be read from the log now; each is named once."""
+        """Returns the marked partitions and clears the marks; empty within READ_S of the last read."""
         if not self._suspects or time.monotonic() - self._read_at < READ_S:
             return set()
         self._read_at = time.monotonic()
@@ -62,7 +62,7 @@ class Rejections:
         return suspects
 
     async def save(self) -> None:
-        """Adds to the counts that the API's metrics tell."""
+        """Adds to the stored counts, which the API's metrics report."""
         for reason, count in list(self._unsaved.items()):
             await self._collection.update_one(
                 {"_id": f"{self._view.name}|{reason}"},

@@ -1,11 +1,11 @@
 """One projection on one worker: from Kafka, or from the log, to the writer.
 
-    Kafka ─▶ MAC? ─▶ sift (repeats dropped) ─▶ gap? ─▶ the log ─▶ writer
-              └─ a message that is not believed ─────▶ the log ─▶ writer
-    nothing new for a while, or no Kafka ────────────▶ the log ─▶ writer
+    Kafka ─▶ MAC? ─▶ classify (drops repeats) ─▶ gap? ─▶ the log ─▶ writer
+              └─ a message that fails verification ────▶ the log ─▶ writer
+    nothing new for a while, or no Kafka ──────────────▶ the log ─▶ writer
 
-On a lost compare-and-set, a write conflict or an unknown outcome the worker forgets what it holds in
-memory and reads its checkpoints again.
+After a failed compare-and-set, a write conflict or an unknown outcome, the worker clears its memory and reads its
+checkpoints again.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ log = logging.getLogger(__name__)
 
 POLL_MS: Final = 200
 POLL_BOUND_S: Final = 1.0
-"""aiokafka waits without a bound for the end of a rebalance."""
+"""Timeout of a poll, because aiokafka waits without a bound for the end of a rebalance."""
 PAUSE_S: Final = 0.2
 PAUSE_MAX_S: Final = 3.0
 LOG_POLL_S: Final = 0.25
-"""How often the log is read while there is no Kafka."""
+"""How often the log is read while Kafka is unavailable."""
 SESSION_MS: Final = 6_000
-"""The least that brokers allow: after it, the partitions of a worker that was killed are another's."""
+"""Session timeout, the minimum that brokers allow: after it, a killed worker's partitions go to another worker."""
 REBALANCE_MS: Final = 6_000
 REJOIN_S: Final = 15.0
-"""A consumer that was given nothing for so long, while partitions stand still, is no member of its group."""
+"""After this time without an assignment, while partitions make no progress, a consumer joins its group again."""
 STOP_S: Final = 1.0
-"""A consumer may take so long to leave its group; without a word it is out of it after `SESSION_MS`."""
+"""How long a consumer may take to leave its group; otherwise the broker removes it after `SESSION_MS`."""
 
 _UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
 _TRANSIENT_KAFKA_ERRORS: Final = (Unavailable, KafkaError, OSError, TimeoutError)
@@ -88,25 +88,25 @@ class Runner:
         self._writer = Writer(view, database, mapper, cache, generation, settings)
         self._keys = MessageKeys.of(settings)
         self._rejections = Rejections(view, database)
-        # What is of another kind of stream only moves the position on: an unknown type is none of these.
+        # Events of other stream types only advance the position. Unknown event types are not among these.
         self._passes = frozenset(name for name, kind in STREAM_TYPE_OF_EVENT.items() if kind is not view.kind)
         self._gather_s = settings.projector_linger_ms / 1000
         self._silence_s = settings.projector_stall_timeout_ms / 1000
         self._assigned: set[int] = set()
         self._epoch = 0
-        """The newest that the log or a message has named."""
+        """The newest epoch seen in the log or in a message."""
         self._heard_at: dict[int, float] = {}
-        """When a partition last heard something new. What is repeated, or not believed, is nothing new."""
+        """Partition → when it last received a new message. Repeats and rejected messages do not count."""
         self._fetched_at = 0.0
-        """When the consumer last brought anything at all."""
+        """When the consumer last fetched any message."""
 
     @property
     def applied(self) -> int:
-        """Events applied, repeats and other kinds of stream included."""
+        """Number of events applied, including repeats and events of other stream types."""
         return self._writer.applied
 
     async def run(self) -> None:
-        """Raises TopicMismatch for a topic with another partition count."""
+        """Runs until cancelled. Raises TopicMismatch if the topic has another partition count."""
         await self._until_it_works(self._writer.prepare)
         while True:
             await self._read_log_until_there_is_a_topic()
@@ -114,7 +114,7 @@ class Runner:
                 await self._consume()
             except _TRANSIENT_KAFKA_ERRORS as error:
                 log.warning("Kafka is away; reading the log instead", extra=self._context(error))
-                # Also where it is back at once, again and again: views go on, and not in a hot loop.
+                # Also if Kafka keeps coming back and failing: the views advance, and this is no hot loop.
                 await self._until_it_works(self._read_log_instead)
                 await asyncio.sleep(LOG_POLL_S)
 
@@ -122,7 +122,7 @@ class Runner:
         return {"projection": self._view.name, "error": repr(error) if error else None}
 
     async def _until_it_works(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Retries a step whose servers are away, with a growing pause and no memory of what was held."""
+        """Retries a step while its servers are unavailable, with a growing pause, clearing memory before each retry."""
         pause_s = PAUSE_S
         while True:
             raise_if_cancelled()
@@ -139,8 +139,8 @@ class Runner:
     # --- Kafka
 
     async def _consume(self) -> None:
-        """Takes messages for ever. Raises Unavailable for a consumer that is silent for too long: a new
-        one may hear again."""
+        """Consumes messages until an error. Raises Unavailable for a consumer that receives nothing for too long, so
+        that `run` creates a new one."""
         assignment = _Assignment()
         self._heard_at = dict.fromkeys(self._assigned, time.monotonic())
         self._fetched_at = time.monotonic()
@@ -167,8 +167,8 @@ class Runner:
                     await self._mind_silence(assignment)
                 if now - asked_at > self._silence_s:
                     asked_at = now
-                    # Whoever has partitions waits until those of a worker that died were given to another: what
-                    # stands still for longer is held by a member of the group that is no worker of ours.
+                    # A worker with partitions waits until those of a dead worker have been reassigned. Partitions
+                    # without progress for longer are assigned to a group member that is no working projector.
                     still = await self._stand_in(max(self._silence_s, REJOIN_S) if self._assigned else self._silence_s)
                     if still and now - given_at > REJOIN_S:
                         raise Unavailable("partitions stand still and this worker is given none; joining again")
@@ -180,8 +180,8 @@ class Runner:
             group_id=f"{self._generation.topic}.{self._view.name}.v{self._view.version}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            # Joining takes until those who died without a word are out of the group. A request that gives up
-            # before makes another member, who is waited for in turn.
+            # Joining takes until dead members are out of the group. A join request that times out earlier leaves
+            # another member behind, for which the group then waits as well.
             request_timeout_ms=max(self._settings.kafka_request_timeout_ms, 2 * SESSION_MS + REBALANCE_MS),
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_wait_ms=100,
@@ -208,12 +208,12 @@ class Runner:
         except Exception as error:
             if isinstance(error, KafkaError) and not isinstance(error, _UNREADABLE):
                 raise
-            # What the library cannot decode, a header that is no UTF-8 say, would be met again for ever.
+            # A record that the library cannot decode (for example a header that is not UTF-8) would fail for ever.
             self._pass_over(consumer)
             return {}
 
     def _pass_over(self, consumer: Any) -> None:
-        """Goes on behind everything that was fetched; what that was is read from the log."""
+        """Seeks to the end of every assigned partition, and marks the partitions to be read from the log."""
         for at in consumer.assignment():
             end = consumer.highwater(at)
             if end is not None:
@@ -221,7 +221,7 @@ class Runner:
             self._rejections.note(at.partition, "unreadable", -1)
 
     async def _take_over(self, consumer: Any, partitions: Collection[int]) -> None:
-        """Holds exactly these partitions from now on, and reads from where their checkpoints say."""
+        """Takes over exactly these partitions, and seeks to the offsets in their checkpoints."""
         if any(partition >= self._generation.partitions for partition in partitions):
             raise Unavailable(f"partitions {sorted(partitions)} were assigned: the topic is another")
         self._assigned = set(partitions)
@@ -237,13 +237,13 @@ class Runner:
         await self._until_it_works(own)
         for checkpoint in checkpoints:
             if checkpoint.offset is not None:
-                # Past the end of a topic that was made again, the consumer falls back to its beginning. A
-                # partition that was taken away meanwhile raises, and so makes a new consumer.
+                # An offset past the end of a recreated topic makes the consumer start at the topic's beginning. If
+                # the partition was revoked meanwhile, seek raises, and a new consumer is created.
                 consumer.seek(TopicPartition(self._generation.topic, checkpoint.partition), checkpoint.offset)
         log.info("partitions assigned", extra=self._context() | {"partitions": sorted(partitions)})
 
     async def _take(self, records: Mapping[int, Sequence[Any]]) -> None:
-        """Applies what one poll brought; a partition where something is missing is read from the log."""
+        """Applies the records of one poll. A partition with a gap is read from the log."""
         events: dict[int, list[RecordedEvent]] = {}
         targets: dict[int, Checkpoint] = {}
         for partition, batch in records.items():
@@ -254,14 +254,14 @@ class Runner:
             if any(message.position > checkpoint.position for message in known):
                 self._heard_at[partition] = time.monotonic()
             if checkpoint.halted is not None:
-                targets[partition] = checkpoint  # saved as it is, which repeats its invalidations
+                targets[partition] = checkpoint  # saved unchanged, which sends its invalidations again
                 continue
             steps = list(classify(checkpoint.position, known))
             gap = next((step for step in steps if isinstance(step, Gap)), None)
             if gap is not None:
                 about = {"partition": partition, "after": gap.after, "to": gap.to}
                 log.info("a gap is read from the log", extra=self._context() | about)
-                # To the last message, not only to the gap's end: what the log holds is in order.
+                # Up to the last message, not only to the gap's end: the log has all of these events in order.
                 await self._advance(partition, max(message.position for message in known))
                 continue
             taken = [step for step in steps if not isinstance(step, Gap)]
@@ -276,8 +276,8 @@ class Runner:
             await self._writer.write(events, targets)
 
     def _known(self, partition: int, batch: Iterable[Any]) -> tuple[list[Message], int]:
-        """The messages of this generation that the relay sent, and the offset of the last of them. What
-        somebody else wrote is left out: what it stands in the way of is read from the log."""
+        """Returns the verified messages of this generation, and the offset of the last one. Messages that fail
+        verification are left out, and their partition is marked to be read from the log."""
         known: list[Message] = []
         offset = -1
         for record in batch:
@@ -295,7 +295,7 @@ class Runner:
                 continue
             self._epoch = max(self._epoch, message.epoch)
             if message.epoch < self._epoch:
-                # Perhaps of the tail that a promoted server had lost: only the log knows what was kept.
+                # The event may belong to a tail that was lost in a failover: only the log knows what was kept.
                 self._rejections.suspect(partition)
                 continue
             here = message.shard is None or self._generation.partition_of(message.shard) == partition
@@ -305,8 +305,8 @@ class Runner:
         return known, offset
 
     async def _read_suspects(self) -> None:
-        """Reads the log for partitions where a message was not believed, seldom enough that a flood of them
-        costs little. What those would have said is in the log, if it is true."""
+        """Reads from the log the partitions where a message was rejected: the log has every real event. The rate is
+        limited, so that a flood of rejected messages costs little."""
         suspects = self._rejections.due() & self._assigned
         if suspects:
 
@@ -317,8 +317,8 @@ class Runner:
             await self._until_it_works(read)
 
     async def _mind_silence(self, assignment: _Assignment) -> None:
-        """Asks the log about partitions that heard nothing new. Raises Unavailable where nothing at all was
-        fetched, unless the group is only slow to share partitions out anew."""
+        """Reads from the log the partitions that received nothing new. Raises Unavailable if no message at all was
+        fetched, unless the group is rebalancing."""
         now = time.monotonic()
         silent = [partition for partition in self._assigned if now - self._heard_at[partition] > self._silence_s]
         if not silent:
@@ -335,7 +335,7 @@ class Runner:
     # --- the log
 
     async def _read_log_until_there_is_a_topic(self) -> None:
-        """While there is no Kafka the log is followed. Raises TopicMismatch."""
+        """Reads the log until Kafka answers and has the topic. Raises TopicMismatch."""
         knocking = asyncio.create_task(self._knock())
         try:
             while not (await asyncio.wait([knocking], timeout=LOG_POLL_S))[0]:
@@ -358,20 +358,21 @@ class Runner:
             pause_s = min(pause_s * 2, PAUSE_MAX_S)
 
     async def _read_log_instead(self) -> None:
-        """Advances the partitions that this worker had, and those that nobody advances.
+        """Advances from the log the partitions that this worker had, and those that no worker advances.
 
-        Several workers may then do the same; compare-and-set keeps them from doing it twice.
+        Several workers may do this at the same time: compare-and-set prevents double writes.
         """
         if self._assigned:
             try:
                 await self._read_log(self._assigned)
             except Moved:
-                self._assigned = set()  # another worker hears Kafka and was given them
+                self._assigned = set()  # another worker reaches Kafka and was assigned these
                 raise
         await self._stand_in(self._silence_s)
 
     async def _stand_in(self, silence_s: float) -> bool:
-        """Advances, from the log, the partitions of others that stand still for so long; whether there were any."""
+        """Advances from the log the partitions of other workers that nobody saved for `silence_s`. Returns whether
+        there were any."""
         still: set[int] = set()
 
         async def advance() -> None:
@@ -383,7 +384,7 @@ class Runner:
 
         await self._until_it_works(advance)
         if still:
-            # They are another's again as soon as it wakes.
+            # They belong to another worker, which may go on at any time: keep nothing of them in memory.
             await self._writer.forget()
         return bool(still)
 
@@ -395,12 +396,13 @@ class Runner:
             if checkpoint.position < head.position and checkpoint.halted is None:
                 await self._advance(partition, head.position)
             else:
-                # Saved all the same: it says that somebody minds the partition, and that Redis knows.
+                # Saved even without progress: `saved_at` shows that the partition has a worker, and acknowledged
+                # invalidations are removed.
                 await self._writer.invalidate([partition])
                 await self._writer.write({}, {partition: checkpoint})
 
     async def _advance(self, partition: int, to: int) -> None:
-        """Applies (checkpoint, to] of a partition from the log, in chunks that are committed one by one."""
+        """Applies the events (checkpoint, to] of a partition from the log, in chunks, each committed separately."""
         shards = self._generation.shards_of(partition)
         limit, bytes_max = self._settings.projector_batch_max, self._settings.projector_batch_bytes_max
         while True:
@@ -425,13 +427,13 @@ async def _stop(consumer: Any) -> None:
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """What the group gave this consumer. Told between two polls, read by the runner at its next turn: a
-    batch that is being written is never interrupted."""
+    """The latest assignment of partitions. Set by the consumer's callbacks, and read by the runner between two batches,
+    so that a batch being written is never interrupted."""
 
     def __init__(self) -> None:
         self.changed = False
         self.awaited_since: float | None = None
-        """Since when the group shares its partitions out anew; None: it does not."""
+        """When the current rebalance started; None: no rebalance is under way."""
         self._partitions: frozenset[int] = frozenset()
 
     def on_partitions_revoked(self, _revoked: Any) -> None:

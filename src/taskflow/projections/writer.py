@@ -1,12 +1,12 @@
-"""What one worker holds of a view, and how it is written: documents and checkpoints in one transaction.
+"""Writes one view on one worker: documents and checkpoints in one transaction.
 
     events ─▶ decode ─▶ fold ─▶ transaction: checkpoints by compare-and-set, parked, documents, sums
                                    │
                                    ▼
-              invalidate Redis; what is not acknowledged stays with the checkpoint
+              invalidate Redis; unacknowledged keys stay in the checkpoint
 
-States in memory are those that the checkpoints in memory stand for: both are forgotten together. One
-session reads and writes them, so that no read is older than what was read or written before.
+States in memory match the checkpoints in memory, so both are cleared together. One MongoDB session reads and writes,
+so that reads are causally consistent with earlier reads and writes.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ log = logging.getLogger(__name__)
 
 _DUPLICATE: Final = 11000
 EVERYTHING: Final = "*"
-"""Stands in a checkpoint for more invalidations than it may hold: the whole cache is old."""
+"""Replaces the invalidations of a checkpoint when there are too many: the whole cache is invalidated."""
 
 
 class _Halted(Exception):
-    """A partition cannot go past a position."""
+    """The partition cannot advance past the position `at`."""
 
     def __init__(self, at: int, reason: str) -> None:
         super().__init__(reason)
@@ -59,7 +59,7 @@ class _Halted(Exception):
 
 
 class Writer:
-    """The checkpoints and states of one view on one worker. For one task: nothing here may interleave."""
+    """The checkpoints and states of one view on one worker. Not safe for concurrent tasks."""
 
     def __init__(
         self,
@@ -80,16 +80,17 @@ class Writer:
         self._documents = database[view.collection]
         self._read: dict[int, Checkpoint] = {}
         self._ahead: dict[int, Checkpoint] = {}
-        """Past events that are nothing to this view: saved with the next batch that is, or after a while."""
+        """Checkpoints advanced past events of other stream types: saved with the next batch of this view's events, or
+        after `checkpoint_interval_ms`."""
         self._saved_at: dict[int, float] = {}
         self._held: LruCache[UUID, FoldedState] = LruCache(settings.projector_states_bytes_max)
         self._cautious = False
-        """Documents were found that are older than their checkpoint, which somebody deleted: no stream that
-        begins is believed to have none."""
+        """Whether a document already existed for a stream's first event (somebody deleted the checkpoints). Documents
+        are then looked up for all streams."""
         self.applied = 0
 
     async def prepare(self) -> None:
-        """Makes the view's indexes."""
+        """Creates the view's indexes."""
         if self._view.indexes:
             await self._documents.create_indexes(list(self._view.indexes))
         if self._view.sums:
@@ -98,23 +99,23 @@ class Writer:
             )
 
     async def checkpoint(self, partition: int) -> Checkpoint:
-        """How far a partition is, its checkpoint being read where this worker does not hold it."""
+        """Returns the checkpoint of a partition; reads it from MongoDB if it is not in memory."""
         if partition in self._ahead:
             return self._ahead[partition]
         if partition not in self._read:
             checkpoint = await self._checkpoints.take(partition, self._session)
             if checkpoint.position == 0:
-                # The view is new here, or was dropped, and its indexes with it.
+                # The view is new, or was dropped together with its indexes.
                 await self.prepare()
             self._read[partition] = checkpoint
         return self._read[partition]
 
     async def standing_still(self, silence_s: float) -> list[int]:
-        """The partitions that no worker has saved for that long, halted ones aside."""
+        """Returns the partitions that are not halted and that no worker has saved for `silence_s`."""
         return await self._checkpoints.standing_still(silence_s)
 
     async def forget(self) -> None:
-        """What is in memory may not be what is stored."""
+        """Clears the states and checkpoints in memory, because the stored ones may differ."""
         self._held.clear()
         self._read.clear()
         self._ahead.clear()
@@ -124,10 +125,10 @@ class Writer:
         await session.end_session()
 
     async def write(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> None:
-        """Applies events that follow the checkpoints in memory and saves the targets.
+        """Applies events that follow the checkpoints in memory, and saves the targets as new checkpoints.
 
-        A partition that meets what it must not pass is saved as halted before it. On any failure nothing
-        that is in memory may be relied on.
+        A partition with an event that it must not skip is saved as halted before that event. After any exception, call
+        `forget`: the memory may differ from what is stored.
         """
         if not self._due(events, targets):
             self._ahead |= targets
@@ -140,7 +141,7 @@ class Writer:
         old = [self._read[partition] for partition in saved]
         new = list(saved.values())
         changes = list(folded.values())
-        # Not tried again here: after a conflict or an unknown outcome the checkpoints are read again first.
+        # Not retried here: after a conflict or an unknown outcome, the checkpoints must be read again first.
         async with await self._session.start_transaction():
             await self._save(changes, old, new)
         self._tell(old, new, changes)
@@ -154,7 +155,7 @@ class Writer:
         await self.invalidate(saved)
 
     def _due(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> bool:
-        """Whether anything here is worth a transaction of its own."""
+        """Whether there is anything that must be saved now."""
         long_ago = time.monotonic() - self._settings.checkpoint_interval_ms / 1000
         return any(
             STREAM_TYPE_OF_EVENT.get(event.type) in {self._view.kind, None}
@@ -176,10 +177,10 @@ class Writer:
 
     async def _save(self, changes: Sequence[Changes], old: Sequence[Checkpoint], new: Sequence[Checkpoint]) -> None:
         session = self._session
-        # The checkpoints first: a worker that is no longer the owner learns it before it writes anything.
+        # Checkpoints first: a worker that no longer owns the partitions fails before it writes anything.
         await self._checkpoints.save(old, new, session)
         await self._checkpoints.park([parked for one in changes for parked in one.parked], session)
-        # The driver sends raw BSON as it is; its types know one kind of document for a collection.
+        # The driver sends raw BSON unchanged; Any, because its types allow one kind of document per collection.
         documents: list[Any] = [
             InsertOne(RawBSONDocument(document))
             if stream_id in one.begun
@@ -213,7 +214,7 @@ class Writer:
     async def _fold(
         self, partition: int, batch: Sequence[RecordedEvent], target: Checkpoint
     ) -> tuple[Changes, Checkpoint]:
-        """What a partition's events change, and the checkpoint that it then has."""
+        """Returns the changes made by a partition's events, and the checkpoint after them."""
         checkpoint = self._read[partition]
         changes = Changes()
         try:
@@ -222,7 +223,7 @@ class Writer:
             target = replace(target, position=halted.at, halted=str(halted))
         parked = checkpoint.parked | {one.stream_id for one in changes.parked}
         if len(parked) > self._settings.parked_streams_max:
-            # Nothing of this batch is kept: a release that can fold it goes on as if this one had not been.
+            # The batch is discarded, so that a release that can fold it continues from the old checkpoint.
             reason = f"{len(parked)} streams would be parked after position {checkpoint.position}: no stream's fault"
             return Changes(), replace(checkpoint, halted=reason)
         pending = checkpoint.invalidations | changes.invalidated
@@ -234,7 +235,7 @@ class Writer:
         return changes, replace(target, parked=parked, invalidations=pending, marks=marks)
 
     async def _apply(self, checkpoint: Checkpoint, batch: Sequence[RecordedEvent], changes: Changes) -> None:
-        """Applies events in order. Raises _Halted at one that this release does not know or cannot open."""
+        """Applies events in order. Raises _Halted at an event of an unknown type, or one that cannot be opened."""
         mine: list[RecordedEvent] = []
         halt: _Halted | None = None
         for recorded in batch:
@@ -247,14 +248,14 @@ class Writer:
                 mine.append(recorded)
         decoded = await self._decode(mine)
         changes.begun, read, read_bytes = await self._hold(mine, checkpoint)
-        # What is folded and what documents are made of: the words of large texts alone take long to find.
+        # Bytes to fold and to turn into documents: finding the words of large texts takes long.
         size = read_bytes + sum(len(recorded.data) for recorded in mine)
         size += sum(self._held.weight_of(stream_id) for stream_id in {recorded.stream_id for recorded in mine})
         unreadable = next((at for at, event in enumerate(decoded) if isinstance(event, StoreError)), len(mine))
         last = {recorded.stream_id: recorded.position for recorded in mine[:unreadable]}
         found = await run_off_loop(size, self._apply_all, changes, read, mine, decoded, checkpoint.partition, last)
         if changes.parked:
-            # A stream goes as far as its documents can be stored: here each of them has to be seen.
+            # A parked stream keeps its last storable document, so this time every event makes a document.
             changes.forget()
             found = await run_off_loop(size, self._apply_all, changes, read, mine, decoded, checkpoint.partition, None)
         halt = found or halt
@@ -270,8 +271,8 @@ class Writer:
         partition: int,
         last: Mapping[UUID, int] | None,
     ) -> _Halted | None:
-        """Applies events up to the first that cannot be read. Only the `last` event of each stream makes a document
-        of it, where these are given: what would be written over in the same transaction is not made."""
+        """Applies events up to the first that cannot be read. If `last` is given, only the last event of each stream
+        makes a document: earlier ones would be overwritten in the same transaction."""
         parked: set[UUID] = set()
         for recorded, event in zip(events, decoded, strict=True):
             if recorded.stream_id in parked:
@@ -286,28 +287,28 @@ class Writer:
         return None
 
     async def _decode(self, events: Sequence[RecordedEvent]) -> list[Event | Exception]:
-        """Typed events; in place of one that cannot be read, the error: of the data (parked) or of the
-        store (the partition stands still). Raises what a store that is away raises."""
+        """Decodes events. In place of an event that cannot be decoded, returns the error: a StoreError halts the
+        partition, any other error parks the stream. Raises TRANSIENT_ERRORS if the store is unavailable."""
         try:
             return list(await self._mapper.decode(events))
         except TRANSIENT_ERRORS:
             raise
-        except Exception:  # noqa: BLE001 - whichever event it is, it is found below
+        except Exception:  # noqa: BLE001 - the loop below finds the event that failed
             decoded: list[Event | Exception] = []
             for recorded in events:
                 try:
                     decoded += await self._mapper.decode([recorded])
                 except TRANSIENT_ERRORS:
                     raise
-                except Exception as error:  # noqa: BLE001 - upcasting and opening are pure: the data's fault
+                except Exception as error:  # noqa: BLE001 - upcasting and opening are pure, so the data is at fault
                     decoded.append(error)
             return decoded
 
     async def _hold(
         self, events: Sequence[RecordedEvent], checkpoint: Checkpoint
     ) -> tuple[set[UUID], dict[UUID, FoldedState], int]:
-        """Of streams that are not in memory, those that begin here, the documents of the others, and how many bytes
-        of these were read."""
+        """Loads the states of streams that are not in memory. Returns the streams that begin in this batch, the states
+        read for the others, and the number of bytes read."""
         first: dict[UUID, int] = {}
         for recorded in events:
             first.setdefault(recorded.stream_id, recorded.stream_version)
@@ -333,7 +334,7 @@ class Writer:
     # --- the cache
 
     async def invalidate(self, partitions: Iterable[int]) -> None:
-        """Sends what is pending; the next save of the checkpoint forgets what Redis acknowledged."""
+        """Sends pending invalidations to Redis. The next save of the checkpoint removes the acknowledged keys."""
         pending = [partition for partition in partitions if self._read[partition].invalidations]
         keys: set[str] = set().union(*[self._read[partition].invalidations for partition in pending])
         if not keys:

@@ -1,4 +1,4 @@
-"""The projections that there are, a file each: the document of a stream, its sums, its indexes, what it invalidates. Pure.
+"""The declarations of the projections, one file each: document, sums, indexes and cache invalidations. Pure.
 
-A file that declares one is found by `registry`. `task_fields` names the fields of a task's document.
+`registry` finds every Projection declared here. `task_fields` names the fields of a task's document.
 """

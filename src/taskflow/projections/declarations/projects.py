@@ -1,4 +1,4 @@
-"""Projects with their members, workflow and labels: one document a project."""
+"""The projection of projects, with members, workflow and labels: one document for each project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def boards_of(_: ProjectState | None, after: ProjectState) -> tuple[str, ...]:
 
 PROJECTS: Final = Projection(
     name="projects",
-    version=3,  # 1 had no invitations, 2 did not know who consented
+    version=3,  # 1: no invitations; 2: no consent
     kind=PROJECT,
     document=document,
     indexes=(IndexModel([("members", ASCENDING), ("_id", ASCENDING)]),),

@@ -1,4 +1,4 @@
-"""Saved views, for the lists of those who may see them. Who that is today is the reader's to judge."""
+"""The projection of saved views. The read side decides who may see each of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAVED_VIEWS: Final = Projection(
     version=1,
     kind=SAVED_VIEW,
     document=document,
-    # Personal ones by their owner (of those, `project_id` is null), shared ones by their project; both in order.
+    # Personal views (`project_id` is null) by owner, shared views by project; both ordered by id.
     indexes=(
         IndexModel([("project_id", ASCENDING), ("deleted", ASCENDING), ("owner_id", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("project_id", ASCENDING), ("deleted", ASCENDING), ("_id", ASCENDING)]),

@@ -1,6 +1,6 @@
-"""The names of the fields of a task's document, for what writes it and for what asks for it.
+"""Field names of a task's document, shared by the projection that writes it and the queries that read it.
 
-What is not named here is in `SHOWN`, the JSON that the API sends, or in the state that the next event is applied to.
+Other data of the task is in `SHOWN` (the JSON that the API sends) or in `state` (to which the next event is applied).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Tasks as lists show and filter them, one document a task; and how many each status of a project holds.
+"""The projection of tasks: one document for each task, and the number of tasks in each status of a project.
 
-A document holds, in one binary field, the task's JSON as the API sends it, without what belongs to other
-streams, and the keys of those: reading a page is then putting bytes together. The counts of a board are
-sums over streams, kept by shard.
+One binary field of the document holds the task's JSON as the API sends it, without data of other streams (project,
+assignee) but with their ids. So reading a page only concatenates bytes. The counts of a board are sums over streams,
+kept by shard.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from taskflow.streams.task import PRIORITIES, Priority, Relation, TaskState
 from taskflow.timestamps import Timestamp, micros, timestamp, timestamp_or_none
 
 NO_DUE: Final = 2**62
-"""Sorts tasks without a due time after those with one."""
+"""Stored for a task without a due time, so that it sorts after tasks with one."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class ShownItem(Struct, frozen=True):
-    """An item of a checklist: they come in order."""
+    """A checklist item as the API sends it; the items are in order, without their ranks."""
 
     id: UUID
     text: str
@@ -58,8 +58,8 @@ class ShownItem(Struct, frozen=True):
 
 
 class TaskFacts(Struct, frozen=True, kw_only=True):
-    """What a task says of itself, as the API sends it: its schema is the API's, its times are texts already, so that a
-    read puts bytes together and decodes nothing."""
+    """The fields of a task that come from its own stream, in the API's schema. Times are already formatted as text, so
+    that a read concatenates bytes without decoding them."""
 
     id: UUID
     project_id: UUID
@@ -87,18 +87,18 @@ class TaskFacts(Struct, frozen=True, kw_only=True):
 
 
 class ShownTask(Struct, frozen=True, kw_only=True):
-    """A task as it is stored and read: its facts, encoded, and what the joins with its project and its assignee need."""
+    """A task as it is stored and read: the encoded TaskFacts, and the fields for joining project and assignee."""
 
     id: UUID
     project_id: UUID
     status: str
     category: Category
-    """The status's when it was entered: shown where the workflow no longer has that status."""
+    """The category when the status was entered; shown if the workflow no longer has that status."""
     assignee_id: UUID | None
     version: int
     facts: Raw
     series: Series | None = None
-    """Where a rule is counted from: calendars say that too."""
+    """The series of the recurrence rule, for calendar feeds."""
 
 
 def shown(task: TaskState) -> ShownTask:
@@ -115,7 +115,7 @@ def shown(task: TaskState) -> ShownTask:
 
 
 def facts(task: TaskState) -> bytes:
-    """The JSON of TaskFacts."""
+    """Returns the task's TaskFacts as JSON."""
     return _encode(
         TaskFacts(
             id=task.id,
@@ -146,7 +146,7 @@ def facts(task: TaskState) -> bytes:
 
 
 SORTED_BY: Final = (CREATED_AT, UPDATED_AT, DUE_AT, PRIORITY, RANK)
-"""What lists are sorted by, by the same names outside."""
+"""The sort keys of lists; the API uses the same names."""
 
 
 def document(task: TaskState) -> Document:
@@ -154,7 +154,7 @@ def document(task: TaskState) -> Document:
         PROJECT_ID: task.project_id,
         STATUS: task.status,
         ASSIGNEE_ID: task.assignee_id,
-        # As they are asked for, whatever form those have that were stored before labels had one.
+        # Normalised like labels in queries: old events hold labels as they were typed.
         LABELS: list(normal_names(task.labels)),
         PRIORITY: PRIORITIES.index(task.priority),
         DUE_AT: NO_DUE if task.due is None else micros(task.due),
@@ -162,7 +162,7 @@ def document(task: TaskState) -> Document:
         UPDATED_AT: micros(task.updated_at),
         RANK: task.rank,
         PARENT_ID: task.parent_id,
-        # Of a purged one neither: it stays for whoever must be told that it went, and is in no list.
+        # None for a purged task: it is in no list, but its document stays so that `/sync` can report the removal.
         TRASHED: None if task.purged else task.trashed_at is not None,
         TRASHED_AT: micros(task.trashed_at),
         PURGED: task.purged,
@@ -179,19 +179,19 @@ def _counted(task: TaskState | None, shard: int) -> Sums:
 
 
 def sums(before: TaskState | None, after: TaskState, shard: int) -> Sums:
-    """What a step adds to the counts, and takes from them."""
+    """Returns what a step adds to each count, or subtracts."""
     changed: Counter[SumKey] = Counter(_counted(after, shard))
     changed.subtract(_counted(before, shard))
     return {key: count for key, count in changed.items() if count}
 
 
 def board_key(project_id: UUID) -> str:
-    """The cache key of a project's board; what it stands for is all of the project's tasks."""
+    """Returns the cache key of a project's board, invalidated by every change of the project's tasks."""
     return f"board:{project_id}"
 
 
 def boards_of(before: TaskState | None, after: TaskState) -> tuple[str, ...]:
-    """The cached boards that a change of a task makes old."""
+    """Returns the cache keys of the boards that a change of a task invalidates."""
     projects = {after.project_id} | ({before.project_id} if before else set())
     return tuple(board_key(project) for project in projects)
 
@@ -202,12 +202,12 @@ def _index(*fields: str) -> IndexModel:
 
 TASKS: Final = Projection(
     name="tasks",
-    # 1 counted nothing, 2 showed a task with its status, 3 knew no words, no purged ones and no moves, 4 no days,
-    # zones and series, and kept labels as they were typed.
+    # 1: no counts; 2: the JSON included the status; 3: no words, purged tasks or moves; 4: no days, time zones or
+    # series, and labels as they were typed.
     version=5,
     kind=TASK,
     document=document,
-    # Every list is of named projects; each filter and each sort key has an index below them.
+    # Every list query names its projects; each filter and each sort key has an index that starts with the project.
     indexes=(
         _index(PROJECT_ID, TRASHED, STATUS, RANK),
         *[_index(PROJECT_ID, TRASHED, field) for field in SORTED_BY],

@@ -1,4 +1,4 @@
-"""People: the only documents that hold a person's data in clear. Other views join them when read."""
+"""The projection of users: the only documents that hold personal data in clear. Reads join other views with these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def document(user: UserState) -> Document:
 
 
 def _compared(email: str) -> str:
-    """The form by which somebody is looked for; of an address that has none, what was looked for before."""
+    """Returns the canonical form of an address, for lookups; the earlier form if it has no canonical form."""
     try:
         return canonical_address(email)
     except BadAddress:
@@ -26,7 +26,7 @@ def _compared(email: str) -> str:
 
 
 def redact(user: UserState) -> UserState:
-    """Nobody reads a password's hash from a view."""
+    """Removes the password hash, which no reader of the view needs."""
     return replace(user, password_hash=None)
 
 
