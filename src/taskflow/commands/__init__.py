@@ -1,15 +1,15 @@
-"""The write side: what may be asked (a file a kind of stream, or an idea of it), how it is decided and stored.
+"""The write side: the commands (one module per type of stream, or per topic), their deciders and their execution.
 
-Command (a body)  ──▶ handler(unit, target, command): reads streams, judges access
+Command (a body)  ──▶ handler(unit, target, command): reads streams, checks access
                           └─▶ a decider: (state, …) -> events  pure
-`declaration`   what a command is: body, target, role, decider, answer, route; makes most handlers
-`unit_of_work`  what the decisions read and want appended: of one command, or of a bundle
-`execute`       decide, append, decide again
-`catalog`       every command by its name; `created_ids`: what it made, for others to name
-`access`        who may; `fields`: what a body may hold
+`declaration`   a command's declaration: body, target, role, decider, answer, route; makes most handlers
+`unit_of_work`  streams that were read and events to append, of one command or of several
+`execute`       decides and appends, and decides again after a conflict
+`catalog`       every command by its name; `created_ids`: ids that later commands of a batch can refer to
+`access`        checks of roles; `fields`: types of the fields in bodies, with their limits
 
 `task`          with `checklist`, `comments`, `relations`, `move`, `ranking` (`ranks`), `recurrence`, `undo`, `purge`
 `project`       with `workflow`, `labels`, `invitations` (`invitation_tokens`)
 `user`, `session`, `saved_view`, `admin`;  `imports`, `exported` and `brought`, for the importer
-`adjacent_tasks`, `status_counts`  what no stream knows and somebody else is asked
+`adjacent_tasks`, `status_counts`  interfaces to queries that no single stream can answer
 """

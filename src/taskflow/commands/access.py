@@ -1,4 +1,4 @@
-"""Who may do what: judged on the project's own stream, which every such decision thereby guards."""
+"""Checks of roles, on the project's own stream: a change of its members meanwhile is a conflict for the append."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def role_rank(role: Role) -> int:
-    """Roles compared: viewer 0 … owner 3."""
+    """A number to compare roles by: viewer 0 … owner 3."""
     return ROLES.index(role)
 
 
 def require_role(project: ProjectState, user: UUID | None, minimum: Role) -> Role:
-    """The user's role. Raises NotFound for a stranger and Forbidden for a role below `minimum`."""
+    """The user's role. Raises NotFound for a user who is not a member, and Forbidden for a role below `minimum`."""
     role = project.members.get(user) if user is not None else None
     if role is None:
         raise NotFound("project", project.id)
@@ -33,22 +33,22 @@ def require_role(project: ProjectState, user: UUID | None, minimum: Role) -> Rol
 
 
 def require_user(unit: UnitOfWork) -> UUID:
-    """The user behind a command. Raises Unauthenticated where there is none."""
+    """The user who sent the command. Raises Unauthenticated if there is none."""
     if unit.actor is None:
         raise Unauthenticated("this takes a signed-in user")
     return unit.actor
 
 
 async def project_for(unit: UnitOfWork, project_id: UUID, minimum: Role) -> ProjectState:
-    """The project, if the caller may use it at least as `minimum`."""
+    """The project. Raises as `require_role` for the caller."""
     project = await unit.get(PROJECT, project_id)
     require_role(project, unit.actor, minimum)
     return project
 
 
 async def task_for(unit: UnitOfWork, task_id: UUID, minimum: Role) -> tuple[TaskState, ProjectState]:
-    """The task, in the status that stands for its own today, and its project, if the caller may use them;
-    someone else's task is not found, nor is one that was purged."""
+    """The task, in its current status (`with_current_status`), and its project. Raises NotFound for a purged task and
+    for a task of a project that the caller is not a member of, and Forbidden for a role below `minimum`."""
     task = await unit.get(TASK, task_id)
     if task.purged:
         raise NotFound("task", task_id)
@@ -60,7 +60,7 @@ async def task_for(unit: UnitOfWork, task_id: UUID, minimum: Role) -> tuple[Task
 
 
 def with_current_status(task: TaskState, project: ProjectState) -> TaskState:
-    """The task in the status that stands for its own in the workflow of today."""
+    """The task with its status replaced by the status that the current workflow maps it to."""
     today = project.statuses.resolve(task.status)
     if today is None or today.key == task.status:
         return task

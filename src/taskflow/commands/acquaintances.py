@@ -1,4 +1,4 @@
-"""Which projects two people share by their own consent: a question that no single stream can answer."""
+"""Interface to a query that no single stream can answer: the projects that two people share by their own consent."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Acquaintances(Protocol):
-    """Whoever keeps an index of members by person. It only names projects: a decision reads and guards those."""
+    """An index of projects by member. It only gives ids: the decision reads the streams of these projects itself."""
 
     async def shared_projects(self, one: UUID, other: UUID, *, fresh: bool) -> Sequence[UUID]:
-        """Projects that both created or accepted an invitation to, in the same order each time. `fresh`: at least as
-        of every write acknowledged before; else as far as is known already."""
+        """Ids of projects that each of both people created or accepted an invitation to, in a stable order. `fresh`:
+        the index first catches up with every write that was acknowledged before this call."""
         ...

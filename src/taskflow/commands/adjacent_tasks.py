@@ -1,7 +1,7 @@
-"""Who stands next to a rank in a project: what the write side cannot tell, because it knows one task at a time.
+"""Interface to a query for the task next to a rank in a project, which no single stream can answer.
 
-Whoever answers may lag behind the log, so an answer is a hint whom to look at. The stream that it names is read
-and becomes a guard like every other.
+The index that answers may lag behind the log, so an answer is only a hint. The handler reads the stream of the task
+that the answer names, and the append checks the version of that stream like any other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Side = Literal["after", "before"]
 
 
 class AdjacentTask(Struct, frozen=True):
-    """A task and the rank that it is known by."""
+    """A task, with the rank that the index holds for it."""
 
     task_id: UUID
     rank: str
@@ -26,13 +26,13 @@ class AdjacentTask(Struct, frozen=True):
 
 class AdjacentTasks(Protocol):
     async def catch_up(self) -> None:
-        """Waits, but not for long, until whatever was stored before this call is known.
+        """Waits for a short time until the index holds everything that was stored before this call.
 
-        Raises Behind or Unavailable where it is not.
+        Raises Behind or Unavailable if it does not catch up in time.
         """
 
     async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> AdjacentTask | None:
-        """The task outside the trash whose rank is the next one above or below, some left out of account.
+        """The task outside the trash with the next rank above (`after`) or below (`before`), `besides` left out.
 
         Raises Unavailable.
         """

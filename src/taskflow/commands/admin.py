@@ -1,4 +1,4 @@
-"""What is done at the machine: `taskflow admin grant` makes the first admin."""
+"""Commands of the operator, run on a server: `taskflow admin grant` makes the first admin."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 async def grant(settings: Settings, email: str, role: SystemRole) -> None:
-    """Adds a system role to those of whoever holds an address, and says so.
+    """Adds a system role to those of the person with this address, and prints the result.
 
-    Raises Rejected where nobody holds it, or two people hold spellings of it.
+    Raises Rejected if nobody is registered with the address, or if two people have different spellings of it.
     """
     address = claimed_address(settings.claim_secret_bytes, email)
 

@@ -1,4 +1,4 @@
-"""Every command that a client may send, by name: REST routes and `/commands` are two doors to these."""
+"""Every command that a client may send, by name: through its REST route or through `/commands`."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ COMMANDS: Final[dict[str, CommandType]] = {
 
 
 def handler_of(body: type[Command]) -> Handler:
-    """What decides a command."""
+    """The handler of a command, by the type of its body."""
     return COMMANDS[body.__name__].handler

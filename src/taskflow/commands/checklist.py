@@ -1,4 +1,4 @@
-"""What may be done to a task's checklist: items in an order of their own."""
+"""Commands that change a task's checklist, whose items have ranks of their own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class TaskItem(Struct, frozen=True):
-    """The target of what is done to one item."""
+    """The target of commands that change one item."""
 
     task_id: UUID
     item_id: UUID
@@ -57,7 +57,7 @@ class RemoveChecklistItem(Command, frozen=True):
 
 
 def add(task: TaskState, project: ProjectState, item_id: UUID, text: str) -> list[Event]:
-    """At the end."""
+    """Adds an item at the end. Raises Rejected if the checklist is full."""
     require_editable(task, project)
     if len(task.checklist) >= ITEMS_MAX:
         raise Rejected("too-many-items", f"a checklist has at most {ITEMS_MAX} items; remove one first")
@@ -66,7 +66,7 @@ def add(task: TaskState, project: ProjectState, item_id: UUID, text: str) -> lis
 
 
 def edit(task: TaskState, project: ProjectState, item_id: UUID, command: EditChecklistItem) -> list[Event]:
-    """One event for each field that differs; an item that is moved to where it is has not moved."""
+    """One event for each field that differs; moving an item to the place where it is already gives none."""
     require_editable(task, project)
     item = _item(task, item_id)
     events: list[Event] = []
@@ -105,7 +105,7 @@ def _place_after(others: Sequence[ChecklistItem], after: UUID | None) -> int:
 
 
 def _rank(others: Sequence[ChecklistItem], place: int, item_id: UUID) -> str:
-    """A rank for the place among the others."""
+    """A rank between the neighbours of an index in `others`."""
     after = others[place - 1].rank if place > 0 else None
     before = others[place].rank if place < len(others) else None
     return rank_between(after, before, item_id)

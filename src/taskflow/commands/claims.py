@@ -1,14 +1,18 @@
-"""Whose an address is: on the stream of its canonical form, or still on one of the form before.
+"""Claims of addresses: each makes one address belong to one person, on a stream derived from the address.
 
-    signing in    whoever claims the canonical form, then whoever claims what was typed, or the canonical form, in the
-                  form before; a claim that is found there moves, in the append of the session
-    registering   the same claims, each of which makes the address taken
-    moving        all claims whose form before is not their canonical one, once (`api/earlier_claims.py`): nobody who
-                  types another spelling can find those
+New claims are derived from the canonical form of the address; claims by older releases from its earlier form
+(`addresses.earlier_form`).
 
-A claim of the form before counts for an address only where its holder's own address is that address: the form before
-took `straße@…` and `strasse@…` for one. Where two people claim spellings of one address, the one who registered first
-has the canonical form; the other stays under the form before of their own spelling, and signs in by it as ever.
+    signing in    looks up the claim of the canonical form, then the claims of the earlier form of the typed text and of
+                  the canonical form; a claim of the earlier form is moved, in the append that starts the session
+    registering   looks up the same claims; each of them makes the address taken
+    moving        moves, once, all claims whose earlier form differs from the canonical form (`earlier_claims.py`): they
+                  can only be found by the exact spelling
+
+A claim of the earlier form counts for an address only if its holder's own address is that address: the earlier form
+made `straße@…` and `strasse@…` equal. If two people claim spellings of one address, the person who registered first
+gets the canonical form; the other keeps the claim of the earlier form of their own spelling, and can still sign in with
+it.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ S = TypeVar("S")
 
 
 class Read(Protocol):
-    """A stream's state by its kind and id; None where there is none."""
+    """Reads a stream's state by type and id; None if the stream does not exist."""
 
     async def __call__(self, kind: StreamType[S], stream_id: UUID, /) -> S | None: ...
 
@@ -43,24 +47,25 @@ class ClaimedAddress(Struct, frozen=True):
 
     text: str
     claim_id: UUID | None
-    """Of the canonical form; None where it has none, so that only a claim of before can be of it."""
+    """Stream of the canonical form; None for an address without one, which only a claim of the earlier form can
+    hold."""
     earlier_ids: tuple[UUID, ...]
-    """Of the form before: of what was typed, and of its canonical form."""
+    """Streams of the earlier form: of the typed text, and of its canonical form."""
 
     @property
     def stream_ids(self) -> tuple[UUID, ...]:
-        """All of them, the canonical one first."""
+        """All streams, that of the canonical form first."""
         canonical = () if self.claim_id is None else (self.claim_id,)
         return tuple(dict.fromkeys((*canonical, *self.earlier_ids)))
 
     @property
     def key(self) -> UUID:
-        """What stands for the address, whether anybody has it or not."""
+        """An id of the address that does not depend on whether somebody claims it."""
         return self.earlier_ids[0] if self.claim_id is None else self.claim_id
 
 
 def new_address(claim_secret: bytes, text: str, pointer: str) -> ClaimedAddress:
-    """An address for somebody who registers. Raises Invalid for one that has no canonical form, or several readings."""
+    """The address of a person who registers. Raises Invalid for one that is ambiguous or has no canonical form."""
     try:
         registrable_address(text)
     except BadAddress as error:
@@ -69,7 +74,7 @@ def new_address(claim_secret: bytes, text: str, pointer: str) -> ClaimedAddress:
 
 
 def claimed_address(claim_secret: bytes, text: str) -> ClaimedAddress:
-    """An address that somebody says is theirs, whatever it looks like."""
+    """An address as somebody typed it, for looking up its claims; any text is accepted."""
     typed = earlier_claim_id(claim_secret, text)
     try:
         canonical = canonical_address(text)
@@ -79,7 +84,7 @@ def claimed_address(claim_secret: bytes, text: str) -> ClaimedAddress:
 
 
 async def holders(read: Read, address: ClaimedAddress) -> list[UserState]:
-    """Whose the address is: of the canonical claim first. More than one where people claim spellings of it."""
+    """The people who claim the address, the holder of the canonical form first; several may claim spellings of it."""
     found: dict[UUID, UserState] = {}
     for stream_id in address.stream_ids:
         claim = await read(CLAIM, stream_id)
@@ -94,8 +99,8 @@ async def holders(read: Read, address: ClaimedAddress) -> list[UserState]:
 
 
 async def holder(read: Read, address: ClaimedAddress) -> UserState | None:
-    """The one person whose address it is, for an operator who names them by it; of several, the one whose own
-    spelling it is. Raises Rejected where that leaves more than one."""
+    """The one person with this address, for operators' commands; of several, the one with exactly this spelling. Raises
+    Rejected if more than one is left."""
     found = await holders(read, address)
     if len(found) > 1:
         found = [one for one in found if one.email == trimmed(address.text)] or found
@@ -106,7 +111,7 @@ async def holder(read: Read, address: ClaimedAddress) -> UserState | None:
 
 
 async def claim_address(unit: UnitOfWork, address: ClaimedAddress, user_id: UUID) -> UUID:
-    """Claims an address for somebody who registers, and answers the stream. Raises Rejected where it is taken."""
+    """Claims an address for a person who registers; returns the claim's stream. Raises Rejected if it is taken."""
     if address.claim_id is None:
         raise AssertionError("an address without a canonical form was refused before")
     claim = await unit.read(CLAIM, address.claim_id)
@@ -117,9 +122,10 @@ async def claim_address(unit: UnitOfWork, address: ClaimedAddress, user_id: UUID
 
 
 async def settle_claim(unit: UnitOfWork, claim_secret: bytes, user: UserState) -> None:
-    """Moves somebody's claim to the stream of the canonical form, unless it is there or somebody older claims it.
+    """Moves a person's claim to the stream of the canonical form, unless it is there already or a person who registered
+    earlier claims the address.
 
-    Who has it there and is younger goes back to where the form before of their own spelling was claimed.
+    A person who registered later and holds the canonical form gets the claim of their spelling's earlier form back.
     """
     if user.email is None:
         return
@@ -136,7 +142,7 @@ async def settle_claim(unit: UnitOfWork, claim_secret: bytes, user: UserState) -
 
 
 async def _send_back(unit: UnitOfWork, claim_secret: bytes, user: UserState) -> bool:
-    """False where there is no way back: somebody else claims it."""
+    """Moves a claim back to the stream of the earlier form; returns False if somebody claims that one."""
     if user.email is None:
         return False
     earlier = earlier_claim_id(claim_secret, user.email)
@@ -148,7 +154,7 @@ async def _send_back(unit: UnitOfWork, claim_secret: bytes, user: UserState) -> 
 
 
 async def _move(unit: UnitOfWork, user: UserState, to: UUID) -> None:
-    """The claim that is left is released, the other claimed, and the person's stream says which it is."""
+    """Releases the person's present claim, makes the new one, and records its id in the person's stream."""
     if user.claim_id is not None:
         left = await unit.read(CLAIM, user.claim_id)
         if left is not None and left.user_id == user.id:
@@ -159,7 +165,7 @@ async def _move(unit: UnitOfWork, user: UserState, to: UUID) -> None:
 
 
 async def move_claim(unit: UnitOfWork, claim_secret: bytes, user_id: UUID) -> Target:
-    """Of somebody who has not signed in since there is a canonical form."""
+    """Moves the claim of a person who has not signed in since the canonical form was introduced."""
     user = await unit.get(USER, user_id)
     await settle_claim(unit, claim_secret, user)
     return Target(USER, user_id)

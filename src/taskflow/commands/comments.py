@@ -1,4 +1,4 @@
-"""What may be said about a task: comments, in the order they were made."""
+"""Commands that add, edit and delete a task's comments, which are kept in the order of their creation."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 class TaskComment(Struct, frozen=True):
-    """The target of what is done to one comment."""
+    """The target of commands that change one comment."""
 
     task_id: UUID
     comment_id: UUID
 
 
 class AddComment(Command, frozen=True):
-    """People are mentioned as `@[user id]`. An id that is no member's is text like any other: a comment is not
-    refused for what it says, and who leaves the project is no longer served as mentioned."""
+    """People are mentioned as `@[user id]`. An id that is not a member's is plain text: it is not refused, and a person
+    who leaves the project is no longer listed among the mentioned."""
 
     body: CommentText
 
@@ -74,7 +74,7 @@ def delete(task: TaskState, project: ProjectState, actor: UUID, comment_id: UUID
 
 
 def size_of(task: TaskState) -> int:
-    """Bytes of all its comments together."""
+    """Bytes of all comments of a task together."""
     return sum(len(comment.body.encode()) for comment in task.comments)
 
 
@@ -86,7 +86,8 @@ def _comment(task: TaskState, comment_id: UUID) -> Comment:
 
 
 def _room_for(task: TaskState, body: str, *, instead_of: str) -> None:
-    """What gets no longer fits always."""
+    """Raises Rejected if `body`, in place of `instead_of`, makes the task's comments too large. A text that does not
+    make them larger always fits."""
     grows = len(body.encode()) - len(instead_of.encode())
     size = grows + size_of(task)
     if grows > 0 and size > COMMENTS_BYTES_MAX:

@@ -1,4 +1,4 @@
-"""What a command made: the id by which later commands of its batch may call it."""
+"""The id of what a command created, by which later commands of its batch can refer to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def created_by_event(stream_id: UUID, events: Iterable[Event]) -> UUID:
-    """The part that these events began, else the stream."""
+    """The id of the part (a comment, an item) that these events created, else the id of the stream."""
     for event in events:
         if event.part_field:
             part: UUID = getattr(event, event.part_field)

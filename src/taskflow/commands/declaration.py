@@ -3,7 +3,7 @@
 The REST route, the command's entry in `/commands/types`, its schemas and its part of the OpenAPI document all follow
 from the declaration. A command that changes the stream that it names has no handler of its own: `on_task` and its like
 load the target, check the role, compare the expected version, call the decider and stage the events. A command that
-does more, like one that creates a stream, brings its own handler to `CommandType`.
+does more, such as creating a stream, has its own handler in its `CommandType`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Handler = Callable[[UnitOfWork, Any, Any], Awaitable[Target]]
 
 
 class TargetType(Struct, Generic[T], frozen=True):
-    """What a command is done to: its name, its path below `/api/v1`, and the Struct of its ids; None: a single id.
+    """The type of a command's target: its name, its path below `/api/v1`, and the Struct of its ids; None: a single id.
 
-    The first id is that of the stream. As text the parts of a target stand in the order of the Struct's fields, with a
-    slash between; what is no id comes last and may hold slashes of its own.
+    The first id is that of the stream. The text form of a target is its parts in the order of the Struct's fields,
+    separated by slashes; a part that is not an id comes last and may contain slashes.
     """
 
     name: str
@@ -58,7 +58,7 @@ PROJECT_ID: Final[TargetType[UUID]] = TargetType("project", "/projects/{project_
 
 
 class RestRoute(Struct, frozen=True):
-    """A command's own route: `path` continues that of its target."""
+    """A command's own route: `path` is appended to the path of the target."""
 
     method: Method
     path: str
@@ -66,9 +66,9 @@ class RestRoute(Struct, frozen=True):
 
 
 class CommandType(Struct, frozen=True, kw_only=True):
-    """A command as it is declared. `role` is the least that it takes in the target's project; None: its handler judges
-    that. `rest` None: it is sent to `/commands` only. What one that `creates` has made may be named by later commands of
-    its batch, and its answer says where that is."""
+    """The declaration of a command. `role` is the minimum role in the target's project; None: the handler checks
+    access. `rest` None: the command can only be sent to `/commands`. `creates`: later commands of the batch can refer
+    to what the command created, and the answer carries its Location."""
 
     body: type[Command]
     target: TargetType[Any] | None
@@ -80,9 +80,9 @@ class CommandType(Struct, frozen=True, kw_only=True):
 
 
 class DecisionContext(Struct, Generic[S, P, T, C], frozen=True):
-    """What a decider is given: the target's state and project, the target, the command, and the unit of work for its
-    time, its user and fresh ids. It holds together what differs from command to command, so that deciders stay plain
-    functions of what each of them needs."""
+    """The input of a decision: the target's state and project, the target, the command, and the unit of work for its
+    time, its user and new ids. Every command gets the same context, and passes on to its decider, a plain function,
+    only what that decider needs."""
 
     unit: UnitOfWork
     state: S
@@ -142,7 +142,7 @@ def on_own_account(
     answer: Resource = "user",
     creates: bool = False,
 ) -> CommandType:
-    """A command that changes the account of whoever sends it. It names no target."""
+    """A command that changes the account of its sender. It has no target."""
 
     async def load(unit: UnitOfWork, _: None) -> tuple[UserState, None]:
         return await unit.get(USER, require_user(unit)), None
@@ -156,7 +156,8 @@ def change(
     load: Callable[[UnitOfWork, Any], Awaitable[tuple[Any, Any]]],
     decide: Callable[[DecisionContext[Any, Any, Any, Any]], Decided],
 ) -> Handler:
-    """The handler of a command that changes the one stream that it names. `load` checks the role."""
+    """The handler of a command that changes one stream, that of its target. `load` reads the target and checks the
+    role."""
 
     async def handle(unit: UnitOfWork, target: Any, command: Any) -> Target:
         state, project = await load(unit, target)

@@ -1,10 +1,10 @@
-"""Moving the claims of addresses that are older than the canonical form, and that nobody would find under it.
+"""Moves claims that older releases made of an address's earlier form to the canonical form (see `claims`).
 
-A claim whose form before is the canonical form is found under either, and moves as its person signs in. One of another
-spelling (full-width, decomposed, with `ß`) is found by who types that very spelling, and by nobody else: until it has
-moved, somebody could register the same address. So the log is read along once, oldest registration first, and
-registering waits for it. Where that stands is kept: a process that starts later reads on from there, and finds what
-the release before this one has registered meanwhile.
+If the earlier form of an address is equal to its canonical form, the claim is found either way, and it moves when the
+person signs in. If the address has another spelling (full-width, decomposed, with `ß`), the claim is found only by that
+exact spelling: until it has moved, somebody else could register the same address. So the log is read once, oldest
+registration first, and registrations wait until this is done. The position reached is stored: a process that starts
+later continues from there, and finds what an older release has registered meanwhile.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCAN_MAX: Final = 20_000
-"""Positions that one look at the log passes over."""
+"""Positions of the log that one read covers."""
 PAGE_EVENTS_MAX: Final = 500
-"""Registrations that one look takes."""
+"""Registrations that one read returns."""
 WAIT_S: Final = 10.0
-"""How long somebody who registers waits for the move, before they are told to come again."""
+"""How long a registration waits for the move before it is refused as unavailable."""
 _FINGERPRINT: Final = b"MoveClaim"
 _NAME: Final = "earlier-claims"
 _READ: Final = "select position from progress where name = $1"
@@ -54,7 +54,7 @@ on conflict (name) do update set position = excluded.position, updated_at = now(
 
 
 class EarlierClaims:
-    """The move, by every process that registers people, each doing what is left."""
+    """Moves claims of the earlier form. Every process that registers people runs it, and does what is left to do."""
 
     def __init__(self, store: EventStore, executor: Executor, settings: Settings) -> None:
         self._store = store
@@ -63,7 +63,7 @@ class EarlierClaims:
         self._done = asyncio.Event()
 
     async def moved(self) -> None:
-        """Returns once everything is moved. Raises Unavailable where that takes longer than `WAIT_S`."""
+        """Waits until all claims are moved. Raises Unavailable if that takes longer than `WAIT_S`."""
         if not self._done.is_set():
             try:
                 async with asyncio.timeout(WAIT_S):
@@ -72,7 +72,7 @@ class EarlierClaims:
                 raise Unavailable("claims of addresses are being moved; try again in a minute") from None
 
     async def run(self) -> None:
-        """Moves until it is done, whatever stands in the way meanwhile."""
+        """Calls `move` until it succeeds, again after each error."""
         while not self._done.is_set():
             raise_if_cancelled()
             try:
@@ -82,8 +82,8 @@ class EarlierClaims:
                 await asyncio.sleep(RETRY_S)
 
     async def move(self) -> int:
-        """Moves what there is up to the head of the log, and answers of how many people. Raises what the executor
-        and the log raise."""
+        """Moves the claims of all registrations up to the head of the log; returns the number of people. Raises what
+        the executor and the log raise."""
         moved = 0
         after: int = await self._store.pool.fetchval(_READ, _NAME) or 0
         head = (await self._store.log.head()).position
@@ -101,13 +101,13 @@ class EarlierClaims:
         return moved
 
     async def _hidden(self, page: Sequence[RecordedEvent]) -> list[UUID]:
-        """Those of these people whose claim is found by who types their very spelling, and by nobody else."""
+        """The people on this page whose claim can be found only by the exact spelling of their address."""
         try:
             events = await self._store.mapper.decode(page)
         except KeyMissing:
             if len(page) > 1:
                 return [user_id for recorded in page for user_id in await self._hidden([recorded])]
-            # Damage, which stops whatever needs that person, and is no reason to register nobody.
+            # Damaged data: it fails every request that needs this person, but must not stop registrations.
             log.exception("a claim cannot be moved", extra={"user": str(page[0].stream_id)})
             return []
         return [
@@ -122,7 +122,7 @@ class EarlierClaims:
         try:
             canonical = canonical_address(event.email)
         except BadAddress:
-            return False  # there is no canonical form to claim it under
+            return False  # without a canonical form there is no stream to move the claim to
         return canonical != earlier_form(event.email) and event.claim_id != claim_id(
             self._settings.claim_secret_bytes, canonical
         )
@@ -144,7 +144,7 @@ class EarlierClaims:
 async def open_earlier_claims(
     store: EventStore, executor: Executor, settings: Settings
 ) -> AsyncIterator[EarlierClaims]:
-    """Moves in the background for as long as it is open."""
+    """Moves claims in a background task until the context ends."""
     claims = EarlierClaims(store, executor, settings)
     task = asyncio.create_task(claims.run(), name="earlier claims")
     try:

@@ -20,56 +20,56 @@ PASSWORD_MIN: Final = 8
 PASSWORD_MAX: Final = 1024
 PARENT_DEPTH_MAX: Final = 20
 LEVEL_TASKS_MAX: Final = 10_000
-"""Tasks of one level that are looked at for what is below them."""
+"""Tasks of one level whose subtasks are read."""
 COMMENT_MAX: Final = 20_000
 COMMENTS_MAX: Final = 1_000
 COMMENTS_BYTES_MAX: Final = 1_000_000
-"""Of all comments of a task together: they are part of every state that is folded of it."""
+"""Of all comments of a task together: they are part of the task's state."""
 ITEM_MAX: Final = 500
 ITEMS_MAX: Final = 200
 RELATIONS_MAX: Final = 100
 BLOCKED_MAX: Final = 500
-"""Tasks that are looked at for a cycle, each of which the append is checked against."""
+"""Tasks that are read to find a cycle; the append checks the version of each."""
 RECURRENCE_MAX: Final = 500
 STATUSES_MAX: Final = 50
 """In one workflow."""
 STATUS_KEY_MAX: Final = 100
 STATUSES_LEFT_MAX: Final = 1_000
-"""That ever left a project's workflow: every reader of its tasks knows what stands for them."""
+"""Statuses that were ever removed from a project's workflow: each stays mapped to the status that replaced it."""
 TRANSITIONS_MAX: Final = 2_500
 """In one workflow: from each of its statuses to each."""
 MEMBERS_MAX: Final = 1_000
 """Of one project."""
 PROJECT_LABELS_MAX: Final = 500
-"""That one project gives a colour to."""
+"""Labels that one project defines a colour for."""
 INVITATIONS_MAX: Final = 100
-"""Of one project that can still be accepted."""
+"""Invitations of one project that can still be accepted."""
 INVITATION_DAYS: Final = 7
 """How long an invitation can be accepted."""
 SAVED_VALUE_MAX: Final = 200
 """Characters of one value of a saved view's query."""
 SAVED_VIEWS_MAX: Final = 100
-"""Of a person, and of a project."""
+"""Saved views per person, and per project."""
 SETTINGS_MAX: Final = 100
 """Of a person."""
 SETTING_NAME_MAX: Final = 100
 SETTING_MAX: Final = 1_000
-"""Characters of one setting's text: all of them are part of every state that is folded of a person."""
+"""Characters of one setting's text: all settings are part of the user's state."""
 
-# What every dialect of regular expressions takes for the same: they differ in what `\s` is.
+# Written out, because dialects of regular expressions differ in what `\s` matches.
 _BLANK: Final = r"\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _UNSEEN: Final = rf"\x00-\x1f\x7f-\x9f\u200b\u2060\ufeff{_BLANK}"
 _END: Final = r"(?![\s\S])"
-"""`$` alone is also before a line break that ends the text, for some."""
+"""The end of the text. In some dialects, `$` also matches before a line break at the end."""
 
 VISIBLE: Final = rf"[^{_UNSEEN}]"
 """At least one character that can be seen."""
 
 _ADDRESS: Final = rf"^[{_BLANK}]*[^@{_UNSEEN}]+@[^@{_UNSEEN}]+[{_BLANK}]*{_END}"
-"""What it is beyond that, `taskflow.addresses` says."""
+"""A rough shape; `taskflow.addresses` checks the rest."""
 
 NAME: Final = {"name": True}
-"""Marks a text that is compared and stored in the form of `normal_name`: a body is read with it in that form."""
+"""Marks a field whose text is compared and stored in the form of `normal_name`: reading a body normalises it."""
 
 Title = Annotated[str, Meta(min_length=1, max_length=TITLE_MAX, pattern=VISIBLE, examples=["Write the report"])]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX, examples=["What was *done*, and what is left."])]
@@ -93,7 +93,7 @@ Day = Annotated[date, Meta(examples=["2031-01-15"])]
 TimeZone = Annotated[
     str, Meta(max_length=TIME_ZONE_MAX, extra_json_schema={"format": "time-zone"}, examples=["Europe/Berlin"])
 ]
-"""A name of IANA's."""
+"""A name in IANA's time zone database."""
 Email = Annotated[
     str,
     Meta(
@@ -113,4 +113,4 @@ Url = Annotated[
 
 
 class Command(Struct, frozen=True, forbid_unknown_fields=True):
-    """A command's body: exactly what the route that it stands behind takes."""
+    """Base class of the bodies of commands; unknown fields are refused."""

@@ -1,6 +1,6 @@
-"""The token of an invitation: whoever presents it may accept. It is kept nowhere, and can be made again.
+"""The token of an invitation: whoever presents it may accept. It is not stored, and can be computed again.
 
-It names the project and the invitation: it says where to look, and that it was made here.
+It contains the ids of the project and of the invitation, signed with a secret.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _PURPOSE: Final = b"taskflow/invitation"
 _ID_BYTES: Final = 16
 _MAC_BYTES: Final = 32
 TOKEN_MAX: Final = 200
-"""Characters of what is looked at as a token; those made here have 86."""
+"""Characters of a token that is accepted for verification; real tokens have 86."""
 
 
 def token_of(secret: bytes, project_id: UUID, invitation_id: UUID) -> str:
@@ -22,6 +22,6 @@ def token_of(secret: bytes, project_id: UUID, invitation_id: UUID) -> str:
 
 
 def named_by(secret: bytes, token: str) -> tuple[UUID, UUID] | None:
-    """The project and the invitation that a token is of; None for one that was not made here."""
+    """The ids of the project and of the invitation in a token; None if its signature is not valid."""
     named = verify(secret, _PURPOSE, token, mac_bytes=_MAC_BYTES)
     return None if named is None else (UUID(bytes=named[:_ID_BYTES]), UUID(bytes=named[_ID_BYTES:]))

@@ -1,11 +1,11 @@
 """Inviting somebody to a project by their address, whether or not they are registered.
 
-    invite ─▶ a token, which whoever accepts presents ─▶ accept: they are a member
-                                                     └─▶ revoke, or seven days: nobody is
+    invite ─▶ a token ─┬─▶ accept, by presenting the token: the user becomes a member
+                       └─▶ revoke, or seven days pass: the token is no longer valid
 
-The address is sealed with a key of the invitation's own, which is destroyed in the append that ends it; one that ran
-out ends with the next that is sent. An invitation counts for as long as whoever sent it might still send it: who is
-removed from a project, or has lost the role that it takes, does not come back by one that they kept.
+The address is encrypted with the invitation's own key, which is destroyed in the append that ends the invitation;
+expired invitations end when the next one is sent. An invitation is valid only while its sender may still send it: a
+person who was removed, or has lost the necessary role, cannot come back by an invitation that they sent and kept.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class ProjectInvitation(Struct, frozen=True):
 
 
 class InvitationToken(Struct, frozen=True):
-    """What a route that is called with a token stands for: the token alone says whose it is."""
+    """The target of a route that is called with a token: the token alone identifies the invitation."""
 
     token: Annotated[str, Meta(min_length=1, max_length=TOKEN_MAX)]
 
 
 class InviteMember(Command, frozen=True):
-    """`email` says whom the token is for; sending it there is the caller's part."""
+    """Makes a token for the person with the address `email`; the caller sends it to them."""
 
     email: Email
     role: Role
@@ -92,7 +92,7 @@ def invite(
     addresses: Collection[str],
     at: datetime,
 ) -> list[Event]:
-    """`addresses`: those of invitations that can still be accepted. Only an owner invites admins and owners."""
+    """`addresses`: of the invitations that can still be accepted. Only an owner may invite admins and owners."""
     mine = require_role(project, actor, "admin")
     if project.inbox:
         raise Rejected("inbox", "an Inbox is its owner's alone")
@@ -116,12 +116,12 @@ def invite(
 
 
 def pending(project: ProjectState, at: datetime) -> tuple[Invitation, ...]:
-    """Those that have not run out."""
+    """The invitations that have not expired."""
     return tuple(invitation for invitation in project.invitations if at < invitation.expires_at)
 
 
 def accept(project: ProjectState, user: UUID, invitation_id: UUID, at: datetime) -> list[Event]:
-    """Ends the invitation, and makes whoever accepts it a member; who is one already keeps a higher role."""
+    """Ends the invitation and makes the user a member; a user who is a member already keeps a higher role."""
     invitation = project.invitation(invitation_id)
     if invitation is None or at >= invitation.expires_at or not _counts(project, invitation):
         raise NotFound("invitation", invitation_id)
@@ -142,7 +142,7 @@ def revoke(project: ProjectState, invitation_id: UUID) -> list[Event]:
 
 
 def _counts(project: ProjectState, invitation: Invitation) -> bool:
-    """Whether who sent it might send it today."""
+    """Whether the sender of the invitation would be allowed to send it now."""
     sender = project.members.get(invitation.invited_by) if invitation.invited_by is not None else None
     takes: Role = "owner" if role_rank(invitation.role) >= role_rank("admin") else "admin"
     return sender is not None and role_rank(sender) >= role_rank(takes)

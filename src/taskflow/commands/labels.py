@@ -1,4 +1,4 @@
-"""A project's labels: the names that it gives a colour to. A task may have any other name for a label, too."""
+"""A project's labels: the names that have a colour. A task may also have labels that the project does not define."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from taskflow.streams.project import LabelRemoved, LabelSet, ProjectState
 
 
 class ProjectLabel(Struct, frozen=True):
-    """A label of a project; its name may hold slashes."""
+    """A label of a project; its name may contain slashes."""
 
     project_id: UUID
     name: Label
@@ -32,7 +32,7 @@ class SetLabel(Command, frozen=True):
 
 
 class RemoveLabel(Command, frozen=True):
-    """Takes its colour from a name. Tasks keep it."""
+    """Removes a label's definition, and so its colour. Tasks keep the label."""
 
 
 # --- decide --------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ class RemoveLabel(Command, frozen=True):
 def set_label(project: ProjectState, name: str, colour: str) -> list[Event]:
     require_not_archived(project)
     alike = [label for label in project.labels if normal_name(label.name) == normal_name(name)]
-    # One that was stored before names had a normal form gives way to the one that it is.
+    # A label that was stored before names were normalised is replaced by the normalised one.
     former = [LabelRemoved(name=label.name) for label in alike if label.name != name]
     if not former and [label.colour for label in alike] == [colour]:
         return []

@@ -1,9 +1,8 @@
-"""A task moves to another project with everything below it: of each, what belongs to a project is said anew in one
-event.
+"""Moves a task with all its subtasks to another project; one event per task sets all fields that depend on the project.
 
-Labels are names and go along; so does the assignee who is a member there. The moved task stands below nothing then:
-parents are of one project. What is below it keeps its place there, whether it is in the trash or not. A task below it
-that an earlier move has left in another project stays where it is, with all that is below that.
+Labels are names, and stay; an assignee who is a member of the new project stays too. The moved task has no parent
+afterwards, because a parent is in the same project. Its subtasks keep their parents, whether they are in the trash or
+not. A subtask that an earlier move has left in another project stays there, with all its subtasks.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class MoveTask(Command, frozen=True):
-    """With everything below it."""
+    """Moves the task with all its subtasks."""
 
     project_id: UUID
     status: StatusKey | None = None
-    """Of the task itself. None, and for what is below it: the status of the same name there, else the first of the same
-    category."""
+    """The task's status in the new project. None, and for every subtask: the status with the same key there, else the
+    first status of the same category."""
 
 
 # --- decide --------------------------------------------------------------------------------------
@@ -45,7 +44,7 @@ class MoveTask(Command, frozen=True):
 def move(
     task: TaskState, here: ProjectState, there: ProjectState, status: str | None, at: datetime, order: int = 0
 ) -> list[Event]:
-    """To the end of another project. Within its own a task changes its status at most."""
+    """Moves a task to the end of another project. If the project is the same, at most the status changes."""
     require_editable(task, here)
     if here.id == there.id:
         return [] if status is None else change_status(task, here, named_status(here, status), at)
@@ -55,7 +54,8 @@ def move(
 
 
 def follow(task: TaskState, here: ProjectState, there: ProjectState, at: datetime, order: int) -> TaskMoved:
-    """What goes along with the task that it is below: behind it, as things stood in order."""
+    """Moves a subtask along with its parent; its rank is after that of the moved task. Callers go in the order of
+    ranks."""
     return moved(with_current_status(task, here), here, there, None, rank=rank_at(at, order), parent_id=task.parent_id)
 
 
@@ -109,8 +109,8 @@ async def move_task(unit: UnitOfWork, target: UUID, command: MoveTask) -> Target
 
 
 async def subtasks(unit: UnitOfWork, tops: Iterable[UUID], project: ProjectState) -> list[TaskState]:
-    """All that is below these tasks and in their project, level by level, the trash included. Whatever comes below one
-    of them meanwhile is a conflict. Raises Rejected where there is more than may move at once."""
+    """All subtasks of these tasks in their project, level by level, including the trash. A subtask that is added
+    meanwhile is a conflict for the append. Raises Rejected if there are more than may move at once."""
     level = list(tops)
     seen = set(level)
     found: list[TaskState] = []

@@ -1,7 +1,6 @@
-"""What may be done to a project and its members.
+"""Commands that change a project and its members.
 
-While a project is archived nothing in it changes but who may see it: members, roles and invitations, and that it
-is archived.
+While a project is archived, only its members, roles and invitations can change, and it can be unarchived.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from taskflow.commands.unit_of_work import UnitOfWork
 
 SHARED_PROJECTS_READ_MAX: Final = 10
-"""Projects that one command looks at for what two people share: nearly always the first is one."""
+"""Projects that one command reads to find one that two people share by consent: nearly always the first is one."""
 MUST_BE_INVITED: Final = (
     "only somebody who is in a project that both of you created or accepted an invitation to, and who did not leave "
     "this one, is added directly; send an invitation, which they accept"
@@ -52,7 +51,7 @@ MUST_BE_INVITED: Final = (
 
 
 class Member(Struct, frozen=True):
-    """The target of what is done to one member."""
+    """The target of commands that change one member."""
 
     project_id: UUID
     user_id: UUID
@@ -64,7 +63,7 @@ class CreateProject(Command, frozen=True):
 
 
 class SetMember(Command, frozen=True):
-    """Changes a member's role, or adds somebody directly with whom the caller shares a project by both's consent."""
+    """Changes a member's role, or adds a person with whom the caller shares a project by the consent of both."""
 
     role: Role
 
@@ -98,10 +97,10 @@ def create(owner: UUID, command: CreateProject) -> list[Event]:
 
 
 def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role, *, acquainted: bool) -> list[Event]:
-    """Adds a member or changes a role. Only an owner makes, or unmakes, admins and owners.
+    """Adds a member or changes a role. Only an owner may give or take the roles admin and owner.
 
-    Nobody is put into a stranger's project: `acquainted` says that there is a project of which actor and user both
-    are members by their own consent. Who left comes back by an invitation only.
+    Nobody is added to a stranger's project: `acquainted` says that actor and user are both members of some project by
+    their own consent. A person who left can come back only by an invitation.
     """
     mine = require_role(project, actor, "admin")
     current = project.members.get(user_id)
@@ -121,10 +120,9 @@ def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role, *,
 
 
 def remove_member(project: ProjectState, actor: UUID, user_id: UUID) -> list[Event]:
-    """Anyone may leave; who removes another is an admin, and an owner where it is an admin or owner.
+    """Removes a member. Any member may leave; removing another takes an admin, and removing an admin or owner an owner.
 
-    Their tasks stay theirs: a task says who was to do it until somebody else is. Only whom nobody removed can
-    be given new ones.
+    Tasks stay assigned to a removed member until they are assigned to somebody else, but no new ones can be.
     """
     mine = require_role(project, actor, "viewer")
     current = project.members.get(user_id)
@@ -159,7 +157,7 @@ def unarchive(project: ProjectState) -> list[Event]:
 
 
 def require_not_archived(project: ProjectState) -> None:
-    """Raises Rejected for a project in which nothing changes any more."""
+    """Raises Rejected for an archived project."""
     if project.archived_at is not None:
         raise Rejected("project-archived", "the project is archived; unarchive it first")
 
@@ -199,8 +197,8 @@ async def _set_member(on: DecisionContext[ProjectState, ProjectState, Member, Se
 
 
 async def _acquainted(unit: UnitOfWork, one: UUID, other: UUID) -> bool:
-    """Whether two people are members of a project by their own consent: judged on that project's own stream, which
-    the append then guards."""
+    """Whether two people are members of some project by their own consent. This is decided on that project's stream,
+    whose version the append checks."""
     for fresh in (False, True):
         for project_id in (await unit.shared_projects(one, other, fresh=fresh))[:SHARED_PROJECTS_READ_MAX]:
             shared = await unit.read(PROJECT, project_id)

@@ -1,4 +1,4 @@
-"""The end of a task that was in the trash for too long. No client asks for it: it is the system's own command."""
+"""Purging of tasks that were in the trash for too long. The system sends this command; no client can."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def purge(task: TaskState, trashed_before: datetime) -> list[Event]:
-    """Raises Rejected for a task that is not due: it was restored, whoever saw it in the trash."""
+    """Purges a task. Raises Rejected if it was purged before, or has not been in the trash for long enough (it may have
+    been restored since the purge was planned)."""
     if task.purged:
         raise Rejected("purged", "the task was purged before")
     if task.trashed_at is None or task.trashed_at > trashed_before:

@@ -1,11 +1,10 @@
-"""Where a task stands among those of its project: after one, before one, or between two.
+"""Ranks a task within its project: after another task, before one, or between two.
 
-    after X ─▶ X's stream: its rank      who stands next to it? ─▶ that one's stream: its rank
-                     └───────────── a rank between the two; both are guards ─────────┘
+    after X ─▶ X's stream: X's rank      the index: Y is next to X ─▶ Y's stream: Y's rank
+                     └── a rank between the two; the append checks both versions ──┘
 
-Several cards that are put into one place at the same moment all get there, in an order among them that nobody
-chose. Ranks that are equal (two tasks of one microsecond) leave no room between them: what is put after the one
-stands after the other too.
+Tasks that are put into one place at the same moment all get there, in an arbitrary order. Equal ranks (of two tasks
+created in one microsecond) leave no room between them: a task that is put after one of them is after the other too.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ if TYPE_CHECKING:
     from taskflow.streams.project import ProjectState
 
 LOOKS_MAX: Final = 10
-"""How many are asked for who stand no longer where they were seen, or leave no room."""
+"""Neighbours that are asked for, when each has moved since it was indexed or leaves no room."""
 
 
 class RankTask(Command, frozen=True):
-    """After a task of the same project, before one, or between two."""
+    """Ranks a task after another task of its project, before one, or between two."""
 
     after: UUID | None = None
     before: UUID | None = None
 
 
 class Place(Struct, frozen=True):
-    """Between two ranks; None: nothing is there. `known`: whether both are of tasks that stand there."""
+    """The place between two ranks; None: no task on that side. `known`: both are the ranks of adjacent tasks."""
 
     low: str | None
     high: str | None
@@ -54,7 +53,7 @@ class Place(Struct, frozen=True):
 
 
 def rank(task: TaskState, project: ProjectState, place: Place, at: datetime, order: int = 0) -> list[Event]:
-    """No event where it stands there already. Behind the last it stands like a new task."""
+    """Moves a task to a place; no event if it is there already. After the last task it gets the rank of a new task."""
     require_editable(task, project)
     if place.known and (place.low or "") < task.rank and (place.high is None or task.rank < place.high):
         return []
@@ -103,8 +102,8 @@ async def _place(unit: UnitOfWork, task_id: UUID, after: TaskState | None, befor
 
 
 async def _beside(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -> Place:
-    """The place next to a task, on one side of it. Where nobody can say who stands there, it is so close to the
-    task that whoever does will hardly stand between."""
+    """The place next to a task, on one side of it. If the index cannot answer, the place is so close to the task that
+    the neighbour is hardly ever inside it."""
     try:
         found, known = await _next(unit, task_id, named, side), True
     except (Behind, Unavailable):
@@ -116,7 +115,7 @@ async def _beside(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side)
 
 
 async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -> str | None:
-    """The next rank that leaves room, of a task whose stream was read."""
+    """The next rank on one side that leaves room, taken from the stream of its task; None: no task is there."""
     edge = named.rank
     for _ in range(LOOKS_MAX):
         besides = [task_id, *unit.streams]
@@ -127,7 +126,7 @@ async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -
                 return None if nearest is None else nearest.rank
             edge = nearest.rank
             continue
-        # Read, and so a guard. If it has moved since it was seen, it is looked at where it stands now.
+        # The append checks the version of every stream read. If the task has moved since it was indexed, search again.
         state = await unit.read(TASK, found.task_id)
         if state is None or state.rank != found.rank or not _stands(state, named.project_id):
             continue
@@ -138,7 +137,7 @@ async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -
 
 
 def _standing(unit: UnitOfWork, task_id: UUID, named: TaskState, edge: str, side: Side) -> Iterator[TaskState]:
-    """The tasks of this unit beyond a rank, as it has them, from the nearest on."""
+    """The tasks that this unit of work has read, and whose ranks are beyond `edge`, nearest first."""
     tasks = [
         stream.state
         for stream in unit.streams.values()

@@ -1,7 +1,7 @@
-"""Ranks: strings whose order is the order of what they rank, with room between any two of them.
+"""Ranks: strings whose order is the order of tasks or items, with room for another rank between any two.
 
-A rank is a fraction in base 36, without the point. None that is made here ends in a zero, so that there is
-always another one between two; how long it gets is bounded by nothing but the number of insertions.
+A rank is the digits of a fraction in base 36, without the point. No rank made by `rank_between` ends in a zero, so that
+there is always another one between two. Only the number of insertions bounds the length of a rank.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _BASE: Final = len(DIGITS)
 
 
 def rank_at(at: datetime, order: int = 0) -> str:
-    """A rank after that of everything that was made before: the microsecond, as 14 hexadecimal digits. What is
-    made at one moment, as by one batch, gets microseconds of its own by its `order`."""
+    """A rank after those of all tasks created before: the microsecond, as 14 hexadecimal digits. `order` is added to
+    it, to tell apart what is created at one moment, as by one batch."""
     return f"{int(at.timestamp() * 1_000_000) + order:014x}"
 
 
 def rank_between(after: str | None, before: str | None, of: UUID) -> str:
     """A rank between two others; None: there is nothing on that side.
 
-    Two that are put into one place at the same moment get different ones: a part is of whose rank it is.
-    Where nothing fits between, the two being equal, it comes after both.
+    Two tasks that are put into one place at the same moment get different ranks, as the last digits depend on `of`, the
+    id of the task. If the two ranks are equal, so that nothing fits between, the new rank is after both.
     """
     low = after or ""
     if before is not None and not is_room(low, before):
@@ -37,7 +37,7 @@ def rank_between(after: str | None, before: str | None, of: UUID) -> str:
 
 
 def _own(of: UUID) -> str:
-    """Four digits, the last no zero: of a hundred that are put into one place two are hardly ever alike."""
+    """Four digits derived from an id, the last not a zero; among a hundred ids, two hardly ever get the same digits."""
     rest, last = divmod(crc32(of.bytes), _BASE - 1)
     digits = DIGITS[1 + last]
     for _ in range(OWN_DIGITS - 1):
@@ -47,17 +47,18 @@ def _own(of: UUID) -> str:
 
 
 def is_room(after: str, before: str) -> bool:
-    """Whether something fits between. Zeros at the end make no fraction larger: behind `a` comes `a0`, at once."""
+    """Whether a rank fits between two. Zeros at the end do not make a fraction larger: nothing is between `a` and
+    `a0`."""
     return after.rstrip("0") < before.rstrip("0")
 
 
 def close_after(rank: str) -> str:
-    """A rank so little above another that only what was put right behind that one stands between them."""
+    """A rank so little above another that only ranks made directly after that one are between them."""
     return rank + DIGITS[1]
 
 
 def close_before(rank: str) -> str:
-    """As `close_after`, below it. Empty, which is below everything, where there is nothing but zeros."""
+    """As `close_after`, but below the rank. Empty, which is below every rank, if all digits are zeros."""
     shortest = rank.rstrip("0")
     return shortest[:-1] + DIGITS[DIGITS.index(shortest[-1]) - 1] + DIGITS[-1] if shortest else ""
 
@@ -73,4 +74,4 @@ def _middle(low: str, high: str | None) -> str:
             return digits + DIGITS[(least + most) // 2]
         digits += DIGITS[least]
         if most > least:
-            high = None  # whatever follows this digit is below
+            high = None  # any digits may follow: the rank is below `high` already

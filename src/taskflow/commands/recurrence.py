@@ -1,10 +1,10 @@
-"""When a recurring task is due next: RFC 5545's rules, in local time of a zone, as python-dateutil follows them.
+"""Recurrence rules of RFC 5545: parses them, and computes the next slot in local time of a zone with python-dateutil.
 
-A rule is judged as it is set, part by part, so that one that is stored can always be followed. It is counted
-from a first occurrence, the task's due as the rule was set; that itself is one only where the rule says so. A slot
-is a moment; or, of a task that is due on days, a day, which stands as its midnight in UTC. What a rule may cost is bounded: python-dateutil would look for the 30th of February until the year
-9999. The slowest of those that are refused takes about a hundredth of a second, one that happens soon well below
-a millisecond.
+A rule is checked part by part when it is set, so that a stored rule can always be evaluated. It is counted from its
+start, the task's due at the time when the rule was set; the start itself is an occurrence only if the rule matches it.
+A slot is a moment or, for a task that is due on days, a day, written as its midnight in UTC. The cost of a rule is
+bounded: python-dateutil would look for the 30th of February until the year 9999. The slowest rule that is refused takes
+about a hundredth of a second; a rule that soon has an occurrence takes well below a millisecond.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ COUNT_MAX: Final = 1_000
 TIMES_A_DAY_MAX: Final = 24
 """Nobody completes a task more often than hourly."""
 POSITIONS_MAX: Final = 5
-"""Of BYSETPOS, each of which is looked for in every period, also where none of them can be."""
+"""Values of BYSETPOS. Each is searched for in every period, even if no period has that many occurrences."""
 PERIODS_MAX: Final = {DAILY: 3_000, WEEKLY: 1_050, MONTHLY: 480, YEARLY: 100}
-"""Days, weeks, months or years that are looked through for the next occurrence: the 29th of February comes within
-3,000 days. A rule with a COUNT is counted from its start and no farther than that, but for what it counts; of
-years no more than twice as far."""
+"""Days, weeks, months or years that are searched for the next occurrence: the 29th of February comes within 3,000 days.
+A rule with a COUNT is counted from its start, and may go through as many more periods as COUNT says; with FREQ=YEARLY
+through at most twice as many in all."""
 PERIODS_MIN: Final = 50
-"""With whatever interval between them."""
+"""Periods that are searched at least, however long the interval is."""
 
 _FREQUENCIES: Final = {"DAILY": DAILY, "WEEKLY": WEEKLY, "MONTHLY": MONTHLY, "YEARLY": YEARLY}
 _DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _NUMBERS: Final = {
-    # part: (most, whether it may be counted from the end, and 0 is none of it)
+    # part: (largest value, whether negative values count from the end; 0 is then not allowed)
     "BYSECOND": (59, False),
     "BYMINUTE": (59, False),
     "BYHOUR": (23, False),
@@ -57,11 +57,11 @@ _UNTIL: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _UNTIL_DAY: Final = re.compile(r"[0-9]{8}")
 _OF_A_DAY: Final = ("BYHOUR", "BYMINUTE", "BYSECOND")
 _SHIFT_MAX: Final = timedelta(days=1)
-"""A change of clocks takes or gives no more."""
+"""The most by which a zone's clocks are ever changed at once."""
 
 
 class Rule(Struct, frozen=True):
-    """A rule that was read. `by` holds the other parts, by python-dateutil's names."""
+    """A parsed rule. `by` holds the other parts, by python-dateutil's names."""
 
     frequency: int
     interval: int
@@ -71,13 +71,13 @@ class Rule(Struct, frozen=True):
 
 
 def plain(text: str) -> str:
-    """A rule as it is stored: in capitals, without its name."""
+    """A rule in its stored form: in capitals, without the prefix `RRULE:`."""
     return (text.upper() if text.isascii() else text).removeprefix(PREFIX)
 
 
 def checked(text: str, start: datetime, zone: str = UTC_NAME, *, days: bool = False) -> str:
-    """The rule as it is stored. Raises Invalid for one that cannot be read, or never happens from `start` on.
-    `days`: of a task that is due on days; `start` is one."""
+    """The rule in its stored form. Raises Invalid for a rule that cannot be parsed, or has no occurrence from `start`
+    on. `days`: the task is due on days, and `start` is a day."""
     text = plain(text)
     rule = _read(text, days=days)
     if _first(rule, start, None, zone_of(UTC_NAME if days else zone)) is None:
@@ -89,19 +89,20 @@ def checked(text: str, start: datetime, zone: str = UTC_NAME, *, days: bool = Fa
 
 
 def readable(text: str, *, days: bool) -> None:
-    """Raises Invalid for a rule that a task cannot have that is due on days, or at moments."""
+    """Raises Invalid for a rule that does not fit a task that is due on days, or one that is due at moments."""
     _read(text, days=days)
 
 
 def next_slot(
     text: str, start: datetime, after: datetime, zone: str = UTC_NAME, *, days: bool = False
 ) -> datetime | None:
-    """The first slot after `after` of a rule that is counted from `start`; None: never again."""
+    """The first slot after `after` of a rule that is counted from `start`; None: there is no further slot."""
     return _first(_read(text, days=days), start, after, zone_of(UTC_NAME if days else zone))
 
 
 def slots(text: str, start: datetime, zone: str = UTC_NAME, *, days: bool = False) -> Iterator[datetime]:
-    """From the first one on; those that a change of clocks makes one are told twice. Ends as `next_slot` does."""
+    """All slots from the first on, up to where `next_slot` would give None. Two local times that a change of clocks
+    makes one moment give that moment twice."""
     rule, where = _read(text, days=days), zone_of(UTC_NAME if days else zone)
     try:
         for local in _locals(rule, to_local(start, where), None):
@@ -167,7 +168,7 @@ def _numbers(name: str, value: str) -> tuple[int, ...]:
 
 
 def _days(value: str, frequency: int, by: dict[str, Any]) -> tuple[weekday, ...]:
-    """Days of the week. One with a number is the nth of its month, or of its year where no month is named."""
+    """Parses BYDAY. A day with a number is the nth of its month, or of its year if the rule names no month."""
     numbered = frequency in {MONTHLY, YEARLY} and "byweekno" not in by
     most = 5 if frequency == MONTHLY or "bymonth" in by else 53
     days: list[weekday] = []
@@ -202,7 +203,7 @@ def _until(value: str, *, days: bool) -> datetime:
 
 
 def _fit_together(frequency: int, by: dict[str, Any]) -> None:
-    """The combinations that RFC 5545 leaves out, and more times a day than anybody means."""
+    """Raises Invalid for combinations of parts that RFC 5545 does not allow, and for too many times a day."""
     outside = {
         "bymonthday": frequency == WEEKLY,
         "byyearday": frequency != YEARLY,
@@ -226,12 +227,12 @@ def _fit_together(frequency: int, by: dict[str, Any]) -> None:
 
 
 class _TooFarError(Exception):
-    """A rule was followed through as many periods as it may be."""
+    """The search has gone through as many periods as a rule may take."""
 
 
 class _Interval(int):
-    """An interval that counts how often it is added: python-dateutil does so once a period, whether or not
-    anything happens in it, and has no other bound than the end of the calendar."""
+    """An interval that counts how often it is added, and so bounds the search: python-dateutil adds it once per period,
+    with or without an occurrence, and stops only at the end of the calendar."""
 
     left: int
 
@@ -267,15 +268,15 @@ def _first(rule: Rule, start: datetime, after: datetime | None, zone: ZoneInfo) 
             found = at if found is None else min(found, at)
             if to_local(at, zone) == local:
                 break
-            # A change of clocks leaves this one out: it is taken later, and one behind it may be earlier.
+            # A change of clocks skips this local time: it becomes a later moment, and the next slot may be earlier.
     except (_TooFarError, ValueError, OverflowError, IndexError):
-        # Too seldom; or it leads out of the calendar, where python-dateutil stumbles.
+        # Too few occurrences; or the search left the calendar, where python-dateutil raises various errors.
         return found
     return found
 
 
 def _before(after: datetime, zone: ZoneInfo) -> datetime:
-    """A local time that is before every slot after `after`, whatever its zone's clocks do."""
+    """A local time that is before every slot after `after`, even across a change of clocks."""
     local = to_local(after, zone)
     try:
         return local - _SHIFT_MAX
@@ -288,14 +289,14 @@ def _periods(rule: Rule) -> int:
 
 
 def _counted(rule: Rule) -> int:
-    """Periods more for what a COUNT counts. Of years, each of which is looked through day by day, not without end."""
+    """Additional periods for a rule with a COUNT; bounded for FREQ=YEARLY, where each period is searched day by day."""
     count = rule.count or 0
     return min(count, _periods(rule)) if rule.frequency == YEARLY else count
 
 
 def _locals(rule: Rule, start: datetime, after: datetime | None) -> Iterator[datetime]:
-    """The local times of slots; with `after`, some of those before it are left out. Where the rule ends is not looked
-    at: that is told by the moment."""
+    """The local times of slots; with `after`, some slots before it are left out. UNTIL is not applied: it is a moment,
+    and the caller compares moments."""
     by = dict(rule.by)
     if rule.count is None and after is not None:
         start = _nearer(rule, start, after, by)
@@ -304,8 +305,9 @@ def _locals(rule: Rule, start: datetime, after: datetime | None) -> Iterator[dat
 
 
 def _nearer(rule: Rule, start: datetime, after: datetime, by: dict[str, Any]) -> datetime:
-    """A start from which the same happens after `after`: as many whole intervals later as there is room for but
-    one. What a rule takes from its start is said in `by` where the day or the month changes."""
+    """A later start that gives the same slots after `after`, a whole number of intervals on, one or more before
+    `after`. If this changes the day or the month of the start, `by` gets those of the old start, which the rule
+    implies."""
     if after <= start:
         return start
     if rule.frequency in {DAILY, WEEKLY}:

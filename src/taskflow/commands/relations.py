@@ -1,5 +1,5 @@
-"""How a task is related to others. A relation is kept by the task that it was put on, whatever it means for
-the other: `relates_to` may stand on both."""
+"""Commands that relate a task to another. Only the task to which a relation was added stores it, so that two tasks may
+each have a `relates_to` to the other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class TaskRelation(Struct, frozen=True):
-    """The target of what is done to one relation."""
+    """The target of commands that change one relation."""
 
     task_id: UUID
     type: RelationType
@@ -33,7 +33,7 @@ class TaskRelation(Struct, frozen=True):
 
 
 class AddRelation(Command, frozen=True):
-    """`task_id` is the other task, in whatever project: one that the caller can see."""
+    """`task_id` is the other task, in any project that the caller can see."""
 
     type: RelationType
     task_id: UUID
@@ -47,7 +47,7 @@ class RemoveRelation(Command, frozen=True):
 
 
 def add(task: TaskState, project: ProjectState, relation: Relation) -> list[Event]:
-    """Whether it closes a cycle is for the handler to see, which can walk."""
+    """Adds a relation. The handler checks for cycles, since only it can read other streams."""
     require_editable(task, project)
     if relation.task_id == task.id:
         if relation.type == "blocks":
@@ -79,11 +79,12 @@ async def _add(on: DecisionContext[TaskState, ProjectState, UUID, AddRelation]) 
 
 
 async def check_way_back(unit: UnitOfWork, task_id: UUID, blocked_id: UUID) -> None:
-    """Walks along `blocks` from the task that is to be blocked. Each stream on the way becomes a guard, so that
-    of the writers who would close a cycle between them, one does not win.
+    """Raises Rejected if `blocked_id` blocks `task_id` already, directly or through other tasks, or if too many tasks
+    would have to be read. The append checks the version of every stream read, so that of two writers whose relations
+    together would make a cycle, one fails.
 
-    The walk goes through tasks that the caller may not see, and through the trash: a cycle is one all the
-    same. A refusal names none of them. One that does not come to its end is refused.
+    The search includes tasks that the caller may not see and tasks in the trash, which can be part of a cycle too. The
+    error names none of them.
     """
     found, ahead = {blocked_id}, [blocked_id]
     while ahead:
@@ -107,7 +108,7 @@ COMMANDS: Final = (
     on_task(
         RemoveRelation,
         RELATION,
-        # The other task need not exist, or be visible to the caller, any more.
+        # The other task need not exist any more, nor be visible to the caller.
         lambda on: remove(on.state, on.project, Relation(on.target.type, on.target.related_id)),
         RestRoute("DELETE", "", "Take a relation from a task"),
     ),

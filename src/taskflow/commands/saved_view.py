@@ -1,8 +1,9 @@
-"""What may be done to a saved view. One of a project is its members' to change, a personal one its owner's.
+"""Commands on saved views. The members of a project change its views; only the owner changes a personal one.
 
-How many there may be is counted by the view of them, which may lag, and no stream stands for all of them. So the id
-of each is made of the one before it: whoever counts goes on from the last that the view knows to the first that is
-not there, and of two who save at once, one finds that it is and counts again.
+Their number is limited, but no stream knows it, and the projection that counts them may lag. So the id of each view is
+derived from the id of the view before it: the handler starts at the newest view that the projection knows, and reads on
+until an id does not exist yet. If two views are saved at once, both get the same id, and one of them conflicts and
+counts again.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ Value = Annotated[str, Meta(max_length=SAVED_VALUE_MAX)]
 Values = Value | Annotated[tuple[Value, ...], Meta(min_length=1, max_length=VALUES_MAX)]
 
 BEHIND_MAX: Final = 500
-"""Views that are looked at beyond the last one that is known."""
+"""Views that are read beyond the newest one that the projection knows."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM_BITS: Final = 80
-"""Of a UUIDv7, below its milliseconds."""
+"""Bits of a UUIDv7 below its milliseconds."""
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -68,7 +69,7 @@ class CreateView(Command, frozen=True, kw_only=True):
     name: Name
     query: SavedQuery
     project_id: UUID | None = None
-    """None: the caller's own."""
+    """None: a personal view of the caller."""
 
 
 class EditView(Command, frozen=True):
@@ -86,7 +87,7 @@ class DeleteView(Command, frozen=True):
 
 
 def create(owner: UUID, project: ProjectState | None, command: CreateView, saved: int) -> list[Event]:
-    """`saved`: how many there are already, of the project or of the owner's own."""
+    """`saved`: the number of views that the project has already, or of personal views that the owner has."""
     _open(project)
     if saved >= SAVED_VIEWS_MAX:
         whose = "a person" if project is None else "a project"
@@ -113,8 +114,8 @@ def delete(project: ProjectState | None) -> list[Event]:
 
 
 def read(query: Query, changed: SavedQuery) -> Query:
-    """The query with what is changed, once what reads `GET /tasks` has read it. Raises Invalid where that
-    refuses it: what is saved can be asked."""
+    """The query with the changes applied. Raises Invalid if `GET /tasks` would refuse it, so that every saved query is
+    valid."""
     given: dict[str, Any] = {
         name: value for name, value in msgspec.structs.asdict(changed).items() if value is not UNSET
     }
@@ -124,7 +125,7 @@ def read(query: Query, changed: SavedQuery) -> Query:
     try:
         parameters.done()
     except Malformed as error:
-        # A refusal, like whatever else only a decider can judge: in a batch it is this command's alone.
+        # Not Malformed, which would refuse the whole batch: this error belongs to this command alone.
         pointer, code, detail = error.faults[0]
         raise Invalid(f"/query/{pointer}".rstrip("/"), code, detail) from None
     return kept
@@ -162,8 +163,8 @@ async def create_view(unit: UnitOfWork, target: UUID | None, command: CreateView
 
 
 async def _next(unit: UnitOfWork, owner: UserState, project: ProjectState | None) -> tuple[int, UUID | None]:
-    """How many views there are, and the id of the next. The limit alone is no reason to refuse while nobody can
-    count: any id will do."""
+    """The number of views, and the id of the next. While the projection cannot count, the limit is not enforced, and
+    any id will do: 0 and None."""
     whose = owner if project is None else project
     try:
         known = await unit.views_of(owner.id, None if project is None else project.id)
@@ -180,15 +181,15 @@ async def _next(unit: UnitOfWork, owner: UserState, project: ProjectState | None
 
 
 def _after(last: UUID | None, whose: UserState | ProjectState, secret: bytes) -> UUID:
-    """Of a later millisecond than the last one's, so that ids go on being in the order in which views were saved."""
+    """The id after `last`, one millisecond later, so that the order of ids is the order in which views were saved."""
     before = whose.created_at if last is None else _EPOCH + timedelta(milliseconds=last.int >> _RANDOM_BITS)
-    # A time is a float where ids are made, and a whole millisecond just below itself.
+    # Half a millisecond more: ids are made of a float, which may be just below a whole millisecond.
     at = before + timedelta(milliseconds=1.5)
     return derived_id(secret, "saved-view", str(whose.id), str(last), at=at)
 
 
 async def _view_for(unit: UnitOfWork, view_id: UUID) -> tuple[SavedViewState, ProjectState | None]:
-    """The view and its project, if the caller may use them; somebody else's is not found, nor is a deleted one."""
+    """The view and its project. Raises NotFound for a deleted view, and for one that the caller may not use."""
     view = await unit.read(SAVED_VIEW, view_id)
     if view is None or view.deleted_at is not None:
         raise NotFound("view", view_id)

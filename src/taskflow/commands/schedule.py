@@ -1,7 +1,7 @@
-"""When a task is due and how that repeats, as it is set: the zone that this takes, and the moments that it means.
+"""Sets when a task is due and how it recurs: chooses the time zone, and computes the moments that result.
 
-A due is a moment or a day, which ends in the task's zone. A rule repeats in local time of that zone; the series that it
-begins stays, whatever becomes of one occurrence, until the rule is set anew, or named beside another due.
+A due is a moment, or a day that ends in the task's zone. A rule repeats in local time of that zone. It begins a series
+that goes on, whatever is done to one occurrence, until the rule is changed or is sent together with another due.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from taskflow.streams.user import Settings
 
 SETTING: Final = "time_zone"
-"""The name of a person's setting: the zone of what they set."""
+"""The name of the user setting with the time zone for tasks that name none."""
 _DAY: Final = timedelta(days=1)
 
 
 class Schedule(Struct, frozen=True, kw_only=True):
-    """What a command says of it; what is UNSET stays."""
+    """The fields of a command that concern the schedule; UNSET: the field stays as it is."""
 
     due_at: datetime | UnsetType | None = UNSET
     due_on: date | UnsetType | None = UNSET
@@ -37,7 +37,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
     recurrence: str | UnsetType | None = UNSET
 
     def takes_a_zone(self, task: TaskState | None) -> bool:
-        """Whether there is then what a zone belongs to, and none for it."""
+        """Whether the task will have a due or a rule, but no zone for it."""
         if isinstance(self.time_zone, str) or (self.time_zone is UNSET and task is not None and task.time_zone):
             return False
         there = () if task is None else (task.due, task.recurrence)
@@ -45,7 +45,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
 
 
 class Due(Struct, frozen=True, kw_only=True):
-    """What was said, judged: where there is a due or a rule there is a zone."""
+    """A valid schedule: with a due or a rule, it has a zone."""
 
     at: datetime | None
     on: date | None
@@ -58,7 +58,7 @@ class Due(Struct, frozen=True, kw_only=True):
 
 
 def new_schedule(said: Schedule, at: datetime, zone: str) -> Due:
-    """Of a new task; `zone` is for what names none. Raises Invalid."""
+    """The schedule of a new task; `zone` is used if the command names none. Raises Invalid."""
     due = _due(said, None, zone)
     if due.recurrence is None:
         return due
@@ -67,14 +67,14 @@ def new_schedule(said: Schedule, at: datetime, zone: str) -> Due:
 
 
 def reschedule(task: TaskState, said: Schedule, at: datetime, zone: str) -> list[TaskDueSet | TaskRecurrenceSet]:
-    """One event for the due, its zone included, and one for the rule, where they differ. Raises Invalid."""
+    """One event if the due or its zone differs, and one if the rule differs. Raises Invalid."""
     if said == Schedule():
         return []
     due = _due(said, task, zone)
     moved = (due.at, due.on) != (task.due_at, task.due_on)
     rezoned = due.zone != task.time_zone
     ruled = due.recurrence != task.recurrence
-    # The same rule beside another due is a new series too.
+    # The same rule, sent together with another due, begins a new series too.
     begins = due.recurrence is not None and said.recurrence is not UNSET and (ruled or moved)
     if due.recurrence is not None and begins:
         start = begin_series(due.at, due.on, at)
@@ -123,7 +123,8 @@ def _with_rule(due: Due, rule: str) -> Due:
 
 
 def _fits(due: Due) -> None:
-    """A rule that says times, or ends at one, is none of a task that is due on a day, and the other way round."""
+    """Raises Invalid if the rule does not fit the due: one with times, or an UNTIL with a time, does not fit a day, and
+    an UNTIL that is a day does not fit a moment."""
     if due.recurrence is None or (due.at is None and due.on is None):
         return
     try:
@@ -134,12 +135,12 @@ def _fits(due: Due) -> None:
 
 
 def end_of(day: date | None, zone: str | None) -> datetime | None:
-    """The moment as which a day counts."""
+    """The moment at which a day ends in a zone."""
     return None if day is None else day_end(day, zone_of(zone or UTC_NAME))
 
 
 def known_zone(name: str, pointer: str) -> str:
-    """Raises Invalid."""
+    """The name, if IANA's database has such a time zone. Raises Invalid otherwise."""
     if name not in NAMES:
         raise Invalid(pointer, "time-zone", f"expected a time zone of IANA like Europe/Berlin, found {name[:50]!r}")
     return name
@@ -153,8 +154,8 @@ def _in_utc(at: datetime | None) -> datetime | None:
 
 
 def recur(task: TaskState, status: Status, at: datetime) -> TaskRecurred | None:
-    """The next occurrence, once this one is completed: in the first slot after its own and after now. None: there
-    is none."""
+    """The next occurrence after this one is completed: the first slot after this occurrence's slot and after now; None
+    if there is none."""
     if task.recurrence is None or task.series is None:
         return None
     series, zone = task.series, task.time_zone or UTC_NAME
@@ -176,7 +177,7 @@ def recur(task: TaskState, status: Status, at: datetime) -> TaskRecurred | None:
 
 
 def _day_before(at: datetime, zone: str) -> datetime:
-    """The last day that has ended at a moment, as a slot."""
+    """The last day that has ended by a moment, as a slot."""
     try:
         today = to_local(at, zone_of(zone)).date()
         return midnight(today if day_end(today, zone_of(zone)) <= at else today - _DAY)
@@ -188,7 +189,8 @@ def _day_before(at: datetime, zone: str) -> datetime:
 
 
 async def zone_for(unit: UnitOfWork, said: Schedule, task: TaskState | None = None) -> str:
-    """That of whoever writes, where the command needs one; looked up, it is part of what the decision stands on."""
+    """The zone in the sender's settings, if the command needs one. The append then checks the version of the sender's
+    stream too."""
     if unit.actor is None or said == Schedule() or not said.takes_a_zone(task):
         return UTC_NAME
     user = await unit.read(USER, unit.actor)
@@ -196,6 +198,6 @@ async def zone_for(unit: UnitOfWork, said: Schedule, task: TaskState | None = No
 
 
 def zone_in(settings: Settings | None) -> str:
-    """A person's zone."""
+    """The zone in a person's settings; UTC if they have none."""
     found = None if settings is None else settings.get(SETTING)
     return found if isinstance(found, str) and found in NAMES else UTC_NAME

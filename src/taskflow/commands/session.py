@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from taskflow.streams.user import UserState
 
 GRACE_S: Final = 10
-"""How long the direct predecessor of a refresh token is answered with the same successor."""
+"""How long the direct predecessor of a refresh token still gets the same successor as answer."""
 IDLE_DAYS_MAX: Final = 30
-"""A session that was not refreshed for this long is over."""
+"""A session that was not refreshed for this long has ended."""
 
 
 class NewSession(Struct, frozen=True, kw_only=True):
@@ -40,8 +40,9 @@ def start(user_id: UUID, session: NewSession) -> list[Event]:
 
 
 def refresh(session: SessionState, generation: int, at: datetime) -> list[Event]:
-    """The next token for the current one; nothing for its direct predecessor within the grace; the end
-    of the family for any other. Raises Unauthenticated for a session that is over."""
+    """The event for a presented refresh token: the next generation for the current token; nothing for its direct
+    predecessor within `GRACE_S`; the end of the session for any other. Raises Unauthenticated for a session that
+    ended."""
     if session.ended_at is not None or at - session.refreshed_at > timedelta(days=IDLE_DAYS_MAX):
         raise Unauthenticated("the session has ended; sign in again")
     if generation == session.generation:
@@ -61,8 +62,8 @@ def end(session: SessionState) -> list[Event]:
 async def start_session(
     unit: UnitOfWork, claim_secret: bytes, address: ClaimedAddress, checked: UserState, session: NewSession
 ) -> Target:
-    """Signs in the person whose password was `checked`, and moves a claim of the form before. Raises Unauthenticated
-    where the address or the password is no longer theirs."""
+    """Starts a session of the person whose password was `checked`, and moves a claim of the earlier form. Raises
+    Unauthenticated if the address or the password is no longer theirs."""
     user_id = checked.id
     user = next((one for one in await holders(unit.read, address) if one.id == user_id), None)
     if user is None or user.password_hash != checked.password_hash:

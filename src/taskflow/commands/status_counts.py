@@ -1,4 +1,4 @@
-"""What a rule may ask that no single stream can answer: how many tasks are in a status, how many views are saved."""
+"""Interface to counts that no single stream has: of the tasks in a status, and of saved views."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 
 class Saved(Struct, frozen=True):
-    """Saved views: how many there are, and the last one made, which may be deleted."""
+    """The number of saved views, and the id of the newest, which may be deleted."""
 
     count: int
     newest: UUID | None
 
 
 class StatusCounts(Protocol):
-    """Whoever can count over streams. What it says is no guard: something may be different a moment later."""
+    """Counts over many streams. The append does not check a count: it may have changed a moment later."""
 
     async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> Mapping[str, int]:
-        """How many of a project's tasks, those in the trash included, last entered each of these statuses; none:
-        left out. At least as fresh as every write acknowledged before. Raises Uncounted."""
+        """The number of a project's tasks, including the trash, that last entered each of these statuses; a status with
+        no tasks is left out. Includes every write acknowledged before. Raises Uncounted."""
         ...
 
     async def views_of(self, owner: UUID, project_id: UUID | None) -> Saved:
-        """A project's saved views, or the owner's personal ones. Raises Uncounted."""
+        """Counts a project's saved views; without a project, the owner's personal ones. Raises Uncounted."""
         ...

@@ -1,4 +1,4 @@
-"""What may be done to a task."""
+"""Commands that create and change a task."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class RestoreTask(Command, frozen=True):
 def create(
     project: ProjectState, command: CreateTask, at: datetime, order: int = 0, zone: str = UTC_NAME
 ) -> list[Event]:
-    """`zone`: that of whoever writes, for a due or a rule that names none."""
+    """`zone`: the sender's, for a due or a rule without one."""
     require_not_archived(project)
     status = project.workflow.initial() if command.status is None else named_status(project, command.status)
     assignable(project, command.assignee_id)
@@ -149,7 +149,7 @@ def create(
 
 
 def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime, zone: str = UTC_NAME) -> list[Event]:
-    """One event for each field that differs, none for a field that is as it was. `zone` as in `create`."""
+    """One event for each field that differs. `zone` as in `create`."""
     require_editable(task, project)
     events: list[Event] = []
     if command.title is not UNSET and command.title != task.title:
@@ -168,13 +168,13 @@ def edit(task: TaskState, project: ProjectState, command: EditTask, at: datetime
     if command.parent_id is not UNSET and command.parent_id != task.parent_id:
         events.append(TaskParentSet(parent_id=command.parent_id))
     if command.status is not UNSET:
-        # Last: what completing does depends on the due time and the rule that this sets.
+        # Last, because completing a task depends on the due and the rule that the same command may set.
         events += change_status(task, project, named_status(project, command.status), at)
     return events
 
 
 def intend(task: TaskState, project: ProjectState, category: Category, at: datetime) -> list[Event]:
-    """To the first status of a category, in workflow order."""
+    """Changes to the first status of a category, in workflow order."""
     require_editable(task, project)
     status = project.workflow.first(category)
     if status is None:
@@ -183,7 +183,7 @@ def intend(task: TaskState, project: ProjectState, category: Category, at: datet
 
 
 def change_status(task: TaskState, project: ProjectState, status: Status, at: datetime) -> list[Event]:
-    """Completing a task that is due again makes it that: one event, and it is open."""
+    """Changes a task's status. Completing a task that recurs gives one event, which opens its next occurrence."""
     if status.key == task.status:
         return []
     if not project.workflow.allows(task.status, status.key):
@@ -196,7 +196,7 @@ def change_status(task: TaskState, project: ProjectState, status: Status, at: da
 
 
 def category_of(task: TaskState, project: ProjectState) -> Category:
-    """The category of the task's status as of today."""
+    """The category of the task's status in the current workflow."""
     today = project.statuses.resolve(task.status)
     return task.category if today is None else today.category
 
@@ -220,7 +220,8 @@ def restore(task: TaskState, project: ProjectState) -> list[Event]:
 
 
 def label_changes(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Event]:
-    """What makes them those that are wanted. One that was stored before labels had a normal form is known by that."""
+    """The event that changes `labels` to `wanted`. Labels that were stored before names were normalised are compared by
+    their normal form."""
     there, names = set(normal_names(labels)), normal_names(wanted)
     added = tuple(label for label in names if label not in there)
     removed = tuple(label for label in labels if normal_name(label) not in names)
@@ -228,7 +229,8 @@ def label_changes(labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[Even
 
 
 def require_editable(task: TaskState, project: ProjectState) -> None:
-    """What every change of a task but its restoration takes. Raises Rejected."""
+    """Raises Rejected for a task in an archived project or in the trash; restoring is the one change without this
+    check."""
     require_not_archived(project)
     if task.trashed_at is not None:
         raise Rejected("trashed", "the task is in the trash; restore it first")
@@ -236,7 +238,7 @@ def require_editable(task: TaskState, project: ProjectState) -> None:
 
 def named_status(project: ProjectState, key: str) -> Status:
     workflow = project.workflow
-    # One that was set before keys had a normal form is known by that.
+    # Keys that were set before keys were normalised are compared by their normal form.
     alike = (one for one in workflow.statuses if normal_name(one.key) == normal_name(key))
     status = workflow.status(key) or next(alike, None)
     if status is None:
@@ -292,13 +294,14 @@ async def _inbox(unit: UnitOfWork) -> UUID:
 
 
 async def check_parent(unit: UnitOfWork, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
-    """Walks up from the new parent. Each stream on the way becomes a guard, so that two writers who
-    would close a cycle between them cannot both win.
+    """Checks a new parent: raises NotFound or Rejected if it is not usable, or if tasks would form a cycle or nest too
+    deep.
 
-    The parent itself is in the task's project. What stands above it may have moved to another one, or into
-    the trash: that is no end of the walk, and a refusal tells nothing of it.
+    All ancestors of the parent are read, and the append checks the version of each, so that two writers whose changes
+    together would make a cycle cannot both succeed. The parent must be in the task's project. Its ancestors may be in
+    another project or in the trash; they are followed all the same, and the error does not name them.
 
-    What stands below the task counts too: it comes along. A walk that does not come to its end is refused.
+    The levels of the task's own subtasks count too.
     """
     above = parent_id
     for depth in range(PARENT_DEPTH_MAX):
@@ -315,7 +318,8 @@ async def check_parent(unit: UnitOfWork, project: ProjectState, task_id: UUID, p
 
 
 async def _check_height(unit: UnitOfWork, task_id: UUID, levels: int) -> None:
-    """The task and what is below it fit into so many levels. Of what is new, or stands below nothing, nobody asks."""
+    """Raises Rejected if the task and its subtasks have more than `levels` levels. Not checked for a new task, nor for
+    a task without a parent."""
     if levels == PARENT_DEPTH_MAX or not unit.streams[task_id].version:
         return
     level = [task_id]

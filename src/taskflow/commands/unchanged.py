@@ -1,4 +1,4 @@
-"""What bounds the receipts of commands that change nothing: each is kept for ever, and costs its caller nothing."""
+"""Limit on receipts of commands that change nothing: each receipt is kept for ever, and costs its sender nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
 
 class UnchangedLimit(Protocol):
-    """Judged before the append. A repeat of an accepted command leaves no receipt, and does not count."""
+    """Counts commands without effect per caller, before the append. A repeat of an accepted command is not counted,
+    since it writes no new receipt."""
 
     async def reserve_unchanged(self, caller: UUID, commands: int) -> None:
-        """Raises TooManyUnchanged, with none of them counted."""
+        """Counts these commands. Raises TooManyUnchanged, and counts none of them, if they are too many."""
 
     async def give_back_unchanged(self, caller: UUID, commands: int) -> None:
-        """These left no receipt after all."""
+        """Takes back the count of commands that wrote no receipt after all."""
