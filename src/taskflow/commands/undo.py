@@ -1,8 +1,8 @@
-"""Undoing a change of a task: the events that set back what it set, where that still stands.
+"""Computes the events that undo a change of a task: they set back the values that the change set and that still hold.
 
-A change is everything that one command appended to the task. Nothing is kept about undoing: an undo is a
-change whose events name, as their cause, the first event of the change that they undo. What undoes an undo
-redoes; the change counts as not undone again.
+A change is everything that one command appended to the task. No state is kept about undoing: an undo is a change whose
+events have, as their causation id, the first event of the change that they undo. Undoing an undo is a redo: the
+original change counts as not undone again.
 """
 
 from __future__ import annotations
@@ -67,39 +67,40 @@ if TYPE_CHECKING:
 
 
 class UndoTask(Command, frozen=True):
-    """`version`: one that the change to undo led to; None: the newest change that is left."""
+    """`version`: any version that the change to undo produced; None: the newest change that can be undone."""
 
     version: Annotated[int, Meta(ge=1)] | None = None
 
 
 LOOKS_MAX: Final = 50
-"""Newest changes that one undo looks at: hardly any sets nothing, and is passed over."""
+"""Newest changes that one undo reads. Changes that set nothing are skipped; there are hardly any."""
 
 # --- changes -------------------------------------------------------------------------------------
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """Everything that one command appended to the task: versions `first` to `last`. Named by its first event."""
+    """Everything that one command appended to the task: versions `first` to `last`. `event_id` is its first event."""
 
     event_id: UUID
     command: UUID | int
     """As in `Past`."""
     actor: UUID | None
     undoes: UUID | None
-    """The change that this one undid."""
+    """Event id of the change that this one undid."""
     first: int
     last: int
 
 
 class Effect(Struct, frozen=True):
-    """The task as a change found it, and as it left it."""
+    """The task before a change, and after it."""
 
     before: TaskState
     after: TaskState
 
 
 class Story:
-    """A task's changes, told piece by piece; the first is its creation. What the events say is not looked at."""
+    """Groups a task's history into changes, piece by piece; the first is the creation. The events' data are not
+    read."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
@@ -107,7 +108,7 @@ class Story:
         self._last: tuple[UUID | int, UUID | None, UUID | None] | None = None
 
     def tell(self, history: Iterable[Past]) -> None:
-        """What comes next, oldest first. A command's events may be in two pieces."""
+        """Adds the next piece of the history, oldest first. The events of one command may be in two pieces."""
         for of, events in groupby(history, lambda one: (one.command, one.metadata.actor, one.causation_id)):
             together = list(events)
             last = together[-1].metadata.version
@@ -130,14 +131,14 @@ class Story:
 
 
 def changes_of(history: Iterable[Past]) -> list[Change]:
-    """A whole story's changes."""
+    """The changes of a whole history."""
     story = Story()
     story.tell(history)
     return story.changes
 
 
 def undone(changes: Sequence[Change]) -> set[UUID]:
-    """Changes that a later one undid which is itself not undone."""
+    """Event ids of the changes that were undone by a later change which is not undone itself."""
     gone: set[UUID] = set()
     for change in reversed(changes):
         if change.undoes is not None and change.event_id not in gone:
@@ -146,7 +147,7 @@ def undone(changes: Sequence[Change]) -> set[UUID]:
 
 
 def change_of(changes: Sequence[Change], version: int) -> Change:
-    """The change of that version. The creation is none to undo. Raises NothingToUndo."""
+    """The change that produced a version. Raises NothingToUndo, also for the creation, which cannot be undone."""
     for change in changes[1:]:
         if change.first <= version <= change.last:
             return change
@@ -154,7 +155,7 @@ def change_of(changes: Sequence[Change], version: int) -> Change:
 
 
 def candidates(changes: Sequence[Change]) -> Iterator[Change]:
-    """Changes that are neither undone nor an undo, the newest first. The first that set anything is undone next."""
+    """Changes that are neither undone nor an undo, newest first. The first of them that set a value is undone next."""
     gone = undone(changes)
     for change in reversed(changes[1:]):
         if change.undoes is None and change.event_id not in gone:
@@ -165,10 +166,10 @@ def candidates(changes: Sequence[Change]) -> Iterator[Change]:
 
 
 class Undoing(Struct, frozen=True, kw_only=True):
-    """What the events that undo a change are made from.
+    """The input for the events that undo a change.
 
-    `task` is the present one, in the status that stands for its own today; `before` the task as the change
-    found it; `home` the project that it will be in.
+    `task` is the present task, in its current status; `before` the task before the change; `home` the project that the
+    task will be in after the undo.
     """
 
     task: TaskState
@@ -178,11 +179,11 @@ class Undoing(Struct, frozen=True, kw_only=True):
 
 
 class Facet(Struct, frozen=True, kw_only=True):
-    """Something that a change can set, and that is set back by itself.
+    """A property of tasks that a change can set, and that is set back independently of others.
 
-    `read` gives the values it has, by key: there is one key, None, where a task has it once. `set_back`
-    gives the events for values that are to be had again. `presence`: of what comes and goes, its being there
-    is the value; what is no such thing is only compared where it is there before and after.
+    `read` gives the values by key: the one key None for a field, an id for each part such as a comment. `set_back`
+    gives the events that restore values. `presence`: the value is whether the key exists; without it, a key is compared
+    only if it exists both before and after a change.
     """
 
     read: Callable[[TaskState], Mapping[Any, Any]]
@@ -194,11 +195,11 @@ class Facet(Struct, frozen=True, kw_only=True):
 
 
 Values = dict[str, dict[Any, Any]]
-"""Values by the facet's name and key."""
+"""Values by the name of the facet, then by key."""
 
 
 def set_by(effect: Effect) -> dict[tuple[str, Any], tuple[Any, Any]]:
-    """What a change altered: facet and key, with the value before it and the one it set."""
+    """The values that a change altered: by facet and key, the value before it and the value that it set."""
     found: dict[tuple[str, Any], tuple[Any, Any]] = {}
     for name, facet in FACETS.items():
         before, after = facet.read(effect.before), facet.read(effect.after)
@@ -210,9 +211,10 @@ def set_by(effect: Effect) -> dict[tuple[str, Any], tuple[Any, Any]]:
 
 
 def still_set(effect: Effect, present: TaskState) -> Values:
-    """Of what a change altered, what still has the value that it set; with the values from before it.
+    """The values from before a change, for everything that still has the value that the change set.
 
-    What a move said anew belongs to the project that it led to: once the task is in another, none of that stands.
+    The fields that a move set (`MOVES_ALONG`) belong to its target project: once the task is in another project, they
+    do not count as still set.
     """
     back: Values = {}
     altered = set_by(effect)
@@ -227,7 +229,7 @@ def still_set(effect: Effect, present: TaskState) -> Values:
 
 
 def _field(name: str, event: Callable[[Any], Event]) -> Facet:
-    """A field of the task's own, and the event that sets it."""
+    """The facet of one field of the task, with the event that sets it."""
     return Facet(read=lambda task: {None: getattr(task, name)}, set_back=lambda _, values: [event(values[None])])
 
 
@@ -239,7 +241,7 @@ def _resolved(project: ProjectState, key: str) -> Status:
 
 
 def _restatus(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
-    """The workflow's transitions do not bind an undo: it was there before."""
+    """Restores the status. The workflow's transitions do not apply: the task was in that status before."""
     status = _resolved(undoing.home, values[None])
     if status.key == undoing.task.status:
         return []
@@ -262,8 +264,8 @@ def _relabel(_: Undoing, values: Mapping[Any, Any]) -> list[Event]:
 
 
 def move_back(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
-    """What belongs to a project is said anew with it. `values` hold that too, where it is to be set back; the
-    rest stays as it is, as far as that other project can have it."""
+    """The event that moves a task back to its former project, with all fields that depend on the project. Fields in
+    `values` are set back; the others stay as they are, if the former project allows their values."""
     task, home = undoing.task, undoing.home
     if "status" in values:
         status = _resolved(home, values["status"])
@@ -310,7 +312,7 @@ def _comment_body(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
 
 
 def _own_comment(undoing: Undoing, comment_id: UUID) -> Comment:
-    """A comment that the caller may undo a change of. Raises Forbidden."""
+    """A comment. Raises Forbidden unless the caller is its author or an admin, who may undo changes of it."""
     comment = undoing.task.comment(comment_id) or undoing.before.comment(comment_id)
     if comment is None:
         raise AssertionError(f"comment {comment_id} is there now or was there before the change")
@@ -333,7 +335,7 @@ def _item_there(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
 
 
 def _of_items(read: Callable[[ChecklistItem], Any], event: Callable[[UUID, Any], Event]) -> Facet:
-    """A field of each item of the checklist, and the event that sets it."""
+    """The facet of one field of each checklist item, with the event that sets it."""
     return Facet(
         read=lambda task: {item.id: read(item) for item in task.checklist},
         set_back=lambda _, values: [event(key, value) for key, value in values.items()],
@@ -379,16 +381,16 @@ FACETS: Final[dict[str, Facet]] = {
         set_back=lambda _, values: [TaskTrashed() if values[None] else TaskRestored()],
     ),
 }
-"""Everything that can be undone, in the order in which it is."""
+"""Everything that can be undone, in the order of the resulting events."""
 
 MOVES_ALONG: Final = ("status", "assignee", "parent", "rank")
-"""Facets that a move to another project says anew."""
+"""Facets that a move to another project sets too."""
 
 # --- decide --------------------------------------------------------------------------------------
 
 
 def undo(undoing: Undoing, back: Values) -> list[Event]:
-    """The events that give `back` its values. Raises Rejected where none is left, or one cannot be had."""
+    """The events that restore the values in `back`. Raises Rejected if there are none, or if one cannot be restored."""
     if undoing.task.trashed_at is not None and "trashed" not in back:
         raise Rejected("trashed", "the task is in the trash: only what put it there can be undone")
     back = dict(back)
@@ -411,8 +413,8 @@ def _after(undoing: Undoing, events: Iterable[Event]) -> TaskState:
 
 
 def _check_room(now: TaskState, then: TaskState) -> None:
-    """What was made in the place of something that is to come back counts too: walked to and fro, a task would
-    grow without end."""
+    """Raises Rejected if the undo makes a task exceed its limits. Parts that were added in place of a removed one count
+    too; otherwise repeated undoing could make a task grow without bound."""
     for code, what, most, has, gets in (
         ("too-many-labels", "labels", LABELS_MAX, len(now.labels), len(then.labels)),
         ("too-many-items", "items in its checklist", ITEMS_MAX, len(now.checklist), len(then.checklist)),

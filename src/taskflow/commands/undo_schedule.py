@@ -1,4 +1,4 @@
-"""Undoing what set a task's due, its zone, its rule or its series: as one, so that what stands afterwards fits together."""
+"""Undoes changes of a task's due, zone, rule and series, all at once, so that the resulting schedule is consistent."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from taskflow.streams.schedule import Series
 
 SCHEDULE: Final = ("due", "zone", "recurrence", "series")
-"""Facets that are set back together, by the first of them."""
+"""Facets that are set back together, by the `set_back` of the first."""
 
 
 def set_back_schedule(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
-    """`values`: those that are to be had again, by facet."""
+    """The events that restore `values`, given by the name of the facet."""
     task, before = undoing.task, undoing.before
     due_at, due_on = values.get("due", (task.due_at, task.due_on))
     rule = values.get("recurrence", task.recurrence)
     zone = values.get("zone", task.time_zone)
     stands = (due_at, due_on, rule)
     if zone is None and stands not in {(None, None, None), (before.due_at, before.due_on, before.recurrence)}:
-        zone = task.time_zone  # what another change has set since stands in it
+        zone = task.time_zone  # a due or rule that another change has set since needs it
     as_before = (due_on, zone) == (before.due_on, before.time_zone)
     series = _series(undoing, rule, values)
     ruled, rezoned = rule != task.recurrence, zone != task.time_zone
@@ -52,7 +52,8 @@ def set_back_schedule(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event
 
 
 def _series(undoing: Undoing, rule: str | None, values: Mapping[Any, Any]) -> Series | None:
-    """That of before, where the rule is the one that it was of. An occurrence that was opened since keeps its slot."""
+    """The series from before the change, if its rule is restored. An occurrence that was opened since keeps its
+    slot."""
     now, before = undoing.task.series, undoing.before.series
     if rule is None:
         return None

@@ -1,5 +1,5 @@
-"""Undoing a change of a task, as a command: which change it is, what it can be set back to today, and with a move
-everything that moved along."""
+"""The command that undoes a change of a task: finds the change, decides what can be set back, and for a move also moves
+back the tasks that moved along."""
 
 from __future__ import annotations
 
@@ -74,18 +74,18 @@ async def undo_task(unit: UnitOfWork, target: UUID, command: UndoTask) -> Target
 
 
 class Returning(Struct, frozen=True):
-    """What takes a task back to the project that it came from."""
+    """The events that move a task back to its former project."""
 
     events: list[Event]
     parent_id: UUID | None
-    """Which it then stands below."""
+    """Its parent after that."""
     undoes: UUID | None = None
-    """The change that it undoes; None: it only goes along."""
+    """The change that the events undo; None: the task only moves along with its parent."""
 
 
 async def _take_back(unit: UnitOfWork, change: Change, undoing: Undoing, back: Values) -> None:
-    """Everything that moved with the task goes back with it, and whatever has come below any of it since goes along.
-    Raises Rejected where one of them cannot."""
+    """Moves the task back with all tasks that moved along with it, and with subtasks that any of them got since. Raises
+    Rejected if one of them cannot move back."""
     task, home = undoing.task, undoing.home
     here = await unit.get(PROJECT, task.project_id)
     returning = {task.id: _returning(undo(undoing, back), change)}
@@ -93,7 +93,7 @@ async def _take_back(unit: UnitOfWork, change: Change, undoing: Undoing, back: V
         state = await unit.get(TASK, other)
         if other != task.id and not state.purged:
             returning[other] = await _also_returning(unit, state, change, here, home)
-    # What one undo may take back is as much as one move may take along.
+    # One undo may move back as many tasks as one move may move.
     unit.moves_left -= len(returning) - 1
     if unit.moves_left < 0:
         raise Rejected("too-many-subtasks", "more tasks would move back than may move at once")
@@ -106,7 +106,7 @@ async def _take_back(unit: UnitOfWork, change: Change, undoing: Undoing, back: V
         if goes.parent_id not in returning:
             await _check_former_parent(unit, home, task_id, goes.parent_id)
         unit.append(TASK, task_id, *goes.events, causation_id=goes.undoes)
-    # Read after the tasks above them are where they were: a relation may lead to one of these.
+    # Checked after the tasks have moved back, because a relation may lead to one of them.
     for event in returning[task.id].events:
         if isinstance(event, RelationAdded):
             await _check_relation(unit, task.id, Relation(event.relation, event.task_id))
@@ -115,7 +115,7 @@ async def _take_back(unit: UnitOfWork, change: Change, undoing: Undoing, back: V
 async def _also_returning(
     unit: UnitOfWork, task: TaskState, change: Change, here: ProjectState, home: ProjectState
 ) -> Returning:
-    """Another task that the same command moved. Raises Rejected where it is not where that put it."""
+    """The events for another task that the same command moved. Raises Rejected if that task was moved again since."""
     history = await unit.history(task.id)
     for same in await _changes(history):
         if (same.command, same.actor) == (change.command, change.actor):
@@ -136,7 +136,7 @@ def _returning(events: list[Event], change: Change) -> Returning:
 
 
 def _parents_first(returning: Mapping[UUID, Returning]) -> Iterator[UUID]:
-    """What stands below another that goes back comes after it: it is looked for where it then is."""
+    """The ids of the returning tasks, parents before their subtasks: the check of a subtask needs its parent moved."""
     done: set[UUID] = set()
     for task_id in returning:
         way: list[UUID] = []
@@ -153,7 +153,7 @@ def _parents_first(returning: Mapping[UUID, Returning]) -> Iterator[UUID]:
 
 
 async def _to_undo(unit: UnitOfWork, task_id: UUID, version: int | None) -> tuple[Change, Effect]:
-    """The change of that version; else the newest that is left, passing over those that set nothing. Raises
+    """The change that produced `version`; if None, the newest change that can be undone and that set a value. Raises
     NothingToUndo."""
     history = await unit.history(task_id)
     changes = await _changes(history)
@@ -168,7 +168,7 @@ async def _to_undo(unit: UnitOfWork, task_id: UUID, version: int | None) -> tupl
 
 
 async def _changes(history: Sequence[Past]) -> list[Change]:
-    """Of a history of any size, a piece in each turn."""
+    """The changes of a history. A long history is read in pieces, and other tasks of the event loop run in between."""
     story = Story()
     for first in range(0, len(history), PAST_AT_ONCE_MAX):
         await turn()
@@ -177,7 +177,7 @@ async def _changes(history: Sequence[Past]) -> list[Change]:
 
 
 async def _effect(unit: UnitOfWork, task_id: UUID, history: Sequence[Past], change: Change) -> Effect:
-    """Folded from the log: of a history of any size only this is in memory."""
+    """The states before and after a change, folded from the log. Only the change's own events are held in memory."""
     before = after = await unit.at_version(TASK, task_id, change.first - 1)
     versions = range(change.first, change.last + 1)
     for past, event in zip(history[change.first - 1 :], await unit.written(TASK, task_id, versions), strict=False):
@@ -186,7 +186,7 @@ async def _effect(unit: UnitOfWork, task_id: UUID, history: Sequence[Past], chan
 
 
 async def _check_former_parent(unit: UnitOfWork, project: ProjectState, task_id: UUID, parent_id: UUID | None) -> None:
-    """The caller named no parent: that it is gone is a rule that is broken, not something they did not find."""
+    """As `check_parent`, but a missing parent is Rejected, not NotFound, since the caller named no parent."""
     try:
         await check_parent(unit, project, task_id, parent_id)
     except NotFound:
@@ -194,7 +194,7 @@ async def _check_former_parent(unit: UnitOfWork, project: ProjectState, task_id:
 
 
 async def _check_relation(unit: UnitOfWork, task_id: UUID, relation: Relation) -> None:
-    """The other task is there, and the caller's to see; and no circle of tasks comes to block each other."""
+    """Raises Rejected if the caller cannot see the other task (any more), or if the relation would close a cycle."""
     try:
         await task_for(unit, relation.task_id, "viewer")
     except NotFound:

@@ -1,4 +1,4 @@
-"""What may be done to a person's account."""
+"""Commands that create and change a user's account."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class EditProfile(Command, frozen=True):
 
 
 class OpenCalendar(Command, frozen=True):
-    """A feed of the caller's due tasks under a new secret."""
+    """Opens a calendar feed of the caller's due tasks, with a new secret in its address."""
 
 
 class Registration(Struct, frozen=True, kw_only=True):
-    """What a registration needs beside its body: made at the edge, so that deciding stays pure.
+    """The input of a registration besides its body: ids and a password hash, made by the API so that deciding is pure.
 
-    Without a `session` nobody is signed in: an account made at the machine.
+    Without a `session`, nobody is signed in: this is an account that an operator makes.
     """
 
     user_id: UUID
@@ -94,7 +94,7 @@ def edit(user: UserState, command: EditProfile) -> list[Event]:
 
 
 async def register_user(unit: UnitOfWork, registration: Registration, command: RegisterUser) -> Target:
-    """Claims the address, makes the person with their key, their Inbox and any first session, in one append."""
+    """Claims the address and creates the user with their key, their Inbox and any first session, in one append."""
     user_id = registration.user_id
     claim_id = await claim_address(unit, registration.address, user_id)
     await unit.read(USER, user_id)
@@ -125,7 +125,7 @@ async def register_user(unit: UnitOfWork, registration: Registration, command: R
 
 
 async def set_roles(unit: UnitOfWork, user_id: UUID, roles: tuple[SystemRole, ...]) -> Target:
-    """System roles. The caller's right to do so is judged where the call comes from."""
+    """Sets a user's system roles. The caller of this function has to check that this is allowed."""
     user = await unit.get(USER, user_id)
     wanted = tuple(sorted(set(roles)))
     unit.append(USER, user_id, *([UserRolesSet(roles=wanted)] if wanted != user.roles else []))

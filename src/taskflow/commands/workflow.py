@@ -1,8 +1,8 @@
-"""Setting a project's workflow: what tasks may be in, and how they get from one status to another.
+"""Sets a project's workflow: its statuses, and the transitions between them.
 
-Tasks are not touched. One that is in a status which leaves is from then on in the status that takes its place:
-the one that the command names or, where no task is in it, one of its kind. So a task that gets there while the
-workflow is being changed is in a status that there is, too.
+Tasks are not changed. Every removed status is mapped to another one, and tasks in it count as being in that one from
+then on: the status that the command names or, if no task is in the removed status, one of the same category. So a task
+that enters a removed status while the workflow is being changed still has a valid status.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class NewTransition(Struct, frozen=True, forbid_unknown_fields=True, rename={"fr
 
 
 class SetWorkflow(Command, frozen=True):
-    """The whole workflow. Without `transitions` every change is allowed; `mapping` names, for statuses that leave
-    while tasks are in them, the ones that these tasks are in from now on."""
+    """Sets the whole workflow. Without `transitions` every change of status is allowed. `mapping` gives, for each
+    removed status that tasks are in, the status that these tasks get."""
 
     statuses: Annotated[tuple[NewStatus, ...], Meta(min_length=1, max_length=STATUSES_MAX)]
     transitions: Annotated[tuple[NewTransition, ...], Meta(max_length=TRANSITIONS_MAX)] | None = None
@@ -60,7 +60,7 @@ class SetWorkflow(Command, frozen=True):
 
 
 def workflow_of(command: SetWorkflow) -> Workflow:
-    """The workflow that is asked for. Raises Invalid where it is none."""
+    """The workflow in the command. Raises Invalid for a repeated key or a transition of an unknown status."""
     keys: set[str] = set()
     for index, status in enumerate(command.statuses):
         if status.key in keys:
@@ -78,8 +78,9 @@ def workflow_of(command: SetWorkflow) -> Workflow:
 
 
 def in_question(project: ProjectState, command: SetWorkflow) -> frozenset[str]:
-    """The statuses, as tasks last entered them, of which it must be known whether tasks are in them: those that
-    leave with nothing named in their place, whatever stands for them already, and those that come back."""
+    """The statuses whose tasks must be counted before the workflow can be set, by the keys that tasks last entered:
+    removed statuses without a mapping, earlier statuses that are mapped to these, and removed statuses that come
+    back."""
     workflow = workflow_of(command)
     if workflow == project.workflow:
         return frozenset()
@@ -89,7 +90,7 @@ def in_question(project: ProjectState, command: SetWorkflow) -> frozenset[str]:
 
 
 def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str, int]) -> list[Event]:
-    """`tasks` counts those in the statuses that are in question."""
+    """`tasks`: the number of tasks in each status of `in_question`."""
     require_not_archived(project)
     workflow = workflow_of(command)
     if workflow == project.workflow:
@@ -128,8 +129,8 @@ def _leaving(project: ProjectState, workflow: Workflow) -> dict[str, Status]:
 
 
 def _named_instead(command: SetWorkflow, key: str) -> str | None:
-    """What the command says takes the place of a status that leaves. One whose key was set before keys had a normal form
-    gives way to the one that it is."""
+    """The status that the command maps a removed status to; None if it names none. A key that was set before keys were
+    normalised is mapped to its normal form."""
     name = normal_name(key)
     same = name if name != key and any(status.key == name for status in command.statuses) else None
     return command.mapping.get(key) or command.mapping.get(name) or same
@@ -140,7 +141,7 @@ def _returning(project: ProjectState, workflow: Workflow) -> set[str]:
 
 
 def _successor(status: Status, workflow: Workflow) -> str:
-    """What takes the place of a status that nothing is in."""
+    """The status that a removed status without tasks is mapped to: the first of its category, else the initial one."""
     return (workflow.first(status.category) or workflow.initial()).key
 
 
