@@ -1,16 +1,16 @@
-"""HTTP: requests into commands, views into answers.
+"""The HTTP API: requests become commands, documents of the projections become responses.
 
-connection ─▶ conventions   request id, limits on bodies, headers, problems for whatever goes wrong
+connection ─▶ middleware      request id, limits on bodies, headers, errors as problems
                  ▼
-              gate          who calls, and whether they may call now
+              authentication  who sends the request, and the rate limits
                  ▼
-              routes/       a group of them a file: identity, tasks, projects, commands …; `route`: what one is
-              writes        a body ─▶ a command ─▶ `answers`: the resource, or the part of it, as of its version
-              reads         a query ─▶ documents, as fresh as was asked for; `committed_state`: states from the event store
-                            `project_reads`, `joins`, `historical_tasks`, `historical_boards`: shared by routes
-              render        states as bodies; `task_parts`, `invitation_bodies`: what is less than a stream; `envelopes`: events
-                            `event_files`, `export_csv`: as files; `cursors`, `sync_tokens`: where to go on
-`app`             has the one table of all routes; `openapi/` tells of it. `streaming_response` sends what has no length.
-`adjacent_tasks`  and `status_counts` ask the views on the write side's behalf.
-`problems`        maps every error to its answer; `context` holds what a process has open; `process` serves.
+              routes/         one file per group: identity, tasks, projects, commands …; `route`: what a route is
+              writes          a body ─▶ a command ─▶ `answers`: the resource or part that it wrote, as of its version
+              reads           a query ─▶ documents as fresh as requested; `committed_state`: from the event store
+                              `project_reads`, `joins`, `historical_tasks`, `historical_boards`: shared by routes
+              render          states as bodies; `task_parts`, `invitation_bodies`: parts of streams; `envelopes`: events
+                              `event_files`, `export_csv`: files; `cursors`, `sync_tokens`: where a client continues
+`app`             has the one table of all routes, which `openapi/` documents; `streaming_response`: long bodies in pieces.
+`adjacent_tasks`  and `status_counts` implement the write side's interfaces to queries.
+`problems`        maps errors to problem responses; `context` holds a process's connections; `process` runs the server.
 """

@@ -1,8 +1,8 @@
-"""Who stands next to a rank, as the tasks view knows it: `commands/adjacent_tasks.py` says what for.
+"""Finds the task next to a rank in the tasks projection; implements `commands/adjacent_tasks.py`.
 
-A client that puts one card after another must find its own last move in the view, and everybody else's that it
-was told of: before the view is asked it has to be where the log was. A view that does not come there in time, or
-cannot be read, is not waited for; a card that is put somewhere then lands close enough.
+A client that moves one task after another expects its own last move to count, and every move of others that it knows
+of. So the projection has to reach the head of the log before it is queried. If it does not in time, or cannot be read,
+the task is ranked close to the named one, without a neighbour.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 VIEW: Final = "tasks"
 CATCH_UP_S: Final = 1.0
-"""The view is not waited for longer, the log included."""
+"""The longest wait for the log and the projection together."""
 
 
 class ViewAdjacentTasks:
-    """One API process's, over its views."""
+    """Queries the tasks projection of one API process."""
 
     def __init__(self, views: Views, freshness: Freshness, follower: Follower) -> None:
         self._views = views
@@ -37,7 +37,8 @@ class ViewAdjacentTasks:
         self._follower = follower
 
     async def catch_up(self) -> None:
-        """Raises Behind, and Unavailable where log or view cannot be read."""
+        """Waits until the projection is at the head of the log. Raises Behind if it is not in time, and Unavailable if
+        the log or the projection cannot be read."""
         deadline = asyncio.get_running_loop().time() + CATCH_UP_S
         try:
             async with asyncio.timeout_at(deadline):

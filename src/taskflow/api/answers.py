@@ -1,7 +1,7 @@
-"""What an accepted command answers: the resource that it wrote, as of its version, and where that is.
+"""The answer to an accepted command: the resource that the command wrote, as of its version, and the resource's path.
 
-What is stored is acknowledged: the answer to a command that was decided here is made of what was decided, and of names,
-which are null where nobody can tell them just now. Only a repeat is read from the event store.
+A command that is stored must be acknowledged, so the answer is made of the decision's own result and of people's names,
+which are null if they cannot be read. Only the answer to a repeated command is read from the event store.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Answer(Struct, frozen=True):
 
 
 async def answer_of(context: Context, caller: UUID, resource: Resource, target: Any, accepted: Accepted) -> Answer:
-    """The stream's whole resource, but for the few commands that answer a part of it."""
+    """The whole resource of the stream or, for a few commands, the part that they wrote."""
     part = _PARTS.get(resource)
     if part is not None:
         return await part(context, caller, target, accepted)
@@ -65,12 +65,12 @@ async def answer_of(context: Context, caller: UUID, resource: Resource, target: 
 
 
 async def _statuses(context: Context, accepted: Accepted) -> Statuses | None:
-    """What the statuses of a task's project stood for as the command was accepted. A repeat says what the first
-    answer said, whatever the workflow has become."""
+    """The statuses of the task's project when the command was accepted, so that a repeat gives the same answer as the
+    first time, even if the workflow has changed since."""
     project = accepted.project
     if project is None:
         receipt = accepted.receipt
-        # Of what changed nothing, the position is older than the answer.
+        # The receipt of a command without effect has the position of an older event.
         moment = (
             PointInTime("position", receipt.position)
             if receipt.outcome is Outcome.APPLIED
@@ -91,7 +91,7 @@ async def _calendar(context: Context, _caller: UUID, _target: Any, accepted: Acc
 
 
 async def _comment(context: Context, _caller: UUID, target: Any, accepted: Accepted) -> Answer:
-    """The comment that was added, or else the target."""
+    """The comment that was added or, if none was, the command's target."""
     added = next((event.comment_id for event in accepted.events if isinstance(event, CommentAdded)), None)
     comment_id = target.comment_id if added is None else added
     task = accepted.state
@@ -113,7 +113,7 @@ async def _added_item(_context: Context, _caller: UUID, _target: Any, accepted: 
 
 
 async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Accepted) -> Answer:
-    """With its token: for those who may still invite."""
+    """The invitation with its token, for callers who may still invite."""
     if accepted.receipt.replayed:
         today = await committed(context.store, PROJECT, accepted.receipt.stream_id)
         if today is None:
@@ -128,7 +128,7 @@ async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Ac
 
 
 async def _person(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
-    """Somebody whom an import named."""
+    """A person whom an import created."""
     person = accepted.state
     body = render.ENCODER.encode(render.ImportedPerson(id=person.id, name=person.name, version=person.version))
     return Answer(body, f"{BASE}/users/{person.id}")
@@ -141,7 +141,7 @@ _PARTS: Final[dict[Resource, Callable[[Context, UUID, Any, Accepted], Awaitable[
     "invitation": _invitation,
     "person": _person,
 }
-"""What is a part of a stream, or made for its answer."""
+"""Makers of the answers that are not a whole stream's resource."""
 ANSWERS: Final[dict[Resource, type[Struct]]] = {
     "task": render.WrittenTask,
     "comment": WrittenComment,
@@ -153,4 +153,4 @@ ANSWERS: Final[dict[Resource, type[Struct]]] = {
     "view": render.WrittenSavedView,
     "person": render.WrittenPerson,
 }
-"""What the document says of each: with its `position`."""
+"""The type of each answer in the OpenAPI document, including `position`."""

@@ -1,4 +1,4 @@
-"""The application of one process: every group of routes, behind the conventions."""
+"""The ASGI application of one process: all routes, behind the middleware."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def make_app(context: Context) -> ASGIApp:
-    """Middleware around Litestar around the routes."""
+    """The routes in a Litestar application, wrapped in the middleware."""
     metrics = Metrics(context)
     operators = health.handlers(context) + served.handlers(ROUTES)
     if context.settings.metrics == "on":

@@ -1,4 +1,4 @@
-"""Who calls, and whether they may call now: before any route, and for paths that no route has too."""
+"""Authentication and rate limiting of requests, before any route, and for paths without a route too."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from taskflow.api.context import Context
 
 COUNTED_BY_ROUTE: Final = frozenset(("/api/v1/auth/login", "/api/v1/auth/refresh"))
-"""Their bodies say who calls: a known device or a session is not counted with the strangers of its network."""
+"""Paths whose routes count requests themselves, since the body tells who calls: a known device or session is not
+counted against its network."""
 
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
-"""As some proxies write an address: `[::1]:80`, `192.0.2.1:80`."""
+"""An address with a port, as some proxies write it: `[::1]:80`, `192.0.2.1:80`."""
 
 
 class Principal(Struct, frozen=True):
-    """Whoever an access token stands for."""
+    """The user and the session that an access token was made for."""
 
     user_id: UUID
     session_id: UUID
     expires_at: float
-    """When the token does, in seconds since 1970."""
+    """Expiry of the token, in seconds since 1970."""
 
 
 async def admit(
@@ -40,16 +41,16 @@ async def admit(
     headers: dict[str, str],
     path: str,
 ) -> Principal | None:
-    """The caller, once counted against their limit; None for nobody in particular.
+    """Authenticates a request and counts it against the caller's limit; None for a request without a token.
 
-    Adds to `headers` what the answer says about limits. Raises RateLimited, and Unauthenticated for
-    a token that does not count.
+    Adds the rate limit fields of the answer to `headers`. Raises RateLimited, and Unauthenticated for a token that is
+    not valid.
     """
     if not under_api:
         return None
     counted = False
     if authorization is not None and not context.tokens.is_known(_token(authorization)):
-        # The signature is not verified for whoever is past their limit.
+        # A network that is over its limit gets no signature verified.
         counted = not context.token_checks.take(address)
         if counted:
             await context.limits.request(address, None, headers)
@@ -61,7 +62,7 @@ async def admit(
     if principal is not None:
         await context.limits.request(address, principal.user_id, headers)
     elif not counted and (fault is not None or path not in COUNTED_BY_ROUTE):
-        # Whoever brings a bad token is counted like whoever brings none.
+        # A request with an invalid token is counted like one without a token.
         await context.limits.request(address, None, headers)
     if fault is not None:
         raise fault
@@ -69,7 +70,7 @@ async def admit(
 
 
 def _token(authorization: str) -> str:
-    """What stands behind the scheme; nothing where the scheme is another."""
+    """The token after the scheme `Bearer`; empty for another scheme."""
     scheme, _, token = authorization.partition(" ")
     return token.strip(" ") if scheme.lower() == "bearer" else ""
 
@@ -86,7 +87,7 @@ def _principal(context: Context, authorization: str | None) -> Principal | None:
 
 
 def must_be_signed_in(context: Context, session_id: UUID) -> None:
-    """As far as this process has followed the log. Raises Unauthenticated."""
+    """Raises Unauthenticated if the session has ended, as far as this process has followed the log."""
     if context.follower.session_ended(session_id):
         raise Unauthenticated("the session has ended; sign in again")
 

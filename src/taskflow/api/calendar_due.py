@@ -1,7 +1,7 @@
-"""When a task is due as iCalendar (RFC 5545) says it: a day, a local time with its zone, or a time in UTC; and its rule.
+"""Writes a task's due and recurrence rule in iCalendar (RFC 5545): a day, a local time with its zone, or a time in UTC.
 
-A rule is said where the due stands in a slot of it: it is counted from there then. An occurrence that was moved, or one
-that a change of clocks moved, is said alone.
+The rule is written only if the due is at a slot of the rule, from which calendars then count. An occurrence that was
+moved by a person or by a change of clocks is written alone.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from taskflow.streams.schedule import Series
 
 LASTS: Final = timedelta(minutes=30)
-"""A due time is a moment, and calendars show what has a length."""
+"""Length of a calendar entry: a due time is a moment, and calendars show only entries with a length."""
 LAST: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
-"""The end of the calendar, and of what is due then."""
+"""The last moment of the calendar, where every entry ends at the latest."""
 COUNTED_MAX: Final = 100
-"""Occurrences that are counted for one rule; one with a greater COUNT is not said."""
+"""Occurrences that are counted for one rule; a rule with a greater COUNT is not written."""
 YEARS: Final = range(1970, 2100)
-"""In which a local time is said with its zone: what the clocks do there has to be written out."""
+"""Years in which a local time is written with its zone: the zone's changes of clocks have to be written out."""
 YEARS_AHEAD: Final = 10
-"""Past the last due: for what repeats."""
+"""Years after the last due for which changes of clocks are written out, for tasks that recur."""
 ZONES_KEPT_MAX: Final = 256
 _STEP: Final = timedelta(days=4)
-"""Clocks do not change twice in less."""
+"""Shorter than the time between any two changes of a zone's clocks."""
 _COUNT: Final = re.compile(r";COUNT=([0-9]+)")
 _UTC: Final = frozenset((UTC_NAME, "Etc/UTC", "UCT", "Etc/UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal"))
 
 
 def add_due(event: Event, task: TaskFacts, series: Series | None) -> str | None:
-    """Adds when the task is due, and the rule; answers the zone whose clocks the calendar must tell, if any."""
+    """Adds the due and the rule to an event; returns the zone that the calendar has to define for it, if any."""
     zone: str | None = None
     if task.due_on is not None:
         event.add("dtstart", task.due_on)
@@ -66,12 +66,13 @@ def add_due(event: Event, task: TaskFacts, series: Series | None) -> str | None:
 
 
 def moment(text: str) -> datetime:
-    """Calendars know whole seconds."""
+    """A time without fractions of a second, which calendars do not have."""
     return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
 
 
 def _local_zone(at: datetime, name: str | None) -> str | None:
-    """The zone of whose clocks the moment can be said, which of two times that they show is it only if it is the first."""
+    """The zone, if the moment can be written as local time in it; None otherwise, as for the second of two moments with
+    the same local time."""
     if name is None or name in _UTC or at.year not in YEARS:
         return None
     zone = zone_of(name)
@@ -79,8 +80,8 @@ def _local_zone(at: datetime, name: str | None) -> str | None:
 
 
 def _rule(task: TaskFacts, series: Series | None, slot: datetime) -> str | None:
-    """The rule as counted from this slot on. None: the due is in none of its slots, what follows would be elsewhere if
-    it were counted from there, or there are too many to count."""
+    """The rule, with a COUNT that starts at this slot. None: the due is not at a slot of the rule, counting from it
+    would give other occurrences, or there are too many to count."""
     zone, rule = task.time_zone, task.recurrence
     if rule is None or zone is None or series is None or slot != series.slot.replace(microsecond=0):
         return None
@@ -108,7 +109,7 @@ def _rule(task: TaskFacts, series: Series | None, slot: datetime) -> str | None:
 
 @lru_cache(maxsize=ZONES_KEPT_MAX)
 def clocks_of(name: str, first_year: int, last_year: int) -> Timezone:
-    """What the clocks of a zone show from one year to the end of another."""
+    """The definition of a zone (VTIMEZONE): its offsets from one year to the end of another."""
     zone = zone_of(name)
     begins = datetime(first_year, 1, 1, tzinfo=UTC)
     ends = datetime(last_year + 1, 1, 1, tzinfo=UTC)
@@ -143,7 +144,7 @@ def _changes(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[tuple
 
 
 def _change(zone: ZoneInfo, begins: datetime) -> datetime:
-    """The first second of the step in which the clocks show something else than at its begin."""
+    """The first second of a step at which the zone's offset differs from that at the step's start."""
     was = _offset(begins, zone)
     seconds = range(int(_STEP.total_seconds()))
     found = bisect_left(seconds, 1, key=lambda s: _offset(begins + timedelta(seconds=s), zone) != was)
@@ -155,5 +156,5 @@ def _offset(at: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def years_of(days: list[date]) -> tuple[int, int]:
-    """The years whose clocks are told for what is due on these days."""
+    """The first and the last year for which the zone is defined, for tasks that are due on these days."""
     return min(days).year - 1, max(days).year + YEARS_AHEAD

@@ -1,7 +1,7 @@
-"""Rendered calendar feeds, kept in memory for as long as what they were made of is unchanged.
+"""Cache of rendered calendar feeds, each valid as long as the data that it was made from are unchanged.
 
-Anybody who knows the secret asks for a feed, as often as they like. So a feed is rendered once for each change, by one
-task for each owner, and by a bounded number of tasks in the whole process.
+Anybody who knows its secret may request a feed, as often as they like. So a feed is rendered only once per change, by
+one asyncio task per owner, and by a bounded number of tasks in the whole process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 FEED_BYTES: Final = 1_000
-"""What a feed weighs in memory beside its text, about."""
+"""Memory that a feed takes in addition to its text, approximately."""
 
 
 class Feed(Struct, frozen=True):
@@ -38,7 +38,7 @@ class _Rendering(NamedTuple):
 
 
 class CalendarFeeds:
-    """The feeds of one API process, the least recently asked for dropped first."""
+    """The feeds of one API process; the least recently used is dropped first."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.calendar_timeout_ms / 1000
@@ -48,8 +48,8 @@ class CalendarFeeds:
         self.rendered = 0
 
     async def get(self, owner: UUID, sources: Hashable | None, make: Callable[[], Awaitable[bytes]]) -> Feed:
-        """The owner's feed. `sources` says what it is made of: equal ones make the same feed; None makes one that is
-        not kept. Raises Unavailable where it takes too long, and what `make` raises."""
+        """The owner's feed, rendered by `make` unless it is cached. `sources` identifies its data: equal sources give
+        the same feed; None: the feed is not cached. Raises Unavailable if it takes too long, and what `make` raises."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._get(owner, sources, make)
@@ -69,7 +69,7 @@ class CalendarFeeds:
             elif rendering.sources is None or rendering.sources != sources:
                 await asyncio.wait([rendering.task])
                 continue
-            # Shared, so one caller that leaves must not cancel it for the others.
+            # Several callers wait for it, so one that leaves must not cancel it.
             return await asyncio.shield(rendering.task)
 
     async def _render(self, owner: UUID, sources: Hashable | None, make: Callable[[], Awaitable[bytes]]) -> Feed:
@@ -86,6 +86,6 @@ class CalendarFeeds:
 
 
 def _retrieve(task: asyncio.Task[Feed]) -> None:
-    """Whoever asked may have left before it failed."""
+    """Marks the task's exception as retrieved: every caller may have left before it failed."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""A person's due tasks as an iCalendar file (RFC 5545): what is read for it, and how it is written."""
+"""A person's due tasks as an iCalendar file (RFC 5545): reads the tasks and writes the file."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from taskflow.streams.user import UserState
 
 TASKS_MAX: Final = 500
-"""The first by due time."""
+"""Tasks in one feed: the first ones by due time."""
 PAGE: Final = 200
 """Tasks in memory at once while a feed is read, or fewer: a page is bounded in bytes."""
 TEXT_BYTES_MAX: Final = 2_048
-"""Of a task's description, and of all its labels: a calendar shows no more of them."""
+"""Length limit of a task's description in the feed, and of all its labels together."""
 CUT: Final = "\n[cut here: the whole text is in taskflow]"
-"""What a description ends with that is longer than TEXT_BYTES_MAX."""
+"""The end of a description that was cut at TEXT_BYTES_MAX."""
 OPEN: Final = frozenset(("todo", "in_progress", "waiting"))
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def feed_sources(models: ReadModels, user: UserState, projects: Mapping[UUID, OpenStatuses]) -> Hashable | None:
-    """What a feed is made of: the owner, their projects and the marks of these projects' tasks. None while the marks
-    cannot be seen."""
+    """The identity of a feed's data: the owner's version, their projects' versions, and the invalidation versions of
+    these projects' tasks. None while the invalidation versions are not available."""
     marks = [models.freshness.mark("tasks", board_key(project_id)) for project_id in projects]
     if None in marks:
         return None
@@ -49,7 +49,7 @@ def feed_sources(models: ReadModels, user: UserState, projects: Mapping[UUID, Op
 
 
 class OpenStatuses(Struct, frozen=True):
-    """All that a feed needs of a project, and at which of its versions."""
+    """A project's open statuses, which a feed needs, and the project's version."""
 
     version: int
     pairs: frozenset[tuple[UUID, str]]
@@ -65,7 +65,7 @@ class DueTask(Struct, frozen=True):
 
 
 async def due_tasks(models: ReadModels, projects: Mapping[UUID, OpenStatuses]) -> list[DueTask]:
-    """Open tasks with a due time in these projects, with no more of each than a calendar shows."""
+    """Open tasks with a due in these projects, with only the fields that a calendar shows."""
     pairs = all_pairs(project.pairs for project in projects.values())
     wanted = TaskFilter(projects=frozenset(projects), pairs=pairs, due_before=NO_DUE)
     due: list[DueTask] = []
@@ -91,7 +91,7 @@ def _short(facts: TaskFacts) -> TaskFacts:
 
 
 def _cut(text: str) -> str:
-    """A text of at most TEXT_BYTES_MAX, which says so where there was more."""
+    """The text, cut to TEXT_BYTES_MAX with a notice if it is longer."""
     if len(text) <= TEXT_BYTES_MAX and len(text.encode()) <= TEXT_BYTES_MAX:
         return text
     room = TEXT_BYTES_MAX - len(CUT)
@@ -111,7 +111,7 @@ def _few(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def write_feed(user: UserState, tasks: list[DueTask]) -> bytes:
-    """The same tasks give the same bytes: nothing in it is of the moment it was asked for."""
+    """The feed's bytes. The same tasks always give the same bytes: the time of the request is not in them."""
     calendar = Calendar()
     calendar.add("prodid", "-//taskflow//due tasks//EN")
     calendar.add("version", "2.0")
@@ -144,5 +144,5 @@ def write_feed(user: UserState, tasks: list[DueTask]) -> bytes:
 
 
 def _text(text: str) -> str:
-    """Without what no line of a calendar may hold: to some programs a bare carriage return begins another."""
+    """The text without control characters; some programs would read a bare carriage return as a new line."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))

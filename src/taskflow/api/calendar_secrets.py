@@ -1,4 +1,4 @@
-"""The secret of a calendar's address: whose feed it is and under which of their secrets. It is kept nowhere."""
+"""The secret in the address of a calendar feed: the signed id of the user and generation of the secret. Not stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def calendar_secret(settings: Settings, user_id: UUID, generation: int) -> str:
 
 
 def read_calendar_secret(settings: Settings, secret: str) -> tuple[UUID, int] | None:
-    """Whose it is and which generation; None for what was not made here."""
+    """The user and the generation of a secret; None if its signature is not valid."""
     content = verify(settings.token_secret_bytes, _PURPOSE, secret, mac_bytes=_MAC_BYTES)
     if content is None:
         return None

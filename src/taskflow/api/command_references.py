@@ -1,7 +1,6 @@
-"""`"$<command id>"`: how a later command of a batch names what an earlier one made.
+"""References in a batch: `"$<command id>"` stands for the id of what an earlier command of the batch created.
 
-It stands where a whole string does, in `data`, or for a whole part of `target`; a longer text that holds one is
-only text.
+A reference is a whole string in `data`, or a whole part of `target`. Within a longer text it has no meaning.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _REFERENCE: Final = re.compile(REFERENCE)
 
 
 def references(command: Mapping[str, Any]) -> Iterator[tuple[str, UUID]]:
-    """Those in a plain command: where it stands, as a JSON pointer, and the command that it names."""
+    """The references in a decoded command: the JSON pointer to each, and the id of the command that it names."""
     target = command.get("target")
     if isinstance(target, str):
         for part in target.split("/"):
@@ -31,7 +30,7 @@ def references(command: Mapping[str, Any]) -> Iterator[tuple[str, UUID]]:
 
 
 def with_ids(command: Mapping[str, Any], made: Mapping[UUID, UUID]) -> dict[str, Any]:
-    """The plain command with the ids that its references stand for. Raises Rejected where there is none."""
+    """The decoded command with its references replaced by ids. Raises Rejected for a reference without an id."""
     meant = dict(command)
     if isinstance(command.get("target"), str):
         meant["target"] = "/".join([_meant(part, made) for part in command["target"].split("/")])

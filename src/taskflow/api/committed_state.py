@@ -1,4 +1,4 @@
-"""States straight from the event store: for answers that no view can give yet, or that must not lag."""
+"""States read from the event store: for answers that no projection has yet, or that must not lag."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 AT_ONCE_MAX: Final = 16
-"""States that one request reads at once: each may be a megabyte."""
+"""States that one request holds in memory at once; each may be a megabyte."""
 
 
 async def committed(store: EventStore, kind: StreamType[S], stream_id: UUID) -> S | None:
-    """The stream's state without anything that is still on its way into the store; None where there is none."""
+    """The stream's state, once no append to the stream is pending; None if the stream does not exist."""
     while True:
         folded = await store.state_cache.load(kind, stream_id)
         if folded.pending is None:
@@ -34,8 +34,8 @@ async def committed(store: EventStore, kind: StreamType[S], stream_id: UUID) -> 
 async def committed_many(
     store: EventStore, kind: StreamType[S], stream_ids: Iterable[UUID], *, within_s: float | None = None
 ) -> dict[UUID, S]:
-    """Those of these streams that there are: few, for all of their states are in memory then. Raises TimeoutError
-    where the store takes longer than that."""
+    """The states of those streams that exist. For few streams only, as all states are in memory. Raises TimeoutError if
+    the store takes longer than `within_s`."""
     return await committed_parts(store, kind, stream_ids, lambda state: state, within_s=within_s)
 
 
@@ -47,8 +47,8 @@ async def committed_parts(
     *,
     within_s: float | None = None,
 ) -> dict[UUID, T]:
-    """A part of the state of each of these streams that there are: of the states themselves no more than AT_ONCE_MAX
-    are held for it at once. Raises TimeoutError where the store takes longer than that."""
+    """A part of the state of each stream that exists; at most AT_ONCE_MAX whole states are in memory at once. Raises
+    TimeoutError if the store takes longer than `within_s`."""
     parts: dict[UUID, T] = {}
     elsewhere: list[UUID] = []
     for stream_id in stream_ids:

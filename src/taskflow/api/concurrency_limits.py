@@ -1,12 +1,12 @@
-"""Slots: how much of what takes long may run at once, for one caller and for the whole process.
+"""Concurrency limits: how many long requests may run at once, per caller and in the whole process.
 
-A rate says how often somebody may ask; it says nothing about what each request then holds. Sixty exports that one
-person has open cost everybody else the event loop, at whatever rate they were begun. So each kind of long work has
-a number of slots for every caller (one more is refused, 429) and, where the process needs it, for all callers
-together (one more is refused, 503). The slots are of one process: what they protect is its event loop and memory.
+A rate limit does not bound what each request holds: sixty open exports of one person would take the event loop from
+everybody else, however slowly they were started. So each kind of long work has a number of slots per caller (one more
+request is refused with 429) and, for some kinds, for all callers together (refused with 503). Each process has its own
+slots, which protect its event loop and memory.
 
-    call.hold(Work.EXPORT)                     until the answer has been sent, however that ends
-    with context.slots.hold(caller, Work.WAIT)  for as long as the block runs
+    call.hold(Work.EXPORT)                      holds a slot until the answer has been sent or the connection has ended
+    with context.slots.hold(caller, Work.WAIT)  holds a slot while the block runs
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 RETRY_AFTER_S: Final = 1
-"""For somebody who has too much running: a slot comes back when something of theirs ends."""
+"""`Retry-After` for a caller with no free slot."""
 
 
 class Work(Enum):
-    """Kinds of long work; the value is what a refusal calls them."""
+    """Kinds of long work; the value is the name used in error messages."""
 
     WAIT = "waiting reads"
     EXPORT = "exports"
@@ -41,7 +41,7 @@ class Work(Enum):
 
 
 class Slots:
-    """What runs now in this process, by kind and caller."""
+    """Counts the long work that runs in this process, by kind and caller."""
 
     def __init__(self, settings: Settings) -> None:
         self._caller_max = {
@@ -59,20 +59,21 @@ class Slots:
             Work.CALENDAR: settings.calendars_max,
         }
         self._running: dict[Work, Counter[str]] = {work: Counter() for work in Work}
-        """By caller; nobody is in it with 0, so it is as large as what runs."""
+        """Running work by caller; callers without any are removed, so that the memory is bounded by the running
+        work."""
         self.refused: Counter[Work] = Counter()
         self.page_turn = asyncio.Semaphore(settings.export_pages_max)
-        """Held while a page of a streamed file is read and rendered, not while it is sent. First come, first served,
-        so files that are sent side by side advance side by side, and leave the event loop to others in between."""
+        """Held while a page of a streamed file is read and rendered, but not while it is sent. First come, first
+        served, so that all files advance equally, and other requests run in between."""
 
     def running(self, work: Work) -> int:
-        """Slots that are taken in this process."""
+        """The number of slots of a kind that are taken in this process."""
         return self._running[work].total()
 
     @contextmanager
     def hold(self, caller: str, work: Work) -> Iterator[None]:
-        """Takes a slot for as long as the block runs. Raises Unavailable where the process has as many as it may,
-        and TooManyAtOnce where the caller has."""
+        """Holds a slot while the block runs. Raises Unavailable if the process has no free slot, and TooManyAtOnce if
+        the caller has none."""
         running, caller_max, process_max = self._running[work], self._caller_max[work], self._process_max.get(work)
         if process_max is not None and running.total() >= process_max:
             self.refused[work] += 1

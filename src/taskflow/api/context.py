@@ -1,4 +1,4 @@
-"""What an API process has open, from its first request to its last."""
+"""The connections and shared objects of an API process, open from its first request to its last."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Context(Struct, frozen=True, kw_only=True, eq=False):
-    """Shared by all requests of a process; nothing in it belongs to one of them."""
+    """The objects that all requests of a process share."""
 
     settings: Settings
     store: EventStore
@@ -54,7 +54,7 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     follower: Follower
     sse_hub: SseHub
     readmodels: ReadModels
-    """What a read gets from `Reading.read`, and nobody else here takes."""
+    """The projections. Routes use them only through `Reading.read`."""
     cache: Cache
     user_directory: UserDirectory
     tokens: Tokens
@@ -67,21 +67,21 @@ class Context(Struct, frozen=True, kw_only=True, eq=False):
     calendars: CalendarFeeds
     slots: Slots
     past_boards: asyncio.Semaphore
-    """One place for each board that may be folded now."""
+    """Bounds the number of historical boards that are folded at once."""
     connections: set[Any]
-    """Of clients, open now: those that the server keeps."""
+    """The open connections of clients; the server's own set."""
     loop_lag: LoopLag
     started_at: float
-    """Seconds of the monotonic clock."""
+    """In seconds of the monotonic clock."""
     stopping: asyncio.Event
-    """Set once this process was told to stop: it still answers, and wants no more."""
+    """Set once this process was told to stop: it still answers requests, but is no longer ready for new ones."""
 
 
 @asynccontextmanager
 async def open_context(settings: Settings) -> AsyncIterator[Context]:
-    """Opens everything, the log followed to its head; closes it the other way round.
+    """Opens everything and follows the log to its head; closes in reverse order.
 
-    Raises StoreError for a log this release cannot read, and what PostgreSQL raises while it is away.
+    Raises StoreError for a log that this release cannot read, and PostgreSQL's own errors while it does not answer.
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_event_store(settings, "taskflow api"))

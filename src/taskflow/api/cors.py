@@ -1,4 +1,5 @@
-"""CORS (the Fetch standard): what an answer says to pages of the configured origins, refusals of the gate included."""
+"""CORS headers (the Fetch standard) for pages of the configured origins, on every answer, including refused
+requests."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_AGE_S: Final = 600
-"""How long a browser may remember what a preflight said."""
+"""How long a browser may cache the answer to a preflight request."""
 _VARY: Final = (b"vary", b"Origin")
 _REQUEST_HEADERS: Final = (
     "Authorization",
@@ -40,7 +41,7 @@ _READABLE: Final = (b"access-control-expose-headers", ", ".join(_ANSWER_HEADERS)
 
 
 class Cors:
-    """The headers that an answer gets for an `Origin`; none for an origin that is not configured."""
+    """Gives the headers of an answer for an `Origin`; none for an origin that is not configured."""
 
     def __init__(self, origins: Sequence[str]) -> None:
         self._origins = frozenset(origin.encode("latin-1") for origin in origins)

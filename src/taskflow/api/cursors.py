@@ -23,7 +23,8 @@ def to_cursor(of: str, after: str | int) -> str:
 
 
 def after_cursor(cursor: str, of: str) -> str | int:
-    """The item that a cursor of the list `of` stands after. Raises Invalid for any other text."""
+    """The item after which the page of a cursor begins. Raises Invalid for a text that is not a cursor of the list
+    `of`."""
     try:
         found, after = msgspec.json.decode(decode_base64url(cursor) or b"", type=tuple[str, str | int])
     except (UnicodeDecodeError, msgspec.MsgspecError):
@@ -34,7 +35,7 @@ def after_cursor(cursor: str, of: str) -> str | int:
 
 
 def after_page(reading: Reading, of: str, ids: Iterable[UUID]) -> list[UUID]:
-    """Of the list `of`, the ids from the page on that was asked for, in order."""
+    """The ids, in order, from the requested page of the list `of` on."""
     left = sorted(ids)
     if reading.cursor is not None:
         after = _id(after_cursor(reading.cursor, of))
@@ -43,14 +44,14 @@ def after_page(reading: Reading, of: str, ids: Iterable[UUID]) -> list[UUID]:
 
 
 def page_of(reading: Reading, of: str, ids: Iterable[UUID]) -> tuple[list[UUID], str | None]:
-    """Of the list `of`, the ids of the page that was asked for, in order, and the next page's cursor."""
+    """The ids, in order, of the requested page of the list `of`, and the cursor of the next page."""
     left = after_page(reading, of, ids)
     page = left[: reading.limit]
     return page, to_cursor(of, str(page[-1])) if len(left) > len(page) else None
 
 
 def _id(after: str | int) -> UUID:
-    """Cursors are made here, so this holds an id; a forged one only begins elsewhere."""
+    """The id in a cursor. A forged cursor without one is harmless: the page begins at the start of the list."""
     try:
         return parse_id(str(after))
     except ValueError:

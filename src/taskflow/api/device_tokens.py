@@ -1,9 +1,9 @@
-"""Device tokens: a device's own proof that somebody has signed in to an account with it before.
+"""Device tokens: proof that somebody has signed in to an account with this device before.
 
-A token says nothing about who somebody is: without the password it opens nothing. It only keeps failures of strangers
-from slowing down the account's own people, see `sign_in_limits`. It is of one account, named by the key of the claim
-of its address, so that it is known before anything is looked up; it lives for `device_token_ttl_s` from the last
-sign-in, and a sign-in with another address is one from a device that is not known.
+A token is no credential: signing in still takes the password. It only keeps failed attempts by strangers from blocking
+the account's owner, see `sign_in_limits`. A token belongs to one account, identified by `ClaimedAddress.key`, so that
+it can be verified before anything is looked up. It is valid for `device_token_ttl_s` from the last sign-in; for a
+sign-in with another address, the device is unknown.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _MAC_BYTES: Final = 16
 _ID_BYTES: Final = 16
 _TIME_BYTES: Final = 8
 TOKEN_MAX: Final = 200
-"""Characters; longer texts are no tokens."""
+"""Characters; longer texts are not verified."""
 
 
 class Device(Struct, frozen=True):
-    """A device that an account was signed in to with, and when that was last."""
+    """A device that somebody has signed in to an account with, and the time of the last sign-in."""
 
     account: UUID
     device_id: UUID
@@ -39,20 +39,21 @@ class Device(Struct, frozen=True):
 
 
 class DeviceTokens:
-    """Makes and reads the tokens of one deployment."""
+    """Makes and verifies the tokens of one deployment."""
 
     def __init__(self, settings: Settings) -> None:
         self._secret = settings.token_secret_bytes
         self._ttl_s = settings.device_token_ttl_s
 
     def make(self, account: UUID, device: Device | None) -> str:
-        """A token for an account, and for the device that is known, or for a new one."""
+        """A token for an account and a known device; if None, for a new device."""
         device_id = new_id() if device is None else device.device_id
         content = account.bytes + device_id.bytes + int(time.time()).to_bytes(_TIME_BYTES, "big")
         return _PREFIX + sign(self._secret, _PURPOSE, content, mac_bytes=_MAC_BYTES)
 
     def read(self, token: str | None, account: UUID) -> Device | None:
-        """The device that an account knows; None for another account's, an expired one, and any other text."""
+        """The device in a token of this account; None for another account's token, an expired one, and any other
+        text."""
         if token is None or not token.startswith(_PREFIX) or len(token) > TOKEN_MAX:
             return None
         content = verify(self._secret, _PURPOSE, token.removeprefix(_PREFIX), mac_bytes=_MAC_BYTES)

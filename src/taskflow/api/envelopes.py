@@ -1,8 +1,9 @@
-"""Events as everybody outside sees them: the data in today's shape, and of people what the reader may know.
+"""Events as the API shows them: the data in the current schema version, with personal fields only if the reader may see
+them.
 
-A field that is personal reads `null` where reader and person are not both, by their own consent, in some project, where
-the person is erased, and always where it is a secret (a password's hash) or a key of its own seals it (the
-address of an invitation).
+A personal field is `null` unless reader and person are both members of some project by their own consent. It is `null`
+too for an erased person, and always for a secret (the hash of a password) and for a field encrypted with a key of its
+own (the address of an invitation).
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from taskflow.store.recorded import RecordedEvent
 
 SHOWN: Final = frozenset(("name", "email", "avatar_url", "address", "agent"))
-"""Personal fields that somebody else may ever read. Another is a secret until it stands here."""
+"""Personal fields that other people may ever read. Fields that are not listed here are never shown."""
 
 
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
-    """An event as everybody outside sees it."""
+    """An event as the API shows it."""
 
     position: int
     event_id: UUID
@@ -56,15 +57,15 @@ class EnvelopePage(Struct, frozen=True):
 
 
 def nobody(_: UUID) -> bool:
-    """Whom a reader sees who sees nobody."""
+    """The default for `sees`: the reader may see nobody's personal fields."""
     return False
 
 
 async def envelopes(
     mapper: Mapper, events: Sequence[RecordedEvent], sees: Callable[[UUID], bool] = nobody
 ) -> list[Envelope]:
-    """Events in the same order. `sees` says of a person whether the reader may read their data; the keys of
-    those whom it names are fetched at once, and no others."""
+    """The envelopes of events, in the same order. `sees`: whether the reader may see a person's data. The keys of
+    exactly these people are fetched, all at once."""
     plain: dict[int, dict[str, Any]] = {}
     persons: dict[int, UUID] = {}
     for event in events:
@@ -88,7 +89,7 @@ async def envelopes(
 
 
 def as_sent_live(mapper: Mapper) -> Callable[[Sequence[RecordedEvent]], Awaitable[list[bytes]]]:
-    """Events as one text each for all listeners: of people there is nothing in them."""
+    """A function that gives each event as one text for all listeners, without personal fields."""
 
     async def tell(events: Sequence[RecordedEvent]) -> list[bytes]:
         return [as_sent(envelope) for envelope in await envelopes(mapper, events)]
@@ -97,7 +98,7 @@ def as_sent_live(mapper: Mapper) -> Callable[[Sequence[RecordedEvent]], Awaitabl
 
 
 def as_sent(envelope: Envelope) -> bytes:
-    """An event of a `text/event-stream`. JSON has no line breaks of its own."""
+    """An event of a `text/event-stream`. Its JSON contains no line breaks."""
     data = _ENCODER.encode(envelope)
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (envelope.position, envelope.type.encode(), data)
 

@@ -1,4 +1,4 @@
-"""Events as files: a line each, as JSON or as CSV."""
+"""Events as files: one line per event, as JSON or as CSV."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def csv_header() -> bytes:
 
 
 def csv_lines(events: Sequence[Envelope]) -> bytes:
-    """RFC 4180: a column a field of the envelope, `data` as JSON, `null` as nothing; nothing that a spreadsheet
-    would compute."""
+    """Events as CSV (RFC 4180): one column per field of the envelope, `data` as JSON, `null` as an empty cell. Cells
+    that a spreadsheet would read as formulas are escaped."""
     out = io.StringIO()
     writer = csv.writer(out)
     for event in events:
@@ -43,7 +43,7 @@ def _cell(value: object) -> str:
         case None:
             return ""
         case msgspec.Raw():
-            # Within JSON only a string has semicolons: written so, it reads as it was, and divides no row.
+            # In JSON, semicolons occur only in strings, where this escape means the same and does not split the row.
             return escape_cell(bytes(value).replace(b";", rb"\u003b").decode())
         case _:
             return escape_cell(str(value))

@@ -1,4 +1,4 @@
-"""Who may see which events, and whose personal fields in them."""
+"""Decides who may see which events, and whose personal fields in them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 
 def who_is_seen(follower: Follower, caller: UUID) -> Callable[[UUID], bool]:
-    """Whose personal fields the caller may read: their own, and those of people in a project that both created or
-    accepted an invitation to. Being added to one directly, by whomever, opens nobody's; nor does a system role."""
+    """A function that tells whether the caller may read a person's personal fields: their own, and those of people with
+    whom they share a project that both created or accepted an invitation to. Being added to a project directly does not
+    count, nor does a system role."""
     mine = follower.consented(caller)
     return lambda person: person == caller or not mine.isdisjoint(follower.consented(person))
 
 
 def is_analyst(follower: Follower, user: UUID) -> bool:
-    """Whether somebody sees the events of everybody."""
+    """Whether a user has a system role, and so may see all events."""
     return bool(follower.system_roles(user))
