@@ -1,15 +1,15 @@
-"""The read side: what the API reads views with. Access is judged by whoever asks.
+"""The read side: queries of the views, for the API. Callers check access.
 
-`read_models`      all of these, opened once
-`freshness`        how fresh each view is, and waiting for it
-`queries`          reading the documents; `stats`: counting them
-`pages`            lists kept in memory for as long as nothing in them moved
-`boards`           boards, through Redis
+`read_models`      opens all of these
+`freshness`        how fresh each view is; waits until a view is fresh
+`queries`          reads the documents; `stats`: counts them
+`pages`            pages of tasks, cached in memory until one of their boards changes
+`boards`           boards, cached in Redis
 `saved_views`      saved views, of people and of projects
 `change_feed`      documents that changed since a position
-`project_export`   all tasks of a project, as of one moment
-`batch_loader`     single documents, looked up for many callers at once
-`bounded_fetch`    documents with one large field, fetched within a bound in bytes
-`mongo_breaker`    whether MongoDB answers
+`project_export`   all tasks of a project, from one snapshot
+`batch_loader`     looks up single documents for many callers at once
+`bounded_fetch`    fetches documents with one large field within a bound in bytes
+`mongo_breaker`    circuit breaker for MongoDB
 `rejections`       how many messages the projectors have rejected
 """

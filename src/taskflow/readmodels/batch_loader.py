@@ -1,8 +1,8 @@
-"""Looking things up for many callers at once: while a question is out, the next one gathers.
+"""Batches lookups by key from many callers into few queries.
 
-A question costs a driver as much as a few dozen answers do. The first caller's goes out at once; whoever
-comes while `OUT_MAX` are out is asked for together with the others who came. Nobody is answered from a
-question that was asked before they came.
+A query costs a driver as much as a few dozen results. The first query is sent at once; keys requested while `OUT_MAX`
+queries are running are collected for the next query. A caller is never answered from a query that was sent before the
+caller asked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KEYS_MAX: Final = 200
 
 
 class BatchLoader(Generic[K, V]):
-    """Shares `look` between callers. What it raises, each of them gets."""
+    """Shares calls of `look` between callers. An exception raised by `look` goes to every caller of that batch."""
 
     def __init__(self, look: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
         self._look = look
@@ -27,12 +27,12 @@ class BatchLoader(Generic[K, V]):
         self._out: set[asyncio.Task[None]] = set()
 
     async def get(self, key: K) -> V | None:
-        """What `look` finds under the key; None where it finds nothing."""
+        """Returns what `look` finds under the key; None if it finds nothing."""
         found = self._wanted.get(key)
         if found is None:
             found = self._wanted[key] = asyncio.get_running_loop().create_future()
             self._ask()
-        # Shared, so one caller that is cancelled must not cancel it for the others.
+        # Shielded: the future is shared, so a cancelled caller must not cancel it for the others.
         return await asyncio.shield(found)
 
     def _ask(self) -> None:
@@ -50,10 +50,10 @@ class BatchLoader(Generic[K, V]):
     async def _answer(self, wanted: Mapping[K, asyncio.Future[V | None]]) -> None:
         try:
             found = await self._look(list(wanted))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers'
+        except Exception as error:  # noqa: BLE001 - every exception is passed on to the callers
             for future in wanted.values():
                 future.set_exception(error)
-                future.exception()  # every caller may have gone
+                future.exception()  # marks it as retrieved: every caller may be cancelled
         else:
             for key, future in wanted.items():
                 future.set_result(found.get(key))

@@ -1,6 +1,6 @@
-"""Boards of projects through Redis: by status the number of tasks, and the first of them.
+"""Boards of projects, cached in Redis: for each status the number of tasks, and the first of them.
 
-The entry `board:<id>` holds no names of people: they are joined at the read.
+The entry `board:<id>` holds no names of people: names are joined when the board is read.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ DRAWN_FROM: Final = ("tasks", "projects")
 
 
 class Board(Struct, frozen=True):
-    """What Redis keeps: the workflow, the number of tasks by the status that they last entered, and by today's status
-    the first of them; all of one moment."""
+    """The cached board: the workflow, the number of tasks by stored status, and the first tasks of each current
+    status."""
 
     statuses: Statuses
     counts: dict[str, int]
@@ -40,7 +40,7 @@ _decoder: Final = msgspec.json.Decoder(Board)
 
 
 class Boards:
-    """Reads boards from Redis, and from the views where Redis has none that is fresh enough."""
+    """Reads boards from Redis, or from the views if Redis has no entry that is fresh enough."""
 
     def __init__(self, views: Views, freshness: Freshness, cache: Cache, *, ttl_s: int) -> None:
         self._views = views
@@ -49,7 +49,7 @@ class Boards:
         self._ttl_s = ttl_s
 
     async def get(self, project: ProjectState, *, at_least: int) -> tuple[int, Board]:
-        """The board as of `at_least` or later, behind the position that it is as fresh as. Raises Unavailable."""
+        """Returns a position, at least `at_least`, and the board as fresh as that position. Raises Unavailable."""
 
         async def load(_: Sequence[str]) -> tuple[int, dict[str, bytes]]:
             stamp, body = await self._load(project)
@@ -60,13 +60,13 @@ class Boards:
         try:
             return entries[key].stamp, _decoder.decode(entries[key].body)
         except msgspec.MsgspecError:
-            # An entry of another release, whose tasks have another shape.
+            # The entry is from another release, whose tasks have another shape.
             stamp, body = await self._load(project)
             return stamp, _decoder.decode(body)
 
     async def _load(self, project: ProjectState) -> tuple[int, bytes]:
         stamp = self._freshness.position(DRAWN_FROM)
-        # Read again: what is kept must be as new as its stamp, and this project was read before the lease.
+        # The project is read again: the entry must be as fresh as its stamp, and `project` was read before the lease.
         today = (await self._views.projects([project.id])).get(project.id, project)
         counts, tasks = await asyncio.gather(
             self._views.counts(project.id), self._views.board(project.id, today.statuses)

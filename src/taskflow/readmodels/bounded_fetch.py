@@ -1,7 +1,7 @@
-"""Documents with one large field, of which no more is fetched than an answer holds.
+"""Fetches documents with one large field within a bound in bytes.
 
-A query asks for the field where it is small, and for its size where it is not: what comes is bounded by the number of
-documents. The large ones among those that fit are fetched after it.
+The first query returns the field where it is small, and only its size where it is large, so the result is bounded by
+the number of documents. A second query fetches the large fields that still fit into the answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Large(Struct, frozen=True):
-    """Stands for a field that was too large to be fetched at once."""
+    """Replaces a field that was too large for the first query."""
 
     id: UUID
     size: int
@@ -29,19 +29,19 @@ class Large(Struct, frozen=True):
 Value = bytes | Large
 
 _BY_ID: Final = [("_id", 1)]
-"""Named: where MongoDB compares plans, it fetches the large documents for each of them."""
+"""Index hint: when MongoDB compares query plans, it fetches the large documents for each plan."""
 
 
 def sized(field: str, *, count: int, bytes_max: int) -> dict[str, Any]:
-    """A projection: the field where `count` documents like it fit into `bytes_max`, else its size and the document's
-    id. Without `_id`: to decode an id for every document costs half as much again as the rest."""
+    """Returns a MongoDB projection: the field if `count` fields of its size fit into `bytes_max`, else its size and the
+    document's id. Without `_id`, because decoding the id of every document would add half to the cost."""
     size = {"$binarySize": f"${field}"}
     small = {"$lte": [size, bytes_max // max(1, count)]}
     return {"_id": 0, field: {"$cond": [small, f"${field}", {"id": "$_id", "size": size}]}}
 
 
 def values_of(documents: Sequence[Mapping[str, Any]], field: str) -> list[Value]:
-    """A field that was asked for with `sized`."""
+    """Returns the values of a field that was queried with `sized`."""
     found = [document[field] for document in documents]
     if dict not in set(map(type, found)):
         return found
@@ -55,8 +55,8 @@ def size_of(value: Value) -> int:
 async def fetch_fitting(
     collection: Collection, query: Mapping[str, Any], field: str, found: Sequence[Value], bytes_max: int
 ) -> list[bytes | None]:
-    """Of the values that a query with `sized` found, those that fit, as `fetch_whole` answers them."""
-    # Of small ones `sized` asked for no more than fit.
+    """Returns the first of the values found with `sized` that fit into `bytes_max`, in the form of `fetch_whole`."""
+    # Without large values all of them fit: `sized` returned only values that fit `count` times.
     count = fitting([size_of(value) for value in found], bytes_max) if _any_large(found) else len(found)
     return await fetch_whole(collection, query, field, found[:count])
 
@@ -64,7 +64,7 @@ async def fetch_fitting(
 async def fetch_whole(
     collection: Collection, query: Mapping[str, Any], field: str, found: Sequence[Value]
 ) -> list[bytes | None]:
-    """These values, the large ones fetched; None for a document that does not meet the query any more."""
+    """Returns the values with the large ones fetched; None for a document that no longer matches the query."""
     if not _any_large(found):
         return cast(list[bytes | None], found)
     large = [value.id for value in found if isinstance(value, Large)]

@@ -1,4 +1,4 @@
-"""What changed in the views since a position: documents in the order of their last change, page by page."""
+"""The change feed: documents that changed since a position, in the order of their last change, page by page."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _shown: Final = msgspec.json.Decoder(ShownTask)
 _projects: Final = msgspec.json.Decoder(ProjectState)
 _TASK: Final = {"_id": 1, "position": 1, TRASHED: 1}
 _ORDER: Final = [("position", 1), ("_id", 1)]
-# Named: another index looks cheaper while a project is small, and sorts in memory.
+# Index hints: while a project is small, MongoDB would choose another index and sort in memory.
 _OF_PROJECT: Final = [(PROJECT_ID, 1), *_ORDER]
 _FORMER: Final = [(FORMER_PROJECTS, 1), *_ORDER]
 _ASSIGNED: Final = [(ASSIGNEE_ID, 1), (PROJECT_ID, 1), ("_id", 1)]
 
 
 class Place(NamedTuple):
-    """Of a document in that order; the next page begins after it."""
+    """The place of a document in the order of changes; the next page begins after it."""
 
     position: int
     id: UUID
@@ -44,7 +44,7 @@ START: Final = Place(0, UUID(int=0))
 
 
 class PageBounds(NamedTuple):
-    """Where a page begins, and how much it holds."""
+    """Where a page begins, and its limits in documents and bytes."""
 
     after: Place
     limit: int
@@ -52,7 +52,8 @@ class PageBounds(NamedTuple):
 
 
 class ChangedDocument(Struct, frozen=True):
-    """A task or a project in its place of the order. `gone`: it is not to be seen any more, as a task in the trash."""
+    """A changed task or project with its place in the order. `gone`: clients must remove it, as for a task in the
+    trash."""
 
     place: Place
     task: ShownTask | None = None
@@ -61,8 +62,8 @@ class ChangedDocument(Struct, frozen=True):
 
 
 class ChangedPage(Struct, frozen=True):
-    """Documents in that order, as many as fit. `last`: where the last of them is that was looked at; None where there
-    are no others after these."""
+    """A page of changed documents in order. `last`: the place of the last document examined; None if no more
+    documents follow."""
 
     items: list[ChangedDocument]
     last: Place | None
@@ -70,7 +71,7 @@ class ChangedPage(Struct, frozen=True):
 
 
 class ChangeFeed:
-    """Reads the documents of the views that serve. Raises Unavailable where MongoDB does not answer."""
+    """Reads changed documents of the views. Raises Unavailable if MongoDB does not answer."""
 
     def __init__(self, database: Database, reach: MongoBreaker) -> None:
         self.reach = reach
@@ -81,7 +82,7 @@ class ChangeFeed:
     async def projects(
         self, ids: Collection[UUID], *, whole: Collection[UUID], since: int, room: PageBounds
     ) -> ChangedPage:
-        """Of these projects those that changed after `since`, and all that are in `whole`."""
+        """Returns those of the projects `ids` that changed after `since`, and all that are in `whole`."""
         wanted = [{"position": {"$gt": since}}, {"_id": {"$in": list(whole)}}]
         query = {"_id": {"$in": list(ids)}, **_beyond(0, room.after), "$and": [{"$or": wanted}]}
         fields = sized("state", count=room.limit, bytes_max=room.bytes_max) | {"_id": 1, "position": 1}
@@ -99,8 +100,8 @@ class ChangeFeed:
         trashed_since: int | None,
         room: PageBounds,
     ) -> ChangedPage:
-        """Of these projects' tasks those that changed after `since`. Those in the trash only if they changed after
-        `trashed_since` too, which None says of none."""
+        """Returns the tasks of these projects that changed after `since`. Tasks in the trash are returned only if they
+        also changed after `trashed_since`; if that is None, not at all."""
         query: dict[str, Any] = {PROJECT_ID: {"$in": list(projects)}, **_beyond(since, room.after)}
         if trashed_since is None:
             query[TRASHED] = False
@@ -110,16 +111,16 @@ class ChangeFeed:
 
     @read_within(MANY_S)
     async def moved_away(self, projects: Collection[UUID], *, since: int, room: PageBounds) -> ChangedPage:
-        """Tasks that left these projects for others, and changed after `since`."""
+        """Returns tasks that moved from these projects to other ones, and changed after `since`."""
         ids = list(projects)
         query = {FORMER_PROJECTS: {"$in": ids}, PROJECT_ID: {"$nin": ids}, **_beyond(since, room.after)}
         return await self._changed(query, _FORMER, room)
 
     @read_within(MANY_S)
     async def assigned(self, projects: Collection[UUID], *, to: Collection[UUID], room: PageBounds) -> ChangedPage:
-        """Of these projects' tasks outside the trash those that are assigned to these people."""
+        """Returns the tasks of these projects outside the trash that are assigned to the users `to`."""
         query = {ASSIGNEE_ID: {"$in": list(to)}, PROJECT_ID: {"$in": list(projects)}, TRASHED: False}
-        # In this order they are sorted in memory: those of a few people, who are not renamed often.
+        # Sorted in memory: only the tasks of a few users, whose names seldom change.
         return await self._changed(query | _beyond(0, room.after), _ASSIGNED, room)
 
     async def _changed(self, query: dict[str, Any], index: list[tuple[str, int]], room: PageBounds) -> ChangedPage:
@@ -139,7 +140,8 @@ async def _fitting(
     documents: Sequence[dict[str, Any]],
     room: PageBounds,
 ) -> tuple[list[tuple[dict[str, Any], bytes]], Place | None]:
-    """Documents with that field, as many as fit, and where the last of them is if there are others."""
+    """Returns the documents that fit with their values of the field, and the place of the last one examined; None
+    instead of the place if no more documents follow."""
     values = values_of(documents[: room.limit], field)
     whole = await fetch_fitting(collection, query, field, values, room.bytes_max)
     fit = [(one, value) for one, value in zip(documents, whole, strict=False) if value is not None]
@@ -151,9 +153,9 @@ def _place(document: dict[str, Any]) -> Place:
 
 
 def _beyond(since: int, after: Place) -> dict[str, Any]:
-    """Documents that changed after a position, beyond a place in the order."""
+    """Returns the query for documents that changed after `since` and come after the place `after`."""
     if after.position <= since:
         return {"position": {"$gt": since}}
-    # The first condition bounds the index in its own order; alternatives alone are sorted in memory.
+    # The first condition bounds the index scan in index order; with `$or` alone, MongoDB would sort in memory.
     beyond = [{"position": {"$gt": after.position}}, {"_id": {"$gt": after.id}}]
     return {"position": {"$gte": after.position}, "$or": beyond}

@@ -1,4 +1,4 @@
-"""How fresh the views are, for one API process: one watcher reads the checkpoints for everybody."""
+"""Tells how fresh the views are: one watcher task per API process reads the checkpoints for all requests."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ log = logging.getLogger(__name__)
 
 IDLE_POLL_S: Final = 0.25
 SEEN_S: Final = 2.0
-"""How old the last look may be that something in memory is held against."""
+"""Maximum age of the last read of the checkpoints for validating pages in memory."""
 _FIELDS: Final = {"projection": 1, "partition": 1, "position": 1, "halted": 1, "marks": 1}
 LOOK_S: Final = 5.0
-"""The checkpoints are not waited for longer by whoever has the documents already."""
+"""Timeout for reading the checkpoints again after the documents have been read."""
 READ_S: Final = 0.9
-"""A server that does not answer within this is asked again, on another connection."""
+"""Timeout of one read of the checkpoints; after it they are read again, on another connection."""
 LATE_S: Final = 0.3
 _SERVING: Final = {
     "attempt": ATTEMPT,
     "$or": [{"projection": view.name, "version": view.version} for view in PROJECTIONS.values()],
 }
-"""The builds that this process reads: while a release is rolled out there are checkpoints of others."""
+"""Selects the checkpoints of this release's views: during a rolling upgrade there are checkpoints of other versions."""
 _SERVING_PARKED: Final = {"collection": {"$in": [view.collection for view in PROJECTIONS.values()]}}
 
 
 class RecentPositions(Protocol):
-    """What the log follower knows of recent positions."""
+    """The recent positions known to the log follower; see `follower.recent_positions`."""
 
     partitions: int
 
@@ -55,7 +55,7 @@ class RecentPositions(Protocol):
 
 
 class Freshness:
-    """The checkpoints of every view, as last read. Made by `open_freshness`."""
+    """The checkpoints of every view, as last read. Created by `open_freshness`."""
 
     def __init__(
         self, database: Database, recent_positions: RecentPositions, generation: int, settings: Settings
@@ -69,7 +69,7 @@ class Freshness:
         self._checkpoints: dict[tuple[str, int], int] = {}
         self.halted: dict[str, str] = {}
         self.parked: dict[UUID, int] = {}
-        """Streams that some view could not apply, and the position of the first event that waits."""
+        """Stream parked in any view → the position of its first waiting event."""
         self._raw_marks: dict[str, list[bytes]] = {}
         self._marks: dict[str, list[Mark]] = {}
         self._read_at = float("-inf")
@@ -77,13 +77,13 @@ class Freshness:
         self._wanted = asyncio.Event()
         self._looked = asyncio.Event()
         self._begun = self._ended = 0
-        """Readings of the checkpoints."""
+        """Numbers of the last read of the checkpoints that began, and of the last that ended."""
 
     def partition_of(self, stream_id: UUID) -> int:
         return shard_of(stream_id) % self._recent_positions.partitions
 
     def position(self, views: Iterable[str], partitions: Iterable[int] | None = None) -> int:
-        """The position that these views are at least as fresh as: the least over their partitions."""
+        """Returns the position that these views are at least as fresh as: the minimum over their partitions."""
         numbers = range(self._recent_positions.partitions) if partitions is None else list(partitions)
         return min(
             (
@@ -103,8 +103,8 @@ class Freshness:
     async def wait(
         self, views: Iterable[str], position: int, *, timeout_s: float, partitions: Iterable[int] | None = None
     ) -> None:
-        """Returns once the views are at least as fresh as `position`. Raises Behind where they are not in time,
-        and Unavailable where nobody can tell: MongoDB is away, or did not answer the last look."""
+        """Returns once the views are at least as fresh as `position`. Raises Behind if they are not in time, and
+        Unavailable if that is unknown, because MongoDB is unavailable or did not answer the last read."""
         names, numbers = list(views), None if partitions is None else list(partitions)
         if self._fresh(names, position, numbers):
             return
@@ -123,11 +123,10 @@ class Freshness:
     async def confirm(
         self, drawn: Iterable[tuple[str, Collection[int] | None]], position: int, *, timeout_s: float
     ) -> None:
-        """Returns where each view, on these partitions of it or all, is that fresh by checkpoints that were read
-        after this call. Raises Behind, and Unavailable while MongoDB is away.
+        """Checks by newly read checkpoints that each view, on the given partitions or on all, is fresh to `position`.
 
-        Asked after documents were read: views that somebody dropped meanwhile begin anew, and what was
-        known of them was of those before.
+        Called after documents were read: if a view was dropped and is being rebuilt, the checkpoints known before are
+        those of the old view. Raises Behind, and Unavailable while MongoDB is unavailable.
         """
         await self.look_again(timeout_s=timeout_s)
         for view, partitions in drawn:
@@ -136,13 +135,13 @@ class Freshness:
                 raise Behind(position, self.position([view], numbers))
 
     async def confirmed(self, stamp: int, views: Iterable[str], partitions: Collection[int] | None = None) -> int:
-        """The stamp that documents have which were read after it was noted: less, where these views were dropped
-        meanwhile. Raises Unavailable."""
+        """Returns the position that documents are as fresh as, given the `stamp` noted before they were read: less than
+        `stamp` if a view was dropped meanwhile. Raises Unavailable."""
         await self.look_again()
         return min(stamp, self.position(views, partitions))
 
     async def look_again(self, *, timeout_s: float = LOOK_S) -> None:
-        """Returns when the checkpoints have been read by a reading that began after this call. Raises Unavailable."""
+        """Waits for a read of the checkpoints that began after this call. Raises Unavailable."""
         mine = self._begun + 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -158,7 +157,8 @@ class Freshness:
         await self._looked.wait()
 
     def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
-        """A partition without an event between its checkpoint and the position is fresh: idle ones cost nothing."""
+        """Whether the views are fresh to `position`. A partition is fresh if it has no event between its checkpoint and
+        the position, so idle partitions need no checkpoint update."""
         for number in range(self._recent_positions.partitions) if partitions is None else partitions:
             for view in views:
                 needed = self._recent_positions.last_event_of(
@@ -169,23 +169,24 @@ class Freshness:
         return True
 
     def mark(self, view: str, key: str) -> Mark | None:
-        """Changes whenever documents behind a cache key do. None while the view cannot be seen."""
+        """Returns the mark of a cache key, which changes whenever the documents behind the key do. None if the
+        checkpoints were not read within SEEN_S."""
         marks = self.marks(view)
         return None if marks is None else marks[bucket(key)]
 
     def marks(self, view: str) -> Sequence[Mark] | None:
-        """The marks of all buckets of cache keys, as of the last look: never changed, only replaced by those of the
-        next. None while the view cannot be seen."""
+        """Returns the marks of all buckets of cache keys, as last read. The sequence is never changed, only replaced by
+        the next read. None if the checkpoints were not read within SEEN_S."""
         return None if time.monotonic() - self._read_at > SEEN_S else self._marks[view]
 
     def build(self, view: str) -> Mark | None:
-        """Which builds of a view these are, partition by partition: another once it was dropped and begun anew.
-        None while the view cannot be seen."""
+        """Returns the random numbers that identify the builds of a view's partitions; they change if it is dropped
+        and rebuilt. None if the checkpoints were not read within SEEN_S."""
         mark = self.mark(view, "")
         return None if mark is None else mark[self._recent_positions.partitions :]
 
     async def watch(self) -> None:
-        """Reads the checkpoints until cancelled: often while somebody waits, seldom otherwise."""
+        """Reads the checkpoints until cancelled: often while a request waits, seldom otherwise."""
         while True:
             raise_if_cancelled()
             started = time.monotonic()
@@ -194,7 +195,7 @@ class Freshness:
                     await self._read()
                 self.reach.answered()
             except (PyMongoError, TimeoutError) as error:
-                # Told of the time that is over long after it was, this process is the one that is slow.
+                # If the timeout fired much later than READ_S, this process is slow, not MongoDB.
                 if time.monotonic() - started < READ_S + LATE_S:
                     self.reach.failed()
                 self._looked.set()
@@ -226,8 +227,8 @@ class Freshness:
         async for found in self._parked.find(_SERVING_PARKED, {"stream_id": 1, "position": 1}):
             stream = found["stream_id"]
             parked[stream] = min(found["position"], parked.get(stream, found["position"]))
-        # All at once, and parked streams read after the checkpoints: none of these is believed without the
-        # streams that it left behind.
+        # Replaced together, and parked streams are read after the checkpoints: so for every checkpoint, the streams
+        # that were parked before it are known.
         self._checkpoints, self.halted, self.parked = checkpoints, halted, parked
         if marks != self._raw_marks:
             self._raw_marks = marks
@@ -237,7 +238,7 @@ class Freshness:
         self._looked.set()
 
     async def silent_s(self) -> dict[str, float]:
-        """For each view, the seconds since its slowest partition was last saved; infinite if never."""
+        """Returns for each view the seconds since its slowest partition was last saved; infinite if never."""
         pipeline: list[dict[str, Any]] = [
             {"$match": _SERVING | {"generation": self._generation}},
             {
@@ -259,7 +260,7 @@ class Freshness:
 async def open_freshness(
     database: Database, recent_positions: RecentPositions, generation: int, settings: Settings
 ) -> AsyncIterator[Freshness]:
-    """Freshness with its watcher running."""
+    """Opens Freshness with its watcher task running."""
     freshness = Freshness(database, recent_positions, generation, settings)
     task = asyncio.create_task(freshness.watch(), name="checkpoint watcher")
     try:

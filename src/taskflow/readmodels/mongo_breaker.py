@@ -1,7 +1,8 @@
-"""Whether MongoDB answers the readers of one API process.
+"""Circuit breaker for the reads of MongoDB by one API process.
 
-A driver waits for a server that is gone, each time anew, and for one that hangs even longer. Here one
-task finds out for all (the watcher of checkpoints, who asks all the time anyway), and nobody else waits.
+Without a breaker, every read would wait for an unavailable server until the driver's timeout, and longer for a server
+that hangs. Here the watcher of checkpoints, which reads all the time anyway, detects the failure, and all other reads
+fail at once.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 AWAY_S: Final = 2.0
-"""Without an answer for so long MongoDB is away. More than one question of the watcher fits into it, so
-that a process that is only busy does not turn on itself."""
+"""After this time without an answer MongoDB counts as unavailable. Longer than one read of the watcher, so that a busy
+process does not mistake its own delay for a failure."""
 
 
 class MongoBreaker:
-    """What the last answer says about the next question."""
+    """The state of the breaker, updated by the watcher of checkpoints."""
 
     def __init__(self) -> None:
         self._answered_at = time.monotonic()
         self.silent = False
-        """Whether the last question had no answer."""
+        """Whether the watcher's last read had no answer."""
 
     @property
     def away(self) -> bool:
@@ -44,13 +45,13 @@ class MongoBreaker:
         self.silent = True
 
     def must_answer(self) -> None:
-        """Raises Unavailable while MongoDB is away."""
+        """Raises Unavailable while MongoDB is unavailable."""
         if self.away:
             raise Unavailable("the views cannot be read now; try again shortly")
 
 
 class Reader(Protocol):
-    """Whoever reads the views."""
+    """A class that reads the views, with its breaker."""
 
     reach: MongoBreaker
 
@@ -63,7 +64,7 @@ def read_within(
 ) -> Callable[
     [Callable[Concatenate[S, P], Coroutine[Any, Any, T]]], Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 ]:
-    """Makes a read raise Unavailable after so long, and at once while MongoDB is away."""
+    """Makes a read raise Unavailable after a timeout, and at once while MongoDB is unavailable."""
 
     def bound(
         read: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],

@@ -1,9 +1,9 @@
-"""Pages of tasks, and single tasks, kept in this process's memory for as long as nothing in them has moved.
+"""Pages of tasks, and single tasks, cached in this process's memory until a task of their projects changes.
 
-A page is of named projects. It is kept with the marks of their boards, noted before it was read, and serves
-whoever asks for the same while the marks are the same: no way to a server, and never older than the
-checkpoints that this process knows. So is a task, with the mark of its project's board. While the marks cannot
-be seen, everything is read.
+A page belongs to a set of projects. It is cached with the marks of their boards (see `invalidation_versions`), noted
+before the page was read, and is valid while the marks are unchanged. A valid page needs no query, and is never older
+than the checkpoints that this process knows. A task is cached in the same way, with the mark of its project's board.
+While the checkpoints cannot be read, everything is read from MongoDB.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 VIEW = "tasks"
 TASK_BYTES = 500
-"""What a task weighs in memory beside its facts, about."""
+"""Approximate size in memory of a task without its facts, in bytes."""
 TASKS_SHARE = 4
-"""One in so many bytes is for single tasks."""
+"""One part in TASKS_SHARE of the memory is for single tasks."""
 
 
 class Wanted(NamedTuple):
-    """Which page: equal ones are the same page."""
+    """The key of a page in the cache."""
 
     filter: TaskFilter
     sort: str
@@ -41,14 +41,14 @@ class Wanted(NamedTuple):
 
 
 class KeptTask(Struct, eq=False):
-    """A task. `rendered`: the answer that was made of it last, with its ETag, and from what."""
+    """A cached task. `rendered`: the inputs of the last rendering, the response and its ETag."""
 
     task: ShownTask
     rendered: tuple[Any, bytes, str] | None = None
 
 
 class Pages:
-    """The pages and tasks of one API process, the least recently asked for dropped first."""
+    """The cached pages and tasks of one API process; the least recently used are dropped first."""
 
     def __init__(self, views: Views, freshness: Freshness, *, bytes_max: int) -> None:
         self._views = views
@@ -59,13 +59,13 @@ class Pages:
         self.hits = self.misses = 0
 
     async def task(self, task_id: UUID) -> KeptTask | None:
-        """A task; None where there is none. Raises what MongoDB raises where it must be asked."""
+        """Returns a task from the cache or from MongoDB; None if there is none. Raises what `Views.task` raises."""
         found = self._tasks.get(task_id)
         if found is not None and found[0] == self._freshness.mark(VIEW, board_key(found[1].task.project_id)):
             self.hits += 1
             return found[1]
         self.misses += 1
-        # Of every project: which one the task is in is not known before it was read.
+        # The marks of all boards, because the task's project is unknown until the task is read.
         marks = self._freshness.marks(VIEW)
         task = await self._views.task(task_id)
         if task is None:
@@ -78,7 +78,8 @@ class Pages:
         return kept
 
     async def get(self, wanted: Wanted) -> Page:
-        """Raises Invalid for a cursor of another order, and what MongoDB raises where it must be asked."""
+        """Returns a page from the cache or from MongoDB. Raises Invalid for a cursor of another sort order, and what
+        `Views.tasks` raises."""
         marks = self._marks(wanted)
         if marks is None:
             return await self._read(wanted)
@@ -91,7 +92,7 @@ class Pages:
         loading = self._loading.get(key)
         if loading is None:
             loading = self._loading[key] = asyncio.create_task(self._load(wanted, marks))
-        # Shared, so one caller that is cancelled must not cancel it for the others.
+        # Shielded: the task is shared, so a cancelled caller must not cancel it for the others.
         return await asyncio.shield(loading)
 
     def _marks(self, wanted: Wanted) -> tuple[Mark, ...] | None:
@@ -116,5 +117,5 @@ class Pages:
 
 
 def _bytes(page: Page) -> int:
-    """About: the tasks, and as much again for the answer made of them."""
+    """Returns the approximate size of a page: the tasks, and as much again for the response rendered from them."""
     return TASK_BYTES + sum(TASK_BYTES + 2 * len(bytes(task.facts)) for task in page.tasks)

@@ -1,4 +1,4 @@
-"""A project's tasks whole, all as of one moment, however long the reading takes."""
+"""Reads all tasks of a project from one snapshot, however long the read takes."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 FETCH: Final = 20
-"""Tasks that are fetched at once: MongoDB answers with at most 16 MB."""
+"""Tasks fetched at once: a MongoDB response holds at most 16 MB."""
 _state: Final = msgspec.json.Decoder(TaskState)
 
 
 class Exported:
-    """Reads the tasks view from a snapshot, which MongoDB keeps for minutes: whoever takes longer is told so."""
+    """Reads the tasks view from a snapshot. MongoDB keeps a snapshot for some minutes; a longer read fails."""
 
     def __init__(self, database: Database, reach: MongoBreaker) -> None:
         self._reach = reach
         self._tasks = database[PROJECTIONS["tasks"].collection].with_options(read_concern=ReadConcern("snapshot"))
 
     async def tasks(self, project_id: UUID) -> AsyncGenerator[list[TaskState], None]:
-        """Pages of the tasks outside the trash, the oldest first, each ending with the task with which it reaches
-        PAGE_BYTES_MAX. Raises Unavailable where MongoDB does not answer."""
+        """Yields pages of the tasks outside the trash, the oldest first. A page ends after PAGE tasks, or with the task
+        that reaches PAGE_BYTES_MAX. Raises Unavailable if MongoDB does not answer."""
         self._reach.must_answer()
         cursor = self._tasks.find({PROJECT_ID: project_id, TRASHED: False}, {"state": 1}, batch_size=FETCH)
         try:

@@ -1,4 +1,4 @@
-"""Reading the views: documents by id, pages by key, counts. No access is judged here."""
+"""Queries of the views: documents by id, pages of tasks, boards, counts. Callers check access."""
 
 from __future__ import annotations
 
@@ -62,20 +62,20 @@ T = TypeVar("T")
 
 BOARD_TASKS_MAX: Final = 50
 STATUS_PAIRS_MAX: Final = 50_000
-"""Statuses of projects in one question, those that left their workflow included: MongoDB takes 16 MB."""
+"""Statuses of projects in one query, including removed ones: a MongoDB query holds at most 16 MB."""
 PROJECTS_FETCHED: Final = 25
-"""At once."""
+"""Projects fetched at once."""
 QUERY_MS_MAX: Final = 2_000
 PLANNED_MS_MAX: Final = 1_000
-"""For a plan of MongoDB's own choice, of those: to choose it fetches documents for each plan that it compares, and sorts
-them, which of large ones takes long."""
+"""The part of QUERY_MS_MAX for a plan that MongoDB chooses: to compare plans, MongoDB fetches and sorts documents for
+each plan, which takes long for large documents."""
 COUNT_MS_MAX: Final = 200
 RARE_MAX: Final = 1_000
-"""Tasks with a word, to which they are counted: more are many."""
+"""The tasks with a word are counted up to this number."""
 ONE_S: Final = 1.0
-"""For documents by id: what takes longer is answered from elsewhere, or not at all."""
+"""Timeout for reading documents by id; after it callers use another source, or fail."""
 MANY_S: Final = 2.5
-"""Above `QUERY_MS_MAX`, which a server that answers keeps to."""
+"""Timeout for other reads; above `QUERY_MS_MAX`, which the server itself enforces."""
 
 _Value = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
 _shown: Final = msgspec.json.Decoder(ShownTask)
@@ -86,13 +86,13 @@ _users: Final = msgspec.json.Decoder(UserState)
 Index = list[tuple[str, int]]
 _OF_STATUS: Final[Index] = [(PROJECT_ID, 1), (TRASHED, 1), (STATUS, 1), (RANK, 1), ("_id", 1)]
 _NOTHING: Final[dict[str, Any]] = {"_id": {"$in": []}}
-"""What no document fits."""
+"""A query that matches no document."""
 
 
 class TaskFilter(TaskConditions, frozen=True, kw_only=True):
-    """What a list of tasks is narrowed to, once it is known who asks and what statuses stand for.
+    """A TaskQuery resolved for its caller: the projects, assignees and statuses that are meant.
 
-    `pairs` names each project's statuses, as tasks last entered them, where some of them were asked for.
+    `pairs`: the (project, stored status) pairs to match; None if the query has no status filter.
     """
 
     projects: frozenset[UUID]
@@ -108,13 +108,13 @@ class TaskFilter(TaskConditions, frozen=True, kw_only=True):
         pairs: frozenset[tuple[UUID, str]] | None,
         assignees: frozenset[UUID | None] | None,
     ) -> TaskFilter:
-        """The conditions of a query, with what they mean by now."""
+        """Returns the filter with the conditions of a query and the resolved projects, pairs and assignees."""
         conditions = {name: getattr(query, name) for name in TaskConditions.__struct_fields__}
         return cls(projects=projects, pairs=pairs, assignees=assignees, **conditions)
 
 
 class Trashed(Struct, frozen=True):
-    """A task in the trash: since when, in microseconds, and its version there."""
+    """A task in the trash: when it was trashed, in microseconds since 1970, and its version."""
 
     task_id: UUID
     trashed_at: int
@@ -124,7 +124,7 @@ class Trashed(Struct, frozen=True):
 def status_pairs(
     projects: Iterable[ProjectState], keys: Collection[str] | None, categories: Collection[str] | None
 ) -> frozenset[tuple[UUID, str]]:
-    """Statuses and categories (None: any) as what tasks may last have entered that stands for them today."""
+    """Returns the (project, stored status) pairs that resolve to these status keys and categories (None: any)."""
     return frozenset(
         (project.id, raw)
         for project in projects
@@ -135,7 +135,7 @@ def status_pairs(
 
 
 def all_pairs(parts: Iterable[Collection[tuple[UUID, str]]]) -> frozenset[tuple[UUID, str]]:
-    """What `status_pairs` answered for several projects. Raises Invalid for more than STATUS_PAIRS_MAX."""
+    """Merges results of `status_pairs`. Raises Invalid for more than STATUS_PAIRS_MAX."""
     pairs: set[tuple[UUID, str]] = set()
     for part in parts:
         pairs.update(part)
@@ -147,15 +147,17 @@ def all_pairs(parts: Iterable[Collection[tuple[UUID, str]]]) -> frozenset[tuple[
 
 
 class Page(Struct):
-    """Tasks in order, and the cursor of the next page if there is one; and what rendering them needs, found once however
-    often the page is sent."""
+    """A page of tasks in order, and the cursor of the next page, if any.
+
+    The ids that rendering needs, and the last rendered response, are kept with it, because a page may be sent often.
+    """
 
     tasks: list[ShownTask]
     next_cursor: str | None
     projects: frozenset[UUID] = frozenset()
     assignees: frozenset[UUID] = frozenset()
     rendered: tuple[Any, Any] | None = None
-    """The answer that was made of it last, and from what."""
+    """The inputs of the last rendering, and the response."""
 
     def __post_init__(self) -> None:
         self.projects = frozenset(task.project_id for task in self.tasks)
@@ -163,14 +165,14 @@ class Page(Struct):
 
 
 class BoardColumn(Struct, frozen=True):
-    """The first tasks of a status, by rank; `more`: there are others."""
+    """The first tasks of a status, by rank. `more`: the status has further tasks."""
 
     tasks: list[ShownTask]
     more: bool
 
 
 class Views:
-    """The documents of the views that serve. Every read raises Unavailable where MongoDB does not answer."""
+    """Reads the documents of the views. Every read raises Unavailable if MongoDB does not answer."""
 
     def __init__(self, database: Database, reach: MongoBreaker | None = None) -> None:
         self.reach = MongoBreaker() if reach is None else reach
@@ -178,7 +180,7 @@ class Views:
         self._projects = database[PROJECTIONS["projects"].collection]
         self._users = database[PROJECTIONS["users"].collection]
         self._one_task = BatchLoader(self._documents)
-        # Of one moment: what moves from one status to another while it is read would be counted twice, or not at all.
+        # One snapshot: a task that changes its status during the read would be counted twice, or not at all.
         self._sums = database[PROJECTIONS["tasks"].sums_collection].with_options(read_concern=ReadConcern("snapshot"))
 
     @read_within(ONE_S)
@@ -188,21 +190,23 @@ class Views:
 
     @read_within(ONE_S)
     async def _documents(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
-        """Those of these tasks that the view has, as they are kept."""
+        """Returns the encoded ShownTask of each of these tasks that is in the view."""
         found = await self._tasks.find({"_id": _any_of(frozenset(ids)), PURGED: False}, {SHOWN: 1}).to_list()
         return {document["_id"]: document[SHOWN] for document in found}
 
     @read_within(MANY_S)
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
-        """A page in the order of `sort` (`-` before it: descending), ties by id, of at most `limit` tasks and of no
-        more than fit into PAGE_BYTES_MAX, but for a single one. Raises Invalid for a cursor
-        of another order, and Unavailable for a question that takes too long."""
+        """Returns a page in the order of `sort` (with a leading `-`: descending), ties by id.
+
+        The page has at most `limit` tasks, which fit into PAGE_BYTES_MAX unless it is a single task. Raises Invalid for
+        a cursor of another sort order, and Unavailable if the query takes too long.
+        """
         query = task_query(await self._rarest_first(wanted))
         field, descending = sort.removeprefix("-"), sort.startswith("-")
         if cursor is not None:
             value, last_id = _read_cursor(cursor, sort)
             beyond = "$lt" if descending else "$gt"
-            # The first condition bounds the index in its own order; alternatives alone are sorted in memory.
+            # The first condition bounds the index scan in index order; with `$or` alone, MongoDB would sort in memory.
             from_there = {field: {beyond + "e": value}}
             query = {"$and": [query, from_there, {"$or": [{field: {beyond: value}}, {"_id": {beyond: last_id}}]}]}
         direction = -1 if descending else 1
@@ -225,7 +229,7 @@ class Views:
         return Page(tasks, next_cursor)
 
     async def _rarest_first(self, wanted: TaskFilter) -> TaskFilter:
-        """The first word leads the index, and the others are looked for in what it finds: that should be little."""
+        """Puts the rarest word first: the index finds the first word, and the others filter its results."""
         if wanted.terms is None or len(wanted.terms) == 1:
             return wanted
         counts = await asyncio.gather(*[self._count(wanted, term) for term in wanted.terms])
@@ -233,7 +237,7 @@ class Views:
         return replace(wanted, terms=tuple(term for _, term in ordered))
 
     async def _count(self, wanted: TaskFilter, term: Term) -> int:
-        """How many tasks have the word, up to RARE_MAX."""
+        """Counts the tasks that have the word, up to RARE_MAX."""
         query = {PROJECT_ID: _any_of(wanted.projects), WORDS: _word(term)}
         try:
             return await self._tasks.count_documents(query, limit=RARE_MAX, maxTimeMS=COUNT_MS_MAX)
@@ -244,7 +248,7 @@ class Views:
     async def next_to(
         self, project_id: UUID, rank: str, *, above: bool, besides: Collection[UUID]
     ) -> tuple[UUID, str] | None:
-        """The id and rank of the task outside the trash that has the next rank above or below, `besides` aside."""
+        """Returns the id and rank of the task with the next rank above or below, except trashed tasks and `besides`."""
         beyond, order = ("$gt", 1) if above else ("$lt", -1)
         query = {
             PROJECT_ID: project_id,
@@ -258,7 +262,7 @@ class Views:
 
     @read_within(MANY_S)
     async def trashed_before(self, at: datetime, *, after: Trashed | None, limit: int) -> list[Trashed]:
-        """Tasks that went into the trash at or before `at`, the oldest first, from one of them on."""
+        """Returns tasks that were trashed at or before `at`, the oldest first, starting after the task `after`."""
         query: dict[str, Any] = {TRASHED: True, TRASHED_AT: {"$lte": micros(at)}}
         if after is not None:
             query["$or"] = [
@@ -277,12 +281,12 @@ class Views:
 
     @read_within(ONE_S)
     async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
-        """Those of these projects that the view has: few, for all of them are in memory then."""
+        """Returns those of these projects that are in the view. For few ids: all of the projects are held in memory."""
         return await self._parts_of_projects(ids, lambda project: project)
 
     @read_within(MANY_S)
     async def parts_of_projects(self, ids: Sequence[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
-        """A part of each of these projects that the view has, of which no more than MongoDB answers at once are held."""
+        """Returns a part of each of these projects that is in the view; holds only one batch of projects in memory."""
         return await self._parts_of_projects(ids, part)
 
     async def _parts_of_projects(self, ids: Sequence[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
@@ -291,13 +295,13 @@ class Views:
 
     @read_within(ONE_S)
     async def users(self, ids: Sequence[UUID]) -> dict[UUID, UserState]:
-        """Those of these people that the view has."""
+        """Returns those of these users that are in the view."""
         found = self._users.find({"_id": {"$in": list(ids)}}, {"state": 1})
         return {document["_id"]: _users.decode(document["state"]) async for document in found}
 
     @read_within(MANY_S)
     async def counts(self, project_id: UUID) -> dict[str, int]:
-        """Tasks outside the trash by the status that they last entered."""
+        """Returns the number of tasks outside the trash by stored status."""
         pipeline: list[dict[str, Any]] = [
             {"$match": {PROJECT_ID: project_id}},
             {"$group": {"_id": f"${STATUS}", "count": {"$sum": "$count"}}},
@@ -306,7 +310,7 @@ class Views:
 
     @read_within(MANY_S)
     async def board(self, project_id: UUID, statuses: Statuses) -> dict[str, BoardColumn]:
-        """The first tasks of each status of today, by rank: as many as fit into BOARD_BYTES_MAX."""
+        """Returns the first tasks of each current status, by rank: as many as fit into BOARD_BYTES_MAX."""
         keys = [status.key for status in statuses.workflow.statuses]
         fields = sized(SHOWN, count=len(keys) * BOARD_TASKS_MAX, bytes_max=BOARD_BYTES_MAX)
 
@@ -323,7 +327,7 @@ class Views:
         columns = await asyncio.gather(*[column(key) for key in keys])
         sizes = [[size_of(value) for value in column[:BOARD_TASKS_MAX]] for column in columns]
         counts = fitting_rows(sizes, BOARD_BYTES_MAX)
-        # All that are fetched once more at once.
+        # One query for the large tasks of all columns.
         chosen = [value for column, count in zip(columns, counts, strict=True) for value in column[:count]]
         whole = iter(await fetch_whole(self._tasks, {PROJECT_ID: project_id, TRASHED: False}, SHOWN, chosen))
         return {
@@ -336,7 +340,7 @@ class Views:
 
     @read_within(MANY_S)
     async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> dict[str, int]:
-        """How many tasks, those in the trash included, last entered each of these statuses."""
+        """Returns the number of tasks, including trashed ones, in each of these stored statuses."""
         query = {
             PROJECT_ID: project_id,
             TRASHED: {"$in": [False, True]},
@@ -348,27 +352,27 @@ class Views:
 
     @read_within(MANY_S)
     async def stats(self, project_id: UUID, *, over: Collection[str], at: int) -> Counts:
-        """A project's tasks counted every way, as of one moment; see `stats`."""
+        """Returns all statistics of a project's tasks, computed in one query; see `stats`."""
         pipeline = stats.pipeline(project_id, over=over, at=at)
         (found,) = await (await self._tasks.aggregate(pipeline, maxTimeMS=QUERY_MS_MAX)).to_list()
         return stats.counts_of(found)
 
 
 def in_order_of(field: str) -> Index:
-    """The index that gives tasks of projects in this order."""
+    """Returns the index that yields the tasks of projects ordered by this field."""
     return [(PROJECT_ID, 1), (TRASHED, 1), (field, 1), ("_id", 1)]
 
 
 def _narrowed(wanted: TaskFilter, *, sorted_by: str) -> bool:
-    """Whether another index than that of the order may find less."""
+    """Whether the filter is narrow enough that an index other than the sort order's may examine fewer documents."""
     sets = (wanted.pairs, wanted.assignees, wanted.labels, wanted.priorities, wanted.parents, wanted.terms)
     due = wanted.due_before is not None or wanted.due_after is not None
     return any(one is not None for one in sets) or (due and sorted_by != DUE_AT)
 
 
 async def _found(found: AsyncCursor[dict[str, Any]], *, index: Index, narrowed: bool) -> list[dict[str, Any]]:
-    """What a query finds, by the index of its order: at once, or where a plan of MongoDB's choice takes long. Raises
-    ExecutionTimeout."""
+    """Runs a query with the index of its sort order. A narrowed query first runs with the plan that MongoDB chooses, up
+    to PLANNED_MS_MAX. Raises ExecutionTimeout."""
     if not narrowed:
         return await found.hint(index).max_time_ms(QUERY_MS_MAX).to_list()
     again = found.clone().hint(index).max_time_ms(QUERY_MS_MAX - PLANNED_MS_MAX)
@@ -379,7 +383,7 @@ async def _found(found: AsyncCursor[dict[str, Any]], *, index: Index, narrowed: 
 
 
 def task_query(wanted: TaskFilter) -> dict[str, Any]:
-    """The filter as MongoDB's query; always led by projects, so that an index carries it."""
+    """Returns the filter as a MongoDB query; it always names projects, so that an index applies."""
     query: dict[str, Any] = {PROJECT_ID: _any_of(wanted.projects), TRASHED: wanted.trashed}
     if wanted.pairs is not None:
         query |= _in_statuses([pair for pair in wanted.pairs if pair[0] in wanted.projects])
@@ -404,7 +408,7 @@ def task_query(wanted: TaskFilter) -> dict[str, Any]:
 
 
 def _in_statuses(pairs: Iterable[tuple[UUID, str]]) -> dict[str, Any]:
-    """Projects that are asked for the same statuses are asked together: most have the same workflow."""
+    """Returns the query for the pairs, grouping projects with the same statuses: most projects share one workflow."""
     by_project: dict[UUID, set[str]] = {}
     for project_id, status in pairs:
         by_project.setdefault(project_id, set()).add(status)
@@ -427,7 +431,7 @@ def _any_of(values: frozenset[Any]) -> Any:
 
 def _cursor(sort: str, value: int | str, last_id: UUID) -> str:
     if not isinstance(value, str):
-        value = int(value)  # MongoDB's own kind of integer is none that JSON takes
+        value = int(value)  # BSON's Int64 is not accepted by the JSON encoder
     return encode_base64url(msgspec.json.encode([sort, value, last_id]))
 
 

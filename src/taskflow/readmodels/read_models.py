@@ -1,4 +1,4 @@
-"""Everything that an API process reads views with, opened once."""
+"""ReadModels: everything with which an API process reads the views."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 class ReadModels(Struct, frozen=True, kw_only=True, eq=False):
-    """Routes do not hold these: `api.reads` hands them to a query once the views are as fresh as was asked for."""
+    """The readers of the views. Routes do not hold them: `api.reads` passes them to a query once the views are as fresh
+    as the request asks."""
 
     database: Database
     freshness: Freshness

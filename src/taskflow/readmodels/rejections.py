@@ -1,4 +1,4 @@
-"""How many messages the projectors have rejected, for the API's metrics."""
+"""Reads how many messages the projectors have rejected, for the API's metrics."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 async def read_rejections(database: Database) -> list[tuple[str, str, int]]:
-    """(projection, reason, count) of everything that was ever rejected."""
+    """Returns (projection, reason, count) of all messages ever rejected."""
     found: list[dict[str, Any]] = await database[REJECTED].find().to_list()
     return [(one["projection"], one["reason"], one["count"]) for one in found]

@@ -1,4 +1,4 @@
-"""Reading saved views: those of a person and of their projects, of each in the order they were saved."""
+"""Queries of saved views: personal ones and those of projects, in the order of creation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _saved: Final = msgspec.json.Decoder(SavedViewState)
 
 
 class SavedViews:
-    """The documents of the view `views`. No access is judged here. Every read raises Unavailable where MongoDB
+    """Reads the documents of the projection `views`. Callers check access. Every read raises Unavailable if MongoDB
     does not answer."""
 
     def __init__(self, database: Database, reach: MongoBreaker | None = None) -> None:
@@ -30,7 +30,7 @@ class SavedViews:
 
     @read_within(READ_S)
     async def get(self, view_id: UUID) -> SavedViewState | None:
-        """None for a deleted one too."""
+        """Returns a saved view; None if it does not exist or is deleted."""
         found = await self._views.find_one({"_id": view_id, "deleted": False}, {"state": 1})
         return None if found is None else _saved.decode(found["state"])
 
@@ -38,7 +38,7 @@ class SavedViews:
     async def page(
         self, *, owner: UUID | None, projects: Collection[UUID], after: UUID | None, limit: int
     ) -> list[SavedViewState]:
-        """The owner's personal ones, if there is an owner, and those of these projects."""
+        """Returns the owner's personal views, if `owner` is given, and the views of these projects."""
         kinds: list[dict[str, Any]] = [_of_project(project_id) for project_id in projects]
         if owner is not None:
             kinds.append(_of_person(owner))
@@ -52,10 +52,10 @@ class SavedViews:
 
     @read_within(READ_S)
     async def count(self, *, owner: UUID, project_id: UUID | None, most: int) -> tuple[int, UUID | None]:
-        """Those of the project, or the owner's personal ones where there is none, counted up to `most`; and the last
-        one that was ever saved, deleted or not."""
+        """Counts the views of the project, or the owner's personal views if `project_id` is None, up to `most`. Also
+        returns the id of the newest view, deleted ones included."""
         which = _of_person(owner) if project_id is None else _of_project(project_id)
-        # The newest first: one that is saved meanwhile is counted twice rather than not at all.
+        # Read the newest id before counting: a view saved meanwhile is then counted twice rather than not at all.
         ever = which | {"deleted": {"$in": [False, True]}}
         newest = await self._views.find_one(ever, {"_id": 1}, sort=[("_id", -1)])
         return await self._views.count_documents(which, limit=most), None if newest is None else newest["_id"]

@@ -1,6 +1,6 @@
-"""A project's tasks counted every way at once, as MongoDB's query and its answer. Pure.
+"""Statistics of a project's tasks: the MongoDB pipeline, and the decoding of its result. Pure.
 
-Statuses are those that tasks last entered: what stands for them today is for whoever asks to know.
+Statuses are the stored ones; callers resolve them to the statuses of the current workflow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ASSIGNEES_MAX: Final = 50
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """Tasks outside the trash, but for `trashed`. `assignees`: those with the most tasks, most first."""
+    """Numbers of tasks outside the trash, except `trashed`. `assignees`: the users with the most tasks, most first."""
 
     statuses: dict[str, int]
     priorities: dict[str, int]
@@ -35,7 +35,8 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 def pipeline(project_id: UUID, *, over: Collection[str], at: int) -> list[dict[str, Any]]:
-    """`over`: statuses in which nothing is overdue any more. `at`: microseconds since 1970."""
+    """Returns the pipeline. `over`: stored statuses in which no task is overdue. `at`: the current time in
+    microseconds since 1970."""
     mine: dict[str, Any] = {PROJECT_ID: project_id}
     live = {"$match": {TRASHED: False}}
     by_count = {"$sort": {"count": -1, "_id": 1}}
@@ -68,7 +69,7 @@ def _by(field: str) -> dict[str, Any]:
 
 
 def counts_of(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Counts:
-    """The one document that the pipeline gives."""
+    """Decodes the one document that the pipeline returns."""
 
     def single(name: str) -> int:
         return sum(int(one["count"]) for one in found[name])
