@@ -7,17 +7,17 @@ client ─▶ api/ ─▶ commands/  decide on states of streams/ ─▶ store/ 
                                         relay/ ─▶ kafka/ ─▶ projections/ ─▶ MongoDB, cache/ (Redis)
 client ◀─ api/ ◀──────────────────────────────────────────────────┘
 
-api/process            one HTTP server; routes by group         relay/leader         the log, published
-commands/execute       decide, append, decide again             kafka/message        an event on the wire
-streams/               one file a kind: events, state, evolve   projections/runner   messages into views
-store/committer        groups of appends, one transaction       cache/cache          leases and invalidations
-follower/follower      what must act at once                    privacy/sealing      personal data, encrypted
-follower/feed          the log, told as it happens              store/past, history  the log, asked for later
-importer/              another system's log, as commands        local/supervisor     `taskflow up`
-client/                Python's way to call it                  terminal/            `taskflow tasks …`, over the client
-settings  every bound and address      errors  one tree      cli  one sub-command a process
-words  what texts are found by         asked   what lists are asked for      parameters  each value taken once
-cells  of CSV files, computed by nobody
+api/process         HTTP server; routes by group            relay/leader          publishes the log to Kafka
+commands/execute    decide, append, retry on conflict       kafka/message         wire format of an event
+streams/            stream types: events, state, evolve     projections/runner    builds views from messages
+store/committer     group commit of appends                 cache/cache           leases and invalidations
+follower/follower   tails the log in API processes          privacy/sealing       encrypts personal data
+follower/sse_hub    sends new events to SSE connections     store/history         reads the log for history
+importer/           imports other systems' logs             local/supervisor      `taskflow up`
+client/             Python client of the API                terminal/             `taskflow tasks …`, over the client
+settings       every bound and address      errors      the tree of errors         cli           sub-commands
+search_tokens  words for full-text search   task_query  filters of task lists      query_params  query parameters
+csv_escaping   against formula injection
 """
 
 from typing import Final

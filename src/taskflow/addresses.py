@@ -1,6 +1,6 @@
-"""E-mail addresses: which are taken, and which of their spellings are one. Pure.
+"""E-mail addresses: validation, and the canonical form by which addresses are compared. Pure.
 
-What is compared is never what mail is sent to: that is the address as its person gave it.
+Mail is never sent to the canonical form, but to the address as its owner entered it.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from taskflow.invisible import BLANKS, CONTROLS, IGNORABLE
 ADDRESS_MAX: Final = 254
 """Characters as given, and octets in canonical form (RFC 5321, with the domain in ASCII)."""
 LOCAL_OCTETS_MAX: Final = 64
-"""Of what stands before the `@`, as given and in canonical form (RFC 5321, in UTF-8 by RFC 6531)."""
+"""Octets before the `@`, as given and in canonical form (RFC 5321, in UTF-8 by RFC 6531)."""
 _REFUSED: Final = re.compile(rf"[{BLANKS}{CONTROLS}{IGNORABLE}\ud800-\udfff]")
 _QUOTING: Final = re.compile(r'["(),:;<>\[\]\\]')
-"""With these (RFC 5322's specials) one mailbox has many spellings, `"ada"@…` and `ada(x)@…`, and mail programs differ in
-how they read them."""
+"""RFC 5322's specials: with them one mailbox has many spellings (`"ada"@…`, `ada(x)@…`), which mail programs read
+differently."""
 _TRIMMED: Final = re.compile(rf"\A[{BLANKS}]+|[{BLANKS}]+\Z")
 
 
 class BadAddress(ValueError):
-    """The message says what an address has that none may have, or lacks."""
+    """The address is not valid; the message says why."""
 
 
 def trimmed(address: str) -> str:
-    """The address as it is stored."""
+    """Returns the address as it is stored: without blanks at its ends."""
     return _TRIMMED.sub("", address)
 
 
 def canonical_address(address: str) -> str:
-    """The one form of all spellings of an address: before the `@` NFKC and lower-cased (`ß` stays `ß`), behind it
+    """Returns the canonical form of an address: before the `@` NFKC and lower-cased (`ß` stays `ß`), after it
     UTS 46, non-transitional, in ASCII.
 
-    Raises BadAddress. The form of a form is itself.
+    Raises BadAddress. Idempotent: a canonical form is its own canonical form.
     """
     address = trimmed(address)
     if len(address) > ADDRESS_MAX:
@@ -45,12 +45,12 @@ def canonical_address(address: str) -> str:
     if _REFUSED.search(address):
         raise BadAddress("expected an address without blanks and without characters that cannot be seen")
     given, at, domain = address.rpartition("@")
-    # The lower case of a composed character may be one that is composed further.
+    # Normalised again, because lower-casing can produce characters that are not in NFKC.
     local = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", given).lower())
     if not at or not local or "@" in local or _REFUSED.search(local):
         raise BadAddress("expected one @ with a name before it and a domain behind it")
     if any(unicodedata.category(character) == "Cn" for character in local):
-        # Its form would be another once Unicode knows it.
+        # The canonical form of an unassigned character may change in a later version of Unicode.
         raise BadAddress("expected an address of characters that Unicode knows")
     if max(len(given.encode()), len(local.encode())) > LOCAL_OCTETS_MAX:
         raise BadAddress(f"expected at most {LOCAL_OCTETS_MAX} octets before the @")
@@ -65,7 +65,8 @@ def canonical_address(address: str) -> str:
 
 
 def registrable_address(address: str) -> str:
-    """The canonical form of an address that nobody has used here yet: those that are taken may have quoting.
+    """Returns the canonical form of an address for a new registration, where quoting is refused. Existing addresses
+    may have quoting.
 
     Raises BadAddress.
     """
@@ -76,12 +77,13 @@ def registrable_address(address: str) -> str:
 
 
 def earlier_form(address: str) -> str:
-    """What addresses were compared by before there was a canonical form. Frozen: claims are found under it."""
+    """Returns the form by which addresses were compared before the canonical form. Frozen: old claims have ids made of
+    it."""
     return address.strip().casefold()
 
 
 def same_address(one: str, other: str) -> bool:
-    """Whether two are one address; where either has no canonical form, by what was compared before."""
+    """Whether two addresses are the same by canonical form, or by earlier form if either has no canonical form."""
     try:
         return canonical_address(one) == canonical_address(other)
     except BadAddress:

@@ -1,4 +1,4 @@
-"""Bytes in the characters that a URL takes as they are, without padding (RFC 4648, section 5)."""
+"""base64url encoding without padding (RFC 4648, section 5)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ def encode_base64url(raw: bytes) -> str:
 
 
 def decode_base64url(text: str) -> bytes | None:
-    """The bytes of a text; None for any text but the one that `encode_base64url` makes of them.
+    """Decodes a text; None unless it is exactly what `encode_base64url` returns for the bytes.
 
-    The standard library alone also takes padding, characters that are not of the alphabet, and set bits at the end
-    that stand for nothing: then many texts are one token, and what is refused, counted or remembered by its text
-    is not refused, counted or remembered in its other spellings.
+    The standard library also accepts padding, characters outside the alphabet, and unused bits at the end that are
+    set. Then one token would have many spellings, and a check by the token's text (a deny list, a counter, a cache)
+    would miss the others.
     """
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,7 +1,7 @@
-"""Being told to stop, although a client library swallowed it.
+"""Detects a cancellation that a client library swallowed.
 
-aiokafka and pymongo catch a CancelledError here and there, and the task goes on as if nobody had asked.
-Loops that run until they are cancelled look for it themselves.
+aiokafka and pymongo sometimes catch CancelledError, and the task continues as if it had not been cancelled. So loops
+that run until cancelled check for a cancellation themselves.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 
 
 def raise_if_cancelled() -> None:
-    """Raises CancelledError in a task that was cancelled and still runs."""
+    """Raises CancelledError if the current task was cancelled and still runs."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""The command line: one sub-command a process, the operator's tools, and what people do at a terminal."""
+"""The command line: a sub-command for each process, the operator's tools, and the client commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 STATELESS: Final = frozenset(("api", "relay", "projector", "worker"))
 LEAVE_S: Final = 1.8
-"""A stateless process that was told to stop closes what it has open for at most this long."""
+"""Maximum time in which a stateless process closes its connections after it was told to stop."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,7 +77,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exits 0, 1 for an error that the message explains, 2 for wrong arguments; people's commands as they say."""
+    """Runs a command. Exits 0, 1 for an error that the message explains, 2 for wrong arguments; client commands have
+    further exit codes (EXIT_CODES)."""
     root = parser()
     arguments = root.parse_args(argv)
     try:
@@ -109,7 +110,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
-    """Runs one process until it ends or is told to (SIGTERM, SIGINT); its exit code."""
+    """Runs one process until it ends or receives SIGTERM or SIGINT. Returns its exit code."""
     if command not in {"up", "import", "demo", "admin"}:
         logs.configure(settings, command)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -121,8 +122,8 @@ def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
 def _collect_seldom() -> None:
     """Makes full garbage collections rare: each stops the process for a tenth of a second and finds nothing.
 
-    What is imported stays; what a request leaves behind dies by its reference count, and its few cycles in
-    the two younger generations. Facts and states are not even looked at (`gc=False`): they cannot be in a cycle.
+    Imported modules stay alive. Objects of a request are freed by reference counting, and their few cycles in the two
+    younger generations. Events and states are not tracked at all (`gc=False`): they cannot be in a cycle.
     """
     gc.collect()
     gc.freeze()
@@ -130,9 +131,9 @@ def _collect_seldom() -> None:
 
 
 def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int | None]:
-    """What a command does, once it is awaited. Raises BadSettings at once where it would lack something.
+    """Returns the coroutine that runs a command. Raises BadSettings at once if a needed setting is missing.
 
-    Each process imports only what it needs. Beside a running `taskflow up` any can be started by hand.
+    Each process imports only what it needs. Any of them can be started by hand beside a running `taskflow up`.
     """
     match command:
         case "up":
@@ -182,7 +183,8 @@ def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Cor
 
 
 async def _until_told(work: Coroutine[Any, Any, int | None], *, leaves: bool) -> int:
-    """Cancels the work on SIGTERM or SIGINT and lets it stop in order; where it `leaves`, for LEAVE_S."""
+    """Awaits the work and cancels it on SIGTERM or SIGINT. With `leaves`, it has LEAVE_S to stop; then the process
+    exits."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
 
@@ -200,15 +202,15 @@ async def _until_told(work: Coroutine[Any, Any, int | None], *, leaves: bool) ->
 
 
 def _leave() -> None:
-    """Ends this process as it is. A driver waits much longer for the last word of a server that hangs; nothing
-    is lost with it, any more than by a kill."""
+    """Exits the process at once, because a driver may wait much longer for a server that hangs. Nothing is lost that a
+    kill would not lose too."""
     log.warning("a server kept this process from closing in order", extra={"after_s": LEAVE_S})
     logging.shutdown()
     os._exit(0)
 
 
 def source(settings: Settings, name: str) -> str:
-    """Where the value of a variable comes from, for a person."""
+    """Returns where the value of a variable comes from, as text for `taskflow config`."""
     if os.environ.get(name):
         return "environment"
     if name in {variable(secret) for secret in SECRETS} and settings.env == "development":

@@ -1,12 +1,12 @@
-"""Cells of a CSV file that no spreadsheet computes, and what they were before. Pure.
+"""Escapes cells of CSV files against formula injection, and reverses it. Pure.
 
-A spreadsheet computes a cell that begins with a sign. Some drop characters in front of it first (blanks, control
-characters, a byte order mark, whatever has no width), and some read another form of a sign (full-width, small,
-superscript) as the sign itself. So a cell is judged by the first character that is left of it, in its plain form.
+A spreadsheet evaluates a cell that begins with a sign such as `=` as a formula. Some drop characters before the sign
+first (blanks, control characters, a byte order mark, zero-width characters), and some accept other forms of a sign
+(full-width, small, superscript). So the first remaining character decides, in its NFKC form.
 
-Where the comma separates no cells (in half of Europe a semicolon does; some take tabs), quotes around a cell are not
-heeded either: there another cell begins after each semicolon, tab and line break of a text. So what follows these is
-judged likewise.
+Programs with another separator (a semicolon in half of Europe, sometimes a tab) also ignore the quotes around a cell:
+for them a new cell begins after each semicolon, tab and line break of a text. So the text after each of these is
+checked in the same way.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from taskflow.invisible import BLANKS, CONTROLS, IGNORABLE
 
 GUARD: Final = "'"
 _SIGNS: Final = frozenset("=+-@\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
-"""In the form that NFKC gives them; the last ones are dashes that some spreadsheets read as a minus."""
+"""In NFKC form; the last ones are dashes that some spreadsheets read as a minus."""
 _AT_ONCE: Final = re.compile(rf"[{GUARD}{CONTROLS}{IGNORABLE}]")
-"""A cell that begins with one of these is guarded whatever follows: each program drops others of them. The guard is
-among them, so that what was guarded can be told from what began with one."""
+"""A cell that begins with one of these is always guarded, because programs differ in which of them they drop. The
+guard itself is included, so that a guarded cell can be told from a text that began with the guard character."""
 _DROPPED: Final = re.compile(rf"[{BLANKS}{CONTROLS}{IGNORABLE}]*")
 _WITHIN: Final = re.compile(rf"([;\t\r\n])((?:(?![;\t\r\n])[\"{BLANKS}{CONTROLS}{IGNORABLE}])*)(?=([^;\t\r\n]))")
-"""What another program may take for the end of a cell, what it may drop after it, and what it then finds."""
+"""A character that another program may read as the end of a cell, the characters that it may drop after it, and the
+first remaining character."""
 _GUARDED_WITHIN: Final = re.compile(_WITHIN.pattern.replace(")", f"){GUARD}", 1))
 
 
 def escape_cell(text: str) -> str:
-    """The text behind a guard where it needs one: a spreadsheet shows a text and hides the guard."""
+    """Adds guards to a text where it needs them: a spreadsheet then shows it as text and hides the guard."""
     within = _WITHIN.sub(lambda found: found[1] + GUARD * _is_sign(found[3]) + found[2], text)
     return GUARD + within if _needs_guard(text) else within
 
 
 def unescape_cell(cell: str) -> str:
-    """What `guarded` was given."""
+    """Returns the text that was given to `escape_cell`."""
     text = _GUARDED_WITHIN.sub(lambda found: found[1] + GUARD * (not _is_sign(found[3])) + found[2], cell)
     return text[1:] if text.startswith(GUARD) and _needs_guard(text[1:]) else text
 
@@ -50,5 +51,5 @@ def _needs_guard(text: str) -> bool:
 
 
 def _is_sign(first: str) -> bool:
-    """Or the guard, so that what was guarded can be told."""
+    """Whether the character is a sign, or the guard, so that guards can be removed unambiguously."""
     return first == GUARD or not _SIGNS.isdisjoint(unicodedata.normalize("NFKC", first))

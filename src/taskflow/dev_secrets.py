@@ -1,4 +1,4 @@
-"""Development's secrets: made on first start, kept in files that only their owner reads."""
+"""Secrets for development: generated at the first start, and kept in files that only their owner can read."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 OF_API: Final = ("master_key", "claim_secret", "token_secret", "jwt_private_key")
-"""What the API, and whatever else writes, needs: all but the key of messages, which it neither sends nor reads."""
+"""The secrets needed by the API and by other processes that run commands: all but the key of Kafka messages."""
 OF_RELAY: Final = ("message_key",)
 OF_PROJECTOR: Final = ("master_key", "message_key")
 OF_WORKER: Final = ("master_key", "claim_secret", "token_secret")
 
 
 def new_secret(name: str) -> str:
-    """A fresh value for a secret setting."""
+    """Generates a new value for a secret setting."""
     if name != "jwt_private_key":
         return urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES_MIN)).decode().rstrip("=")
     return (
@@ -41,21 +41,21 @@ def new_secret(name: str) -> str:
 
 
 def kept_secret(folder: Path, name: str, fresh: str) -> str:
-    """The secret in `folder/name`; `fresh` is written there, for its owner alone, if there is none."""
+    """Reads the secret in `folder/name`; writes `fresh` there first, readable by its owner only, if there is none."""
     path = folder / name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile("w", dir=folder) as partial:  # for its owner alone
+        with tempfile.NamedTemporaryFile("w", dir=folder) as partial:  # mode 0600
             partial.write(fresh)
             partial.flush()
             os.fsync(partial.fileno())
-            with suppress(FileExistsError):  # of many first starts at once one wins, and all read the winner's
+            with suppress(FileExistsError):  # several first starts at once: all use the secret of the first one
                 os.link(partial.name, path)
     return path.read_text()
 
 
 def with_secrets(settings: Settings, needed: Sequence[str] = OF_API) -> Settings:
-    """Settings with these secrets set. Raises BadSettings in production, where none is made."""
+    """Returns settings in which these secrets are set. Raises BadSettings in production, where none is generated."""
     missing = [name for name in needed if not getattr(settings, name)]
     if not missing:
         return settings

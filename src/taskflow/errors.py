@@ -1,4 +1,4 @@
-"""Every error that taskflow raises on purpose, in one tree.
+"""All errors that taskflow raises on purpose, in one class hierarchy.
 
     TaskflowError
     ├── Refusal                  the command is well formed and may not happen
@@ -9,34 +9,34 @@
     │   ├── NothingToUndo        409: no change is left that could be undone, or none is named
     │   ├── VersionConflict      412: the caller expected another version
     │   ├── Invalid              400: a value that only the domain can judge
-    │   ├── HistoryTooLarge      400: more of a stream would be read for this than one request may
+    │   ├── HistoryTooLarge      400: the request would read more of a stream's history than is allowed
     │   ├── TooManyUnchanged     429: too many commands that change nothing, whose receipts stay for ever
-    │   ├── Uncounted            503: a rule asks how much there is of something, and nobody can tell now
+    │   ├── Uncounted            503: a rule needs a count from a view that cannot be read now
     │   └── Unauthenticated      401: no credentials, or credentials that no longer count
     ├── Malformed                400: the request cannot be read; it says where, everywhere at once
-    │   ├── Unparsable           400: it is no HTTP, or not as the standard wants it
+    │   ├── Unparsable           400: it is not valid HTTP
     │   └── RequestTimeout       408: it did not arrive in time
     ├── NoSuchPath               404: the path is not in its canonical form
     ├── HeadersTooLarge          431: the request's head is larger than may be sent
     ├── UnsupportedMedia         415: a body of another content type
     ├── PayloadTooLarge          413: the body is larger than may be sent
     ├── KeyReused                422: one command id, two contents
-    ├── BatchRefused             as what one of its commands was refused with: nothing of the batch is stored
-    ├── Gone                     410: it began before something that cannot be gone on from
+    ├── BatchRefused             the status of the refused command: nothing of the batch is stored
+    ├── Gone                     410: a token cannot be continued from; the client must start again
     ├── RateLimited              429
     ├── TooManyAtOnce            429: the caller has as many of these running as they may
     ├── Behind                   503: a view has not reached the position that was asked for
-    ├── Unavailable              503: a server is gone; the outcome may be unknown
+    ├── Unavailable              503: a server does not answer; the outcome may be unknown
     ├── QueueFull                503: more work than the process may hold
-    ├── StoreError               the log is not what this process believes it to be
-    │   ├── EpochChanged         the server is not the one whose log this is: nothing is appended
+    ├── StoreError               the log is not as this process expects
+    │   ├── EpochChanged         the server does not belong to the log's epoch: nothing is appended
     │   ├── UnknownEventType     written by a newer version of taskflow
     │   └── KeyMissing           a person's key is gone and no erasure says why
     ├── LeaseLost                another process leads now
-    └── BrokerError              Kafka holds what relay and projectors must not work with
+    └── BrokerError              Kafka holds a topic or message that must not be used
         ├── TopicMismatch        the topic has another partition count than its generation
         └── BadMessage           a message that the relay did not write
-            └── UnverifiedMessage    one whose MAC no key of ours made for its partition
+            └── UnverifiedMessage    a message whose MAC is missing or wrong
 
 `taskflow.api.problems` holds the one table that maps them to HTTP.
 """
@@ -56,7 +56,7 @@ class TaskflowError(Exception):
     """Base of every error raised on purpose."""
 
     command_id: UUID | None = None
-    """The command that was refused, where it was one that an executor had been given."""
+    """The id of the refused command, if the error came from an executor."""
 
 
 class Refusal(TaskflowError):
@@ -64,7 +64,7 @@ class Refusal(TaskflowError):
 
 
 class NotFound(Refusal):
-    """No such thing, or none that the caller may know of."""
+    """The thing does not exist, or the caller may not know that it exists."""
 
     def __init__(self, what: str, key: object) -> None:
         super().__init__(f"no {what} {key}")
@@ -72,7 +72,7 @@ class NotFound(Refusal):
 
 
 class Forbidden(Refusal):
-    """The caller may see the thing and may not do this to it."""
+    """The caller may see the thing but may not do this to it."""
 
 
 class Rejected(Refusal):
@@ -84,7 +84,7 @@ class Rejected(Refusal):
 
 
 class NothingToUndo(Refusal):
-    """Every change is undone already, or the version that was named is no change's."""
+    """Every change is undone already, or the given version is not that of a change."""
 
 
 class VersionConflict(Refusal):
@@ -96,11 +96,11 @@ class VersionConflict(Refusal):
         self.expected = expected
         self.current = current
         self.since: tuple[Struct, ...] = ()
-        """What happened after `expected`, as `{version, type, actor, occurred_at}`; the edge fills it in."""
+        """The events after `expected`, as `{version, type, actor, occurred_at}`; filled in by the API."""
 
 
 class Invalid(Refusal):
-    """A value that is well formed and makes no sense here; `pointer` is a JSON pointer into the body."""
+    """A well-formed value that is not valid here; `pointer` is a JSON pointer into the body."""
 
     def __init__(self, pointer: str, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -109,7 +109,7 @@ class Invalid(Refusal):
 
 
 class HistoryTooLarge(Refusal):
-    """More of a stream's history would have to be read than one request may: `history_bytes_max`."""
+    """The request would read more of a stream's history than `history_bytes_max`."""
 
     def __init__(self, what: str, *, found: int, bytes_max: int) -> None:
         super().__init__(
@@ -118,16 +118,16 @@ class HistoryTooLarge(Refusal):
 
 
 class Erased(Rejected):
-    """Something was to be written about a person who is erased: there is no key to seal it with, and will be none."""
+    """A command would write personal data of an erased person, for whom there is no key any more."""
 
     def __init__(self, person: object, turn: int) -> None:
         super().__init__("erased", f"the personal data of {person} were erased; nothing more is written about them")
         self.turn = turn
-        """Which of the commands that were decided together."""
+        """The index of the command among those decided together."""
 
 
 class Uncounted(Refusal):
-    """What a rule must know is in a view that cannot be read, or that does not catch up. Nothing is stored."""
+    """A rule needs a view that cannot be read, or does not catch up in time. Nothing is stored."""
 
 
 class TooManyUnchanged(Refusal):
@@ -143,7 +143,7 @@ class Unauthenticated(Refusal):
 
 
 class Fault(NamedTuple):
-    """What is wrong at one place: a JSON pointer into the body, or the name of a parameter or header."""
+    """One fault of a request. `pointer`: a JSON pointer into the body, or the name of a parameter or header."""
 
     pointer: str
     code: str
@@ -151,7 +151,7 @@ class Fault(NamedTuple):
 
 
 class Malformed(TaskflowError):
-    """The request cannot be read; `faults` holds at least one place and why."""
+    """The request cannot be read; `faults` holds at least one fault."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(
@@ -161,7 +161,7 @@ class Malformed(TaskflowError):
 
 
 class Unparsable(Malformed):
-    """What arrived is no HTTP request, or one that two readers could take for two."""
+    """The bytes received are not a valid HTTP request, or one that could be parsed as two different requests."""
 
     def __init__(self, detail: str) -> None:
         super().__init__([Fault("", "http", detail)])
@@ -175,11 +175,11 @@ class RequestTimeout(Malformed):
 
 
 class NoSuchPath(TaskflowError):
-    """The path is not in the one form in which paths are judged."""
+    """The path is not in canonical form."""
 
 
 class HeadersTooLarge(TaskflowError):
-    """The request line or the header fields are larger, or more, than `request_head_bytes_max` and its like allow."""
+    """The request line or the header fields exceed one of the `request_…_max` settings in size or number."""
 
 
 class UnsupportedMedia(TaskflowError):
@@ -195,7 +195,7 @@ class KeyReused(TaskflowError):
 
 
 class BatchRefused(TaskflowError):
-    """A batch that is all or nothing is nothing, because of one of its commands."""
+    """An all-or-nothing batch was refused because one of its commands was refused."""
 
     def __init__(self, refusal: TaskflowError) -> None:
         super().__init__(f"command {refusal.command_id} was refused, and so nothing was done: {refusal}")
@@ -204,7 +204,7 @@ class BatchRefused(TaskflowError):
 
 
 class Gone(TaskflowError):
-    """What a token goes on from is no more: begin anew, without one."""
+    """A continuation token is no longer valid: the client must start again without a token."""
 
 
 class RateLimited(TaskflowError):
@@ -216,7 +216,7 @@ class RateLimited(TaskflowError):
 
 
 class TooManyAtOnce(TaskflowError):
-    """The caller has as much of this kind running as one caller may; try again after `retry_after_s`."""
+    """The caller has as many requests of this kind running as one caller may; try again after `retry_after_s`."""
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail)
@@ -241,11 +241,11 @@ class QueueFull(TaskflowError):
 
 
 class StoreError(TaskflowError):
-    """The event store is not what this process believes it to be."""
+    """The event store is not as this process expects."""
 
 
 class EpochChanged(StoreError):
-    """The server behind the URL is not the one whose log this is."""
+    """The server behind the URL does not belong to the epoch of the log."""
 
 
 class UnknownEventType(StoreError):
@@ -257,15 +257,15 @@ class KeyMissing(StoreError):
 
 
 class LeaseLost(TaskflowError):
-    """Another process leads, or may: whoever gets this stops at once and saves nothing."""
+    """Another process holds the lease, or may hold it: the receiver of this error stops at once and saves nothing."""
 
 
 class BrokerError(TaskflowError):
-    """Kafka holds what relay and projectors must not work with."""
+    """Kafka holds a topic or a message that the relay and projectors must not use."""
 
 
 class TopicMismatch(BrokerError):
-    """The topic has another partition count than its generation: shards would land elsewhere."""
+    """The topic has another partition count than its generation: shards would map to other partitions."""
 
     def __init__(self, topic: str, expected: int, found: int) -> None:
         super().__init__(
@@ -282,9 +282,9 @@ class BadMessage(BrokerError):
 
 
 class UnverifiedMessage(BadMessage):
-    """The MAC of a message is not there, or is not that of a key of ours: nothing in it may be believed.
+    """The MAC of a message is missing or wrong, so nothing in the message may be trusted.
 
-    `reason` is one of a few words, for counting; what a stranger wrote is not repeated.
+    `reason` is one of a few fixed words, for counting; content of the message is not repeated.
     """
 
     def __init__(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Settings that have a new name, so that a deployment which still sets the old one is told the new one."""
+"""Renamed settings, so that the error for an old name tells the new name."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ NEW_NAMES: Final = {
     "trash_look_ms": "purge_interval_ms",
     "watch_poll_ms": "checkpoint_poll_ms",
 }
-"""From the name that a setting had to the name that it has."""
+"""Old name → new name."""

@@ -1,4 +1,4 @@
-"""How secrets and keys are written in settings: base64url, or PEM."""
+"""The formats of secrets and keys in settings: base64url, or PEM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def secret_bytes(text: str) -> bytes:
 
 
 def key_fault(name: str, value: str) -> str | None:
-    """What is wrong with a secret or key, without a word of it."""
+    """Returns what is wrong with a secret or key, without revealing any of it; None if it is valid or empty."""
     if not value:
         return None
     if name.startswith("jwt_"):

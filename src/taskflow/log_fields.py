@@ -1,6 +1,6 @@
-"""Fields that every log line carries while something is under way: a request's id, for example.
+"""Context fields that are added to every log line, for example a request's id.
 
-They follow the task that set them, and whatever tasks and threads it starts.
+The fields apply to the task that set them, and to the tasks and threads that this task starts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Logs as JSON lines on standard error: one object a record, with what `extra` holds."""
+"""Logging as JSON lines on standard error: one object for each record, including its `extra`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _encoder: Final = msgspec.json.Encoder(enc_hook=str)
 
 
 class JsonFormatter(logging.Formatter):
-    """One record, one line."""
+    """Formats a record as one line of JSON."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ class JsonFormatter(logging.Formatter):
 
 
 class Seldom(logging.Filter):
-    """Lets a logger that repeats itself speak once in `every_s` a message; says how much it kept back.
+    """Passes each message template at most once in `every_s`, with the number of suppressed records (`held_back`).
 
-    aiokafka logs each failed attempt while a broker is away: thousands of lines in seconds.
+    aiokafka logs each failed attempt while a broker is unavailable: thousands of lines in seconds.
     """
 
     def __init__(self, every_s: float = 10.0) -> None:

@@ -1,4 +1,4 @@
-"""Things kept in memory by their keys, the least recently used dropped once all of them weigh too much."""
+"""An LRU cache bounded by the total weight of its entries."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """Weights are the caller's, in bytes or in whatever `weight_max` is. What weighs more than that alone is not
-    kept, nor is what stood under its key before."""
+    """Cache that drops the least recently used entries while the total weight exceeds `weight_max`.
+
+    Callers give the weights, in bytes or in another unit. A value heavier than `weight_max` is not kept, and the
+    previous value of its key is dropped.
+    """
 
     def __init__(self, weight_max: int) -> None:
         self._weight_max = weight_max
@@ -20,7 +23,7 @@ class LruCache(Generic[K, V]):
         self.weight = 0
 
     def get(self, key: K) -> V | None:
-        """What is kept under the key, which is thereby used."""
+        """Returns the value of the key and marks it as recently used; None if there is none."""
         found = self._kept.get(key)
         if found is None:
             return None
@@ -42,7 +45,7 @@ class LruCache(Generic[K, V]):
             self.weight -= found[1]
 
     def weight_of(self, key: K) -> int:
-        """What is kept under the key weighs so much; 0 where nothing is."""
+        """Returns the weight of the key's value; 0 if there is none."""
         found = self._kept.get(key)
         return 0 if found is None else found[1]
 

@@ -1,4 +1,4 @@
-"""Names and labels as they are compared and stored: what looks alike is alike. Pure."""
+"""Normal form of names and labels, for storing and comparing them. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Final
 from unicodedata import normalize
 
 UNSEEN: Final = "\u200b\u2060\ufeff"
-"""Of no width, and no blanks to `str.strip`."""
+"""Zero-width characters that `str.strip` does not treat as blanks."""
 BLANK: Final = "".join(chr(at) for at in range(0x3001) if chr(at).isspace()) + UNSEEN
 
 
 def normal_name(text: str) -> str:
-    """In Unicode's composed form (NFC), without what is blank at its ends. What was stored before names had one form is
-    compared by this."""
+    """Returns the text in NFC without blanks at its ends. Names stored before this form was introduced are compared by
+    it too."""
     return normalize("NFC", text).strip(BLANK)
 
 
 def normal_names(texts: Iterable[str]) -> tuple[str, ...]:
-    """Each once, in order, without those of which nothing is left."""
+    """Returns the normal forms in order, each once, without empty ones."""
     return tuple(dict.fromkeys(name for text in texts if (name := normal_name(text))))

@@ -1,7 +1,7 @@
-"""Work that is long where its input is large: on a thread then, so that the event loop answers others meanwhile.
+"""Runs CPU-bound work with large input on a thread, so that the event loop stays responsive.
 
-Threads take turns with the loop for the interpreter: with many of them at work the loop would be one of many. So there
-are few, and what is more waits.
+The threads share the interpreter lock with the event loop: many busy threads would starve the loop. So there are only
+THREADS_MAX, and further work waits.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SMALL_BYTES_MAX: Final = 65_536
-"""Input up to which a thread costs more than it spares."""
+"""Size of input up to which a thread costs more than it saves."""
 THREADS_MAX: Final = 2
 
 _threads: Final = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="off-loop")
 
 
 async def run_off_loop(size: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """What the work answers, or raises; `size` is that of its input, in bytes."""
+    """Runs the work, on a thread if its input is large, and returns its result. `size`: of the input, in bytes."""
     if size <= SMALL_BYTES_MAX:
         return work(*arguments, **named)
     return await on_thread(work, *arguments, **named)
 
 
 async def on_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """What the work answers, or raises: work that computes and never waits for others."""
+    """Runs the work on a thread and returns its result. The work must only compute, not wait."""
     return await asyncio.get_running_loop().run_in_executor(_threads, partial(work, *arguments, **named))

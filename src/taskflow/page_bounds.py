@@ -1,4 +1,4 @@
-"""How much one answer holds, in bytes: beside the number of its items. Pure."""
+"""Bounds in bytes for one response, in addition to bounds on the number of items. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PAGE_BYTES_MAX: Final = 1_048_576
-"""Of a page of anything. A text counts as it is sent: a control character is six bytes of JSON."""
+"""Maximum size of a page. Texts count in encoded form: a control character is six bytes of JSON."""
 BOARD_BYTES_MAX: Final = 2_097_152
-"""Of the tasks on a board; its columns share it."""
+"""Maximum size of all tasks on a board; the columns share it."""
 
 
 def fitting(sizes: Iterable[int], bytes_max: int) -> int:
-    """How many of the first items fit into so many bytes: one at least, or a page would lead nowhere."""
+    """Returns how many of the first items fit into `bytes_max`: at least one, so that every page makes progress."""
     count = total = 0
     for size in sizes:
         total += size
@@ -25,8 +25,8 @@ def fitting(sizes: Iterable[int], bytes_max: int) -> int:
 
 
 def fitting_rows(columns: Sequence[Sequence[int]], bytes_max: int) -> list[int]:
-    """How many of each column's first items fit, taken row by row, so that one long column does not crowd out the
-    others. A column ends with the first of its items for which there is no room."""
+    """Returns how many of each column's first items fit, filled row by row, so that one long column does not crowd out
+    the others. A column ends before its first item that does not fit."""
     counts = [0] * len(columns)
     left = bytes_max
     growing = list(range(len(columns)))

@@ -1,5 +1,5 @@
-"""What a request or a saved view asks for, by name, each taken once. A name that nobody takes is refused: a
-mistyped filter must not answer with everything."""
+"""Typed parsing of query parameters, of a request or of a saved view. Unknown names are refused, so that a mistyped
+filter does not return everything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALUES_MAX: Final = 200
 
 
 class Parameters:
-    """Takes values by name and type. Faults gather, and `done` raises them all at once as Malformed."""
+    """Parses values by name and type; each name is consumed once. Faults are collected, and `done` raises Malformed."""
 
     def __init__(self, query_string: bytes) -> None:
         self._values: dict[str, list[str]] = {}
@@ -41,7 +41,7 @@ class Parameters:
 
     @classmethod
     def given(cls, values: Mapping[str, Sequence[str]]) -> Self:
-        """Of values that came another way than in a query string."""
+        """Creates Parameters from values that did not come from a query string."""
         parameters = cls(b"")
         parameters._values = {name: list(several) for name, several in values.items()}
         if sum(map(len, values.values())) > VALUES_MAX:
@@ -52,7 +52,7 @@ class Parameters:
         self._faults.append(Fault(name, code, detail))
 
     def done(self) -> None:
-        """Raises Malformed for the faults so far and for whatever nobody took."""
+        """Raises Malformed for the collected faults and for every name that was not consumed."""
         for name in self._values:
             self.fault(name[:100], "unknown-parameter", "this route has no such parameter")
         if self._faults:
@@ -61,7 +61,7 @@ class Parameters:
     # --- one value
 
     def text(self, name: str) -> str | None:
-        """The value of a parameter that is given at most once."""
+        """Returns the value of a parameter that may be given at most once."""
         values = self._values.pop(name, [])
         if len(values) > 1:
             self.fault(name, "repeated", "expected at most one value")
@@ -81,7 +81,7 @@ class Parameters:
         if text is None:
             return None
         try:
-            # A plus sign that nobody encoded has become a blank.
+            # A plus sign that was not percent-encoded was decoded as a blank.
             at = parse_time(text.replace(" ", "+"))
             if at.tzinfo is not None:
                 return at.astimezone(UTC)
@@ -112,7 +112,7 @@ class Parameters:
         return frozenset(values)
 
     def ids(self, name: str, read: Callable[[str], T]) -> frozenset[T] | None:
-        """`read` raises ValueError for what is no id."""
+        """Returns the ids, parsed by `read`, which raises ValueError for anything but an id."""
         values = self._values.pop(name, None)
         if values is None:
             return None

@@ -1,8 +1,8 @@
-"""The words of a text, for finding it again: the same for what is kept and for what is asked. Pure.
+"""Tokeniser for full-text search, used for stored texts and for queries alike. Pure.
 
-text ─▶ folded: compatible forms, accents and case gone ─▶ runs of letters and digits ─▶ words
-                                                              └ of scripts that are written without
-                                                                spaces: characters, and pairs of them
+text ─▶ fold: removes compatibility forms, accents, case ─▶ runs of letters and digits ─▶ words
+                                                               └ in scripts without spaces:
+                                                                 characters, and pairs of them
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Final, NamedTuple
 from unicodedata import category, normalize
 
 WORDS_MAX: Final = 2_000
-"""Of one task; what it says beyond is not found by."""
+"""Words indexed for one task; a search does not find further ones."""
 CHARACTERS_MAX: Final = 200_000
-"""Of one task's folded texts, to the end of the text that reaches it, and of one text: a description is read whole. One
+"""Folded characters indexed for one text, and for one task: the text that reaches the bound is still read whole. One
 character may fold into eighteen."""
 WORD_MAX: Final = 40
-"""Characters of a word: longer ones are cut, here and in a query, and so still meet."""
+"""Characters of a word: longer words are cut, in texts and in queries, so they still match."""
 QUERY_MAX: Final = 200
 QUERY_WORDS_MAX: Final = 10
 TEXTS_MAX: Final = 1_024
-"""Texts whose words are remembered: an event seldom changes more than one of a task's."""
+"""Texts whose words are cached: an event seldom changes more than one text of a task."""
 
 SLICE: Final = 256
-"""Characters of a text that are taken apart at once."""
+"""Characters of a text that are decomposed at a time."""
 _FIRST_MARK: Final = "\u0300"
 _ASCII: Final = re.compile(r"[a-z0-9]+")
 # Thai, Lao, Burmese, Hangul (also as its parts), Khmer, kana, and Han with what stands between its characters.
@@ -35,24 +35,24 @@ _UNSPACED: Final = (
     "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _RUN: Final = re.compile(rf"((?:(?=[{_UNSPACED}])[^\W_])+)|(?:(?![{_UNSPACED}])[^\W_])+")
-# Letters that look like another with a stroke or without its dot, and that Unicode does not take apart.
+# Letters with a stroke or without a dot, which Unicode does not decompose into a base letter and a mark.
 _STROKES: Final = str.maketrans("łøđħŧı", "lodhti")
 
 
 class Term(NamedTuple):
-    """What a text must hold: this word, or one that begins with it."""
+    """A word that a text must contain; with `prefix`, any word that begins with it."""
 
     text: str
     prefix: bool
 
 
 class BadQuery(ValueError):
-    """More is looked for than can be; the message says what was expected."""
+    """The query is too long, or has too many words; the message says what was expected."""
 
 
 @lru_cache(maxsize=TEXTS_MAX)
 def words(*texts: str) -> tuple[str, ...]:
-    """The distinct words of these texts, in the order they come, at most WORDS_MAX, of the first CHARACTERS_MAX."""
+    """Returns the distinct words of these texts in order, within WORDS_MAX and CHARACTERS_MAX."""
     found: dict[str, None] = {}
     characters = 0
     for text in texts:
@@ -65,9 +65,9 @@ def words(*texts: str) -> tuple[str, ...]:
 
 
 def terms(query: str) -> tuple[Term, ...]:
-    """What a query asks for, all of it; nothing where it holds no letter and no digit. Raises BadQuery.
+    """Parses a query into terms, all of which must match; empty if it has no letter and no digit. Raises BadQuery.
 
-    The last word, and any of two characters or more, stands for every word that begins with it.
+    The last word, and every word of two characters or more, matches every word that begins with it.
     """
     if len(query) > QUERY_MAX:
         raise BadQuery(f"expected at most {QUERY_MAX} characters, found {len(query)}")
@@ -82,7 +82,7 @@ def terms(query: str) -> tuple[Term, ...]:
             wanted[Term(word, len(word) > 1 or run == said[-1][0])] = None
         else:
             wanted |= dict.fromkeys([Term(pair, prefix=False) for pair in _pairs(run) or [run]])
-    # What another one begins with is there where that one is.
+    # A prefix of another term is redundant: a text that matches the longer term matches the prefix too.
     return tuple(
         term
         for term in wanted
@@ -92,7 +92,7 @@ def terms(query: str) -> tuple[Term, ...]:
 
 @lru_cache(maxsize=TEXTS_MAX)
 def _words_in(text: str) -> tuple[tuple[str, ...], int]:
-    """The words of one text, and how many characters were looked through for them."""
+    """Returns the words of one text, and the number of its folded characters."""
     folded = fold(text)
     if text.isascii():
         return tuple(dict.fromkeys([word[:WORD_MAX] for word in _ASCII.findall(folded)]))[:WORDS_MAX], len(folded)
@@ -105,7 +105,7 @@ def _words_in(text: str) -> tuple[tuple[str, ...], int]:
 
 
 def _runs(folded: str) -> Iterator[tuple[str, bool]]:
-    """Letters and digits that stand together, and whether their script puts spaces between words."""
+    """Yields the runs of letters and digits, each with whether its script puts spaces between words."""
     for found in _RUN.finditer(folded):
         yield found[0], found[1] is None
 
@@ -115,15 +115,15 @@ def _pairs(run: str) -> list[str]:
 
 
 def fold(text: str) -> str:
-    """A text as it is compared: small letters without accents, each in its plainest form; the first CHARACTERS_MAX."""
+    """Folds a text for comparison: lower case, without accents and compatibility forms, cut to CHARACTERS_MAX."""
     if text.isascii():
         return text[:CHARACTERS_MAX].lower()
-    # Folding the case makes marks of its own; what is put together again are the syllables of Hangul.
+    # Marks are removed again, because case folding can produce some. NFC recomposes the syllables of Hangul.
     return normalize("NFC", _bare(_bare(text).casefold())).translate(_STROKES)
 
 
 def _bare(text: str) -> str:
-    # In slices: putting a long run of marks in order takes the square of its length, and all of them are left out.
+    # In slices, because NFKD takes quadratic time for a long run of marks, and all marks are removed anyway.
     bare: list[str] = []
     for at in range(0, len(text), SLICE):
         plain = normalize("NFKD", text[at : at + SLICE])

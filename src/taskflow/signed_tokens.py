@@ -1,4 +1,4 @@
-"""Texts that nothing has to remember: some bytes in base64url, and the proof that they were written here."""
+"""Signed tokens: content with an HMAC, in base64url, so that the server need not store the token."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from taskflow.base64url import decode_base64url, encode_base64url
 
 
 def sign(secret: bytes, purpose: bytes, content: bytes, *, mac_bytes: int) -> str:
-    """The content with the first bytes of its HMAC-SHA-256 behind it; what is proven for one `purpose` is nothing
-    for another. Only characters that a URL takes as they are."""
+    """Returns the content followed by the first `mac_bytes` of its HMAC-SHA-256, in base64url. A token signed for one
+    `purpose` is not valid for another."""
     return encode_base64url(content + _mac(secret, purpose, content)[:mac_bytes])
 
 
 def verify(secret: bytes, purpose: bytes, text: str, *, mac_bytes: int) -> bytes | None:
-    """The content of a text; None for one that was not written here."""
+    """Returns the content of a token; None if its signature is not valid."""
     raw = decode_base64url(text)
     if raw is None:
         return None

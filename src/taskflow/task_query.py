@@ -1,4 +1,4 @@
-"""What may be asked of a list of tasks: the filters and the order of `GET /tasks`, and of a saved view. Pure."""
+"""TaskQuery: the filters and the sort order of `GET /tasks` and of saved views. Pure."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ NOBODY: Final = "none"
 
 
 class TaskConditions(Struct, frozen=True, kw_only=True):
-    """What is asked of a task alone, whoever asks and whatever its project has become. Each set: any of these; None:
-    all."""
+    """The conditions that depend on the task alone, not on the caller or the project. A set matches any of its
+    values; None matches all tasks."""
 
     labels: frozenset[str] | None = None
     priorities: frozenset[str] | None = None
@@ -50,24 +50,24 @@ class TaskConditions(Struct, frozen=True, kw_only=True):
     """Microseconds since 1970."""
     due_after: int | None = None
     terms: tuple[Term, ...] | None = None
-    """Unlike the sets: all of these. None of them finds nothing."""
+    """Unlike the sets, all terms must match. An empty tuple matches nothing."""
     trashed: bool = False
 
 
 class TaskQuery(TaskConditions, frozen=True, kw_only=True):
-    """The filters as they were asked for. An assignee of None is nobody."""
+    """The filters as given. None among the assignees means unassigned tasks."""
 
     projects: frozenset[UUID] | None
     statuses: frozenset[str] | None
     categories: frozenset[str] | None
     assignees: frozenset[UUID | Literal["me"] | None] | None
     archived: bool | None
-    """Of archived projects; None: of those only where they are named."""
+    """Whether tasks of archived projects are listed; None: only if the projects are named in the query."""
     sort: str
 
 
 def parse_task_query(parameters: Parameters) -> TaskQuery:
-    """Takes all of FILTERS. What is wrong with them is with the parameters' other faults."""
+    """Parses all of FILTERS. Faults are added to those of the parameters."""
     return TaskQuery(
         projects=parameters.ids("project", parse_id),
         statuses=_names(parameters.texts("status")),

@@ -1,5 +1,5 @@
-"""Times and names as others write them: of a time what is finer than a microsecond is cut off, never rounded into the
-next day; a name gets its normal form. Pure."""
+"""Normalises times and names in input. Times are truncated to microseconds, never rounded, which could lead into the
+next day; names get their normal form. Pure."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Cut = Callable[[Any], Any]
 
 
 def cut(text: str) -> str:
-    """The text of a time with at most six fractional digits: msgspec rounds the others."""
+    """Truncates the text of a time to six fractional digits, because msgspec would round."""
     return _FINER.sub("", text)
 
 
 def parse_time(text: str) -> datetime:
-    """An RFC 3339 time. Raises msgspec.ValidationError."""
+    """Parses an RFC 3339 time. Raises msgspec.ValidationError."""
     return msgspec.convert(cut(text), datetime)
 
 
 def cut_times(plain: Any, kind: Any) -> Any:
-    """Plain JSON with the times cut off and the names in their normal form, wherever `kind`, a type that it is converted
-    to, has one."""
+    """Returns decoded JSON with times truncated and names normalised, wherever the target type `kind` has a time or a
+    name."""
     cutter = _cutter_of(kind)
     return plain if cutter is None else cutter(plain)
 
@@ -43,7 +43,7 @@ def _cutter_of(kind: Any) -> Cut | None:
 
 
 def _cutter(kind: inspect.Type) -> Cut | None:
-    """What cuts the times of a value of this type; None where it can hold none."""
+    """Returns the function that normalises values of this type; None if the type holds no time and no name."""
     match kind:
         case inspect.DateTimeType():
             return lambda value: cut(value) if isinstance(value, str) else value

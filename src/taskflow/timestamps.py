@@ -1,4 +1,4 @@
-"""How times are written: RFC 3339 for clients, microseconds for MongoDB. Pure."""
+"""Formats times: RFC 3339 for clients, microseconds for MongoDB. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(at: datetime) -> str:
-    """RFC 3339 in UTC, `Z`, always six digits."""
+    """Formats a UTC time as RFC 3339 with `Z` and always six fractional digits."""
     return at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
@@ -21,5 +21,5 @@ def timestamp_or_none(at: datetime | None) -> str | None:
 
 
 def micros(at: datetime | None) -> int | None:
-    """Microseconds since 1970: BSON's own times keep milliseconds only."""
+    """Returns microseconds since 1970, because BSON dates have only milliseconds."""
     return None if at is None else (at - _EPOCH) // timedelta(microseconds=1)

@@ -1,8 +1,8 @@
-"""Turns on the event loop for work of a few milliseconds, of which many pieces may be due at once.
+"""Spreads many short pieces of work over iterations ("rounds") of the event loop, so that other tasks can run between.
 
-A group of appends answers all its callers in the same round of the loop. If each then rendered its answer, or decided
-again because it had lost, nobody else would be heard until the last was done. So each asks for its turn: once a round
-has been busy for `ROUND_S`, whoever asks is put off to a later one, in the order of asking.
+A group commit wakes all its callers in the same round. If each then rendered its response, or retried after a
+conflict, no other task would run until the last was done. So each waits for its turn: once a round has been busy for
+`ROUND_S`, further callers wait for a later round, in order of arrival.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 ROUND_S: Final = 0.01
-"""How long the work of one round may have taken when another piece of it begins."""
+"""A piece of work starts only if the round has been busy for less than this."""
 WOKEN_MAX: Final = 8
-"""How many of those that wait are woken in one round at most."""
+"""Maximum number of waiting callers woken in one round."""
 
 
 class Turns:
@@ -26,17 +26,17 @@ class Turns:
         self._loop = loop
         self._round_s = round_s
         self._ends: float | None = None
-        """When this round has been busy for long enough; None until somebody asks in it."""
+        """The time at which the current round's budget ends; None until the first caller of the round."""
         self._next: asyncio.Handle | None = None
         self._woken_max = WOKEN_MAX
-        """How many of those that wait are woken in the next round."""
+        """How many waiting callers are woken in the next round."""
         self._woken_too_many = False
-        """Whether one that was woken in the last round found no time left."""
+        """Whether a caller woken in the last round found no time left."""
         self._numbers = count()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     async def turn(self) -> None:
-        """Returns in a round that has time left."""
+        """Waits for a round that has time left."""
         if self.is_free():
             return
         number = next(self._numbers)
@@ -50,7 +50,7 @@ class Turns:
             self._woken_too_many = True
 
     def is_free(self) -> bool:
-        """Whether the work may begin at once: nobody waits, and this round has time left."""
+        """Whether work may begin at once: no caller waits, and this round has time left."""
         return not self._waiting and self._has_time()
 
     def _has_time(self) -> bool:
@@ -62,12 +62,12 @@ class Turns:
 
     def _go_on(self) -> None:
         if self._next is None:
-            # What is called "soon" is called in the next round.
+            # `call_soon` runs the callback in the next round.
             self._next = self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         self._next = self._ends = None
-        # Waking a task that has no time then costs as much as letting it work: as many are woken as there was time for.
+        # Waking a task that finds no time left costs as much as its work, so adapt to how many found time.
         self._woken_max = max(1, self._woken_max // 2) if self._woken_too_many else min(self._woken_max * 2, WOKEN_MAX)
         self._woken_too_many = False
         for _ in range(self._woken_max):
