@@ -1,6 +1,6 @@
-"""Every bound, address and secret, in one place, from the environment.
+"""All settings (bounds, addresses, secrets), read from the environment.
 
-A field `append_queue_max` is the variable `TASKFLOW_APPEND_QUEUE_MAX`. `taskflow config` shows them.
+The field `append_queue_max` is the variable `TASKFLOW_APPEND_QUEUE_MAX`. `taskflow config` shows all settings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECRETS: Final = ("master_key", "claim_secret", "token_secret", "message_key", "
 KEYS: Final = (*SECRETS, "jwt_previous_public_key", "message_previous_keys")
 MASKED: Final = (*SECRETS, "message_previous_keys", "kafka_password")
 CALLERS: Final = frozenset(("TASKFLOW_URL", "TASKFLOW_TOKEN"))
-"""Variables of those who call a server (`taskflow tasks …`): they may be set where one runs too."""
+"""Variables of the client commands (`taskflow tasks …`), which a server process ignores."""
 
 _PASSWORD_IN_URL: Final = re.compile(
     r"(?<=://)\S*@|(?<=[?&])([^=&]*(?:password|passphrase|token)[^=&]*=)[^&]*", re.IGNORECASE
@@ -37,13 +37,13 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
 class BadSettings(TaskflowError):
-    """The environment does not make valid settings; the message names every variable at fault."""
+    """The environment has invalid settings; the message names every faulty variable."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     # --- what kind of place this is
     env: Literal["development", "production"] = "development"
-    """Production makes no secrets by itself and starts no servers."""
+    """Production generates no secrets and starts no servers."""
     data_dir: str = ".taskflow"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -67,13 +67,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     token_secret: str = ""
     """Fingerprints of requests, refresh tokens, cursors."""
     message_key: str = ""
-    """Signs what the relay sends to Kafka; projectors believe nothing else."""
+    """Signs the relay's messages to Kafka; projectors reject all others."""
     message_previous_keys: tuple[str, ...] = ()
-    """Keys before it, separated by commas: they verify for as long as Kafka keeps what they signed."""
+    """Previous message keys, separated by commas; needed while Kafka keeps messages that they signed."""
     jwt_private_key: str = ""
     """Ed25519, PEM. Signs access tokens."""
     jwt_previous_public_key: str = ""
-    """PEM of the key before this one: its tokens stay valid until they expire."""
+    """PEM of the previous key's public part: tokens that it signed stay valid until they expire."""
 
     # --- the event store
     postgres_pool_max: Positive = 20
@@ -85,20 +85,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     append_group_events_max: Positive = 2_000
     append_timeout_ms: Positive = 5_000
     append_transaction_timeout_ms: Positive = 1_000
-    """No transaction that holds the append lock lives longer."""
+    """Maximum duration of a transaction that holds the append lock."""
     append_deadline_ms: Positive = 8_000
-    """How long an unknown commit is sent again before its callers get 503."""
+    """How long a commit with an unknown outcome is retried before its callers get 503."""
     conflict_retries_max: Positive = 100
     state_cache_bytes_max: Positive = 134_217_728
-    """Of streams' states in one process's memory."""
+    """Maximum size of the cached stream states in one process."""
     snapshot_every_events: Positive = 200
     history_bytes_max: Positive = 268_435_456
-    """Of one stream's events that a request may have folded anew, for `?version=`, `?at=`, a diff or an undo; they are
-    read in small chunks, and more is refused."""
+    """Maximum size of one stream's events that a request may fold for `?version=`, `?at=`, a diff or an undo; more is
+    refused. The events are read in small chunks."""
     history_events_max: Positive = 100_000
-    """Of a task's events that an undo may look through; more is refused."""
+    """Maximum number of a task's events that an undo may read; more is refused."""
     move_tasks_max: Positive = 500
-    """Subtasks that go along with a task to another project, in one command or one bundle; more is refused."""
+    """Subtasks that move with a task to another project, in one command or one bundle; more is refused."""
     events_range_size: Positive = 10_000_000
     person_key_ttl_s: Positive = 60
     person_keys_max: Positive = 10_000
@@ -109,7 +109,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     follower_ring_max: Positive = 10_000
     follower_snapshot_every_events: Positive = 10_000
     auth_stale_max_s: Positive = 10
-    """How long a process that cannot reach the log may go on judging access."""
+    """How long a process that cannot reach the log may continue to authorise requests."""
 
     # --- Kafka, and how it is reached
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -117,9 +117,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_username: str = ""
     kafka_password: str = ""
     kafka_ca_file: str = ""
-    """PEM of the authorities that the broker's certificate may be of; empty: the system's."""
+    """PEM of the certificate authorities for the broker's certificate; empty: the system's."""
     kafka_certificate_file: str = ""
-    """PEM, for a broker that asks its clients for a certificate."""
+    """PEM, for a broker that requires client certificates."""
     kafka_certificate_key_file: str = ""
 
     # --- the relay and Kafka
@@ -129,21 +129,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_replication: Positive = 1
     kafka_request_timeout_ms: Positive = 10_000
     kafka_message_bytes_max: Positive = 8_388_608
-    """Well above the largest event: one that Kafka refused would hold back all that follow."""
+    """Well above the largest event: an event that Kafka refuses would block all later ones."""
     relay_batch_max: Positive = 1_000
     relay_batch_bytes_max: Positive = 8_388_608
     """A batch ends with the event that reaches this."""
     relay_poll_ms: Positive = 20
-    """Between two looks at the log, unless there is more than a batch of it."""
+    """Pause between two reads of the log, unless more than a batch is waiting."""
     relay_check_ends_ms: Positive = 5_000
-    """How often the broker's end offsets are compared with what was published."""
+    """How often the broker's end offsets are compared with the published ones."""
     relay_standby_poll_ms: Positive = 500
     relay_backoff_min_ms: Positive = 100
     relay_backoff_max_ms: Positive = 2_000
     relay_ranges_check_s: Positive = 60
     watermark_interval_ms: Positive = 1_000
     lease_ttl_ms: Positive = 3_000
-    """Of the lease of whoever publishes, and of whoever does the background tasks."""
+    """Duration of the leases of the leading relay and of the active worker."""
     lease_renew_ms: Positive = 1_000
 
     # --- projectors and views
@@ -151,37 +151,37 @@ class Settings(Struct, frozen=True, kw_only=True):
     mongodb_pool_min: Annotated[int, Meta(ge=0)] = 10
     mongodb_timeout_ms: Positive = 5_000
     mongodb_socket_timeout_ms: Positive = 20_000
-    """No answer is waited for longer. A batch is one transaction: it has to fit."""
+    """Timeout of one answer from MongoDB. Must allow for a batch, which is one transaction."""
     projector_batch_max: Positive = 1_000
     projector_batch_bytes_max: Positive = 16_777_216
     """A batch read from the log ends with the event that reaches this."""
     projector_linger_ms: Annotated[int, Meta(ge=0)] = 20
-    """Between the beginnings of two batches that are not full: many small transactions cost more than they bring."""
+    """Minimum time between the starts of two batches that are not full: small transactions are inefficient."""
     checkpoint_interval_ms: Positive = 250
-    """How long progress past events that a view does not fold waits to be saved."""
+    """How long progress past events that a view does not fold may stay unsaved."""
     projector_stall_timeout_ms: Positive = 5_000
-    """A projector that heard nothing for this long asks the store, and makes a new consumer."""
+    """A projector that receives nothing for this long reads the log, and creates a new consumer."""
     projector_states_bytes_max: Positive = 67_108_864
-    """Of streams' states in memory, for each view of a worker."""
+    """Maximum size of the stream states in memory, for each view of a worker."""
     parked_streams_max: Positive = 100
-    """More parked streams than this stop a partition: the fault is not a stream's."""
+    """More parked streams than this halt the partition, because the fault is then not in single streams."""
     projector_stale_ms: Positive = 10_000
-    """A view with a partition that was not saved for this long counts as left alone by its projectors."""
+    """A view with a partition that was not saved for this long counts as stale: no projector advances it."""
     checkpoint_poll_ms: Positive = 20
-    """How often checkpoints are read while somebody waits for a position."""
+    """How often checkpoints are read while a request waits for a position."""
 
     # --- caches
     user_cache_ttl_s: Positive = 3_600
     user_cache_bytes_max: Positive = 16_777_216
-    """Of people in an API process's memory."""
+    """Maximum size of the users cached in an API process."""
     board_cache_ttl_s: Positive = 300
     cache_entry_bytes_max: Positive = 1_048_576
-    """A larger value is not kept in Redis: on its way it would hold up everybody else's."""
+    """A larger value is not cached in Redis, because its transfer would delay all others."""
     cache_lease_ttl_ms: Positive = 5_000
     cache_timeout_ms: Positive = 250
-    """Redis has this long to answer; then it counts as a miss."""
+    """Timeout of Redis; after it a read counts as a cache miss."""
     cache_breaker_open_ms: Positive = 1_000
-    """After a failure Redis is left alone for this long."""
+    """After a failure the cache does not use Redis for this long."""
     pages_bytes_max: Positive = 67_108_864
     """Of lists of tasks, and of single tasks, in an API process's memory."""
     invalidations_pending_max: Positive = 10_000
@@ -190,33 +190,34 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     public_url: str = "http://127.0.0.1:8000"
-    """`iss` of tokens, and what the address of a calendar begins with."""
+    """The `iss` of tokens, and the beginning of calendar URLs."""
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: Annotated[int, Meta(ge=0)] = 0
     """How many proxies in front add to X-Forwarded-For; 0: the header is ignored."""
     connections_max: Positive = 8_192
-    """Of one process. One more ends those that have waited longest without a request; where none has, it gets 503."""
+    """Connections of one process. A further one closes the longest idle ones; if none is idle, it gets 503."""
     request_line_bytes_max: Positive = 16_384
-    """Of the path and the query; with more, and for the next two, the answer is 431."""
+    """Maximum size of path and query; above it, and above the next two settings, the response is 431."""
     request_fields_max: Positive = 100
     """Header fields of one request."""
     request_head_bytes_max: Positive = 32_768
     request_head_timeout_ms: Positive = 10_000
-    """From its first byte, or from the connection, to a head's end; then the answer is 408."""
+    """From the first byte (or the connection) to the end of the head; then the response is 408."""
     request_body_timeout_ms: Positive = 20_000
-    """Of a body, beside what its bytes take at the least rate; then the answer is 408."""
+    """Time for a body, in addition to its transfer time at the minimum rate; then the response is 408."""
     request_body_bytes_per_s_min: Positive = 16_384
     response_stall_timeout_ms: Positive = 30_000
-    """Of an answer that its client does not read, beside what it takes at the least rate; then the connection ends."""
+    """Time for a client to read a response, in addition to the transfer time at the minimum rate; then the connection
+    is closed."""
     response_bytes_per_s_min: Positive = 16_384
     keep_alive_timeout_ms: Positive = 75_000
     """Longer than a proxy keeps an idle connection, so that the proxy is the one to close it."""
     body_bytes_max: Positive = 1_048_576
     body_drain_bytes_max: Positive = 8_388_608
     sse_connections_max: Positive = 5_000
-    """Open streams of one process; one more is refused (503)."""
+    """SSE connections of one process; one more is refused (503)."""
     sse_connections_per_user_max: Positive = 20
-    """Of one user in one process; one more is refused (429)."""
+    """SSE connections of one user in one process; one more is refused (429)."""
     waits_per_caller_max: Positive = 64
     """Reads of one caller that wait for a position in one process; one more is refused (429)."""
     exports_per_caller_max: Positive = 4
@@ -224,36 +225,37 @@ class Settings(Struct, frozen=True, kw_only=True):
     exports_max: Positive = 500
     """Files that one process is sending; one more is refused (503)."""
     export_pages_max: Positive = 1
-    """Pages of such files that one process makes at once, in turn: more would only hold up everything else."""
+    """Pages of such files that one process renders at once: more would only delay all other requests."""
     batches_per_caller_max: Positive = 20
-    """Batches of commands of one caller under way in one process; one more is refused (429)."""
+    """Batches of commands of one caller running in one process; one more is refused (429)."""
     syncs_per_caller_max: Positive = 8
-    """Answers of `/sync` that one process makes for one caller; one more is refused (429)."""
+    """Responses of `/sync` that one process prepares for one caller at once; one more is refused (429)."""
     historical_boards_per_caller_max: Positive = 2
-    """Boards as they were that one caller folds or waits for in one process; one more is refused (429)."""
+    """Historical boards that one caller requests at once from one process; one more is refused (429)."""
     calendars_per_caller_max: Positive = 8
-    """Calendars that one network is being sent by one process; one more is refused (429)."""
+    """Calendars that one process is sending to one network; one more is refused (429)."""
     calendars_max: Positive = 100
     """Calendars that one process is sending; one more is refused (503)."""
     stream_buffer_bytes_max: Positive = 262_144
-    """Events that wait for one client; with more it is cut off, and resumes where it was."""
+    """Buffered events of one SSE client; with more the client is disconnected, and can resume where it was."""
     stream_heartbeat_ms: Positive = 15_000
     access_token_ttl_s: Positive = 900
     argon2_parallel_max: Positive = 2
     argon2_queue_max: Positive = 128
-    """Passwords that wait to be hashed or checked in one process; then the network that has most of them is refused."""
+    """Passwords waiting to be hashed or checked in one process; if full, the network with the most of them is
+    refused."""
     argon2_wait_max_ms: Positive = 3_000
-    """None waits longer (503)."""
+    """Maximum wait of a password to be hashed or checked; then 503."""
     argon2_memory_kib: Positive = 19_456
     argon2_time_cost: Positive = 2
     historical_board_events_max: Positive = 100_000
-    """What a board as it was may be folded from: all events of the tasks that were ever on it. More is refused."""
+    """Maximum number of events for a historical board, of all tasks that were ever on it. More is refused."""
     historical_board_bytes_max: Positive = 268_435_456
-    """Of those events; they are read in small chunks, and more is refused."""
+    """Maximum size of those events; more is refused. The events are read in small chunks."""
     historical_boards_concurrency_max: Positive = 2
-    """Boards as they were that one process folds at once; another waits, as long as its reader does (503)."""
+    """Historical boards that one process folds at once; a further request waits until its own timeout (503)."""
     calendars_bytes_max: Positive = 33_554_432
-    """Of rendered calendar feeds in an API process's memory."""
+    """Maximum size of the rendered calendar feeds cached in an API process."""
     calendar_renders_max: Positive = 2
     """Feeds that one process renders at once; another waits."""
     calendar_timeout_ms: Positive = 20_000
@@ -262,9 +264,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     # --- the trash
     trash_retention_s: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 2_592_000
-    """A task that was in the trash for so long (thirty days) is purged."""
+    """A task that was in the trash for this long (thirty days) is purged."""
     purge_interval_ms: Positive = 300_000
-    """Between two looks of the worker for such tasks."""
+    """Pause between two searches of the worker for such tasks."""
     purge_batch_max: Positive = 200
 
     # --- rate limits
@@ -273,24 +275,24 @@ class Settings(Struct, frozen=True, kw_only=True):
     anonymous_requests_max: Positive = 100
     anonymous_window_s: Positive = 900
     token_checks_per_s: Positive = 20
-    """Access tokens of one network whose signature a process verifies; with more, the network is counted first."""
+    """Access tokens of one network whose signature a process verifies; above it the network limit is checked first."""
     token_checks_burst_max: Positive = 200
     user_requests_per_s: Positive = 50
     user_burst_max: Positive = 200
     login_attempts_max: Positive = 20
-    """Failed sign-ins from one network, to whatever accounts, in a window."""
+    """Failed sign-ins from one network, to any accounts, in a window."""
     login_failures_max: Positive = 10
     """Failed sign-ins to one account from one network in a window."""
     login_account_failures_max: Positive = 20
-    """Failed sign-ins to one account from all networks in a window, without a device that it knows."""
+    """Failed sign-ins to one account from all networks in a window, from unknown devices."""
     login_device_failures_max: Positive = 10
-    """Failed sign-ins to one account from a device that it knows in a window; nobody else's count against these."""
+    """Failed sign-ins to one account from one known device in a window, counted separately from all others."""
     sign_ins_max: Positive = 200
-    """Sign-ins to one account in a window, each a session in the log."""
+    """Sign-ins to one account in a window; each adds a session to the log."""
     registrations_max: Positive = 20
-    """From one network in a window."""
+    """Registrations from one network in a window."""
     refreshes_max: Positive = 100
-    """Of one session in a window, wherever they come from."""
+    """Token refreshes of one session in a window, from all networks."""
     login_window_s: Positive = 900
     device_token_ttl_s: Positive = 15_552_000
     """How long after its last sign-in (180 days) a device is still known."""
@@ -298,23 +300,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Commands of one caller that change nothing in a window: their receipts are kept for ever."""
     unchanged_window_s: Positive = 3_600
     api_processes: Positive = 1
-    """How many API processes there are: what share of a limit each of them grants while Redis is away."""
+    """Number of API processes: each grants this fraction of a limit while Redis is unavailable."""
     limits_timeout_ms: Positive = 250
-    """Redis has this long to count; then this process counts for itself."""
+    """Timeout of Redis for counting; after it this process counts by itself."""
     limits_breaker_open_ms: Positive = 1_000
-    """After a failure Redis is left alone by the counters for this long."""
+    """After a failure the counters do not use Redis for this long."""
     limits_connections_max: Positive = 32
-    """To Redis, of one process's counters; the cache has others."""
+    """Connections to Redis of one process's counters; the cache has its own."""
 
     # --- import
     import_inflight_max: Positive = 512
-    """Commands under way at once, each of another ticket."""
+    """Commands running at once, each of another ticket."""
     import_rows_max: Positive = 8_192
-    """Rows in memory: the more, the more tickets of a file that is sorted by ticket go side by side."""
+    """Rows in memory: more rows let more tickets of a file sorted by ticket be imported in parallel."""
     import_backoff_min_ms: Positive = 100
     import_backoff_max_ms: Positive = 5_000
     import_outage_max_s: Positive = 600
-    """How long an import waits for a store that is away; run again, it goes on where it stopped."""
+    """How long an import waits for an unavailable store; run again, it continues where it stopped."""
 
     @property
     def master_key_bytes(self) -> bytes:
@@ -377,12 +379,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         return settings
 
     def __repr__(self) -> str:
-        """For logs and tracebacks: without a secret, and only what is not the default."""
+        """Returns the settings that differ from their default, without secrets, for logs and tracebacks."""
         given = (field.name for field in msgspec.structs.fields(self) if getattr(self, field.name) != field.default)
         return f"Settings({', '.join(f'{name}={_masked(name, getattr(self, name))}' for name in given)})"
 
     def environ(self) -> dict[str, str]:
-        """The variables that make these settings: what a child process is given."""
+        """Returns the environment variables for a child process with these settings."""
         variables = {}
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
@@ -391,12 +393,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         return variables
 
     def shown(self) -> dict[str, str]:
-        """Every setting by its variable's name; secrets and passwords masked, each on one line."""
+        """Returns every setting by its variable's name, each on one line, with secrets and passwords masked."""
         return {variable(name): _masked(name, getattr(self, name)) for name in self.__struct_fields__}
 
 
 def variable(field: str) -> str:
-    """The environment variable of a field."""
+    """Returns the environment variable of a field."""
     return PREFIX + field.upper()
 
 
@@ -406,7 +408,7 @@ def _unknown(name: str) -> str:
 
 
 def _expected(kind: Any) -> str:
-    """A setting's type in words."""
+    """Describes a setting's type in words."""
     info = msgspec.inspect.type_info(kind)
     match info:
         case msgspec.inspect.LiteralType(values):
@@ -418,7 +420,7 @@ def _expected(kind: Any) -> str:
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    """Bounds that are each in range and cannot hold together."""
+    """Returns the faults of settings that are valid one by one but contradict each other."""
     pairs = (
         # (the lesser, the greater, why)
         ("lease_renew_ms", "lease_ttl_ms", "a lease that is renewed after it ended changes hands for nothing"),
@@ -446,7 +448,7 @@ def _contradictions(settings: Settings) -> list[str]:
 
 
 def _kafka_contradictions(settings: Settings) -> list[str]:
-    """Of how the broker is reached: what the protocol needs, and what it would silently leave unused."""
+    """Returns the faults of the Kafka connection: settings that the protocol needs, or would silently ignore."""
     protocol = settings.kafka_security_protocol
     faults: list[str] = []
     for name, needs in (
