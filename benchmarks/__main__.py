@@ -9,16 +9,17 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import append, backlog, http, readable
+from benchmarks import append, backlog, batch, http, readable
 from benchmarks.interruptible import interruptible
 from benchmarks.report import RoundFailed, Row, keep, machine, table
 from benchmarks.world import HERE, open_world
 
-BENCHES: Final = {"append": append, "http": http, "readable": readable, "backlog": backlog}
+BENCHES: Final = {"append": append, "http": http, "readable": readable, "batch": batch, "backlog": backlog}
 AGAINST: Final = {
     "append": "eventsourcing",
     "http": "Express",
     "readable": "acknowledged",
+    "batch": "one command a request",
     "backlog": "bulk upserts alone",
 }
 

@@ -22,6 +22,7 @@
     ├── PayloadTooLarge          413: the body is larger than may be sent
     ├── KeyReused                422: one command id, two contents
     ├── BatchRefused             the status of the refused command: nothing of the batch is stored
+    ├── StaleDecision            what a decision read is outdated: the executor decides again
     ├── Gone                     410: a token cannot be continued from; the client must start again
     ├── RateLimited              429
     ├── TooManyAtOnce            429: the caller has as many of these running as they may
@@ -201,6 +202,11 @@ class BatchRefused(TaskflowError):
         super().__init__(f"command {refusal.command_id} was refused, and so nothing was done: {refusal}")
         self.refusal = refusal
         self.command_id = refusal.command_id
+
+
+class StaleDecision(TaskflowError):
+    """What a decision has read is not, or not any more, what the store holds. The executor decides again; no caller
+    ever gets this."""
 
 
 class Gone(TaskflowError):

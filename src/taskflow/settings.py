@@ -81,8 +81,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     postgres_command_timeout_ms: Positive = 10_000
     append_queue_max: Positive = 10_000
     """Commands that may wait to be stored; one more is refused (503)."""
+    append_queue_bytes_max: Positive = 67_108_864
+    """Of the events of those that wait; whoever brings more is refused."""
     append_group_max: Positive = 256
     append_group_events_max: Positive = 2_000
+    append_group_bytes_max: Positive = 4_194_304
+    """Of the events that are stored in one transaction, as for the two above; what is larger alone goes alone."""
     append_timeout_ms: Positive = 5_000
     append_transaction_timeout_ms: Positive = 1_000
     """Maximum duration of a transaction that holds the append lock."""

@@ -70,7 +70,7 @@ async def test_later_commands_see_what_earlier_ones_did(
     made = create(owner, project_id)
     renamed = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
     same = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
-    child = step(owner, _child_of, made.request.command_id, project_id)
+    child = step(owner, child_of, made.request.command_id, project_id)
     answers = await executor.execute_together([made, renamed, same, child])
     task_id = answers[0].receipt.stream_id
     assert [(one.receipt.version, one.receipt.outcome) for one in answers[:3]] == [
@@ -85,16 +85,16 @@ async def test_later_commands_see_what_earlier_ones_did(
     assert await head(store) == first + 2
     # Each has a receipt of its own, and answers alone as it did among others.
     for one, answer in zip((made, renamed, same, child), answers, strict=True):
-        again = await executor.execute(one.request, _refused)
+        again = await executor.execute(one.request, not_today)
         assert (outcome(again), again.receipt.replayed) == (outcome(answer), True)
 
 
-async def _refused(_: UnitOfWork) -> Any:
+async def not_today(_: UnitOfWork) -> Any:
     """Whatever would be decided today: the receipt is looked at first."""
     raise Rejected("not-today", "no")
 
 
-async def _child_of(unit: UnitOfWork, command_id: UUID, project_id: UUID) -> Any:
+async def child_of(unit: UnitOfWork, command_id: UUID, project_id: UUID) -> Any:
     command = task.CreateTask(project_id=project_id, title="Child", parent_id=unit.made[command_id])
     return await task.create_task(unit, None, command)
 
@@ -110,7 +110,7 @@ async def test_one_refusal_leaves_nothing_of_any(
         await executor.execute_together(steps)
     assert raised.value.command_id == refused.request.command_id
     assert await head(store) == before
-    assert await store.receipts(owner, [one.request.command_id for one in steps]) == {}
+    assert await store.receipts([(owner, one.request.command_id) for one in steps]) == {}
     assert (await edit(executor, owner, task_id, title="Later")).receipt.version == 2
 
 
@@ -284,7 +284,7 @@ async def test_what_was_accepted_alone_is_replayed_and_the_rest_is_one_bundle(
 ) -> None:
     made = create(owner, project_id)
     first = await executor.execute(made.request, made.handler)
-    child = step(owner, _child_of, made.request.command_id, project_id)
+    child = step(owner, child_of, made.request.command_id, project_id)
     renamed = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
     await edit(other, owner, first.receipt.stream_id, title="Meanwhile")
     answers = await other.execute_together([made, child, renamed])
@@ -368,21 +368,21 @@ async def test_a_bundle_is_its_commands_one_by_one_or_nothing(
     executor: Executor, store: EventStore, settings: Settings, sent: list[Any], who: int
 ) -> None:
     """Two equal worlds: in one the commands go one by one until the first refusal, in the other together."""
-    alone, together = [await _world(executor, settings) for _ in range(2)]
+    alone, together = [await small_world(executor, settings) for _ in range(2)]
     expected: list[Any] = []
     refusal: Refusal | None = None
     for one in sent:
         try:
-            accepted = await executor.execute(*_step(one, alone, who))
+            accepted = await executor.execute(*small_step(one, alone, who))
         except Refusal as error:
             refusal = error
             break
-        expected.append(_seen(accepted, alone))
+        expected.append(told(accepted, alone))
     before = await head(store)
-    steps = [Step(*_step(one, together, who)) for one in sent]
+    steps = [Step(*small_step(one, together, who)) for one in sent]
     if refusal is None:
         answers = await executor.execute_together(steps)
-        assert [_seen(one, together) for one in answers] == expected
+        assert [told(one, together) for one in answers] == expected
         for left, right in zip(alone[1:], together[1:], strict=True):
             assert await versions(store, left) == await versions(store, right)
     else:
@@ -390,10 +390,10 @@ async def test_a_bundle_is_its_commands_one_by_one_or_nothing(
             await executor.execute_together(steps)
         assert raised.value.command_id == steps[len(expected)].request.command_id
         assert await head(store) == before
-        assert await store.receipts(together[0][who], [one.request.command_id for one in steps]) == {}
+        assert await store.receipts([(together[0][who], one.request.command_id) for one in steps]) == {}
 
 
-async def _world(executor: Executor, settings: Settings) -> tuple[Any, ...]:
+async def small_world(executor: Executor, settings: Settings) -> tuple[Any, ...]:
     """Two people, a project, two tasks."""
     users = [await register(executor, settings) for _ in PEOPLE]
     project_id = await make_project(executor, users[0])
@@ -401,7 +401,7 @@ async def _world(executor: Executor, settings: Settings) -> tuple[Any, ...]:
     return (users, project_id, *[await make_task(executor, users[0], project_id) for _ in TASKS])
 
 
-def _step(command: Any, world: Any, who: int) -> Any:
+def small_step(command: Any, world: Any, who: int) -> Any:
     action, expected = command
     users, project_id, *tasks = world
     match action:
@@ -437,11 +437,11 @@ def _step(command: Any, world: Any, who: int) -> Any:
     return request(users[who], expected_version=expected), lambda unit: handler(unit, *arguments)
 
 
-def _seen(accepted: Accepted, world: Any) -> Any:
+def told(accepted: Accepted, world: Any) -> Any:
     """What a client is told, with the names that the two worlds have in common."""
     users, *streams = world
     named = {str(one): f"<{index}>" for index, one in enumerate((*users, *streams))}
-    told = repr((accepted.receipt.outcome, accepted.receipt.version, accepted.receipt.stream_id, accepted.events))
+    text = repr((accepted.receipt.outcome, accepted.receipt.version, accepted.receipt.stream_id, accepted.events))
     for one, name in named.items():
-        told = told.replace(one, name)
-    return told
+        text = text.replace(one, name)
+    return text

@@ -220,6 +220,30 @@ async def test_a_full_queue_refuses(settings: Settings) -> None:
         assert all(isinstance(receipt, Receipt) for receipt in await asyncio.gather(*accepted))
 
 
+def _heavy(size: int) -> Append:
+    one = append((new_id(), 0))
+    data = b'{"title":"' + b"x" * size + b'"}'
+    return replace(one, events=tuple(replace(event, data=data) for event in one.events))
+
+
+async def test_a_queue_is_full_of_bytes_too(settings: Settings) -> None:
+    async with open_event_store(replace(settings, append_queue_bytes_max=250_000), "test") as small:
+        accepted = [small.committer.submit(_heavy(100_000)) for _ in range(2)]
+        with pytest.raises(QueueFull, match="2 commands wait"):
+            small.committer.submit(_heavy(100_000))
+        light = small.committer.submit(append((new_id(), 0)))
+        assert all(isinstance(receipt, Receipt) for receipt in await asyncio.gather(*accepted, light))
+        # Alone it may be larger than the queue.
+        assert isinstance(await small.committer.submit(_heavy(300_000)), Receipt)
+
+
+async def test_a_group_is_bounded_in_bytes(settings: Settings) -> None:
+    async with open_event_store(replace(settings, append_group_bytes_max=250_000), "test") as small:
+        sent = [small.committer.submit(_heavy(size)) for size in (100_000, 100_000, 100_000, 300_000, 1, 1)]
+        assert all(isinstance(receipt, Receipt) for receipt in await asyncio.gather(*sent))
+        assert small.committer.groups == 4
+
+
 async def test_nothing_is_appended_to_a_log_of_another_epoch(store: EventStore, settings: Settings) -> None:
     async with Committer(settings, epoch=7) as stray:
         with pytest.raises(EpochChanged, match="the writer expected epoch 7; nothing is appended there"):

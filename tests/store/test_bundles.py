@@ -108,7 +108,7 @@ async def test_one_command_that_was_accepted_before_loses_the_bundle(store: Even
     assert [one for index, one in enumerate(found) if index != which] == [Conflict(None, 0)] * 2
     assert await versions(store, *streams) == [0, 0, 0]
     ids = [member.command_id for member in members]
-    assert set(await store.receipts(members[0].caller, ids)) == {ids[which]}
+    assert set(await store.receipts([(members[0].caller, one) for one in ids])) == {ids[which]}
 
 
 async def test_a_bundle_in_the_middle_of_a_group_is_a_part_of_its_sequence(store: EventStore) -> None:

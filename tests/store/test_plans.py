@@ -45,7 +45,7 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
             for stream in streams:
                 await store.log.stream(stream)
                 await store.accepted(stream, [new_id()])
-                await store.receipts(stream, [new_id()])
+                await store.receipts([(stream, new_id())])
                 await store.kind_of(stream)
                 await store.children([stream], limit=10)
                 await store.streams_of(stream, new_id(), "TaskMoved")

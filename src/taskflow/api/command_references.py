@@ -40,6 +40,8 @@ def with_ids(command: Mapping[str, Any], made: Mapping[UUID, UUID]) -> dict[str,
 
 
 def _named(text: str) -> UUID | None:
+    if not text.startswith("$"):
+        return None
     found = _REFERENCE.fullmatch(text)
     return None if found is None else UUID(found[1])
 

@@ -18,6 +18,7 @@ _REQUEST_HEADERS: Final = (
     "If-Match",
     "If-None-Match",
     "Last-Event-ID",
+    "Prefer",
     "X-Request-ID",
 )
 _ANSWER_HEADERS: Final = (
@@ -25,6 +26,7 @@ _ANSWER_HEADERS: Final = (
     "Idempotency-Replayed",
     "Link",
     "Location",
+    "Preference-Applied",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",

@@ -23,13 +23,14 @@ from taskflow.api.answers import answer_of
 from taskflow.api.bodies import decode
 from taskflow.api.committed_state import committed
 from taskflow.api.json_response import JsonResponse
+from taskflow.api.preferences import APPLIED, minimal, prefers_minimal
 from taskflow.api.problems import Since
 from taskflow.api.route import RequestContext
 from taskflow.commands.access import require_role
 from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.execute import Accepted, Handler, Request, Step, Target
+from taskflow.commands.execute import Accepted, Handler, Judge, Request, Step, Target
 from taskflow.commands.import_scope import ImportCommand, receipts_scope
-from taskflow.errors import Fault, Malformed, NotFound, VersionConflict
+from taskflow.errors import Fault, KeyReused, Malformed, NotFound, Refusal, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
 from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
@@ -86,7 +87,8 @@ class Written(Struct, frozen=True, kw_only=True):
 
 
 async def write(call: RequestContext, command: CommandType, target: Any) -> Response[bytes]:
-    """A REST write: a command of this type on that target, its body being the request's."""
+    """A REST write: a command of this type on that target, its body being the request's. What is preferred of its
+    answer changes nothing but the body."""
     plain = await call.json()
     sent = Sent(
         name=command.body.__name__,
@@ -100,7 +102,10 @@ async def write(call: RequestContext, command: CommandType, target: Any) -> Resp
     headers, status = done.headers, 200
     if done.location is not None:
         headers["Location"], status = done.location, 201
-    return JsonResponse(done.body, status_code=status, headers=headers)
+    body = done.body
+    if prefers_minimal(call.request.headers):
+        body, headers = minimal(body, done.accepted), headers | APPLIED
+    return JsonResponse(body, status_code=status, headers=headers)
 
 
 async def send(call: RequestContext, sent: Sent) -> Written:
@@ -139,10 +144,20 @@ async def execute(call: RequestContext, steps: Sequence[Step]) -> list[Accepted]
     """
     context = call.context
     try:
-        return await context.executor.execute_together(steps, partial(_judge_replay, context, call.user))
+        return await context.executor.execute_together(steps, _judge_of(call))
     except VersionConflict as conflict:
         conflict.since = await _since(context.store, conflict)
         raise
+
+
+async def execute_in_order(call: RequestContext, steps: Sequence[Step]) -> list[Accepted | Refusal | KeyReused]:
+    """As `execute`, but each of the commands has an outcome of its own."""
+    context = call.context
+    outcomes = await context.executor.execute_in_order(steps, _judge_of(call))
+    for outcome in outcomes:
+        if isinstance(outcome, VersionConflict):
+            outcome.since = await _since(context.store, outcome)
+    return outcomes
 
 
 def fingerprint(context: Context, caller: UUID, sent: Sent) -> bytes:
@@ -190,11 +205,24 @@ async def _judge_import(call: RequestContext, project_id: UUID, _: Accepted) -> 
     call.judged.add(project_id)
 
 
+def _judge_of(call: RequestContext) -> Judge:
+    """Judges today's access to what earlier commands of a request's caller were answered with. The log is polled once
+    for all of the request's commands, after it has arrived: a task may have moved, by another process."""
+    polled = False
+
+    async def judge(accepted: Accepted) -> None:
+        nonlocal polled
+        if not polled:
+            with suppress(*TRANSIENT_ERRORS):
+                await call.context.follower.poll()
+            polled = True
+        await _judge_replay(call.context, call.user, accepted)
+
+    return judge
+
+
 async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> None:
-    """Today's access to what an earlier command answered with. Raises NotFound, as a read does."""
-    # By what is so now: the task may have moved to another project, by another process.
-    with suppress(*TRANSIENT_ERRORS):
-        await context.follower.poll()
+    """Raises NotFound, as a read does."""
     store, stream_id = context.store, accepted.receipt.stream_id
     if accepted.kind is USER:
         allowed = stream_id == caller

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from msgspec import UNSET, Struct, UnsetType, field
+from msgspec.structs import replace
 
 from taskflow.client.answers import CommandKind, Outcome, Outcomes, Page
 from taskflow.client.call import Call, Id, at, pages, write
@@ -35,11 +36,12 @@ class Commands(Resource[F]):
         return write("POST", at("commands"), Outcome, _sent(command))
 
     @call
-    def batch(self, commands: Sequence[Command], *, atomic: bool) -> Call[Outcomes]:
+    def batch(self, commands: Sequence[Command], *, atomic: bool, minimal: bool = False) -> Call[Outcomes]:
         """Runs at most 100 commands in order. If `atomic`, all or none, and a refusal is raised; else each has its
-        outcome."""
+        outcome. If `minimal`, no outcome has a `result`."""
         body = {"atomic": atomic, "commands": [_sent(command) for command in commands]}
-        return write("POST", at("commands", "batch"), Outcomes, body)
+        batch = write("POST", at("commands", "batch"), Outcomes, body)
+        return replace(batch, headers={"Prefer": "return=minimal"}) if minimal else batch
 
     @listed
     def types(self) -> Call[Page[CommandKind]]:

@@ -7,8 +7,12 @@ append         events + checks + receipt, in a group            Lost ──▶ d
     ▼
 Accepted       the receipt, and the state at its version
 
-Commands that are executed together go the same way on one unit, each handler seeing what those before it have
-staged. Their appends are one bundle: all of them are stored or none.
+Commands that are executed together are decided on one unit, each handler seeing what those before it have staged.
+Their appends are one bundle: all of them are stored or none.
+
+Commands that are executed in order are a chain: each is decided on a unit of its own, on the pending state that those
+before it leave, and submitted at once. The committer stores many of them in one group. One that loses takes those
+after it with it; they are decided again, after it.
 """
 
 from __future__ import annotations
@@ -17,7 +21,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
@@ -25,14 +28,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.commands.created_ids import created_by_event
-from taskflow.commands.unit_of_work import HistoryBounds, Staged, UnitOfWork
-from taskflow.errors import Erased, KeyMissing, KeyReused, NotFound, Refusal, StoreError, Unavailable
-from taskflow.store.append import NOBODY, Append, NewEvent, Outcome, Receipt
+from taskflow.commands.decision import Decided, Decision, decide
+from taskflow.commands.unit_of_work import HistoryBounds, UnitOfWork
+from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StaleDecision, StoreError, Unavailable
+from taskflow.store.append import NOBODY, Append, Receipt
 from taskflow.store.committer import has_failed
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
-from taskflow.streams.project import ProjectState
-from taskflow.streams.task import TaskState
-from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from taskflow.commands.acquaintances import Acquaintances
@@ -40,14 +41,19 @@ if TYPE_CHECKING:
     from taskflow.commands.status_counts import StatusCounts
     from taskflow.commands.unchanged import UnchangedLimit
     from taskflow.settings import Settings
-    from taskflow.store.eventstore import EventStore
+    from taskflow.store.eventstore import CommandKey, EventStore
     from taskflow.streams import Event, StreamType
+    from taskflow.streams.project import ProjectState
 
 log = logging.getLogger(__name__)
 
 
 SNAPSHOT_S: Final = 1.0
 """A command that is stored is answered no later than this for the sake of a snapshot."""
+
+
+REPLAYS_MAX: Final = 8
+"""Commands of a chain that are answered from their receipts at once."""
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -109,13 +115,46 @@ class Step(Struct, frozen=True):
     judge: Judge | None = None
 
 
-class Decision(Struct, frozen=True):
-    """What a handler came to: the target as it leaves it, and the events that it staged. `project`: of a task."""
+class _Refused(Struct, frozen=True):
+    """A refusal that is given once it is known that it holds, with everything that was read for it."""
 
-    target: Target
-    state: Any
-    staged: tuple[Staged, ...]
-    project: ProjectState | None = None
+    unit: UnitOfWork
+    refusal: Refusal
+
+    @property
+    def command_id(self) -> UUID:
+        if self.refusal.command_id is None:
+            raise AssertionError("whoever decides names the command that is refused")
+        return self.refusal.command_id
+
+
+class _Link(Struct):
+    """Commands that are stored together or not at all, one or more, and what has become of them."""
+
+    steps: Sequence[Step]
+    accepted: dict[UUID, Accepted] = {}
+    refusal: Refusal | KeyReused | None = None
+
+    @property
+    def keys(self) -> list[CommandKey]:
+        return [(step.request.caller, step.request.command_id) for step in self.steps]
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [step.request.command_id for step in self.steps]
+
+    @property
+    def left(self) -> list[Step]:
+        return [step for step in self.steps if step.request.command_id not in self.accepted]
+
+    @property
+    def settled(self) -> bool:
+        return self.refusal is not None or len(self.accepted) == len(self.steps)
+
+    @property
+    def made(self) -> dict[UUID, UUID]:
+        """What those have made that are accepted: ids by command id."""
+        return {one: created_by_event(was.receipt.stream_id, was.events) for one, was in self.accepted.items()}
 
 
 def _nobody_told(_: Iterable[Any], __: int) -> None:
@@ -166,13 +205,32 @@ class Executor:
 
         A second copy of a command waits for the first and gets its outcome.
         """
-        keys = [(step.request.caller, step.request.command_id) for step in steps]
+        link = _Link(steps)
+        await self._execute([link], judge)
+        if link.refusal is not None:
+            raise link.refusal
+        return [link.accepted[step.request.command_id] for step in steps]
+
+    async def execute_in_order(
+        self, steps: Sequence[Step], judge: Judge = _any_caller
+    ) -> list[Accepted | Refusal | KeyReused]:
+        """As `execute_together`, but each has an outcome of its own. They share commits all the same: each is decided
+        on what those before it leave, before that is stored.
+
+        Raises QueueFull, Unavailable or StoreError; what was stored by then is answered when it is sent again.
+        """
+        links = [_Link([step]) for step in steps]
+        await self._execute(links, judge)
+        return [link.refusal or link.accepted[link.steps[0].request.command_id] for link in links]
+
+    async def _execute(self, links: Sequence[_Link], judge: Judge) -> None:
+        keys = [key for link in links for key in link.keys]
         while running := [self._running[key] for key in keys if key in self._running]:
             await asyncio.shield(running[0])
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._running.update(dict.fromkeys(keys, ended))
         try:
-            return await self._decide(steps, judge)
+            await self._settle(links, judge)
         except TRANSIENT_ERRORS as error:
             raise Unavailable("the event store does not answer; repeat the command under the same id") from error
         finally:
@@ -180,30 +238,67 @@ class Executor:
                 del self._running[key]
             ended.set_result(None)
 
-    async def _decide(self, steps: Sequence[Step], judge: Judge) -> list[Accepted]:
-        accepted: dict[UUID, Accepted] = {}
-        if len(steps) > 1:
+    async def _settle(self, links: Sequence[_Link], judge: Judge) -> None:
+        """Gives each link its outcome, in as many attempts as that takes."""
+        keys = [key for link in links for key in link.keys]
+        if len(keys) > 1:
             # One alone finds its receipt at the append. Here it comes first: others may stand on what it made.
-            ids = [step.request.command_id for step in steps]
-            found = await self._store.receipts(steps[0].request.caller, ids)
-            accepted = await self._replay_found(steps, found, judge)
-        for _ in range(self._attempts_max):
-            left = [step for step in steps if step.request.command_id not in accepted]
-            if left:
-                accepted |= await self._attempt(left, accepted, judge)
-            if len(accepted) == len(steps):
-                return [accepted[step.request.command_id] for step in steps]
-        raise Unavailable(f"the streams moved {self._attempts_max} times while this was decided; send it again")
+            found = await self._store.receipts(keys)
+            known = [link for link in links if not found.keys().isdisjoint(link.ids)] if found else []
+            for first in range(0, len(known), REPLAYS_MAX):
+                several = known[first : first + REPLAYS_MAX]
+                await asyncio.gather(*[self._replay_found(link, found, judge) for link in several])
+        attempts, before = 0, -1
+        while left := [link for link in links if not link.settled]:
+            so_far = sum(len(link.accepted) for link in links) - len(left)
+            # Those of a long chain may each lose to others: what counts is that some come through.
+            attempts = attempts + 1 if so_far == before else 1
+            before = so_far
+            if attempts > self._attempts_max:
+                raise Unavailable(f"the streams moved {self._attempts_max} times while this was decided; send it again")
+            await self._attempt(left, {k: v for link in links for k, v in link.made.items()}, judge)
 
-    async def _attempt(
-        self, steps: Sequence[Step], before: Mapping[UUID, Accepted], judge: Judge
-    ) -> dict[UUID, Accepted]:
-        """All of them, stored; or those that turn out to have been accepted before, the others to be decided again."""
-        first = steps[0].request
-        unit = UnitOfWork(
+    async def _attempt(self, links: Sequence[_Link], made: dict[UUID, UUID], judge: Judge) -> None:
+        """Decides links in order, each on what those before it leave, and stores them as a chain: one that loses takes
+        with it those after it, which then stay as they are, to be decided again.
+
+        A refusal breaks no chain. Whatever it has read is checked by the append of the next link that is not refused,
+        so that nothing that comes later is stored where the refusal does not hold.
+        """
+        outcomes: list[tuple[_Link, Decided | _Refused]] = []
+        previous: Append | None = None
+        refused: UnitOfWork | None = None
+        for link in links:
+            unit = self._unit(link.left[0].request)
+            unit.follow(previous, refused)
+            unit.made |= made
+            try:
+                decided = await decide(unit, link.left)
+                await self._reserve_unchanged(decided)
+            except StaleDecision:
+                self._doubt(unit)
+                break
+            except KeyMissing:
+                if not unit.depends_on:
+                    raise
+                # A key is stored with its person's registration, which is still on its way.
+                await _stored(unit.depends_on)
+                break
+            except Refusal as refusal:
+                outcomes.append((link, _Refused(unit, refusal)))
+                refused = unit
+            else:
+                self._submit(decided)
+                outcomes.append((link, decided))
+                previous, refused = decided.head, None
+                made |= {step.request.command_id: unit.made[step.request.command_id] for step in decided.steps}
+        await self._conclude(outcomes, judge)
+
+    def _unit(self, request: Request) -> UnitOfWork:
+        return UnitOfWork(
             self._store,
-            actor=first.actor,
-            at=first.at,
+            actor=request.actor,
+            at=request.at,
             token_secret=self._token_secret,
             claim_secret=self._claim_secret,
             adjacent_tasks=self._adjacent_tasks,
@@ -212,115 +307,116 @@ class Executor:
             acquaintances=self._acquaintances,
             move_tasks_max=self._move_tasks_max,
         )
-        unit.made = {one: created_by_event(was.receipt.stream_id, was.events) for one, was in before.items()}
-        step = steps[0]
-        decisions: list[Decision] = []
-        try:
-            for step in steps:
-                decisions.append(await _decision(unit, step))
-            await turn()
-            events = await unit.sealed(correlation_id=first.correlation_id, causation_id=None)
-        except KeyMissing:
-            if not unit.depends_on:
-                raise
-            # A key is stored with its person's registration, which is still on its way.
-            await self._ended(unit.depends_on)
-            return {}
-        except Refusal as refusal:
-            refused = steps[refusal.turn - 1] if isinstance(refusal, Erased) else step
-            refusal.command_id = refused.request.command_id
+
+    def _submit(self, decided: Decided) -> None:
+        self._store.committer.submit(decided.head)
+        decided.head.done.add_done_callback(lambda _: self._tell_of_commit(decided))
+        decided.unit.publish_pending(decided.head)
+
+    async def _conclude(self, outcomes: Sequence[tuple[_Link, Decided | _Refused]], judge: Judge) -> None:
+        """Waits for what was submitted; then gives the refusals that hold."""
+        stands = True
+        held: list[tuple[_Link, _Refused]] = []
+        open_: list[tuple[_Link, _Refused]] = []
+        for link, outcome in outcomes:
+            if isinstance(outcome, _Refused):
+                open_.append((link, outcome))
+                continue
+            stands = await self._take_outcome(link, outcome, judge) and stands
+            if stands:
+                held += open_
+            open_ = []
+        if open_ and not (stands and await _stored(open_[-1][1].unit.depends_on)):
             # A refusal on a state that never came to be is none, even where another's version fits.
-            if not await self._ended(unit.depends_on):
-                return {}
-            recheck = await self._store.recheck(refused.request.caller, refused.request.command_id, unit.checks)
-            if recheck.receipt is not None:
-                return await self._replay_found([refused], {refused.request.command_id: recheck.receipt}, judge)
-            if not recheck.moved:
-                raise
-            for stream_id, _, version in unit.checks:
-                self._store.state_cache.invalidate_through(stream_id, version)
-            return {}
-        # Not of an import: a row that changes nothing is a row of a file all the same.
-        unchanged = [
-            step for step, decision in zip(steps, decisions, strict=True) if not decision.staged and step.judge is None
-        ]
-        payer = first.caller if first.caller != NOBODY else decisions[0].target.stream_id
-        if unchanged and self._unchanged is not None:
-            try:
-                await self._unchanged.reserve_unchanged(payer, len(unchanged))
-            except Refusal as refusal:
-                # A repeat leaves no new receipt, and is answered whatever its caller has used up.
-                known = await self._store.receipts(first.caller, [step.request.command_id for step in unchanged])
-                if known:
-                    return await self._replay_found(unchanged, known, judge)
-                refusal.command_id = unchanged[0].request.command_id
-                raise
-        head = _append(steps, decisions, unit, events)
-        self._store.committer.submit(head)
-        head.done.add_done_callback(lambda _: self._tell_of_commit(head, unit, decisions))
-        unit.publish_pending(head)
+            open_ = []
+        refusals = held + open_
+        if not refusals:
+            return
+        # No append came after those that are still open: here it is seen whether what they have read has moved.
+        last = open_[-1][1].unit if open_ else None
+        recheck = await self._store.recheck(
+            [(link.steps[0].request.caller, one.command_id) for link, one in refusals],
+            () if last is None else last.checks,
+        )
+        if last is not None and recheck.moved:
+            self._doubt(last)
+            refusals = held
+        for link, one in refusals:
+            if one.command_id in recheck.receipts:
+                # What comes after it was decided without it.
+                await self._replay_found(link, recheck.receipts, judge)
+                return
+            link.refusal = one.refusal
+
+    def _doubt(self, unit: UnitOfWork) -> None:
+        """What was read is read again, unless it is newer by then."""
+        for stream_id, _, version in unit.checks:
+            self._store.state_cache.invalidate_through(stream_id, version)
+
+    async def _reserve_unchanged(self, decided: Decided) -> None:
+        """Raises TooManyUnchanged; it names the first command that changes nothing."""
+        if self._unchanged is None or not decided.unchanged:
+            return
+        try:
+            await self._unchanged.reserve_unchanged(_payer(decided), len(decided.unchanged))
+        except Refusal as refusal:
+            refusal.command_id = decided.unchanged[0]
+            raise
+
+    async def _take_outcome(self, link: _Link, decided: Decided, judge: Judge) -> bool:
+        """What became of an append; True where it was stored as it was decided."""
         # The append goes on when the caller leaves: what was sent is committed or not, never half known.
-        outcomes = [await asyncio.shield(append.done) for append in head.bundle]
+        outcomes = [await asyncio.shield(append.done) for append in decided.head.bundle]
         receipts = [one for one in outcomes if isinstance(one, Receipt) and one.own]
-        if len(receipts) == len(steps):
-            return await self._stored(steps, decisions, unit, receipts)
-        if unchanged and self._unchanged is not None:
-            await self._unchanged.give_back_unchanged(payer, len(unchanged))
+        if len(receipts) == len(outcomes):
+            await self._snapshot(decided.unit)
+            for step, decision, receipt in zip(decided.steps, decided.decisions, receipts, strict=True):
+                link.accepted[step.request.command_id] = _accepted(decision, receipt)
+            return True
+        if self._unchanged is not None and decided.unchanged:
+            await self._unchanged.give_back_unchanged(_payer(decided), len(decided.unchanged))
         found: dict[UUID, Receipt] = {}
-        for step, outcome in zip(steps, outcomes, strict=True):
+        for step, outcome in zip(decided.steps, outcomes, strict=True):
             if isinstance(outcome, Receipt):
                 found[step.request.command_id] = outcome
             elif outcome.stream_id is not None:
                 self._store.state_cache.drop_stale(outcome.stream_id, outcome.current_version)
-        if len(found) < len(steps):
+        if len(found) < len(outcomes):
             # Not this bundle's own, then, even where its answer was lost and it was sent again.
             found = {one: replace(receipt, replayed=True) for one, receipt in found.items()}
-        return await self._replay_found(steps, found, judge)
+        await self._replay_found(link, found, judge)
+        return len(found) == len(outcomes) and not any(receipt.replayed for receipt in found.values())
 
-    def _tell_of_commit(self, head: Append, unit: UnitOfWork, decisions: Sequence[Decision]) -> None:
+    def _tell_of_commit(self, decided: Decided) -> None:
         """Also where the callers have left. What became of the whole bundle is known at once."""
-        outcomes = [append.done.result() for append in head.bundle if append.done.done() and not has_failed(append)]
+        appends = decided.head.bundle
+        outcomes = [append.done.result() for append in appends if append.done.done() and not has_failed(append)]
         receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
-        if len(receipts) < len(head.bundle):
+        if len(receipts) < len(appends):
             return
-        written = {one: stream.state for one, stream in unit.streams.items() if stream.version > stream.read_version}
-        for decision, receipt in zip(decisions, receipts, strict=True):
+        streams = decided.unit.streams.items()
+        written = {one: stream.state for one, stream in streams if stream.version > stream.read_version}
+        for decision, receipt in zip(decided.decisions, receipts, strict=True):
             # Of what changed nothing too: it may have been another process that had ended the session.
             if decision.target.stream_id not in written:
                 self._on_commit([decision.state], receipt.position)
         self._on_commit(written.values(), max(receipt.position for receipt in receipts))
 
-    @staticmethod
-    async def _ended(appends: Sequence[Append]) -> bool:
-        """Waits until it is known what became of these; True where all were stored."""
-        for append in appends:
-            await asyncio.wait([append.done])
-        return not any(has_failed(append) for append in appends)
-
-    async def _stored(
-        self, steps: Sequence[Step], decisions: Sequence[Decision], unit: UnitOfWork, receipts: Iterable[Receipt]
-    ) -> dict[UUID, Accepted]:
+    async def _snapshot(self, unit: UnitOfWork) -> None:
+        state_cache = self._store.state_cache
         for stream_id, written in unit.streams.items():
-            if self._store.state_cache.is_snapshot_due(written.read_version, written.version):
+            if state_cache.is_snapshot_due(written.read_version, written.version):
                 try:
-                    snapshot = self._store.state_cache.write_snapshot(
-                        written.kind, stream_id, written.version, written.state
-                    )
+                    snapshot = state_cache.write_snapshot(written.kind, stream_id, written.version, written.state)
                     await abandon_after(SNAPSHOT_S, snapshot)
                 except Exception:
                     # The command is stored: whatever befalls a shortcut to its state is no fault of it.
                     log.exception("a snapshot was not written", extra={"stream": str(stream_id)})
-        return {
-            step.request.command_id: _accepted(decision, receipt)
-            for step, decision, receipt in zip(steps, decisions, receipts, strict=True)
-        }
 
-    async def _replay_found(
-        self, steps: Iterable[Step], found: Mapping[UUID, Receipt], judge: Judge
-    ) -> dict[UUID, Accepted]:
-        """Those of the commands that have receipts, each as its earlier copy was answered."""
-        accepted: dict[UUID, Accepted] = {}
-        for step in steps:
+    async def _replay_found(self, link: _Link, found: Mapping[UUID, Receipt], judge: Judge) -> None:
+        """Answers those commands of a link that have receipts as their earlier copies were answered; where one of them
+        may not be, that refuses the link."""
+        for step in link.left:
             receipt = found.get(step.request.command_id)
             if receipt is None:
                 continue
@@ -330,9 +426,9 @@ class Executor:
                     await (step.judge or judge)(was)
             except (Refusal, KeyReused) as refusal:
                 refusal.command_id = step.request.command_id
-                raise
-            accepted[step.request.command_id] = was
-        return accepted
+                link.refusal = refusal
+                return
+            link.accepted[step.request.command_id] = was
 
     async def _replay(self, request: Request, receipt: Receipt) -> Accepted:
         """The outcome of an earlier copy, as of its version."""
@@ -357,50 +453,17 @@ class Executor:
         return Accepted(receipt, kind, state, events, appended)
 
 
-async def _decision(unit: UnitOfWork, step: Step) -> Decision:
-    first = len(unit.staged)
-    await turn()
-    unit.begin_command(at=step.request.at, expected_version=step.request.expected_version)
-    target = await step.handler(unit)
-    staged = tuple(unit.staged[first:])
-    unit.made[step.request.command_id] = created_by_event(target.stream_id, (one.event for one in staged))
-    state = unit.streams[target.stream_id].state
-    return Decision(target, state, staged, _project_of(unit, state))
+async def _stored(appends: Sequence[Append]) -> bool:
+    """Waits until it is known what became of these; True where all were stored."""
+    for append in appends:
+        await asyncio.wait([append.done])
+    return not any(has_failed(append) for append in appends)
 
 
-def _project_of(unit: UnitOfWork, state: Any) -> ProjectState | None:
-    """That of a task: every decision about one has read it."""
-    stream = unit.streams.get(state.project_id) if isinstance(state, TaskState) else None
-    return stream.state if stream is not None and isinstance(stream.state, ProjectState) else None
-
-
-def _append(
-    steps: Sequence[Step], decisions: Sequence[Decision], unit: UnitOfWork, events: Iterable[NewEvent]
-) -> Append:
-    """The bundle's head. Everything that the unit read is checked there: the others have read what the head
-    leaves, or what was checked with it."""
-    sealed = iter(events)
-    appends = [
-        Append(
-            caller=step.request.caller,
-            command_id=step.request.command_id,
-            fingerprint=step.request.fingerprint,
-            outcome=Outcome.APPLIED if decision.staged else Outcome.UNCHANGED,
-            result_stream=decision.target.stream_id,
-            result_kind=decision.target.kind.name,
-            checks=(),
-            events=tuple(islice(sealed, len(decision.staged))),
-        )
-        for step, decision in zip(steps, decisions, strict=True)
-    ]
-    return replace(
-        appends[0],
-        checks=unit.checks,
-        families=tuple(unit.families),
-        keys=unit.keys,
-        depends_on=tuple(unit.depends_on),
-        others=tuple(appends[1:]),
-    )
+def _payer(decided: Decided) -> UUID:
+    """Whose limit counts what changes nothing."""
+    caller = decided.steps[0].request.caller
+    return caller if caller != NOBODY else decided.decisions[0].target.stream_id
 
 
 def _accepted(decision: Decision, receipt: Receipt) -> Accepted:

@@ -180,7 +180,7 @@ async def _effect(unit: UnitOfWork, task_id: UUID, history: Sequence[Past], chan
     """The states before and after a change, folded from the log. Only the change's own events are held in memory."""
     before = after = await unit.at_version(TASK, task_id, change.first - 1)
     versions = range(change.first, change.last + 1)
-    for past, event in zip(history[change.first - 1 :], await unit.written(TASK, task_id, versions), strict=False):
+    for past, event in zip(history[change.first - 1 :], await unit.written(task_id, versions), strict=False):
         after = TASK.evolve(after, event, past.metadata)
     return Effect(before, after)
 

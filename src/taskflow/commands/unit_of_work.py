@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import Erased, HistoryTooLarge, NotFound, Rejected, Unavailable, Uncounted, VersionConflict
+from taskflow.errors import (
+    Erased,
+    HistoryTooLarge,
+    NotFound,
+    Rejected,
+    StaleDecision,
+    Unavailable,
+    Uncounted,
+    VersionConflict,
+)
 from taskflow.ids import new_id
 from taskflow.privacy.sealing import personal_fields, says_of_person
 from taskflow.store.append import NewEvent, NewKey
@@ -127,6 +136,33 @@ class UnitOfWork:
         """Subtasks that may still go along with a task that moves."""
         self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
         self._destroyed_keys: list[UUID] = []
+        self._previous: Append | None = None
+        self._refused_checks: tuple[tuple[UUID, str, int], ...] = ()
+
+    def follow(self, previous: Append | None, refused: UnitOfWork | None) -> None:
+        """Makes this the next unit of a chain: it is stored only after `previous`, and only where nothing that the
+        `refused` one before it has read has moved since."""
+        self._previous = previous
+        if previous is not None:
+            self.depends_on.append(previous)
+        if refused is not None:
+            self._refused_checks = refused.checks
+            self.depends_on += [append for append in refused.depends_on if append is not previous]
+            self.families.update(refused.families)
+
+    async def _previous_stored(self) -> None:
+        """Waits until the commands before this one in its chain are stored: what is looked up beside the streams does
+        not show pending events. Raises StaleDecision where they are not."""
+        if self._previous is not None:
+            await self._stored([self._previous])
+
+    @staticmethod
+    async def _stored(appends: Sequence[Append]) -> None:
+        """Waits until these are stored. Raises StaleDecision where one is not."""
+        for append in appends:
+            await asyncio.wait([append.done])
+        if any(has_failed(append) for append in appends):
+            raise StaleDecision("what was read as pending was not stored")
 
     def begin_command(self, *, at: datetime, expected_version: int | None) -> None:
         """The circumstances of the command that is decided next."""
@@ -174,6 +210,7 @@ class UnitOfWork:
     async def children(self, parents: Collection[UUID], *, limit: int) -> list[UUID]:
         """The tasks that stand directly below one of these, staged events included; where there are more than
         `limit`, more than that. What is on its way into the store may be missing: see `families`."""
+        await self._previous_stored()
         here = {stream_id: s.state for stream_id, s in self.streams.items() if isinstance(s.state, TaskState)}
         stored = await self._store.children(parents, limit=limit + 1 + len(here))
         below = [one for one, task in here.items() if task.parent_id in parents and not task.purged]
@@ -190,12 +227,10 @@ class UnitOfWork:
     async def history(self, stream_id: UUID) -> list[Past]:
         """Everything that has happened to a stream that was read, oldest first, staged events included.
 
-        What is still on its way into the store is waited for: until then the log does not tell it. Raises a
-        Rejected that nobody gets to see where it did not arrive: a refusal on that is decided again. Raises Rejected
-        where there is more than the bounds allow.
+        What is still on its way into the store is waited for: until then the log does not tell it. Raises
+        StaleDecision where it did not arrive, and Rejected where there is more than the bounds allow.
         """
-        for append in self.depends_on:
-            await asyncio.wait([append.done])
+        await self._stored(self.depends_on)
         read_version = self.streams[stream_id].read_version
         if read_version > self._history.events_max:
             raise Rejected(
@@ -203,8 +238,8 @@ class UnitOfWork:
                 f"expected at most {self._history.events_max} events to look through, found {read_version}",
             )
         headers = await self._store.headers.up_to(stream_id, read_version)
-        if len(headers) < read_version or any(has_failed(append) for append in self.depends_on):
-            raise Rejected("moved", f"expected {read_version} events of {stream_id}, found {len(headers)}")
+        if len(headers) < read_version:
+            raise StaleDecision(f"expected {read_version} events of {stream_id}, found {len(headers)}")
         past: list[Past] = []
         for first in range(0, len(headers), PAST_AT_ONCE_MAX):
             await turn()
@@ -225,11 +260,10 @@ class UnitOfWork:
 
     async def at_version(self, kind: StreamType[S], stream_id: UUID, version: int) -> S:
         """A stream that was read as it was at a version that it has had, staged events included. Raises Rejected where
-        that is folded from more than the bounds allow, and NotFound where the state stands on an append that was
-        lost: the command is then decided again."""
+        that is folded from more than the bounds allow, and StaleDecision where the state stands on an append that
+        was lost."""
         stored = min(version, self.streams[stream_id].read_version)
-        for append in self.depends_on:
-            await asyncio.wait([append.done])
+        await self._stored(self.depends_on)
         try:
             state = await self._store.state_cache.at_version(kind, stream_id, stored, bytes_max=self._history.bytes_max)
         except HistoryTooLarge as error:
@@ -259,6 +293,7 @@ class UnitOfWork:
         """As `AdjacentTasks.next_to`, which has caught up with the log once since this unit began."""
         if self._adjacent_tasks is None:
             raise Unavailable("nobody here knows who stands next to whom")
+        await self._previous_stored()
         if not self._caught_up:
             await self._adjacent_tasks.catch_up()
             self._caught_up = True
@@ -297,18 +332,17 @@ class UnitOfWork:
             stream.version += 1
             self.staged.append(Staged(kind, metadata, new_id(), event, causation_id, self.turn))
 
-    async def written(self, kind: StreamType[S], stream_id: UUID, versions: Collection[int]) -> list[Event]:
+    async def written(self, stream_id: UUID, versions: Collection[int]) -> list[Event]:
         """The events of a stream that was read, at these versions of it: what its state does not hold.
 
-        Raises NotFound where the state stands on an append that was lost: the command is then decided again.
+        Raises StaleDecision where the state stands on an append that was lost.
         """
         stream = self.streams[stream_id]
         stored = [version for version in versions if version <= stream.read_version]
-        for append in self.depends_on:
-            await asyncio.wait([append.done])
+        await self._stored(self.depends_on)
         recorded = await self._store.log.versions(stream_id, stored)
         if len(recorded) != len(set(stored)):
-            raise NotFound(kind.name, stream_id)
+            raise StaleDecision(f"expected {len(set(stored))} events of {stream_id}, found {len(recorded)}")
         here = [
             staged.event
             for staged in self.staged
@@ -320,18 +354,21 @@ class UnitOfWork:
         """As `StatusCounts.tasks_in`. Raises Uncounted where that cannot be had."""
         if self._status_counts is None:
             raise Uncounted("nobody here can count tasks; send this to the API")
+        await self._previous_stored()
         return await self._status_counts.tasks_in(project_id, statuses)
 
     async def shared_projects(self, one: UUID, other: UUID, *, fresh: bool) -> Sequence[UUID]:
         """As `Acquaintances.shared_projects`; none where nobody here can tell."""
         if self._acquaintances is None:
             return ()
+        await self._previous_stored()
         return await self._acquaintances.shared_projects(one, other, fresh=fresh)
 
     async def views_of(self, owner: UUID, project_id: UUID | None) -> Saved:
         """As `StatusCounts.views_of`. Raises Uncounted where that cannot be had."""
         if self._status_counts is None:
             raise Uncounted("nobody here can count saved views; send this to the API")
+        await self._previous_stored()
         return await self._status_counts.views_of(owner, project_id)
 
     @staticmethod
@@ -349,8 +386,10 @@ class UnitOfWork:
 
     @property
     def checks(self) -> tuple[tuple[UUID, str, int], ...]:
-        """(stream, kind, version as read) of everything the decision looked at."""
-        return tuple((stream_id, s.kind.name, s.read_version) for stream_id, s in self.streams.items())
+        """(stream, kind, version as read) of everything the decision looked at, and of what the refusals before it
+        in its chain have looked at."""
+        own = ((stream_id, s.kind.name, s.read_version) for stream_id, s in self.streams.items())
+        return tuple(dict.fromkeys((*own, *self._refused_checks)) if self._refused_checks else own)
 
     @property
     def keys(self) -> tuple[NewKey, ...]:

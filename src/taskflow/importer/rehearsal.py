@@ -35,8 +35,7 @@ class Rehearsal:
 
     async def execute(self, request: Request, handler: Handler) -> Accepted:
         """As an Executor, which answers what was accepted before: to that nothing can be added."""
-        recheck = await self._store.recheck(request.caller, request.command_id, ())
-        if recheck.receipt is not None:
+        if await self._store.receipts([(request.caller, request.command_id)]):
             return await self._executor.execute(request, handler)
         unit = self._unit
         async with self._turn:

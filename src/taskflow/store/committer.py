@@ -18,6 +18,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
 import asyncpg
+from msgspec import Struct
 
 from taskflow.errors import EpochChanged, QueueFull, StoreError, Unavailable
 from taskflow.store.append import Append, Conflict, Receipt
@@ -37,15 +38,31 @@ CLOSE_S: Final = 1.0
 """How long a process that stops waits for its queued appends."""
 
 
+class _Queued(Struct, frozen=True):
+    """A head that waits, and how much there is of its bundle."""
+
+    head: Append
+    keys: frozenset[tuple[UUID, UUID]]
+    events: int
+    bytes: int
+
+    @classmethod
+    def of(cls, head: Append) -> _Queued:
+        bundle = head.bundle
+        keys = frozenset([(append.caller, append.command_id) for append in bundle])
+        events = [event for append in bundle for event in append.events]
+        return cls(head, keys, len(events), sum([len(event.data) for event in events]))
+
+
 class Committer:
     """The only writer of the log in this process. Use as an async context manager."""
 
     def __init__(self, settings: Settings, epoch: int) -> None:
         self._settings = settings
         self._writer = Writer(settings, epoch)
-        self._queue: deque[Append] = deque()
-        """Heads of bundles; a command without a bundle is its own head."""
+        self._queue: deque[_Queued] = deque()
         self._queued = 0
+        self._queued_bytes = 0
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -73,15 +90,19 @@ class Committer:
     def submit(self, append: Append) -> asyncio.Future[Receipt | Conflict]:
         """Queues an append with its bundle. The future of each gets a Receipt or Conflict, or Unavailable or StoreError.
 
-        Raises QueueFull at `append_queue_max`, and Unavailable while this process stops.
+        Raises QueueFull at `append_queue_max` and `append_queue_bytes_max`, and Unavailable while this process stops.
         """
         if self._closing:
             raise Unavailable("this process is stopping; send the command again")
-        commands = 1 + len(append.others)
-        if self._queued and self._queued + commands > self._settings.append_queue_max:
+        queued = _Queued.of(append)
+        if self._queue and (
+            self._queued + len(queued.keys) > self._settings.append_queue_max
+            or self._queued_bytes + queued.bytes > self._settings.append_queue_bytes_max
+        ):
             raise QueueFull(f"{self._queued} commands wait to be stored; try again shortly")
-        self._queue.append(append)
-        self._queued += commands
+        self._queue.append(queued)
+        self._queued += len(queued.keys)
+        self._queued_bytes += queued.bytes
         self._arrived.set()
         return append.done
 
@@ -103,29 +124,32 @@ class Committer:
                     self._fail(group, StoreError(f"an append failed: {error!r}"))
 
     def _gather(self) -> list[Append]:
-        """Takes the next group from the queue: bounded in commands and events, without a repeated command id, and without
-        appends that depend on one that has failed. A bundle that is larger than the bounds is a group of its own."""
+        """Takes the next group from the queue: bounded in commands, events and bytes, without a repeated command id, and
+        without appends that depend on one that has failed. A bundle that is larger than the bounds is a group of its
+        own."""
         group: list[Append] = []
         seen: set[tuple[UUID, UUID]] = set()
-        events = 0
-        commands_max, events_max = self._settings.append_group_max, self._settings.append_group_events_max
+        events = data = 0
+        settings = self._settings
         while self._queue:
-            head = self._queue[0]
-            keys, events_with = [], events
-            for append in head.bundle:
-                keys.append((append.caller, append.command_id))
-                events_with += len(append.events)
+            queued = self._queue[0]
             if group and (
-                len(seen) + len(keys) > commands_max or events_with > events_max or not seen.isdisjoint(keys)
+                len(seen) + len(queued.keys) > settings.append_group_max
+                or events + queued.events > settings.append_group_events_max
+                or data + queued.bytes > settings.append_group_bytes_max
+                or not seen.isdisjoint(queued.keys)
             ):
                 break
             self._queue.popleft()
-            self._queued -= len(keys)
+            self._queued -= len(queued.keys)
+            self._queued_bytes -= queued.bytes
+            head = queued.head
             if any(has_failed(other) for other in head.depends_on):
                 _fail_dependents(head)
                 continue
-            seen.update(keys)
-            events = events_with
+            seen.update(queued.keys)
+            events += queued.events
+            data += queued.bytes
             group.append(head)
         return group
 

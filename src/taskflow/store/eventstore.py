@@ -21,29 +21,32 @@ from taskflow.store.state_cache import StateCache
 from taskflow.streams import STREAM_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
     import asyncpg
 
     from taskflow.settings import Settings
     from taskflow.streams import StreamType
 
-# The receipt, and whether a stream has another version than the checks say: one statement, so both of one snapshot.
+# The receipts, and whether a stream has another version than the checks say: one statement, so all of one snapshot.
 _STANDING: Final = """
-select r.fingerprint, r.outcome, r.stream_id, r.version, r.position, r.events, r.recorded_at,
+select r.command_id, r.fingerprint, r.outcome, r.stream_id, r.version, r.position, r.events, r.recorded_at,
        exists (select 1 from unnest($3::uuid[], $4::integer[]) as c (stream_id, version)
                left join streams s on s.stream_id = c.stream_id
                where coalesce(s.version, 0) <> c.version) as moved
-from (select) as one left join receipts r on r.caller = $1 and r.command_id = $2
+from unnest($1::uuid[], $2::uuid[]) as named (caller, command_id)
+left join lateral (select * from receipts where caller = named.caller and command_id = named.command_id limit 1) r on true
 """
 
 _ACCEPTED: Final = """
 select command_id, fingerprint, stream_id from receipts where caller = $1 and command_id = any($2::uuid[])
 """
 
+# Looked up one by one in the index: a join of sets would be planned as a scan of the whole table.
 _RECEIPTS: Final = """
-select command_id, fingerprint, outcome, stream_id, version, position, events, recorded_at
-from receipts where caller = $1 and command_id = any($2::uuid[])
+select r.command_id, r.fingerprint, r.outcome, r.stream_id, r.version, r.position, r.events, r.recorded_at
+from unnest($1::uuid[], $2::uuid[]) as named (caller, command_id)
+cross join lateral (select * from receipts where caller = named.caller and command_id = named.command_id limit 1) r
 """
 
 _CHILDREN: Final = "select stream_id from streams where parent = any($1::uuid[]) limit $2"
@@ -56,10 +59,14 @@ order by e.position
 """
 
 
-class Recheck(Struct, frozen=True):
-    """Whether a decision's streams have moved, and the receipt of its command if it was accepted before."""
+CommandKey = tuple[UUID, UUID]
+"""(caller, command id): what a receipt is found by."""
 
-    receipt: Receipt | None
+
+class Recheck(Struct, frozen=True):
+    """Whether what decisions have read still stands, and which of their commands were accepted before, by their ids."""
+
+    receipts: dict[UUID, Receipt]
     moved: bool
 
 
@@ -86,20 +93,20 @@ class EventStore(Struct, frozen=True, eq=False):
             if not connection.is_closed():
                 connection.terminate()
 
-    async def recheck(self, caller: UUID, command_id: UUID, checks: Iterable[tuple[UUID, str, int]]) -> Recheck:
-        """Looks up a receipt and compares versions, in one round trip and without a lock.
+    async def recheck(self, commands: Sequence[CommandKey], checks: Iterable[tuple[UUID, str, int]]) -> Recheck:
+        """Looks up the receipts of one or more commands and compares versions, in one round trip and without a lock.
 
         A refusal, and an answer from a receipt, are given only after this confirmed what the decision had read.
         """
         named = list(checks)
-        row = await self.pool.fetchrow(
-            _STANDING, caller, command_id, [check[0] for check in named], [check[2] for check in named]
+        rows = await self.pool.fetch(
+            _STANDING,
+            [caller for caller, _ in commands],
+            [command_id for _, command_id in commands],
+            [check[0] for check in named],
+            [check[2] for check in named],
         )
-        if row is None:
-            raise AssertionError("the query selects exactly one row")
-        if row["fingerprint"] is None:
-            return Recheck(None, row["moved"])
-        return Recheck(receipt(row, replayed=True, own=False), row["moved"])
+        return Recheck(_by_command(row for row in rows if row["fingerprint"] is not None), rows[0]["moved"])
 
     async def accepted(self, caller: UUID, command_ids: Iterable[UUID]) -> dict[UUID, tuple[bytes, UUID]]:
         """Which of a caller's commands were accepted before: (fingerprint, result stream) by command id.
@@ -109,10 +116,12 @@ class EventStore(Struct, frozen=True, eq=False):
         rows = await self.pool.fetch(_ACCEPTED, caller, list(command_ids))
         return {UUID(int=row[0].int): (row[1], UUID(int=row[2].int)) for row in rows}
 
-    async def receipts(self, caller: UUID, command_ids: Iterable[UUID]) -> dict[UUID, Receipt]:
-        """The receipts of a caller's accepted commands, by command id; otherwise as `accepted`."""
-        rows = await self.pool.fetch(_RECEIPTS, caller, list(command_ids))
-        return {UUID(int=row["command_id"].int): receipt(row, replayed=True, own=False) for row in rows}
+    async def receipts(self, commands: Sequence[CommandKey]) -> dict[UUID, Receipt]:
+        """The receipts of those of these commands that were accepted before, by command id."""
+        rows = await self.pool.fetch(
+            _RECEIPTS, [caller for caller, _ in commands], [command_id for _, command_id in commands]
+        )
+        return _by_command(rows)
 
     async def children(self, parents: Collection[UUID], *, limit: int) -> list[UUID]:
         """The children of these tasks (without their own children), at most `limit` of them."""
@@ -127,6 +136,10 @@ class EventStore(Struct, frozen=True, eq=False):
         """The kind of a stream; None if the stream does not exist."""
         name = await self.pool.fetchval("select kind from streams where stream_id = $1", stream_id)
         return next((kind for kind in STREAM_TYPES if kind.name == name), None)
+
+
+def _by_command(rows: Iterable[asyncpg.Record]) -> dict[UUID, Receipt]:
+    return {UUID(int=row["command_id"].int): receipt(row, replayed=True, own=False) for row in rows}
 
 
 @asynccontextmanager

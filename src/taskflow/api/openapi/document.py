@@ -15,6 +15,7 @@ from taskflow.api.bodies import JSON, PATCH
 from taskflow.api.openapi import operators
 from taskflow.api.openapi.parameters import HEADERS, IN_PATH, Schema, parameters_of
 from taskflow.api.openapi.schemas import schemas_of, told
+from taskflow.api.preferences import MinimalBody
 from taskflow.api.problems import MEDIA_TYPE, ProblemBody
 from taskflow.api.route import BASE
 from taskflow.api.routes.stream import MEDIA_TYPE as STREAM
@@ -71,6 +72,10 @@ _ANSWER_HEADERS: Final[dict[str, Schema]] = {
         "description": "What was created.",
         "schema": {"type": "string", "pattern": f"^{BASE}/[!-~]+$"},
     },
+    "Preference-Applied": {
+        "description": "What was preferred, and is so.",
+        "schema": {"type": "string", "const": "return=minimal"},
+    },
     "Retry-After": {"description": "In seconds.", "schema": {"type": "integer", "minimum": 0}},
     "Taskflow-Position": {
         "description": "Of a write, its last event's; of a read, how fresh it is.",
@@ -88,7 +93,7 @@ _ANSWER_HEADERS: Final[dict[str, Schema]] = {
 
 def openapi(routes: Sequence[Route]) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    schema_of, schemas = schemas_of(routes, operators.STRUCTS)
+    schema_of, schemas = schemas_of(routes, [MinimalBody, *operators.STRUCTS])
     always = {"X-Request-ID": _header(_always("X-Request-ID"))}
     paths: dict[str, dict[str, Any]] = operators.paths(schema_of, always)
     tags = list(dict.fromkeys(_tag(route) for route in routes))
@@ -159,7 +164,9 @@ def _reads(route: Route) -> bool:
 
 def _request_headers(route: Route) -> list[str]:
     if _is_command(route):
-        return ["Idempotency-Key", "If-Match"]
+        return ["Idempotency-Key", "If-Match", "Prefer"]
+    if route.method == "POST" and route.path.startswith(_COMMANDS):
+        return ["Prefer"]
     if route.also and route.answer is None:
         return ["Last-Event-ID"]
     return ["If-None-Match"] if _reads(route) and not route.also else []
@@ -187,7 +194,10 @@ def _others(route: Route) -> set[int]:
 def _answer(route: Route, schema_of: dict[type[Struct], Schema]) -> Schema:
     content: Schema = {}
     if route.answer is not None:
-        content[JSON[0]] = {"schema": schema_of[route.answer]}
+        schema = schema_of[route.answer]
+        if _is_command(route):
+            schema = {"anyOf": [schema, schema_of[MinimalBody]]}
+        content[JSON[0]] = {"schema": schema}
     for form in route.also:
         content[form] = {"schema": told() if form == STREAM else {"type": "string"}}
     answer: Schema = {"description": route.summary, "headers": _headers(route)}
@@ -198,9 +208,9 @@ def _headers(route: Route) -> Schema:
     always, perhaps = ["X-Request-ID"], []
     if _is_command(route) or route.path == _COMMANDS:
         always += ["ETag", "Taskflow-Position"]
-        perhaps.append("Idempotency-Replayed")
+        perhaps += ["Idempotency-Replayed", "Preference-Applied"]
     elif route.path.startswith(_COMMANDS) and route.method == "POST":
-        perhaps += ["Idempotency-Replayed", "Taskflow-Position"]
+        perhaps += ["Idempotency-Replayed", "Preference-Applied", "Taskflow-Position"]
     elif _reads(route):
         # A file is made while it is sent, so it has no ETag.
         (perhaps if route.also else always).append("ETag")

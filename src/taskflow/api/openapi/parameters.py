@@ -111,6 +111,12 @@ HEADERS: Final[dict[str, Schema]] = {
         "description": "The `id` of the last event that was seen: what came after it is told first.",
         "schema": _POSITION,
     },
+    "Prefer": {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`return=minimal`: the answer need not show what was written.",
+        "schema": {"type": "string", "examples": ["return=minimal"]},
+    },
 }
 """Parameters that are said once and referred to."""
 

@@ -54,10 +54,9 @@ def schemas_of(
     _say_what_is_named(components)
     components |= _commands(components)
     answers = {route.answer for route in routes if route.body in _BODIES and route.answer is not None}
-    results = _any_of({*answers, WrittenPerson})
-    components["CommandOutcome"]["properties"]["result"] = results
-    outcome = components["BatchOutcome"]["properties"]
-    outcome |= {"result": {"anyOf": [*results["anyOf"], {"type": "null"}]}, "problem": _ref(ProblemBody.__name__)}
+    result = {"anyOf": [*_any_of({*answers, WrittenPerson})["anyOf"], {"type": "null"}]}
+    components["CommandOutcome"]["properties"]["result"] = result
+    components["BatchOutcome"]["properties"] |= {"result": result, "problem": _ref(ProblemBody.__name__)}
     return dict(zip(structs, schemas, strict=True)), components
 
 

@@ -1,18 +1,17 @@
-"""`POST /commands/batch`: up to a hundred commands in one request, one after another or all or nothing.
+"""`POST /commands/batch`: up to a hundred commands in one request, in order or all or nothing.
 
 body ─▶ read: every fault of every command, and nothing runs ─▶ Batched, one a command
-          ├ one by one   each a command of its own; a refused one answers with its problem, and the next has its turn
+          ├ in order     a chain: each has its own outcome and is decided on what those before it leave; they share
+          │              commits
           └ atomic       decided on one unit, stored as one bundle; one refusal refuses them all
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from uuid import UUID
 
-import msgspec
 from litestar import Response
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.structs import replace
@@ -21,6 +20,7 @@ from taskflow.api import render
 from taskflow.api.bodies import FAULTS_MAX, decode
 from taskflow.api.command_references import references, with_ids
 from taskflow.api.concurrency_limits import Work
+from taskflow.api.preferences import APPLIED, prefers_minimal
 from taskflow.api.problems import problem_of
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.routes.commands import (
@@ -31,7 +31,7 @@ from taskflow.api.routes.commands import (
     read_command,
 )
 from taskflow.api.targets import target_as_text
-from taskflow.api.writes import Sent, execute, step_of, written
+from taskflow.api.writes import Sent, execute, execute_in_order, step_of, written
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
@@ -43,14 +43,16 @@ from taskflow.off_loop import run_off_loop
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from taskflow.commands.execute import Step
     from taskflow.commands.unit_of_work import UnitOfWork
 
 COMMANDS_MAX: Final = 100
 RESULTS_BYTES_MAX: Final = 4_194_304
-"""Of the results in one answer: those that go beyond it are null, to be read where their resources are."""
+"""Of the results in one answer: the one that goes beyond it is null, and so are those after it, to be read where their
+resources are."""
 _NULL: Final = Raw(b"null")
 TICK: Final = timedelta(microseconds=1)
-"""Between two commands that are decided together: none happened at the same moment as the one before it."""
+"""Between two commands of a batch: none happened at the same moment as the one before it."""
 
 _Size: Final = Meta(min_length=1, max_length=COMMANDS_MAX)
 
@@ -72,7 +74,7 @@ class _Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class BatchOutcome(Struct, frozen=True, kw_only=True):
     """What `POST /commands` would have answered; where that is no outcome, the `problem` alone. A `result` is null
-    once those before it have filled the answer."""
+    once those before it have filled the answer, and under `Prefer: return=minimal`."""
 
     id: UUID
     outcome: Literal["applied", "unchanged", "rejected"]
@@ -111,9 +113,9 @@ class Batched(Struct, frozen=True, kw_only=True):
         target = with_ids({"target": self.sent.target}, made)["target"]
         return replace(self.sent, target=target_as_text(COMMANDS[self.sent.name], target, f"{self.place}/target"))
 
-    async def decide(self, unit: UnitOfWork, made: Mapping[UUID, UUID]) -> Target:
+    async def decide(self, unit: UnitOfWork) -> Target:
         """Its handler, once it is known what earlier commands made. Raises what that and `meant` raise."""
-        meant = self.meant({**made, **unit.made})
+        meant = self.meant(unit.made)
         with pointing_below(f"{self.place}/data"):
             return await COMMANDS[meant.name].handler(unit, meant.target, meant.command)
 
@@ -123,7 +125,11 @@ async def post_batch(call: RequestContext) -> Response[bytes]:
     envelope = decode(await call.json(), _Envelope)
     await call.context.limits.batch(call.user, len(envelope.commands))
     batch = await run_off_loop(len(call.body), read, envelope.commands)
-    outcomes = await (all_or_nothing if envelope.atomic else one_by_one)(call, batch)
+    outcomes: Sequence[Accepted | Refusal | KeyReused]
+    if envelope.atomic:
+        outcomes = await all_or_nothing(call, batch)
+    else:
+        outcomes = await execute_in_order(call, steps_of(call, batch))
     accepted = [one for one in outcomes if isinstance(one, Accepted)]
     made = {
         one.sent.command_id: created_by_event(outcome.receipt.stream_id, outcome.events)
@@ -131,15 +137,18 @@ async def post_batch(call: RequestContext) -> Response[bytes]:
         if isinstance(outcome, Accepted)
     }
     results: list[CommandOutcome | BatchOutcome] = []
-    size = 0
+    headers: dict[str, str] = {}
+    bytes_left = RESULTS_BYTES_MAX
+    if prefers_minimal(call.request.headers):
+        headers |= APPLIED
+        bytes_left = -1
     for one, outcome in zip(batch, outcomes, strict=True):
-        result = await _result(call, one, outcome, made)
-        if isinstance(result, CommandOutcome):
-            size += len(bytes(result.result))
-            if size > RESULTS_BYTES_MAX:
-                result = msgspec.structs.replace(result, result=_NULL)
+        result = await _result(call, one, outcome, made, bytes_left=bytes_left)
+        if isinstance(result, CommandOutcome) and bytes_left >= 0:
+            bytes_left -= len(bytes(result.result))
+            if bytes_left < 0:
+                result = replace(result, result=_NULL)
         results.append(result)
-    headers = {}
     if accepted:
         headers["Taskflow-Position"] = str(max(one.receipt.position for one in accepted))
     if len(accepted) == len(batch) and all(one.receipt.replayed for one in accepted):
@@ -179,7 +188,7 @@ def _read_one(plain: Any, place: str, earlier: Mapping[UUID, str]) -> Batched:
     try:
         named = list(references(plain))
         # To see whether it is well formed, any id does in the place of those that are not known yet.
-        meant = with_ids(plain, {command_id: command_id for _, command_id in named})
+        meant = with_ids(plain, {command_id: command_id for _, command_id in named}) if named else plain
     except RecursionError:
         raise Malformed([Fault(f"{place}/data", "json", "this is nested too deep")]) from None
     faults = [
@@ -193,11 +202,13 @@ def _read_one(plain: Any, place: str, earlier: Mapping[UUID, str]) -> Batched:
         raise Malformed([*error.faults, *faults]) from None
     if faults:
         raise Malformed(faults)
+    if not named:
+        return Batched(sent=sent, plain=plain, place=place, refers=False)
     target = sent.target if meant.get("target") == plain.get("target") else plain["target"]
     if target is not sent.target and isinstance(sent.command, ImportCommand):
         raise Malformed([Fault(f"{place}/target", "reference", "an import names its project by the project's id")])
     sent = replace(sent, target=target, plain=plain.get("data", {}))
-    return Batched(sent=sent, plain=plain, place=place, refers=bool(named))
+    return Batched(sent=sent, plain=plain, place=place, refers=True)
 
 
 def _reference_fault(command_id: UUID, earlier: Mapping[UUID, str]) -> str | None:
@@ -219,45 +230,34 @@ def _id_of(plain: Any) -> UUID | None:
 # --- running
 
 
-async def one_by_one(call: RequestContext, batch: Sequence[Batched]) -> list[Accepted | Refusal | KeyReused]:
-    """Each has its own receipt: a batch that was cut off in the middle is sent again and goes on there.
-
-    Raises what is no command's own fault: the store is away, say.
-    """
-    outcomes: list[Accepted | Refusal | KeyReused] = []
-    made: dict[UUID, UUID] = {}
-    for one in batch:
-        try:
-            [accepted] = await execute(call, [step_of(call, one.sent, partial(one.decide, made=made))])
-        except (Refusal, KeyReused) as refusal:
-            outcomes.append(refusal)
-        else:
-            made[one.sent.command_id] = created_by_event(accepted.receipt.stream_id, accepted.events)
-            outcomes.append(accepted)
-    return outcomes
+def steps_of(call: RequestContext, batch: Sequence[Batched]) -> list[Step]:
+    """Each at a moment of its own, in their order."""
+    now = datetime.now(UTC)
+    return [step_of(call, one.sent, one.decide, at=now + index * TICK) for index, one in enumerate(batch)]
 
 
 async def all_or_nothing(call: RequestContext, batch: Sequence[Batched]) -> list[Accepted]:
     """Raises BatchRefused, and what is no command's own fault."""
-    now = datetime.now(UTC)
     try:
-        return await execute(
-            call,
-            [
-                step_of(call, one.sent, partial(one.decide, made={}), at=now + index * TICK)
-                for index, one in enumerate(batch)
-            ],
-        )
+        return await execute(call, steps_of(call, batch))
     except (Refusal, KeyReused) as refusal:
         raise BatchRefused(refusal) from refusal
 
 
 async def _result(
-    call: RequestContext, one: Batched, outcome: Accepted | Refusal | KeyReused, made: Mapping[UUID, UUID]
+    call: RequestContext,
+    one: Batched,
+    outcome: Accepted | Refusal | KeyReused,
+    made: Mapping[UUID, UUID],
+    *,
+    bytes_left: int,
 ) -> CommandOutcome | BatchOutcome:
+    """Where no bytes are left, what was written is not shown, and not even rendered."""
     if isinstance(outcome, Accepted):
+        if bytes_left < 0:
+            return outcome_of(one.sent, outcome)
         try:
-            return outcome_of(one.sent, await written(call, one.shown(made), outcome))
+            return outcome_of(one.sent, outcome, (await written(call, one.shown(made), outcome)).body)
         except Refusal as refusal:
             outcome = refusal
     problem = problem_of(outcome).body(call.request.scope["path"])

@@ -14,12 +14,13 @@ from msgspec import Meta, Raw, Struct
 
 from taskflow.api import render
 from taskflow.api.bodies import decode
+from taskflow.api.preferences import APPLIED, prefers_minimal
 from taskflow.api.reads import COMMON, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.targets import DIALECT, target_as_text, target_schema
-from taskflow.api.writes import Sent, Written, send
+from taskflow.api.writes import Sent, send
 from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.execute import AppendedEvent
+from taskflow.commands.execute import Accepted, AppendedEvent
 from taskflow.errors import Fault, Invalid, Malformed
 from taskflow.store.append import Outcome
 
@@ -35,6 +36,8 @@ class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class CommandOutcome(Struct, frozen=True, kw_only=True):
+    """`result` is what the route answers that the type stands behind; null under `Prefer: return=minimal`."""
+
     id: UUID
     outcome: Literal["applied", "unchanged"]
     replayed: bool
@@ -61,7 +64,10 @@ async def post_command(call: RequestContext) -> Response[bytes]:
     sent = read_command(await call.json())
     with pointing_below("/data"):
         done = await send(call, sent)
-    return Response(render.ENCODER.encode(outcome_of(sent, done)), headers=done.headers, media_type="application/json")
+    outcome, headers = outcome_of(sent, done.accepted, done.body), done.headers
+    if prefers_minimal(call.request.headers):
+        outcome, headers = outcome_of(sent, done.accepted), headers | APPLIED
+    return Response(render.ENCODER.encode(outcome), headers=headers, media_type="application/json")
 
 
 def read_command(plain: dict[str, Any], below: str = "") -> Sent:
@@ -92,16 +98,16 @@ def read_command(plain: dict[str, Any], below: str = "") -> Sent:
     )
 
 
-def outcome_of(sent: Sent, done: Written) -> CommandOutcome:
-    receipt = done.accepted.receipt
+def outcome_of(sent: Sent, accepted: Accepted, result: bytes = b"null") -> CommandOutcome:
+    receipt = accepted.receipt
     return CommandOutcome(
         id=sent.command_id,
         outcome="applied" if receipt.outcome is Outcome.APPLIED else "unchanged",
         replayed=receipt.replayed,
-        events=done.accepted.appended,
+        events=accepted.appended,
         version=receipt.version,
         position=receipt.position,
-        result=Raw(done.body),
+        result=Raw(result),
     )
 
 
