@@ -10,7 +10,7 @@ connection ─▶ middleware      request id, limits on bodies, headers, errors 
                               `project_reads`, `joins`, `historical_tasks`, `historical_boards`: shared by routes
               render          states as bodies; `task_parts`, `invitation_bodies`: parts of streams; `envelopes`: events
                               `event_files`, `export_csv`: files; `cursors`, `sync_tokens`: where a client continues
-`app`             has the one table of all routes, which `openapi/` documents; `streaming_response`: long bodies in pieces.
+`app`             has the one table of all routes, which `openapi/` documents; `streaming_response`: bodies in pieces.
 `adjacent_tasks`  and `status_counts` implement the write side's interfaces to queries.
 `problems`        maps errors to problem responses; `context` holds a process's connections; `process` runs the server.
 """

@@ -1,6 +1,7 @@
-"""A project as CSV, RFC 4180: a row of itself, then a row a task; what is no plain value is JSON in its cell. Pure.
+"""A project as CSV (RFC 4180): one row for the project, then one per task; lists and objects are JSON in their cells.
 
-What is said of both has one column. The last one holds what is said of the project alone, empty in the tasks' rows.
+Fields that project and tasks have in common share a column. The last column has the other fields of the project, and is
+empty in the rows of tasks.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def project_line(head: bytes) -> bytes:
 
 
 def line(task: Raw, author: str | None) -> bytes:
-    """The row of a task that is given as its JSON, with the name of whoever created it."""
+    """The row of a task, given its JSON and the name of its creator."""
     fields: dict[str, Any] = msgspec.json.decode(task)
     assignee = fields["assignee"] or {"id": None, "name": None}
     fields |= {"kind": "task", "created_by_name": author, "project": None}

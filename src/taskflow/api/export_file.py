@@ -1,6 +1,6 @@
-"""A project as a file, JSON or CSV: what `taskflow import --format taskflow` makes the same project of again.
+"""A project as a file, JSON or CSV, from which `taskflow import --format taskflow` makes the same project again.
 
-pages of tasks ─▶ names joined ─▶ pieces of the answer; `export_csv` makes rows of them. Nothing is held but the page at hand.
+pages of tasks ─▶ names joined ─▶ pieces of the answer, as rows by `export_csv`. Only the current page is in memory.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class ExportedComment(Struct, frozen=True):
 
 
 class ExportedSeries(Struct, frozen=True):
-    """Where the rule is counted from, and which of its slots the present occurrence fills; `days`: each is a day,
-    and stands as its midnight in UTC."""
+    """The start from which the rule is counted, and the slot of the present occurrence; `days`: both are days, each
+    written as its midnight in UTC."""
 
     start: Timestamp
     slot: Timestamp
@@ -60,14 +60,14 @@ class ExportedSeries(Struct, frozen=True):
 
 
 class ExportedTask(render.TaskBody, frozen=True, kw_only=True):
-    """A task as it is read, with its comments and its series; only the document is made from it, see `_task`."""
+    """A task as `GET` shows it, with its comments and its series. Used for the OpenAPI document only, see `_task`."""
 
     comments: tuple[ExportedComment, ...]
     series: ExportedSeries | None
 
 
 class Export(Struct, frozen=True, kw_only=True):
-    """The whole file. `people`: whoever is named in the tasks and is no member."""
+    """The whole file. `people`: those who are named in the tasks and are not members."""
 
     format: Literal["taskflow"]
     version: int
@@ -90,7 +90,7 @@ async def _all(
 
 
 async def _names(context: Context, tasks: list[TaskState]) -> dict[UUID, str | None]:
-    """Of everybody who is named in these tasks."""
+    """The names of all people in these tasks."""
     ids = {task.assignee_id for task in tasks} | {task.created_by for task in tasks}
     ids |= {comment.author_id for task in tasks for comment in task.comments}
     names, _ = await context.user_directory.names([one for one in ids if one is not None])
@@ -135,7 +135,7 @@ async def csv_pieces(
 
 
 def _lines(project: ProjectState, tasks: list[TaskState], names: dict[UUID, str | None]) -> bytes:
-    """On a thread: writing CSV takes long where texts are."""
+    """The rows of tasks. Runs in a thread, since writing long texts as CSV takes time."""
     return b"".join([line(_task(project, task, names), _author(task, names)) for task in tasks])
 
 

@@ -1,8 +1,8 @@
-"""For operators: `/health` (the servers), `/livez` (this process), `/readyz` (send it requests or not).
+"""Health checks for operators: `/health` (the servers), `/livez` (this process), `/readyz` (ready for requests).
 
-`/readyz` first waits until everything works that an answer may wait for, relay and projectors included. After that it stays ready
-while this process can serve what does not need the part that is missing: writes go on without Kafka,
-MongoDB or Redis, so losing one must not take every process out of rotation at once.
+A process becomes ready once everything works that an answer may wait for, including relay and projectors. It then stays
+ready even if Kafka, MongoDB or Redis fails, since it can still serve the requests that do not need the failed part,
+writes among them: one failed server must not take every process out of rotation at once.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from taskflow.api.context import Context
 
 PROBE_S: Final = 1.5
-"""A server that does not answer within this is away."""
+"""A server that does not answer within this time counts as failed."""
 KEEP_S: Final = 1.0
-"""How long one look serves everybody who asks."""
+"""How long the result of a check is reused."""
 RELAY_IDLE_MAX_S: Final = 10.0
 _TRANSIENT_ERRORS: Final = (*TRANSIENT_ERRORS, PyMongoError, RedisError, KafkaError)
 
 
 class Health:
-    """Looks at everything, at most once in `KEEP_S`, and remembers."""
+    """Checks everything, at most once in `KEEP_S`, and keeps the result."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -51,7 +51,7 @@ class Health:
         self._servers: dict[str, str | None] = {}
         self._workers: dict[str, str | None] = {}
         self.started = False
-        """Whether everything has worked at once, so far."""
+        """Whether all checks have passed at the same time at least once."""
 
     async def look(self) -> None:
         async with self._looking:
@@ -74,22 +74,22 @@ class Health:
             self._servers = dict(zip(servers, results[: len(servers)], strict=True))
             self._workers = dict(zip(workers, results[len(servers) :], strict=True))
             self._looked_at = time.monotonic()
-            # What is answered never waits for a worker.
+            # No answer ever waits for a worker.
             needed = [fault for name, fault in self.checks().items() if name != "worker"]
             if not any(needed):
                 self.started = True
 
     @property
     def servers(self) -> dict[str, str | None]:
-        """By server: None where it answers, else why not."""
+        """By server: None if it answers, else the fault."""
         return self._servers
 
     def checks(self) -> dict[str, str | None]:
-        """Everything that was looked at: None where it is well, else what is wrong."""
+        """The results of all checks: None if it passed, else the fault."""
         return {"access": self.unable(), **self._servers, **self._workers}
 
     def unable(self) -> str | None:
-        """Why this process cannot serve anybody; None where it can."""
+        """The reason why this process cannot serve requests; None if it can."""
         context = self._context
         if context.stopping.is_set():
             return "this process is stopping"
@@ -132,7 +132,7 @@ class Health:
 
 
 class _Unwell(Exception):
-    """What a probe found."""
+    """A probe found a fault."""
 
 
 async def _answer(asking: Awaitable[Any]) -> Any:
@@ -145,7 +145,7 @@ async def _probe(probe: Callable[[], Coroutine[Any, Any, Any]]) -> str | None:
     except _Unwell as unwell:
         return str(unwell)
     except _TRANSIENT_ERRORS as error:
-        # The kind only: addresses and passwords may stand in the message.
+        # Only the error's type: its message may contain addresses and passwords.
         return f"does not answer ({type(error).__name__})"
     return None
 

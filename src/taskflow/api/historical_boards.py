@@ -1,12 +1,11 @@
-"""A project's board as it was, folded from the event store.
+"""A project's board at a point in time, folded from the event store.
 
-Its columns are those of the workflow at that time. On it are the tasks that were in the project then, also
-those that have left it since, where the caller sees their present project; not those that were purged.
+Its columns are those of the workflow at that time. It shows the tasks that were in the project then, including those
+that have left it since, if the caller may see their present project; purged tasks are left out.
 
-The cost is that of reading the whole story of every task that was ever in the project by then, which an index
-names: 10,000 tasks with five events each took 1.0 to 1.4 s on two cores, in portions between which others have
-their turn. Boards of more than `historical_board_events_max` are refused, and no more than `historical_boards_concurrency_max` are folded at
-once.
+All events of every task that had ever been in the project by then are read, found by an index: 10,000 tasks with five
+events each took 1.0 to 1.4 s on two cores, in portions between which other requests run. Boards of more than
+`historical_board_events_max` events are refused, and at most `historical_boards_concurrency_max` are folded at once.
 """
 
 from __future__ import annotations
@@ -39,7 +38,8 @@ if TYPE_CHECKING:
 
 
 async def answer(reading: Reading, project_id: UUID, moment: PointInTime) -> Response[bytes]:
-    """The board, with an older project as it was first known. Raises Invalid where that is too much to fold."""
+    """The board; at a time before the project was created, with the project as it was created. Raises Invalid if there
+    are too many events to fold."""
     await reading.read_log()
     await reading.must_see(project_id, "project", project_id)
     async with _turn(reading):
@@ -49,7 +49,7 @@ async def answer(reading: Reading, project_id: UUID, moment: PointInTime) -> Res
 
 @asynccontextmanager
 async def _turn(reading: Reading) -> AsyncIterator[None]:
-    """Waits until few enough others are folded here. Raises Unavailable where that takes too long."""
+    """Waits for one of the process's places for folding boards. Raises Unavailable if that takes too long."""
     turns = reading.context.past_boards
     try:
         async with asyncio.timeout(reading.left_s):
@@ -88,7 +88,7 @@ async def _folded(reading: Reading, project_id: UUID, moment: PointInTime) -> Re
 async def _columns(
     reading: Reading, project: ProjectState, moment: PointInTime, visible: Collection[UUID]
 ) -> tuple[Counter[str], dict[str, list[ShownTask]]]:
-    """By status the number of tasks, and the first of them by rank, as many as fit."""
+    """The number of tasks by status, and by status the first tasks by rank, as many as fit."""
     store, settings = reading.context.store, reading.context.settings
     events_max = settings.historical_board_events_max
     placed = await ever_placed(store, project.id, moment, limit=events_max + 1)
@@ -112,8 +112,8 @@ async def _columns(
 
 
 class _Column:
-    """The first tasks of a status, by rank, while others come: never much more than BOARD_TASKS_MAX of them, nor
-    than its share of the board in bytes."""
+    """Collects the first tasks of a status by rank, in bounded memory: never much more than BOARD_TASKS_MAX tasks, nor
+    than the column's share of the board in bytes."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max

@@ -1,7 +1,7 @@
-"""Tasks as they were: from the event store, so whatever was acknowledged before the request is in it.
+"""Tasks at a point in time or version, from the event store, so that every write acknowledged before counts.
 
-Who may look is judged by today's role in the task's present project. People have the names of today, statuses
-what the project's workflow made of them then.
+Access is decided by the caller's current role in the task's present project. People have their current names; statuses
+are resolved by the workflow at that point in time.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 AT: Final = ("at", "clock")
 CLOCKS: Final = ("occurred", "recorded")
 VERSION_MAX: Final = 2**62
-"""No stream is so long: what is asked for beyond its end is not found."""
+"""Largest version that a query may name. No stream is that long: a version beyond its end is not found."""
 
 
 def moment_of(take: Parameters) -> PointInTime | None:
-    """The moment that `at` and `clock` name, if any; notes a fault where they name none."""
+    """The point in time that `at` and `clock` name, if any; records a fault for `clock` without `at`."""
     at = take.time("at")
     clock = take.one_of("clock", CLOCKS)
     if at is None:
@@ -44,7 +44,7 @@ def moment_of(take: Parameters) -> PointInTime | None:
 
 
 def wanted(take: Parameters) -> PointInTime | int | None:
-    """A moment or a version, as the query names it; None: today."""
+    """The point in time or the version that the query names; None: the present."""
     moment = moment_of(take)
     version = take.number("version", least=0, most=VERSION_MAX)
     if version is not None and moment is not None:
@@ -53,7 +53,7 @@ def wanted(take: Parameters) -> PointInTime | int | None:
 
 
 async def see(reading: Reading, task_id: UUID) -> TaskState:
-    """The task as it is, for somebody who may see it. Raises NotFound for everybody else, and for a purged one."""
+    """The present task. Raises NotFound if the caller may not see it, or if it was purged."""
     await reading.read_log()
     task = await committed(reading.context.store, TASK, task_id)
     if task is None or task.purged:
@@ -63,14 +63,14 @@ async def see(reading: Reading, task_id: UUID) -> TaskState:
 
 
 async def answer(reading: Reading, task_id: UUID, then: PointInTime | int) -> Response[bytes]:
-    """The task as it was. Raises NotFound where it was not there yet, or never came to that version."""
+    """The task at a point in time or version. Raises NotFound if it did not exist yet, or has no such version."""
     present = await see(reading, task_id)
     if isinstance(then, int):
         body = await at_version(reading, present, then)
         return reading.resource(body, then)
     task = await state_at(reading.context.store, TASK, task_id, then, bytes_max=_bytes_max(reading))
     if task is not None and task.version > present.version:
-        # It went on while this was read, to another project perhaps: that was not judged.
+        # The task has changed meanwhile, and may be in another project, for which access was not checked.
         task = await state_of(reading.context.store, TASK, task_id, present.version, bytes_max=_bytes_max(reading))
     if task is None:
         raise NotFound("task", task_id)
@@ -78,7 +78,8 @@ async def answer(reading: Reading, task_id: UUID, then: PointInTime | int) -> Re
 
 
 async def at_version(reading: Reading, present: TaskState, version: int) -> Raw:
-    """The task as its write answered it: with the workflow as the log had it at that position."""
+    """The task at a version, as the write of that version answered it: with the workflow at that position of the
+    log."""
     store = reading.context.store
     if not 1 <= version <= present.version:
         raise NotFound("version", version)

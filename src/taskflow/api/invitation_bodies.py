@@ -1,4 +1,4 @@
-"""An invitation as a body. Its address is in the event alone, sealed; its token is made again where it is shown."""
+"""Bodies of invitations. The address is stored only in the event, encrypted; the token is computed when it is shown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class InvitationBody(Struct, frozen=True, kw_only=True):
 
 
 class NewInvitation(InvitationBody, frozen=True, kw_only=True):
-    """Whoever presents `token` may accept: it is shown to whoever made it, and to nobody else."""
+    """Whoever presents `token` may accept the invitation; the token is shown only in the answer to inviting."""
 
     token: str
 
@@ -56,7 +56,7 @@ def invitation_body(project: ProjectState, invitation: Invitation, email: str | 
 async def addresses_of(
     store: EventStore, project: ProjectState, invitations: Sequence[Invitation]
 ) -> dict[UUID, str | None]:
-    """By invitation; None where its key was destroyed meanwhile."""
+    """Addresses by the id of the invitation; None if its key was destroyed meanwhile."""
     recorded = await store.log.versions(project.id, [invitation.version for invitation in invitations])
     events = await store.mapper.decode(recorded)
     return {event.invitation_id: event.email for event in events if isinstance(event, MemberInvited)}

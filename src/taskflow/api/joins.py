@@ -1,4 +1,4 @@
-"""What tasks are shown with and do not hold themselves: their projects' statuses, and people's names."""
+"""Joins tasks with data of other streams that they are shown with: their projects' statuses, and people's names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Joins(Struct, frozen=True):
-    """What tasks are shown with: the statuses of their projects as of today, and people's names."""
+    """The current statuses of the tasks' projects, and the names of people."""
 
     statuses: dict[UUID, Statuses]
     names: dict[UUID, str | None]
@@ -32,12 +32,12 @@ class Joins(Struct, frozen=True):
 async def joins(
     reading: Reading, projects: Collection[UUID], assignees: Collection[UUID], *, at_least: int = 0
 ) -> Joins:
-    """For any number of tasks at once; names as of `at_least` or later."""
+    """The joins for any number of tasks at once; names as of position `at_least` or later."""
     statuses = await of_projects(reading, projects, _without_transitions)
     names = await reading.names(assignees, at_least=at_least)
     return Joins(statuses, names)
 
 
 def _without_transitions(project: ProjectState) -> Statuses:
-    """Of a workflow, its transitions may be most."""
+    """The statuses of a project, without the transitions, which may be most of a workflow."""
     return Statuses(Workflow(project.workflow.statuses), project.mapped)

@@ -1,4 +1,4 @@
-"""How late the event loop of this process runs what is due: for as long as one piece of work holds it, nobody is
+"""Measures how late this process's event loop runs timers: while one piece of work blocks it, no request is
 answered."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.
 
 
 class LoopLag:
-    """Counts by how late each beat was. Made by `open_loop_lag`."""
+    """A histogram of how late each beat was. Made by `open_loop_lag`."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BUCKETS_S) + 1)
@@ -37,7 +37,7 @@ class LoopLag:
         self._sum_s += late_s
 
     def metric(self) -> HistogramMetricFamily:
-        """As Prometheus has it: each bucket counts those below it too."""
+        """The histogram for Prometheus, whose buckets are cumulative."""
         buckets: list[tuple[str, float]] = []
         total = 0
         for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), self._counts, strict=True):

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: what this process did, and how far relay and views are."""
+"""`/metrics` for Prometheus: counts and durations of this process, and the progress of relay and projections."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class Metrics(Collector):
-    """The numbers of one API process."""
+    """The metrics of one API process."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -53,8 +53,8 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """`status` 0: the client left before there was an answer."""
-        # A client may send any word for a method; not each may become a label.
+        """Counts a request. `status` 0: the client disconnected before there was an answer."""
+        # A client may send any word as the method; unknown ones share a label.
         known = method if method in _METHODS else "other"
         self._requests.labels(known, route, status).observe(seconds)
 
@@ -62,7 +62,8 @@ class Metrics(Collector):
         @get("/metrics")
         async def metrics() -> Response[bytes]:
             await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections())
-            # What is said of this process is put together here; writing it down is long, with many routes and statuses.
+            # The samples are collected here. Formatting them takes long with many routes and statuses, so a thread
+            # does.
             self._said = list(self._say())
             return Response(await asyncio.to_thread(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -81,11 +82,11 @@ class Metrics(Collector):
             self._works = None
 
     async def _ask_rejections(self) -> None:
-        with suppress(PyMongoError, TimeoutError):  # the counts of before stay
+        with suppress(PyMongoError, TimeoutError):  # keeps the previous counts
             self._rejected = await abandon_after(ASK_S, read_rejections(self._context.readmodels.database))
 
     def describe(self) -> list[Any]:
-        """Nothing before the first reading: what is collected needs servers."""
+        """No metrics at registration, since collecting them needs servers."""
         return []
 
     def collect(self) -> Iterator[Any]:
@@ -143,7 +144,7 @@ class Metrics(Collector):
             yield GaugeMetricFamily("taskflow_relay_lag_seconds", "Age of the oldest of them", self._relay.lag_s)
 
     def _slots(self) -> Iterator[Any]:
-        """Long work under way, and what was refused because too much of it was."""
+        """Long work that is running, and long work that was refused because too much was running."""
         slots = self._context.slots
         running = GaugeMetricFamily("taskflow_slots_held", "Long work under way", labels=["work"])
         refused = CounterMetricFamily("taskflow_slots_refused", "Long work refused: too much at once", labels=["work"])

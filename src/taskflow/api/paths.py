@@ -1,6 +1,6 @@
-"""The canonical path of a request: the one form that gate, limits, router, metrics and log all judge.
+"""The canonical path of a request, which authentication, limits, router, metrics and log all use.
 
-A path that is not in this form is 404, whatever a proxy or a router would make of it.
+A path in another form is answered with 404, even if a proxy or a router would normalise it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _ENCODED_SLASH: Final = re.compile("%2[fF]")
 
 
 def canonical_path(raw: bytes) -> str | None:
-    """The decoded path; None where it has an empty or a dot segment, or is no path at all.
+    """The decoded path; None if it has an empty segment or a dot segment, or is not a path at all.
 
-    An encoded slash is a part of its segment, and stays encoded. Bytes that are no UTF-8 become U+FFFD, which no
-    route has in its path.
+    An encoded slash belongs to its segment, and stays encoded. Bytes that are not UTF-8 become U+FFFD, which no route's
+    path contains.
     """
     if raw == b"/":
         return "/"

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems: the one table from what is raised to what is answered."""
+"""Errors as RFC 9457 problems: the one table from exceptions to answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_S: Final = 1
-"""`Retry-After` of what passes by itself."""
+"""`Retry-After` of errors that pass by themselves."""
 
 _TITLES: Final = {
     "validation": "The request is not valid",
@@ -46,7 +46,7 @@ _TITLES: Final = {
     "internal": "Something went wrong here",
 }
 
-# The first that fits: subclasses stand before their bases.
+# The first match counts, so subclasses come before their base classes.
 _TABLE: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int, str], ...]] = (
     (errors.NotFound, 404, "not-found"),
     (errors.NoSuchPath, 404, "not-found"),
@@ -111,7 +111,7 @@ class ProblemBody(Struct, frozen=True, kw_only=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """An answer that is an error. `more` are the members beside the standard ones."""
+    """An error answer. `more`: members in addition to the standard ones."""
 
     status: int
     slug: str
@@ -134,7 +134,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 def problem_of(error: BaseException) -> Problem:
-    """What to answer when this was raised. Logs what nobody raised on purpose."""
+    """The problem for an exception. Logs exceptions that are not in the table."""
     if isinstance(error, errors.BatchRefused):
         refusal = problem_of(error.refusal)
         more = {**refusal.more, "command_id": error.command_id}

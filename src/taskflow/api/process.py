@@ -29,25 +29,25 @@ log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
 CHECK_TICKS: Final = 3
-"""Between two looks at the connections' deadlines; uvicorn ticks ten times a second."""
+"""Ticks between two checks of the connections' deadlines; uvicorn ticks ten times a second."""
 FILES_ELSEWHERE: Final = 256
-"""Open files that are no client's connections: servers, logs, libraries."""
+"""Open files other than clients' connections: servers, logs, libraries."""
 DRAIN_S: Final = 0.4
-"""How long a process that was told to stop goes on taking requests, each answer closing its connection: who
-balances the load sees `/readyz` and goes elsewhere, and nobody writes into a connection as it is closed."""
+"""How long a process that was told to stop still takes requests, and closes each connection after its answer. Meanwhile
+load balancers see that `/readyz` fails, and no client writes into a connection that is just being closed."""
 STOP_S: Final = 1
-"""What is under way after that may end within this; then it is cut off."""
+"""How long requests that are still running after that may take; then they are cut off."""
 FIRST_S: Final = 0.3
-"""Who has connected when the door is closed has this long to send a request."""
+"""How long clients that are connected when the listener closes have to send a request."""
 _CLOSE: Final = (b"connection", b"close")
 
 
 class PortTaken(TaskflowError):
-    """The API's port is another process's."""
+    """Another process uses the API's port."""
 
 
 class _Server(uvicorn.Server):
-    """Signals are the command line's, for every process alike."""
+    """uvicorn's server without its signal handlers: the command line handles signals for every kind of process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -59,13 +59,13 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def close_after_answers(self) -> None:
-        """From now on every answer is its connection's last."""
+        """Makes every answer from now on close its connection."""
         self.config.encoded_headers.append(_CLOSE)
         self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Closes the door. Whoever had come in by then is answered: the kernel lets clients in before this
-        process takes them, and would cut them off."""
+        """Closes the listener, after accepting the connections that are in the kernel's queue: the kernel would reset
+        them. Clients that are connected by then are answered."""
         waiting = [connection for listener in sockets or () for connection in _waiting(listener)]
         for server in self.servers:
             server.close()
@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
             await loop.connect_accepted_socket(self._protocol, connection)
         until = loop.time() + FIRST_S
         while True:
-            await asyncio.sleep(0.01)  # what has arrived is read
+            await asyncio.sleep(0.01)  # lets the connections read what has arrived
             silent = any(connection.cycle is None for connection in self._connections)
             if not silent or loop.time() > until:
                 break
@@ -90,7 +90,7 @@ class _Server(uvicorn.Server):
 
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
-    """Connections that the kernel has made and nobody has taken."""
+    """Accepts the connections in the kernel's queue."""
     listener.setblocking(False)
     with suppress(BlockingIOError):
         while True:
@@ -98,19 +98,19 @@ def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 async def run(settings: Settings) -> None:
-    """Serves until cancelled, then answers what is under way. Raises PortTaken and StoreError."""
+    """Serves until cancelled, then finishes the running requests. Raises PortTaken and StoreError."""
     files_max = _allow_many_files()
     listener = _bind(settings)
     await wait_for_schema(settings)
     while True:
         try:
             async with open_context(settings) as context:
-                # Not before: until there is somebody to answer, a client goes elsewhere.
+                # Only now: as long as this process cannot answer, clients must connect to another one.
                 _listen(listener, settings)
                 await _serve(context, listener, connections_max=min(settings.connections_max, files_max))
             return
         except TRANSIENT_ERRORS as error:
-            # Before the first request: one that starts before its store is not a fault.
+            # Before the first request: a process may start before its event store does.
             log.warning("the event store does not answer", extra={"error": repr(error)})
             await asyncio.sleep(RETRY_S)
 
@@ -125,7 +125,7 @@ async def _serve(context: Context, listener: socket.socket, *, connections_max: 
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # whom to believe is a setting of ours: `trusted_proxies`
+        proxy_headers=False,  # our own setting `trusted_proxies` is used instead
         timeout_graceful_shutdown=STOP_S,
         ws="none",
     )
@@ -175,7 +175,8 @@ def _taken(settings: Settings, error: OSError) -> PortTaken:
 
 
 def _allow_many_files() -> int:
-    """As many open files as the machine allows: each connection is one. How many are left for connections."""
+    """Raises the limit of open files, of which each connection is one, to the maximum; returns the number of
+    connections that it allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return max(1, most - FILES_ELSEWHERE)

@@ -1,4 +1,4 @@
-"""Projects for a read: from their view, or as this process has followed them."""
+"""Reads projects, from their projection or from the event store."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 
 async def load(reading: Reading, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
-    """Projects by id. One that the view does not have yet (an Inbox, say, right after the registration)
-    comes from the event store: what was granted works at once. While MongoDB is away, all do."""
+    """Projects by id. A project that the projection does not have yet (such as an Inbox right after the registration)
+    is read from the event store, so that new access works at once. While MongoDB is down, all are read from there."""
     if not ids:
         return {}
     found: dict[UUID, ProjectState] = {}
@@ -35,7 +35,7 @@ async def load(reading: Reading, ids: Sequence[UUID]) -> dict[UUID, ProjectState
 
 
 async def load_one(reading: Reading, project_id: UUID) -> ProjectState:
-    """The project, for one of its members. Raises NotFound for everybody else."""
+    """The project. Raises NotFound if the caller is not a member."""
     await reading.must_see(project_id, "project", project_id)
     project = (await load(reading, [project_id])).get(project_id)
     if project is None:
@@ -44,8 +44,8 @@ async def load_one(reading: Reading, project_id: UUID) -> ProjectState:
 
 
 async def of_projects(reading: Reading, ids: Collection[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
-    """A part of each of any number of projects as this process has followed them, which is as fresh as it is; from
-    their view where the event store is away."""
+    """A part of each of any number of projects, from the event store, as fresh as this process's position in the log;
+    from the projection if the event store does not answer."""
     try:
         found = await committed_parts(reading.context.store, PROJECT, ids, part, within_s=ASK_S)
     except (*TRANSIENT_ERRORS, Unavailable):
