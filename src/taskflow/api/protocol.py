@@ -1,9 +1,10 @@
-"""One HTTP/1.1 connection: uvicorn's protocol, with bounds in bytes, number and time on whatever a client sends.
+"""One HTTP/1.1 connection: uvicorn's protocol, with limits in bytes, number and time on everything that a client sends.
 
     bytes ─▶ pieces, counted ─▶ httptools ─▶ one request at a time ─▶ the application
-                 └ too much, too slow, no HTTP ─▶ the application answers with that problem, and the connection ends
+                 └ too much, too slow, not HTTP ─▶ the application answers with a problem, and the connection is closed
 
-Deadlines are attributes that `check` compares, a few times a second for all connections: no timer a request.
+Deadlines are attributes that `check` compares, a few times per second for all connections, so that no request needs a
+timer.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 HEAD_PIECE_BYTES: Final = 4_096
-"""Fed to the parser at a time within a head: the parser copies what it has of a field with each piece, and many
-small requests may be in one."""
+"""Bytes that the parser gets at once within a head. Larger pieces may contain many small requests; with smaller ones,
+the parser copies an unfinished field more often."""
 CHUNKED_PIECE_BYTES: Final = 16_384
 FRAMING_BYTES_MAX: Final = 262_144
 """Sizes, extensions and trailers of one chunked body."""
@@ -38,7 +39,7 @@ LINGER_S: Final = 10.0
 """How long the rest of a request that was refused is read and dropped, so that its sender reads the answer."""
 LINGER_BYTES_MAX: Final = 67_108_864
 ROOM_SHARE: Final = 100
-"""One in so many of the waiting connections ends where there are too many: looking for them is not free."""
+"""The share of waiting connections that is closed when there are too many: one in 100, as searching them takes time."""
 
 _ABSOLUTE: Final = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _VERSIONS: Final = frozenset(("1.0", "1.1"))
@@ -46,7 +47,7 @@ _NO_LINGERING: Final = struct.pack("ii", 1, 0)
 
 
 class BoundedConfig(uvicorn.Config):
-    """uvicorn's configuration, and the settings that bound a connection."""
+    """uvicorn's configuration, with the settings that limit a connection."""
 
     def __init__(self, app: Any, settings: Settings, *, connections_max: int, **more: Any) -> None:
         super().__init__(app, http=BoundedProtocol, **more)
@@ -55,7 +56,7 @@ class BoundedConfig(uvicorn.Config):
 
 
 class _Cycle(RequestResponseCycle):
-    """A request and its answer. A fault in `state` ends the body: the application raises it."""
+    """A request and its answer. A fault in `state` ends the body, and the application raises that fault."""
 
     async def receive(self) -> Any:
         state: dict[str, Any] = self.scope["state"]
@@ -65,7 +66,7 @@ class _Cycle(RequestResponseCycle):
 
 
 class _Outgoing:
-    """The connection's transport as a cycle knows it: whoever closes it leaves the client time to read."""
+    """The connection's transport for a cycle; closing it gives the client time to read the answer."""
 
     __slots__ = ("close", "is_closing", "write")
 
@@ -83,20 +84,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self._settings = config.settings
         self._outgoing: Any = None
         self._under_way: Any = None
-        """The cycle that the application answers; `cycle` is the newest, which may wait behind it."""
+        """The cycle that the application is answering; `cycle` is the newest one, which may be queued."""
         self._in_head = False
         self._head_bytes = 0
         self._in_body = False
         self._body_left: int | None = None
-        """Bytes that the body still has, where its length was said."""
+        """Bytes of the body that are still to come, if its length was given."""
         self._body_bytes = 0
         self._framing_bytes = 0
         self._refusal: TaskflowError | None = None
-        """What is wrong with the head that the parser is in."""
+        """The fault of the head that is being parsed."""
         self._unread = b""
-        """Behind a request that waits for its turn."""
+        """Bytes received after a request that is queued."""
         self._is_ending = False
-        """Whether whatever still comes is dropped."""
+        """Whether everything that still arrives is dropped."""
         self._is_half_closed = False
         self._dropped_bytes = 0
         self._since = 0.0
@@ -123,11 +124,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = self._stall_deadline = inf
 
     def eof_received(self) -> Any:
-        """A client that has sent its request and then closes its side is answered."""
+        """Still answers a client that closes its side after its request."""
         if self._is_ending or not (self._is_busy or self._in_head):
             return None
         if self._is_busy and self.cycle.response_started and not self.pipeline:
-            return None  # nobody can tell whether it still reads
+            return None  # it is unknown whether the client still reads
         self._is_half_closed = True
         if self._in_head or self._in_body:
             self.refuse(Unparsable("the connection ended within a request"))
@@ -135,7 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when no request is under way; None while one is."""
+        """The time since which no request is running; None while one is."""
         return None if self._is_busy or self._in_body else self._since
 
     @property
@@ -143,7 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _make_room(self) -> None:
-        """Ends those that have waited longest without a request under way; where there are none, this one."""
+        """Closes the connections that have been idle for longest; if none is idle, refuses this one."""
         others: list[Any] = [one for one in self.connections if one is not self]
         waiting = [(since, id(one), one) for one in others if (since := one.waiting_since) is not None]
         for _, _, one in nsmallest(1 + len(waiting) // ROOM_SHARE, waiting):
@@ -153,12 +154,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.refuse(Unavailable("this process has as many connections as it may; try again shortly"))
 
     def check(self, now: float) -> None:
-        """Ends what has taken too long."""
+        """Ends the connection or its request if a deadline has passed."""
         if self._stall_deadline <= now:
             self._reset()
         elif self.transport.is_closing():
             if self._stall_deadline == inf:
-                # What is still to be written may never be read.
+                # The client may never read the rest of what is to be written.
                 self._stall_deadline = now + self._settings.response_stall_timeout_ms / 1000
         elif self._deadline <= now:
             self._deadline = inf
@@ -176,8 +177,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def _reset(self) -> None:
-        """Ends the connection, and has the kernel drop what it has not sent: it would keep megabytes of it for a client
-        that reads next to nothing, for as long as that goes on."""
+        """Resets the connection, so that the kernel drops unsent data: it would otherwise keep megabytes for a client
+        that hardly reads, without a time limit."""
         connected: socket.socket | None = self.transport.get_extra_info("socket")
         if connected is not None and connected.fileno() >= 0:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
@@ -195,8 +196,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stall_deadline = inf
 
     def close_gently(self) -> None:
-        """Ends the connection after what was written. While more may arrive it is read and dropped: a close would
-        make the kernel tell the client of an error before it has read the answer."""
+        """Closes the connection after everything was written. If the client may still send, its bytes are read and
+        dropped first: otherwise the kernel would reset the connection before the client has read the answer."""
         if self.transport.is_closing():
             return
         if not (self._in_head or self._in_body or self._unread or self._is_ending) or self._is_half_closed:
@@ -230,7 +231,7 @@ class BoundedProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as upgrade:
-                # Nothing is upgraded to: what follows is the next request.
+                # No upgrade is supported: what follows is the next request.
                 at += upgrade.args[0] - len(piece)
             except httptools.HttpParserError as error:
                 self.refuse(self._refusal or Unparsable(f"expected a request as in RFC 9112: {error}"))
@@ -254,7 +255,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return CHUNKED_PIECE_BYTES if self._body_left is None else max(self._body_left, 1)
 
     def _excess(self, head_bytes: int) -> HeadersTooLarge | None:
-        """What is too much of the head, as far as it was read."""
+        """The error for the part of the head that was read so far, if it exceeds a limit."""
         settings = self._settings
         if len(self.url) > settings.request_line_bytes_max:
             return HeadersTooLarge(f"expected a request line of at most {settings.request_line_bytes_max} bytes")
@@ -275,7 +276,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + self._settings.request_head_timeout_ms / 1000
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it is a trailer, which says nothing
+        if self._in_head:  # trailers are ignored
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -315,7 +316,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if is_chunked and [value.lower() for name, value in self.headers if name == b"transfer-encoding"] != [
             b"chunked"
         ]:
-            # The parser reads the last of several; a proxy that reads another would see other requests than this process.
+            # The parser uses the last of several; a proxy that uses another would see different requests.
             return Unparsable("expected no transfer coding but chunked, once")
         if method == b"CONNECT":
             return NoSuchPath("nothing is tunnelled here")
@@ -324,7 +325,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return None
 
     def _target(self) -> None:
-        """Of an absolute form only path and query count: whom it names does not matter here."""
+        """Sets path and query. In an absolute URL, the host is ignored."""
         target, found = self.url, _ABSOLUTE.match(self.url)
         if found is not None:
             target = target[found.end() :]
@@ -339,7 +340,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _take(self, *, keep_alive: bool, expects: bool) -> None:
-        """The request is answered once those before it are."""
+        """Starts the request, or queues it until those before it are answered."""
         before = self.cycle
         self.cycle = _Cycle(
             scope=self.scope,
@@ -390,14 +391,14 @@ class BoundedProtocol(HttpToolsProtocol):
     # --- what is answered
 
     def refuse(self, error: TaskflowError) -> None:
-        """Has the application answer with this, where it has not answered yet, and takes nothing more."""
+        """Makes the application answer with this error, unless it has answered already, and reads no more requests."""
         self._is_ending = True
         self._unread = b""
         if self._in_body:
             if self.cycle.response_complete:
                 self.close_gently()
                 return
-            # Of an answer that has begun the rest is sent.
+            # The rest of an answer that has begun is still sent.
             self.cycle.keep_alive = False
             self.cycle.scope["state"]["fault"] = error
             self.cycle.message_event.set()
@@ -428,7 +429,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._wait()
 
     def _wait(self) -> None:
-        """For the next request, or the end."""
+        """Waits for the next request, until the keep-alive timeout."""
         self._since = self.loop.time()
         self._deadline = self._since + self._settings.keep_alive_timeout_ms / 1000
 

@@ -1,7 +1,7 @@
-"""Rate limits of requests: who is counted as what, and what an answer says about it.
+"""Rate limits of requests, and the header fields that report them.
 
-Counted in Redis for all processes together, and by each process for itself, with its share, while Redis is slow or
-gone: see `taskflow.limits`. Signing in has limits of its own: see `sign_in_limits`.
+Requests are counted in Redis for all processes together. While Redis is slow or down, each process counts its own
+requests against its share of the limit: see `taskflow.limits`. For limits on signing in, see `sign_in_limits`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 COMMANDS_PER_TOKEN: Final = 10
-"""Commands of a batch that count as one request: what a batch saves over as many requests, about."""
+"""Commands of a batch that count as one request; about the factor by which a batch is cheaper than single requests."""
 
 
 class RateLimits:
@@ -34,7 +34,7 @@ class RateLimits:
         self._unchanged = Window("unchanged", settings.unchanged_max, settings.unchanged_window_s)
 
     async def request(self, address: str, user_id: UUID | None, headers: dict[str, str]) -> None:
-        """Counts a request and tells in `headers` what is left. Raises RateLimited."""
+        """Counts a request and adds the fields about the limit to `headers`. Raises RateLimited."""
         if not self._on:
             return
         if user_id is None:
@@ -51,25 +51,25 @@ class RateLimits:
         _refuse(counted, f"at most {bucket.per_s} requests a second, {bucket.size} at once")
 
     async def batch(self, user_id: UUID, commands: int) -> None:
-        """Counts a batch, one request of which was counted already, by how many commands it holds. Raises
-        RateLimited before any of them has run."""
+        """Counts a batch by its number of commands; one request was counted already. Raises RateLimited before any
+        command has run."""
         bucket = self._user
-        # No more than a bucket that was full before the request: the largest batch must be possible, too.
+        # At most the size of a full bucket, so that the largest batch is possible.
         more = min(-(-commands // COMMANDS_PER_TOKEN), bucket.size) - 1
         if self._on and more > 0:
             counted = await self._counters.take(bucket, str(user_id), more)
             _refuse(counted, f"every {COMMANDS_PER_TOKEN} commands of a batch count as a request; send fewer at once")
 
     async def refresh(self, session_id: UUID) -> None:
-        """Counts a refresh by its session, wherever it comes from. Raises RateLimited."""
+        """Counts a refresh per session, whatever its network. Raises RateLimited."""
         if self._on:
             window = self._refresh
             counted = await self._counters.count(window, str(session_id))
             _refuse(counted, f"at most {window.quota} refreshes of a session in {window.window_s} s")
 
     async def reserve_unchanged(self, caller: UUID, commands: int) -> None:
-        """Counts commands that change nothing and are about to leave receipts. Raises TooManyUnchanged, with none of
-        them counted."""
+        """Counts commands that change nothing, before their receipts are written. Raises TooManyUnchanged, and counts
+        none of them, if they are too many."""
         if self._on:
             window = self._unchanged
             counted = await self._counters.count(window, str(caller), commands)
@@ -81,13 +81,13 @@ class RateLimits:
                 )
 
     async def give_back_unchanged(self, caller: UUID, commands: int) -> None:
-        """They left no receipt after all."""
+        """Takes back the count of commands that wrote no receipt after all."""
         if self._on:
             await self._counters.uncount(self._unchanged, str(caller), commands)
 
 
 def network_of(address: str) -> str:
-    """What is counted as one caller: an IPv4 address, or the /64 that one IPv6 host usually has."""
+    """The network that is counted as one caller: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -100,7 +100,7 @@ def network_of(address: str) -> str:
 
 
 def _tell(headers: dict[str, str], policy: str, quota: int, window_s: int, counted: Counted) -> None:
-    """The header fields of draft-ietf-httpapi-ratelimit-headers-11."""
+    """Adds the header fields of draft-ietf-httpapi-ratelimit-headers-11."""
     headers["RateLimit-Policy"] = f'"{policy}";q={quota};w={window_s}'
     headers["RateLimit"] = f'"{policy}";r={max(0, counted.left)};t={counted.reset_s}'
 

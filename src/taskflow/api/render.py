@@ -1,5 +1,7 @@
-"""States as the bodies that the API answers with: every field always there, names joined, times in UTC
-with six digits. A body's ETag begins with its version; what follows covers everything else in it."""
+"""Renders states as bodies of answers: every field is always present, names are joined, times are in UTC with six
+digits.
+
+A body's ETag begins with the version; the rest is a digest of the whole body."""
 
 from __future__ import annotations
 
@@ -28,14 +30,14 @@ ENCODER: Final = msgspec.json.Encoder()
 
 
 class Person(Struct, frozen=True):
-    """Whoever is named in another resource."""
+    """A person who is named in another resource."""
 
     id: UUID
     name: str | None
 
 
 class ImportedPerson(Struct, frozen=True):
-    """Somebody whom an import named."""
+    """A person whom an import created."""
 
     id: UUID
     name: str | None
@@ -47,7 +49,7 @@ class WrittenPerson(ImportedPerson, frozen=True):
 
 
 class TaskBody(TaskFacts, frozen=True, kw_only=True):
-    """A task's facts with what is joined; only the document is made from it, see `task`."""
+    """A task's facts with the joined fields. Used for the OpenAPI document only, see `task`."""
 
     status: str
     status_category: Category
@@ -55,7 +57,7 @@ class TaskBody(TaskFacts, frozen=True, kw_only=True):
 
 
 class WrittenTask(TaskBody, frozen=True, kw_only=True):
-    """What a write answers; only the document is made from it, see `with_position`."""
+    """The answer to a write. Used for the OpenAPI document only, see `with_position`."""
 
     position: int
 
@@ -65,7 +67,7 @@ class ProjectBody(Struct, frozen=True, kw_only=True):
     name: str
     description: str
     role: Role | None
-    """The caller's; null in the answer to leaving."""
+    """The caller's role; null in the answer to leaving the project."""
     workflow: Workflow
     labels: tuple[Label, ...]
     archived_at: Timestamp | None
@@ -90,7 +92,7 @@ class Column(Struct, frozen=True, kw_only=True):
     count: int
     tasks: list[TaskBody]
     more: bool
-    """Whether there are others after these: a board is bounded in tasks and in bytes."""
+    """Whether the status has more tasks: a board is limited in tasks and in bytes."""
 
 
 class BoardBody(Struct, frozen=True):
@@ -98,7 +100,7 @@ class BoardBody(Struct, frozen=True):
 
 
 class SavedViewBody(Struct, frozen=True, kw_only=True):
-    """`project_id` of null: its owner's alone."""
+    """A saved view. `project_id` null: a personal view of its owner."""
 
     id: UUID
     name: str
@@ -115,7 +117,7 @@ class WrittenSavedView(SavedViewBody, frozen=True, kw_only=True):
 
 
 class PublicProfile(Struct, frozen=True, kw_only=True):
-    """What people who share a project may know of each other."""
+    """The profile that people who share a project can read of each other."""
 
     id: UUID
     name: str | None
@@ -123,7 +125,7 @@ class PublicProfile(Struct, frozen=True, kw_only=True):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """What a person sees of themselves."""
+    """A person's own profile."""
 
     id: UUID
     name: str | None
@@ -135,7 +137,7 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 
 class CalendarBody(Struct, frozen=True):
-    """A feed of due tasks. Whoever knows the secret reads it."""
+    """A feed of due tasks. Whoever knows the secret can read it."""
 
     secret: str
     url: str
@@ -168,8 +170,8 @@ def person(user_id: UUID | None, names: Mapping[UUID, str | None]) -> Person | N
 
 
 def task(shown: ShownTask, statuses: Statuses | None, names: Mapping[UUID, str | None]) -> Raw:
-    """The JSON of a TaskBody. `statuses` are the project's present ones; one that left them without another in
-    its place keeps the category it had."""
+    """The JSON of a TaskBody. `statuses`: of the task's project; a status that is not resolved by them keeps its key
+    and category."""
     today = None if statuses is None else statuses.resolve(shown.status)
     key, category = (shown.status, shown.category) if today is None else (today.key, today.category)
     joined = (ENCODER.encode(key), category.encode(), ENCODER.encode(person(shown.assignee_id, names)))
@@ -221,7 +223,7 @@ def profile(state: UserState) -> Profile:
 
 
 def digest(body: bytes) -> str:
-    """Sixteen characters that change with the body."""
+    """A digest of the body, 16 characters."""
     return blake2b(body, digest_size=8).hexdigest()
 
 
@@ -230,5 +232,5 @@ def resource_etag(version: int, body: bytes) -> str:
 
 
 def with_position(body: bytes, position: int) -> bytes:
-    """A resource's JSON with the field `position` at its end: what a write answers."""
+    """A resource's JSON with the field `position` added, as answers to writes have it."""
     return b'%b,"position":%d}' % (body[:-1], position)

@@ -1,4 +1,4 @@
-"""What a route is, and the request as its handler sees it."""
+"""The declaration of a route, and the context of a request for its handler."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BASE: Final = "/api/v1"
 
 
 class RequestContext:
-    """One request: what came in, who sent it, and what the process has open."""
+    """One request, its caller, and the context of the process."""
 
     __slots__ = ("_parameters", "confirm", "context", "judged", "request")
 
@@ -38,20 +38,20 @@ class RequestContext:
         self.context = context
         self._parameters: Parameters | None = None
         self.confirm: Callable[[], Awaitable[None]] | None = None
-        """What a read has to be sure of before it is answered, or before it says that there is nothing."""
+        """A check that a read has to pass before its answer, also before NotFound."""
         self.judged: set[UUID] = set()
-        """Projects that the caller may import into, as this request has found."""
+        """Projects for which this request has checked that the caller may import into them."""
 
     @property
     def parameters(self) -> Parameters:
-        """What the query string asks for. Raises Malformed for one that cannot be read."""
+        """The parameters in the query string. Raises Malformed if it cannot be parsed."""
         if self._parameters is None:
             self._parameters = Parameters(self.request.scope["query_string"])
         return self._parameters
 
     @property
     def principal(self) -> Principal:
-        """Raises Unauthenticated where nobody is signed in."""
+        """The signed-in user and session. Raises Unauthenticated for a request without a token."""
         principal: Principal | None = self.request.scope["state"]["principal"]
         if principal is None:
             raise Unauthenticated("expected an access token in the header Authorization: Bearer …")
@@ -62,30 +62,30 @@ class RequestContext:
         return self.principal.user_id
 
     def still_signed_in(self) -> None:
-        """Asked again once more of the log is known than the gate knew. Raises Unauthenticated."""
+        """Checks the session again, after this process has followed more of the log. Raises Unauthenticated."""
         must_be_signed_in(self.context, self.principal.session_id)
 
     @property
     def caller(self) -> str:
-        """Whose limits count for this request: a user's, or those of the network where nobody is signed in."""
+        """The key for limits of this request: the user or, if nobody is signed in, the network."""
         principal: Principal | None = self.request.scope["state"]["principal"]
         return network_of(self.address) if principal is None else str(principal.user_id)
 
     async def count_as_stranger(self) -> None:
-        """Counts the request against its network, where the gate has left that to the route. Raises RateLimited."""
+        """Counts the request against its network, if `authentication` left that to the route. Raises RateLimited."""
         state = self.request.scope["state"]
         if state["principal"] is None:
             await self.context.limits.request(self.address, None, state["limit_headers"])
 
     def hold(self, work: Work) -> None:
-        """Takes a slot until the request has been answered, its last piece sent. Raises TooManyAtOnce where the
-        caller has no other, and Unavailable where the process has none."""
+        """Takes a slot until the last piece of the answer was sent. Raises TooManyAtOnce if the caller has no free
+        slot, and Unavailable if the process has none."""
         held: ExitStack = self.request.scope["state"]["held"]
         held.enter_context(self.context.slots.hold(self.caller, work))
 
     @property
     def address(self) -> str:
-        """Where the request came from, as far as the proxies in front are believed."""
+        """The client's address, as given by the trusted proxies."""
         address: str = self.request.scope["state"]["address"]
         return address
 
@@ -96,11 +96,11 @@ class RequestContext:
 
     @property
     def correlation_id(self) -> str:
-        """What stands for the request's id in events."""
+        """The id derived from the request's id, for events."""
         return correlation_id_of(self.context.settings.claim_secret_bytes, self.request_id)
 
     def id(self, parameter: str, what: str) -> UUID:
-        """An id in the path. Raises NotFound for what is no id: nothing is called so."""
+        """An id in the path. Raises NotFound for a text that is not an id."""
         text = self.request.path_params[parameter]
         try:
             return parse_id(text)
@@ -130,7 +130,7 @@ class RequestContext:
 
 
 class Route(Struct, frozen=True):
-    """A method on a path. `body` and `answer` are what the document says, `query` the parameters' names."""
+    """A method on a path. `body` and `answer` are types for the OpenAPI document, `query` the names of parameters."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
@@ -141,14 +141,14 @@ class Route(Struct, frozen=True):
     status: int = 200
     query: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
-    """Content types that it answers in beside JSON, or instead of it where it has no `answer`."""
+    """Content types of its answers in addition to JSON, or instead of JSON if it has no `answer`."""
     signed_in: bool = True
-    """Whether it takes an access token."""
+    """Whether the route requires an access token."""
     refusals: tuple[int, ...] = ()
-    """Statuses that it may answer beside those that any route like it may: see `openapi`."""
+    """Error statuses of this route, in addition to those that all routes of its sort have: see `openapi`."""
 
     def handler(self, context: Context) -> HTTPRouteHandler:
-        """The route as Litestar takes it. Access is judged before anything of the request is read."""
+        """The Litestar handler of the route. Access is checked before the body is read."""
 
         async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
             call = RequestContext(request, context)
@@ -167,20 +167,20 @@ class Route(Struct, frozen=True):
                 raise answer
             return answer
 
-        # Every answer says its own status where it is not 200.
+        # Answers with another status than 200 set it themselves.
         return HTTPRouteHandler(
             self.path, http_method=HttpMethod(self.method), name=f"{self.method} {self.path}", status_code=200
         )(handle)
 
 
 def allowed(methods: Collection[str]) -> str:
-    """The header `Allow` of a path that takes these: HEAD comes with GET, and OPTIONS always."""
+    """The header `Allow` of a path with these methods; HEAD is added to GET, and OPTIONS always."""
     more = {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
     return ", ".join(sorted({*methods, *more}))
 
 
 def options(path: str, methods: Collection[str]) -> HTTPRouteHandler:
-    """What a path takes. The framework's own answer names the method alone that was declared first."""
+    """The OPTIONS handler of a path. Litestar's own would name only the method that was declared first."""
     headers = {"Allow": allowed(methods)}
 
     async def handle() -> Response[None]:

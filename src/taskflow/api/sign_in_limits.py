@@ -1,12 +1,12 @@
-"""Who may try a password now: counted before any is checked, and given back where it was the right one.
+"""Limits on attempts at passwords: each is counted before the password is checked, and given back if it was right.
 
     without a known device   the account from this network  ┐
                              the account, all networks      ├ one attempt is counted against all three, or refused
                              the network, all accounts      ┘
-    with one                 the device at this account       and against nothing that strangers can use up
+    with a known device      the device at this account       and against nothing that strangers can use up
 
-So many guesses at once are not all checked, whether they come from one network or from many. What strangers do from
-many networks keeps a person out for a while only where they have never signed in with this device before.
+So the number of guesses is bounded, whether they come from one network or from many. Guesses of strangers from many
+networks can block a person for a while only if that person has never signed in with this device before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Attempt:
         self._reservation = reservation
 
     async def give_back(self) -> None:
-        """It was the right password, or none was checked. What other attempts have used up stays used up."""
+        """Takes back the count of this attempt: the password was right, or was not checked. Other attempts stay
+        counted."""
         await self._counters.give_back(self._reservation)
 
 
@@ -53,15 +54,15 @@ class SignInLimits:
         self._registrations = Window("register", settings.registrations_max, window_s, remembered=True)
 
     async def attempt(self, account: UUID, address: str, device: Device | None) -> Attempt:
-        """Counts an attempt at an account's password. `device` is one that the account is known to have. Raises
-        RateLimited, with nothing counted."""
+        """Counts an attempt at an account's password. `device`: a known device of the account. Raises RateLimited, and
+        then counts nothing."""
         if not self._on:
             return Attempt(self._counters, Reservation())
         network = network_of(address)
         if device is not None:
             wanted: tuple[tuple[tuple[Window, ...], str], ...] = (((self._device,), f"{account}/{device.device_id}"),)
         else:
-            # The network first: whoever has used that up counts against nobody's account any more.
+            # The network first: once it has used up its limit, its attempts no longer count against any account.
             wanted = (
                 ((self._network,), network),
                 ((self._pair,), f"{account}/{network}"),
@@ -73,7 +74,7 @@ class SignInLimits:
             raise RateLimited(_why(full.limit), full.reset_s) from None
 
     async def signed_in(self, user_id: UUID) -> None:
-        """Counts a right password: each begins a session, which the log keeps for ever. Raises RateLimited."""
+        """Counts a successful sign-in, since each starts a session that the log keeps for ever. Raises RateLimited."""
         if self._on:
             counted = await self._counters.count(self._sign_ins, str(user_id))
             if counted.is_refused:

@@ -1,4 +1,4 @@
-"""What rules ask that no single stream can answer: from the views, once they have caught up with the log."""
+"""Counts tasks and saved views in the projections; implements `commands/status_counts.py`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from taskflow.readmodels.saved_views import SavedViews
 
 CATCH_UP_S: Final = 5.0
-"""The view is not waited for longer."""
+"""The longest wait for the projection of tasks."""
 SAVED_S: Final = 2.0
-"""Saved views are then counted as the view has them: whoever counts goes on from the last one that it knows."""
+"""The longest wait for the projection of saved views. After it, its present count is used: the caller reads on from the
+newest view that the projection knows."""
 VIEW: Final = "tasks"
 SAVED_VIEW: Final = "views"
 
 
 class ViewStatusCounts:
-    """The Usage of an API process."""
+    """The StatusCounts of an API process."""
 
     def __init__(self, views: Views, saved: SavedViews, freshness: Freshness, follower: Follower) -> None:
         self._views = views

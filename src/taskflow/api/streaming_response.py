@@ -1,7 +1,7 @@
-"""Answers without a length: sent piece by piece, as fast as the client takes them, for as long as it listens.
+"""Answers without a known length, sent piece by piece, as fast as the client reads them.
 
-What goes wrong before the first piece is a problem like any other. After it the connection is cut off, without
-the piece that would say that this was all: nobody takes a half for the whole.
+An error before the first piece is answered with a problem. An error after it cuts off the connection without the final
+chunk, so that the client cannot take the part for the whole.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 Pieces = AsyncGenerator[bytes, None]
 Make = Callable[[Callable[[], None]], Pieces]
-"""Makes the pieces, given what cuts the connection off, whatever the client does."""
+"""Makes the pieces; the argument is a function that cuts off the connection, whatever the client does."""
 CUT_S: Final = 1.0
-"""Within this a connection that was cut off is gone."""
+"""How long closing a connection that was cut off may take."""
 
 
 class Streamed(Response[bytes]):
@@ -66,7 +66,7 @@ class _Answer(ASGIResponse):
             except asyncio.CancelledError:
                 if not self._started:
                     raise
-                was_cut = True  # the process stops, and has waited for this
+                was_cut = True  # the process is stopping, and has waited for this answer
             pump.cancel()
             await asyncio.wait({pump})
             fault = None if pump.cancelled() else pump.exception()

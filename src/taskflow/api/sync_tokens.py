@@ -1,7 +1,7 @@
-"""Tokens of `/sync`: how far a client is, and where in a round of pages.
+"""Tokens of `/sync`: the position up to which a client has everything, and its place within a round of pages.
 
-A token is its owner's, and of one build of the views in one epoch of the log: positions of another say nothing
-about what that client has.
+A token is valid for one user, one build of the projections and one epoch of the log: positions of other builds or
+epochs say nothing about what the client has.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Build(Struct, frozen=True, array_like=True):
-    """Of what the positions in a token are positions."""
+    """The epoch and the build of the projections that a token's positions belong to."""
 
     epoch: int
     views: str
-    """Changes whenever the views were begun anew."""
+    """Changes whenever the projections are rebuilt."""
 
 
 class SyncToken(Struct, frozen=True, array_like=True):
@@ -50,7 +50,7 @@ def write_token(settings: Settings, user: UUID, token: SyncToken) -> str:
 
 
 def read_token(settings: Settings, user: UUID, text: str, build: Build) -> SyncToken:
-    """Raises Malformed for what was not given to this user, and Gone for a token of another build."""
+    """Verifies a token. Raises Malformed for one that was not made for this user, and Gone for one of another build."""
     body = verify(settings.token_secret_bytes, _purpose(user), text, mac_bytes=_MAC_BYTES)
     if body is None:
         raise Malformed([Fault("token", "token", "expected the token of the last answer")])

@@ -1,4 +1,4 @@
-"""What a command is done to, as it is read: from the path of its own route, or from the text in `/commands`."""
+"""Parses the target of a command: from the path of its own route, or from its text in `/commands`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _NOUNS: Final = {"item_id": "checklist item", "related_id": "task"}
-"""What an id names, where its field does not say so."""
+"""What an id identifies, for fields whose name does not tell."""
 _BEFORE_LABEL: Final = b"/labels/"
 
 # --- in a path
 
 
 def target_in_path(target: TargetType[Any] | None, call: RequestContext) -> Any:
-    """Raises NotFound for a path that names nothing, and Malformed for what cannot be a label's name."""
+    """The target in a path. Raises NotFound for a text that is not an id, and Malformed for an impossible label's
+    name."""
     if target is None:
         return None
     if target.parts is None:
@@ -47,7 +48,7 @@ def target_in_path(target: TargetType[Any] | None, call: RequestContext) -> Any:
 
 
 def _label_in_path(raw_path: bytes) -> str:
-    """The rest of the path as it was sent, slashes included: the router's idea of it has lost those at its ends."""
+    """The rest of the path as it was sent; the router's parameter has lost slashes at its ends."""
     return unquote_to_bytes(raw_path.partition(_BEFORE_LABEL)[2]).decode()
 
 
@@ -66,7 +67,7 @@ def _no_target(name: str, plain: dict[str, Any]) -> TaskflowError:
 
 
 def target_as_text(entry: CommandType, text: str | None, pointer: str) -> Any:
-    """A target as `/commands` write it: an id, or the parts of one. Raises Malformed."""
+    """The target in its text form in `/commands`: an id, or several parts. Raises Malformed."""
     target = entry.target
     if target is None:
         if text is not None:
@@ -86,7 +87,7 @@ def target_as_text(entry: CommandType, text: str | None, pointer: str) -> Any:
 
 
 def target_schema(target: TargetType[Any] | None, *, id_: str = UUID_PATTERN) -> dict[str, Any]:
-    """The JSON Schema of a command's `target`; `id_` is what an id in it looks like."""
+    """The JSON Schema of a command's `target`; `id_` is the pattern of an id in it."""
     if target is None:
         return {"$schema": DIALECT, "type": "null"}
     schema = {"$schema": DIALECT, "type": "string", "description": _written_as(target)}

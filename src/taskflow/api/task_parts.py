@@ -1,4 +1,4 @@
-"""The parts of a task as the API sends them: a comment, an item of the checklist. Their version is the task's."""
+"""Bodies of the parts of a task: comments and checklist items. Their version is the task's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MENTION: Final = re.compile(r"@\[([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\
 
 
 class CommentBody(Struct, frozen=True, kw_only=True):
-    """`body` is as it was written, mentions as `@[user id]`; `mentions` names those that are members of the
-    project today, in the order of their first mention."""
+    """A comment. `body` is the text as written, with mentions as `@[user id]`; `mentions` lists those who are members
+    of the project now, in the order of their first mention."""
 
     id: UUID
     task_id: UUID
@@ -34,7 +34,7 @@ class CommentBody(Struct, frozen=True, kw_only=True):
 
 
 class WrittenComment(CommentBody, frozen=True, kw_only=True):
-    """What a write answers; only the document is made from it, see `render.with_position`."""
+    """The answer to a write. Used for the OpenAPI document only, see `render.with_position`."""
 
     position: int
 
@@ -53,13 +53,13 @@ class WrittenItem(ItemBody, frozen=True, kw_only=True):
 
 
 def mentioned(body: str, members: Collection[UUID]) -> tuple[UUID, ...]:
-    """The members whom a text mentions, each once, in order."""
+    """The members that a text mentions, each once, in order."""
     ids = dict.fromkeys(UUID(found[1]) for found in _MENTION.finditer(body))
     return tuple(user_id for user_id in ids if user_id in members)
 
 
 def people_of(comment: Comment, members: Collection[UUID]) -> set[UUID]:
-    """Everybody whose name a comment is shown with."""
+    """The people whose names a comment is shown with: its author and the mentioned members."""
     author = () if comment.author_id is None else (comment.author_id,)
     return {*mentioned(comment.body, members), *author}
 

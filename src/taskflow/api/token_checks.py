@@ -1,4 +1,4 @@
-"""How many signatures a network may have verified: before a token is known, only its sender's network is."""
+"""Limits the verification of signatures per network: before a token is verified, only the sender's network is known."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from taskflow.settings import Settings
 
 NETWORKS_MAX: Final = 10_000
-"""Of which the checks are counted; the one that was silent for longest is forgotten first."""
+"""Networks whose checks are counted; the one with the oldest check is dropped first."""
 
 
 class TokenChecks:
-    """A token bucket a network, in this process: verifying a signature is this process's work.
+    """One token bucket per network, in this process, whose own time the checks take.
 
-    Whoever has an empty bucket is counted as a caller without a token before anything of the token is looked at.
+    A request from a network with an empty bucket is counted like one without a token before the token is verified.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._burst_max = settings.token_checks_burst_max
         self._per_s = settings.token_checks_per_s
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """By network: what was left, and when."""
+        """By network: the tokens that were left, and the time."""
 
     def take(self, address: str) -> bool:
-        """Counts one check. False where the network has had all of its own."""
+        """Counts one check. False if the network's bucket is empty."""
         network, now = network_of(address), time.monotonic()
         left, at = self._buckets.pop(network, (float(self._burst_max), now))
         left = min(self._burst_max, left + (now - at) * self._per_s)

@@ -1,8 +1,8 @@
 """Access tokens (asymmetric JWTs) and refresh tokens.
 
-An access token is checked by anybody who has the public key; that its session has not ended, the log
-follower knows. A refresh token is not stored: number n of a session is an HMAC of both, so that a
-repeated refresh can be handed the same successor.
+Anybody who has the public key can verify an access token; the log follower knows whether its session has ended. A
+refresh token is not stored: the token of generation n of a session is an HMAC of both, so that a repeated refresh can
+get the same successor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 AUDIENCE: Final = "taskflow"
 VERIFIED_MAX: Final = 20_000
-"""Tokens whose signature was checked and is remembered until they expire."""
+"""Verified tokens that are kept, until they expire, so that each signature is checked once."""
 TOKEN_MAX: Final = 4_096
 """Characters of an access token; ours have some 500."""
 _PREFIX: Final = "tfr_"
@@ -51,7 +51,7 @@ class Claims(Struct, frozen=True):
 
 
 class Tokens:
-    """Makes and checks the tokens of one deployment."""
+    """Makes and verifies the tokens of one deployment."""
 
     def __init__(self, settings: Settings) -> None:
         key = load_pem_private_key(settings.jwt_private_key.encode(), password=None)
@@ -85,11 +85,11 @@ class Tokens:
         return jwt.encode(claims, self._private, algorithm="EdDSA", headers={"kid": self._key_id, "typ": "at+jwt"})
 
     def is_known(self, token: str) -> bool:
-        """Whether its signature was verified before: then `verify` looks it up."""
+        """Whether the token was verified before, so that `verify` only looks it up."""
         return token in self._verified
 
     def verify(self, token: str) -> Claims:
-        """Raises Unauthenticated for a token that is not ours, not an access token, or expired."""
+        """The claims of a token. Raises Unauthenticated for one that is not ours, not an access token, or expired."""
         known = self._verified.get(token)
         if known is None:
             known = self._verified[token] = self._decode(token)
@@ -104,7 +104,7 @@ class Tokens:
         if len(token) > TOKEN_MAX:
             raise Unauthenticated(_NOT_VALID)
         if any(decode_base64url(part) is None for part in token.split(".")):
-            raise Unauthenticated(_NOT_VALID)  # another spelling of a token: the library reads past much
+            raise Unauthenticated(_NOT_VALID)  # another spelling of a token, which the library would accept
         try:
             head = jwt.get_unverified_header(token)
             key = self._public.get(str(head.get("kid")))
@@ -125,7 +125,7 @@ class Tokens:
             raise Unauthenticated(_NOT_VALID) from None
 
     def jwks(self) -> dict[str, Any]:
-        """The public keys, today's first."""
+        """The public keys, the current one first."""
         return {
             "keys": [
                 {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": _x(public)}

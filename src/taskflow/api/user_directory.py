@@ -1,7 +1,7 @@
-"""Names of people, joined into what is read: from Redis, else from the users view.
+"""Names of people for joins: from Redis, else from the projection of users.
 
-The entry `user:<id>` is the person's own state as the view keeps it. A person whom the view does not
-have yet is taken from the event store, so a name is never missing only because a view lags or is away.
+The cache entry `user:<id>` is the person's state as in the projection. A person whom the projection does not have yet
+is read from the event store, so that no name is missing because the projection lags or is down.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 VIEW: Final = "users"
 MARK_S: Final = 2.0
-"""How old the view's position may be that a cached entry is held against. So a lost invalidation
-costs seconds and not an hour, and the position that a read names goes on."""
+"""How old the projection's position may be that cached entries are compared with. It bounds the effect of a lost
+invalidation to seconds, and lets the position that a read reports advance."""
 
 NAMES_S: Final = 1.0
-"""The answer to a write waits so long for the names of people, and once more for their last known ones."""
+"""How long the answer to a write waits for people's names, and once more for their last known names."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def _decode(body: bytes) -> UserState | None:
-    """None for an entry of another release, whose states have another shape."""
+    """The state in a cache entry; None for an entry of another release, whose states have another shape."""
     try:
         return _decoder.decode(body)
     except msgspec.MsgspecError:
@@ -56,15 +56,15 @@ def _decode(body: bytes) -> UserState | None:
 
 
 class CachedUser(Struct, frozen=True):
-    """A person in this process's memory: good for as long as the stamp is fresh enough, like an entry of
-    the cache, which spares the way to it."""
+    """A person in this process's memory, to save a request to Redis; valid as long as its stamp is fresh enough, like a
+    cache entry."""
 
     stamp: int
     state: UserState
 
 
 class UserDirectory:
-    """The people of one API process's answers."""
+    """Looks up people for one API process's answers."""
 
     def __init__(
         self,
@@ -89,8 +89,8 @@ class UserDirectory:
     async def get(
         self, ids: Collection[UUID], *, at_least: int = 0, timeout_s: float = 0
     ) -> tuple[dict[UUID, UserState], int | None]:
-        """Those of these people that there are, each as of `at_least` or later, and the position that all
-        of it is as fresh as (None: nobody was asked for). Raises Behind after `timeout_s`."""
+        """The people that exist, each as of `at_least` or later, and the position that all of them are as fresh as
+        (None if `ids` is empty). Raises Behind after `timeout_s`."""
         if not ids:
             return {}, None
 
@@ -148,8 +148,8 @@ class UserDirectory:
         return {user_id: state.name for user_id, state in people.items()}, position
 
     async def stored_names(self, ids: Collection[UUID]) -> dict[UUID, str | None]:
-        """Names as the event store has them now: what the answer to a write shows. Where they cannot be had in time,
-        as this process or the view last knew them, else None: what is stored is acknowledged all the same."""
+        """Names in the event store now, for the answer to a write. If they cannot be read in time, the names that this
+        process or the projection last knew, else None: a stored write is acknowledged all the same."""
         try:
             states = await committed_many(self._store, USER, ids, within_s=NAMES_S)
         except TRANSIENT_ERRORS as error:
@@ -161,7 +161,7 @@ class UserDirectory:
         return {user_id: state.name for user_id, state in states.items()}
 
     async def _last_known(self, ids: Collection[UUID]) -> dict[UUID, UserState]:
-        """Without the event store, and however old."""
+        """The last known states, without the event store, however old they are."""
         states = {
             user_id: known
             for user_id in ids
@@ -178,7 +178,7 @@ class UserDirectory:
         return None if held is None else held.state
 
     def _needed(self, user_id: UUID, position: int) -> int:
-        """The stamp that is fresh enough for `position`: of a partition that has not moved, an old one is."""
+        """The oldest stamp that is fresh enough for `position`: that of the partition's last event at or before it."""
         partition = self._freshness.partition_of(user_id)
         last = self._follower.recent_positions.last_event_of(USER.name, partition, at_or_before=position)
         return position if last is None else last
