@@ -1,7 +1,8 @@
 """Renders states as bodies of answers: every field is always present, names are joined, times are in UTC with six
 digits.
 
-A body's ETag begins with the version; the rest is a digest of the whole body."""
+A body's ETag begins with the version; the rest is a digest of the whole body.
+"""
 
 from __future__ import annotations
 

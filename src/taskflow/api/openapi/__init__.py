@@ -1,5 +1,5 @@
-"""The API's own document, made from the table of routes and the Structs that serve.
+"""The API's OpenAPI document, made from the table of routes and from the Structs that the routes use.
 
-routes ─▶ `document`   `parameters` of paths, queries and headers; `schemas` of the Structs; `operators`: what is at the root
-             └▶ `served`   /openapi.json, and /docs: the same to look at
+routes ─▶ `document`   `parameters` of paths, queries and headers; `schemas` of the Structs; `operators`: the root
+             └▶ `served`   /openapi.json, and /docs: the document as a page
 """

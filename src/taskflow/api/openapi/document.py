@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document of the table of routes: what may be asked, and every answer that there may be.
+"""The OpenAPI 3.1 document of the table of routes: all requests, and all possible answers.
 
-What all routes have in common is said once here, by what a route is: a read or a write, signed in or not. What one
-may answer beyond that stands in its `refusals`.
+Headers and statuses that routes have in common are given here, by the sort of route: read or write, signed in or not.
+Further error statuses of a route are in its `refusals`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _AUTH: Final = f"{BASE}/auth/"
 _COMMANDS: Final = f"{BASE}/commands"
 _NAMING: Final = frozenset(("project", "stream"))
-"""Parameters of queries that name what may be somebody else's."""
+"""Query parameters with ids of resources that the caller may not be allowed to see."""
 _INFO: Final = (
     "Times are RFC 3339 in UTC with six digits, ids are UUIDs, errors are RFC 9457 problems. Unknown fields and unknown "
     "parameters are refused. A request may bring an `X-Request-ID` of 1 to 128 visible ASCII characters, which its answer "
@@ -88,7 +88,7 @@ _ANSWER_HEADERS: Final[dict[str, Schema]] = {
     "WWW-Authenticate": {"schema": {"type": "string", "pattern": "^Bearer "}},
     "X-Request-ID": {"description": "The request's own, or one made for it.", "schema": _VISIBLE},
 }
-"""Header fields of answers, said once and referred to."""
+"""Header fields of answers, defined once and referenced."""
 
 
 def openapi(routes: Sequence[Route]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _operation(route: Route, schema_of: dict[type[Struct], Schema], schemas: dic
         | {str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted(_others(route))},
         "security": [{"bearer": []}] if route.signed_in else [],
     }
-    # Of what has no fields a DELETE takes a body and asks for none.
+    # A DELETE whose command has no fields accepts a body, but the document does not mention it.
     if route.body is not None and (route.method != "DELETE" or route.body.__struct_fields__):
         schema = schemas[route.body.__name__]
         required = bool(schema.get("required")) or "anyOf" in schema
@@ -144,7 +144,7 @@ def _operation(route: Route, schema_of: dict[type[Struct], Schema], schemas: dic
 
 
 def _tag(route: Route) -> str:
-    """What the route is about, by which the document groups them."""
+    """The tag of a route, by which the document groups routes: the first word of its path."""
     return _words(route.path.removeprefix(BASE))[0]
 
 
@@ -153,12 +153,13 @@ def _words(path: str) -> list[str]:
 
 
 def _is_command(route: Route) -> bool:
-    """A write with a key, a version and a resource for an answer; `/commands` say these in their bodies."""
+    """Whether the route is that of one command, with headers for idempotency key and version; `/commands` has both in
+    the body."""
     return route.body in {entry.body for entry in COMMANDS.values()}
 
 
 def _reads(route: Route) -> bool:
-    """Whether its answer is as fresh as it says."""
+    """Whether the route is a read, whose answer has a position."""
     return "min_position" in route.query
 
 
@@ -173,10 +174,10 @@ def _request_headers(route: Route) -> list[str]:
 
 
 def _others(route: Route) -> set[int]:
-    """The statuses that it may answer beside its own."""
+    """The statuses that the route may answer in addition to its success."""
     if not route.path.startswith(BASE):
         return set(route.refusals)
-    # Anybody may send a token that does not count, too many requests, or a body.
+    # Any request may have an invalid token or a body, or be one too many.
     statuses = {400, 401, 408, 413, 429, 431, 500, 503, *route.refusals}
     if route.signed_in:
         statuses.add(403)
@@ -212,7 +213,7 @@ def _headers(route: Route) -> Schema:
     elif route.path.startswith(_COMMANDS) and route.method == "POST":
         perhaps += ["Idempotency-Replayed", "Preference-Applied", "Taskflow-Position"]
     elif _reads(route):
-        # A file is made while it is sent, so it has no ETag.
+        # A file is made while it is sent, and has no ETag.
         (perhaps if route.also else always).append("ETag")
         always.append("Taskflow-Position")
         perhaps += ["Link", "Taskflow-Stale"] if "cursor" in route.query else ["Taskflow-Stale"]
@@ -236,7 +237,7 @@ def _name(status: int) -> str:
 
 
 def _problem(status: int, schema: Schema) -> Schema:
-    """A problem; or, of 304, nothing at all."""
+    """The response for an error status, a problem; for 304, a response without a body."""
     response: Schema = {"description": _SAID[status], "headers": {"X-Request-ID": _header(_always("X-Request-ID"))}}
     match status:
         case 304:

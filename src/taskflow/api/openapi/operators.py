@@ -1,4 +1,4 @@
-"""What the document says of the paths that operators ask: at the root, open to whoever reaches them."""
+"""The part of the OpenAPI document for the operators' paths: at the root, without authentication."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ STRUCTS: Final = tuple(answer for _, _, answer, _, _ in _PATHS)
 
 
 def paths(schema_of: dict[type[Struct], Schema], headers: Schema) -> dict[str, Schema]:
-    """The paths with their one method each; `headers` are those of every answer."""
+    """The paths, each with its one method; `headers`: of every answer."""
     return {
         path: {
             "get": {

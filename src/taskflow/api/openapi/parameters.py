@@ -1,4 +1,4 @@
-"""What the document says of parameters: in paths, in queries, in headers. Their limits are those of what reads them."""
+"""The parameters in the OpenAPI document: in paths, queries and headers, with the limits that their parsers use."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _SEVERAL: Final[dict[str, Schema]] = {
     "stream": ID,
     "type": {"type": "string", "enum": sorted(EVENT_TYPES)},
 }
-"""Repeatable: any of them."""
+"""Repeatable filters: a task has to match one of the values."""
 _SAID: Final = {
     "limit": f"Items at most. A page may be shorter, for it ends where it reaches {PAGE_BYTES_MAX} bytes: the last page is "
     "the one whose `next_cursor` is null.",
@@ -118,11 +118,11 @@ HEADERS: Final[dict[str, Schema]] = {
         "schema": {"type": "string", "examples": ["return=minimal"]},
     },
 }
-"""Parameters that are said once and referred to."""
+"""Parameters that are defined once and referenced."""
 
 
 def parameters_of(route: Route, headers: list[str]) -> list[Schema]:
-    """In the order of the path, then the query's, then references to those of `headers`."""
+    """The parameters of a route: of the path in order, then of the query, then references to those in `headers`."""
     found: list[Schema] = [
         {"name": name, "in": "path", "required": True, "schema": in_path(name)} for name in IN_PATH.findall(route.path)
     ]

@@ -1,7 +1,7 @@
-"""The document's schemas: those of the Structs that are read and sent, and what a type alone cannot say.
+"""The schemas of the OpenAPI document: those of the Structs, with additions that a Python type cannot express.
 
-A command's `data` depends on its `type`, a saved view's filters are those of `GET /tasks`, and in a batch any id
-may be that of something that an earlier command makes.
+The `data` of a command depends on its `type`, a saved view has the filters of `GET /tasks`, and in a batch a reference
+to an earlier command may take the place of any id.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 REF: Final = "#/components/schemas/{name}"
 _BATCHED: Final = "Batched"
-"""Before the name of a command's schema: the same in a batch."""
+"""Prefix of the name of a command's schema in a batch."""
 _REFERENCE: Final[Schema] = {
     "type": "string",
     "pattern": f"^{REFERENCE}$",
@@ -42,7 +42,7 @@ _REFERENCE: Final[Schema] = {
 def schemas_of(
     routes: Sequence[Route], others: Sequence[type[Struct]]
 ) -> tuple[dict[type[Struct], Schema], dict[str, Schema]]:
-    """A reference for every Struct that routes read or send and for the others, and the components that these name."""
+    """A reference for every Struct that routes read or send and for `others`, and the components that these use."""
     named = {struct for route in routes for struct in (route.body, route.answer) if struct is not None}
     named |= {ProblemBody, WrittenPerson, *others, *(entry.body for entry in COMMANDS.values())}
     structs = sorted(named, key=lambda struct: struct.__name__)
@@ -64,7 +64,7 @@ _BODIES: Final = frozenset(entry.body for entry in COMMANDS.values())
 
 
 def _say_what_is_named(components: Mapping[str, Schema]) -> None:
-    """Types of events and of commands by name; and that a rank is beside at least one task."""
+    """Adds the names of event types and of commands, and that RankTask needs at least one task."""
     envelope = components["Envelope"]["properties"]
     envelope["type"] = {"type": "string", "enum": sorted(EVENT_TYPES)}
     envelope["data"] = {"type": "object"}
@@ -73,7 +73,7 @@ def _say_what_is_named(components: Mapping[str, Schema]) -> None:
 
 
 def _commands(components: Mapping[str, Schema]) -> dict[str, Schema]:
-    """A command's schema by its type, alone and in a batch, and those of the bodies that name ids there."""
+    """The schemas of commands by type, alone and in a batch, and the additional schemas of bodies that have ids."""
     data, batched_data = {}, {}
     added: dict[str, Schema] = {}
     for name, entry in COMMANDS.items():
@@ -120,7 +120,7 @@ def _command(components: Mapping[str, Schema], name: str, data: Schema, *, batch
 
 
 def _with_references(schema: Any, components: Mapping[str, Schema]) -> Any:
-    """The schema with a reference allowed wherever an id is; what it refers to is written out where that has ids."""
+    """The schema with references allowed in place of ids. Components that contain ids are inlined."""
     if isinstance(schema, list):
         return [_with_references(one, components) for one in schema]
     if not isinstance(schema, dict):
@@ -135,7 +135,7 @@ def _with_references(schema: Any, components: Mapping[str, Schema]) -> Any:
 
 
 def told() -> Schema:
-    """An event of a `text/event-stream`, as clients have it."""
+    """The schema of an event of a `text/event-stream`, as clients parse it."""
     data = {"type": "string", "contentMediaType": "application/json", "contentSchema": _ref("Envelope")}
     event = {"type": "string", "enum": sorted(EVENT_TYPES)}
     return {

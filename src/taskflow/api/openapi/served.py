@@ -1,4 +1,4 @@
-"""`/openapi.json`, made from the same table and Structs that serve, and `/docs`, the same to look at."""
+"""The routes `/openapi.json`, with the OpenAPI document, and `/docs`, with the document as a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PAGE_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancesto
 
 
 def page(document: dict[str, Any]) -> str:
-    """The document as one page, without a script and without anything from elsewhere."""
+    """The document as an HTML page, without scripts or external resources."""
     rows = "".join(
         f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code> {escape(operation['summary'])}"
         f"</summary><pre>{escape(_pretty(operation))}</pre></details>"

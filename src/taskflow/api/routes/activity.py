@@ -1,4 +1,4 @@
-"""What happened in a project, newest first, from the event store: the events of all that belongs to it today."""
+"""The events of a project and of everything that belongs to it now, newest first, from the event store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from taskflow.store.history import History
 
 LOOKS_MAX: Final = 10
-"""Stretches of the log that one answer looks through; a page may be short, or empty, and not the last."""
+"""Ranges of the log that one answer searches; a page may be short or empty without being the last."""
 _LIST: Final = "activity"
 
 

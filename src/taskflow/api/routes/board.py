@@ -1,4 +1,4 @@
-"""A project's board: counts and the first tasks of each status, today or as they were."""
+"""A project's board: counts and the first tasks of each status, now or at a point in time."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ _SUFFIX: Final = ".ics"
 
 
 async def get_calendar(call: RequestContext) -> Response[bytes]:
-    """The secret is all that is asked for; one that was replaced is none. The feed is as fresh as the view."""
+    """Needs only the secret; a replaced secret is not found. The feed is as fresh as the projection."""
     call.parameters.done()
     context = call.context
     call.hold(Work.CALENDAR)
-    await context.follower.ready()  # whose projects these are is judged here, as where somebody signs in
+    await context.follower.ready()  # access is checked as for a signed-in user
     user = await _owner(context, call.request.path_params["file"])
-    # Whoever has the secret reads on the owner's account.
+    # Requests with the secret count against the owner's rate limit.
     await context.limits.request(call.address, user.id, {})
     reading = begin_for(call, user.id)
     open_projects = context.follower.projects_of(user.id).keys() - context.follower.archived()

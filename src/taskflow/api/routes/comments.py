@@ -1,4 +1,4 @@
-"""Comments over HTTP. They are read from the event store: what was said before the request is there."""
+"""Comments over HTTP, read from the event store, so that every comment acknowledged before the request is included."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def get_comment(call: RequestContext) -> Response[bytes]:
 
 
 async def _load(reading: Reading, task_id: UUID) -> tuple[TaskState, Collection[UUID]]:
-    """The task, for a member of its project, and all of these. Raises NotFound."""
+    """The task, and the members of its project. Raises NotFound if the caller is not one of them."""
     await reading.read_log()
     store = reading.context.store
     task = await committed(store, TASK, task_id)
@@ -75,7 +75,7 @@ async def _shown(
 
 
 class _After(Struct, frozen=True, array_like=True):
-    """The comment that a page ended with: where it was, should it be gone."""
+    """The last comment of a page, with its place in the list in case it is deleted."""
 
     created_at: datetime
     id: UUID

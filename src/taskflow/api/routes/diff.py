@@ -1,4 +1,4 @@
-"""What changed in a task between two versions, from the event store."""
+"""The changes of a task between two versions, from the event store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from litestar import Response
 
 UNSAID: Final = frozenset(("version", "updated_at"))
-"""Fields that any change changes."""
+"""Fields that every change sets, and that are left out."""
 
 
 class FieldChange(Struct, frozen=True, rename={"from_": "from"}):
@@ -31,7 +31,7 @@ class DiffBody(Struct, frozen=True):
 
 
 async def diff_task(call: RequestContext) -> Response[bytes]:
-    """Between any two versions, in either direction: from the creation to the present, unless said otherwise."""
+    """The changes between any two versions, in either direction; by default from the creation to the present."""
     task_id = call.id("task_id", "task")
     first = call.parameters.number("from", least=0, most=VERSION_MAX)
     last = call.parameters.number("to", least=0, most=VERSION_MAX)

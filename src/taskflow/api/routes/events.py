@@ -1,7 +1,7 @@
-"""`/events`: the log, as far as the caller may see it; in pages, or whole as a file.
+"""`/events`: the events that the caller may see, in pages or as one file.
 
-Everybody sees the events of their projects, judged by today's roles; an analyst and an admin see all. It is
-read from the event store, so it includes whatever was acknowledged before the request.
+Users see the events of their projects, by their present roles; analysts and admins see all events. They are read from
+the event store, so that every write acknowledged before the request is included.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 FILTERS: Final = ("after", "type", "stream", "project", "actor", "command", "correlation", "from", "to", "clock")
 FILE_PAGE: Final = 500
-"""Events that a file is made of at a time."""
+"""Events that are read at once for a file."""
 _LIST: Final = "events"
 _JSON: Final = "application/json"
 
@@ -55,7 +55,7 @@ class EventPage(Struct, frozen=True):
 
 
 class Range(Struct, frozen=True):
-    """Of positions: `after` < position ≤ `to`, of a log that ends at `head`."""
+    """A range of positions: `after` < position ≤ `to`, in a log that ends at `head`."""
 
     after: int
     to: int
@@ -79,7 +79,8 @@ async def list_events(call: RequestContext) -> Response[bytes]:
 
 
 async def _asked(call: RequestContext) -> tuple[Reading, EventFilter, Range]:
-    """What was asked for, as far as the caller may see it. Raises NotFound for what is somebody else's."""
+    """The requested filter and range, limited to events that the caller may see. Raises NotFound for other projects and
+    streams."""
     take, context = call.parameters, call.context
     after = take.number("after", least=0, most=2**62) or 0
     since, before = take.time("from"), take.time("to")
@@ -119,11 +120,11 @@ async def _asked(call: RequestContext) -> tuple[Reading, EventFilter, Range]:
 
 
 def _correlations(settings: Settings, request_ids: frozenset[str] | None) -> frozenset[str] | None:
-    """As they stand in events; as they are, too: so they stand in those that an earlier release has stored."""
+    """The correlation ids of requests, and the request ids themselves, which an earlier release stored as they are."""
     if request_ids is None:
         return None
     derived = {correlation_id_of(settings.claim_secret_bytes, request_id) for request_id in request_ids}
-    # A text cannot hold NUL there.
+    # PostgreSQL's text cannot contain NUL.
     return frozenset(derived | {request_id for request_id in request_ids if "\0" not in request_id})
 
 
@@ -139,8 +140,8 @@ def _attached(form: str) -> str:
 
 
 async def _file(context: Context, call: RequestContext, sought: EventFilter, positions: Range, form: str) -> Pieces:
-    """The whole range, a page at a time: what is in memory is a page. Whom access is withdrawn from in the
-    middle gets no more. Raises Forbidden."""
+    """The whole range as a file; one page at a time is in memory. Raises Forbidden if the caller loses access in the
+    middle."""
     caller, after = call.principal, positions.after
     lines: Callable[[Sequence[Envelope]], bytes] = csv_lines if form == CSV else ndjson
     begun = csv_header() if form == CSV else b""

@@ -1,6 +1,6 @@
-"""A project as a file, from one look at the view.
+"""A project as a file, from one snapshot of the projection.
 
-The first page is read before anything is answered. Whom access is withdrawn from in the middle gets no more.
+The first page is read before the answer begins. If the caller loses access in the middle, the file is cut off.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ async def export_project(call: RequestContext) -> Response[bytes]:
 async def _seen(
     context: Context, call: RequestContext, project_id: UUID, pages: AsyncGenerator[list[TaskState], None]
 ) -> AsyncGenerator[list[TaskState], None]:
-    """Pages of tasks, for as long as the caller may see them. Raises Forbidden."""
+    """The pages of tasks. Raises Forbidden once the caller may no longer see them."""
     try:
         async for page in pages:
             await context.follower.ready()

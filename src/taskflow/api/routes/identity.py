@@ -1,4 +1,4 @@
-"""Registering, signing in, staying signed in, signing out. No command ids here: an `Idempotency-Key` is ignored."""
+"""Registration, sign-in, refresh of tokens, sign-out. These commands get new ids: an `Idempotency-Key` is ignored."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 AGENT_MAX: Final = 200
 LOOKUP_MS: Final = 20
-"""The least that the look for an address takes: one that nobody has is looked for in the store, where others are in
-memory, and nobody may tell them apart by that."""
+"""The minimum time of looking up an address. Known addresses may be in memory and unknown ones are not; their times
+must not differ."""
 C = TypeVar("C", bound=Command)
 _WRONG: Final = "wrong address or password"
 
@@ -47,9 +47,10 @@ class Login(Command, frozen=True):
     email: Annotated[str, Meta(max_length=1000)]
     password: Annotated[str, Meta(max_length=PASSWORD_MAX)]
     otp: Annotated[str, Meta(max_length=20)] | None = None
-    """Of no use before there is a second factor."""
+    """Ignored: there is no second factor yet."""
     device_token: Annotated[str, Meta(max_length=1000)] | None = None
-    """What the last sign-in with this device answered: strangers' failures then do not slow this one down."""
+    """From the answer to the last sign-in with this device: strangers' failed attempts then do not block this
+    device."""
 
 
 class Refresh(Command, frozen=True):
@@ -58,7 +59,7 @@ class Refresh(Command, frozen=True):
 
 class Logout(Command, frozen=True):
     refresh_token: Annotated[str, Meta(max_length=1000)] | None = None
-    """The session's own, where it is sent: clients may simply send what they hold."""
+    """Optional; must belong to the session."""
 
 
 class TokenPair(Struct, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ class TokenPair(Struct, frozen=True, kw_only=True):
     refresh_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the kind, not a token
     expires_in: int
-    """Seconds."""
+    """In seconds."""
 
 
 class SignedIn(TokenPair, frozen=True, kw_only=True):
@@ -75,7 +76,7 @@ class SignedIn(TokenPair, frozen=True, kw_only=True):
 
 class LoggedIn(SignedIn, frozen=True, kw_only=True):
     device_token: str
-    """To be sent with the next sign-in; a secret of this device, and no credentials."""
+    """To be sent with the next sign-in; a secret of this device, but not a credential."""
 
 
 async def register(call: RequestContext) -> Response[bytes]:
@@ -110,7 +111,7 @@ async def login(call: RequestContext) -> Response[bytes]:
     try:
         person = await _person(call, address, body.password, lane)
     except Exception:
-        await attempt.give_back()  # it was not checked
+        await attempt.give_back()  # the password was not checked
         raise
     if person is None:
         raise Unauthenticated(_WRONG)
@@ -125,8 +126,8 @@ async def login(call: RequestContext) -> Response[bytes]:
 
 
 async def _of_a_stranger_unless_read(call: RequestContext, body: type[C]) -> C:
-    """The body. What cannot be read says of nobody who calls, and is counted as a stranger's. Raises Malformed,
-    UnsupportedMedia and RateLimited."""
+    """The body. A request whose body cannot be parsed is counted against its network, since nobody is identified.
+    Raises Malformed, UnsupportedMedia and RateLimited."""
     try:
         return decode(await call.json(), body)
     except TaskflowError:
@@ -135,7 +136,7 @@ async def _of_a_stranger_unless_read(call: RequestContext, body: type[C]) -> C:
 
 
 async def _person(call: RequestContext, address: ClaimedAddress, password: str, lane: str) -> UserState | None:
-    """Whose address and password these are. Takes as long for an address that nobody has."""
+    """The person with this address and password; None if there is none. Takes as long for an unknown address."""
     context = call.context
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -159,7 +160,7 @@ async def refresh(call: RequestContext) -> Response[bytes]:
     accepted = await _execute(call, lambda unit: refresh_session(unit, session_id, generation))
     session = accepted.state
     if session.ended_at is not None:
-        # The family ended here and now: its access tokens have stopped in this process.
+        # The session has just ended because of the reuse; this process accepts its access tokens no longer.
         raise Unauthenticated("the refresh token was used before; the session has ended, sign in again")
     pair = TokenPair(
         access_token=context.tokens.access(session.user_id, session_id),
@@ -188,7 +189,7 @@ async def jwks(call: RequestContext) -> Response[bytes]:
 
 
 async def _execute(call: RequestContext, handler: Handler, *, actor: UUID | None = None) -> Accepted:
-    """A command of nobody's, or of the session's own person, under an id made here."""
+    """Executes a command under a new id, without an actor or with the session's user as actor."""
     command_id = new_id()
     request = Request(
         caller=NOBODY if actor is None else actor,

@@ -1,4 +1,4 @@
-"""Invitations over HTTP, from the event store: who may see them sees them at once."""
+"""Invitations over HTTP, read from the event store, so that they are visible at once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def get_invitation(call: RequestContext) -> Response[bytes]:
 
 
 async def _managed(reading: Reading, project_id: UUID) -> ProjectState:
-    """The project as it is now, for those who manage its members."""
+    """The project in its present state. Raises unless the caller may manage its members."""
     with suppress(*TRANSIENT_ERRORS):
         await reading.context.follower.poll()
     reading.answer_from_log()

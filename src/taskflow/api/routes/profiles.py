@@ -1,4 +1,4 @@
-"""One's own profile, and what people who share a project may read of each other."""
+"""The caller's own profile, and the profiles that people who share a project can read of each other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ async def get_me(call: RequestContext) -> Response[bytes]:
 
 
 async def _person(reading: Reading, user_id: UUID) -> UserState:
-    """Raises NotFound. Who registered a moment ago is there: no view is waited for without a position."""
+    """The user, also one who registered a moment ago: without `min_position`, no projection is waited for. Raises
+    NotFound."""
     person = await reading.person(user_id)
     if person is None:
         raise NotFound("user", user_id)
@@ -48,7 +49,7 @@ async def _share_a_project(reading: Reading, user_id: UUID) -> bool:
         return user_id == reading.caller or not mine.keys().isdisjoint(theirs)
 
     if not shared():
-        await follower.poll()  # a membership that was granted a moment ago counts already
+        await follower.poll()  # so that a membership granted a moment ago counts
     return shared()
 
 

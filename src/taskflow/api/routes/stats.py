@@ -1,4 +1,4 @@
-"""A project's tasks in numbers."""
+"""Statistics of a project's tasks."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`/stream`: what happens in the caller's projects, as it happens, as Server-Sent Events.
+"""`/stream`: the events of the caller's projects, live, as Server-Sent Events.
 
-    Last-Event-ID ─▶ from the log, as far as the feed is ─▶ from the feed, for as long as the client listens
-    without one   ─▶ from now on
+    with Last-Event-ID   ─▶ events from the log, up to the hub's position ─▶ live events from the hub
+    without              ─▶ live events from now on
 
-Told are the events of projects and tasks. A client that is slower than what happens is cut off, and resumes.
+It sends the events of projects and tasks. A client that reads too slowly is disconnected, and can resume.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 MEDIA_TYPE: Final = "text/event-stream"
 CATCH_UP_PAGE: Final = 200
 HEADERS: Final = {"X-Accel-Buffering": "no"}
-"""A proxy in front hands each event on at once."""
+"""Makes proxies pass on each event at once."""
 HEARTBEAT: Final = b":\n\n"
 _POSITION: Final = re.compile(r"0|[1-9][0-9]{0,18}")
-"""As an event's id says it, and in no other spelling."""
+"""A position in exactly the spelling of events' ids."""
 
 
 async def stream(call: RequestContext) -> Response[bytes]:
@@ -48,7 +48,7 @@ async def stream(call: RequestContext) -> Response[bytes]:
     for project in projects or ():
         await reading.must_see(project, "project", project)
     follower = reading.context.follower
-    await follower.poll()  # `now` is after whatever was acknowledged before
+    await follower.poll()  # so that the stream starts after every write acknowledged before
     after = _last_event(call.header(b"last-event-id"), follower.position)
     reading.note_position(after)
     return Streamed(
@@ -59,7 +59,7 @@ async def stream(call: RequestContext) -> Response[bytes]:
 
 
 def _last_event(text: str | None, head: int) -> int:
-    """The position after which the client has seen nothing; an empty header is none."""
+    """The position of the last event that the client has; the head of the log if the header is empty or missing."""
     if not text:
         return head
     if not _POSITION.fullmatch(text):
@@ -85,13 +85,13 @@ async def _events(
                 sse_hub.judge(listener)
                 if listener.ended or principal.expires_at <= time.time():
                     return
-            sse_hub.judge(listener)  # it may have lost what it had when it was let in
+            sse_hub.judge(listener)  # the caller may have lost access since the request was authenticated
             while True:
                 left_s = principal.expires_at - time.time()
                 if left_s <= 0:
                     return
                 told = await listener.next(min(heartbeat_s, left_s))
-                # Once more: what was put into the buffer before access was withdrawn is not sent after it.
+                # Access is checked again, for events that were buffered before it was withdrawn.
                 seen = [one.text for one in told if follower.known_role(one.project, user) is not None]
                 if seen:
                     yield b"".join(seen)
@@ -105,7 +105,8 @@ async def _events(
 
 
 async def _missed(context: Context, user: UUID, projects: frozenset[UUID] | None, after: int) -> tuple[int, bytes]:
-    """What there is in the log after a position, and how far that goes: a page, towards where the feed is."""
+    """A page of the log after a position, up to the follower's position; returns the position reached, and the
+    events."""
     follower = context.follower
     seen = follower.projects_of(user).keys()
     wanted = frozenset(seen if projects is None else seen & projects)
@@ -114,7 +115,7 @@ async def _missed(context: Context, user: UUID, projects: frozenset[UUID] | None
     )
     events = b"".join([as_sent(one) for one in await envelopes(context.store.mapper, page.events)])
     if not wanted <= follower.projects_of(user).keys():
-        return after, b""  # withdrawn while it was read: read again without
+        return after, b""  # access was withdrawn meanwhile: the page is read again without that project
     return page.position, events
 
 

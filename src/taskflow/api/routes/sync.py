@@ -1,16 +1,16 @@
-"""`/sync`: everything the caller sees, then only what changed: for clients that keep a copy.
+"""`/sync`: everything that the caller may see, then only changes, for clients that keep a copy.
 
 A round of pages brings a client from one position to another, section by section:
 
-    projects lost       ─▶ removed          a project takes its tasks with it
-    projects            ─▶ projects         those that changed, and those gained
-    tasks gained        ─▶ tasks, removed   whole, of projects that were gained or whose workflow changed
-    tasks               ─▶ tasks, removed   those that changed
-    tasks moved away    ─▶ removed          from a project that is seen to one that is not
-    tasks renamed       ─▶ tasks            whose assignee has another name now
+    projects lost       ─▶ removed          projects that the caller lost access to, which stands for their tasks too
+    projects            ─▶ projects         changed projects, and projects that the caller gained access to
+    tasks gained        ─▶ tasks, removed   all tasks of projects that were gained or whose workflow changed
+    tasks               ─▶ tasks, removed   changed tasks
+    tasks moved away    ─▶ removed          tasks moved from a visible project to one that is not
+    tasks renamed       ─▶ tasks            tasks whose assignee has a new name
 
-The position that it brings them to is noted before anything is read. What moves meanwhile is later in the order,
-or comes in the next round: a client that applies answer after answer ends with what lists show.
+The position that a round ends at is fixed before anything is read. What changes meanwhile comes later in the same
+round, or in the next one: a client that applies all answers in order ends with the same data as lists show.
 """
 
 from __future__ import annotations
@@ -67,20 +67,20 @@ class SyncBody(Struct, frozen=True, kw_only=True):
 
 
 class Scope(Struct, frozen=True, kw_only=True):
-    """What one caller sees as of a moment, against how far they are."""
+    """The projects that a caller may see at one moment, compared with the position of the client's copy."""
 
     base: int
     roles: Mapping[UUID, Role]
-    """Without projects that were gained after the round began: those come whole in the next."""
+    """Roles by project, without projects gained after the round began, which the next round sends with all tasks."""
     whole: frozenset[UUID]
-    """Projects all of whose tasks are sent."""
+    """Projects of which all tasks are sent."""
     lost: tuple[Place, ...]
     renamed: frozenset[UUID]
-    """People: their names are others than this caller was told."""
+    """People whose names have changed since the client got them."""
 
 
 class Gathered(Struct):
-    """What a page holds so far, by id: the newest word about anything counts."""
+    """The contents of a page so far, by id; a later entry replaces an earlier one of the same id."""
 
     found: dict[UUID, ChangedDocument] = field(default_factory=dict)
     count: int = 0
@@ -108,14 +108,14 @@ async def sync(call: RequestContext) -> Response[bytes]:
     )
     more = token.section < len(SECTIONS)
     if not more:
-        # A round that began before the position that is asked for now does not bring the client to it.
+        # A round that began before `min_position` does not bring the client to that position.
         more = token.to < reading.min_position
         token = SyncToken(token.build, token.to, token.to)
     return reading.unversioned(await _body(reading, gathered, scope, token, more=more))
 
 
 async def _page(models: ReadModels, reading: Reading, text: str | None) -> tuple[Gathered, Scope, SyncToken]:
-    """What the next page holds, of what, and where it ends."""
+    """The contents of the next page, its scope, and the token for the page after it."""
     context = reading.context
     token = _begun(context, models.freshness, reading.caller, text)
     gathered = Gathered()
@@ -132,11 +132,11 @@ async def _page(models: ReadModels, reading: Reading, text: str | None) -> tuple
 
 
 def _begun(context: Context, freshness: Freshness, user: UUID, text: str | None) -> SyncToken:
-    """Where this page begins: in the round of the token, or in a new one up to where the views are now."""
+    """The start of this page: in the round of the token, or in a new round, which ends at the projections' position."""
     build = _build(context, freshness)
     token = SyncToken(build, 0, 0) if text is None else read_token(context.settings, user, text, build)
     if token.section == 0 and token.position == 0:
-        # No further than the facts: a project that is gained after them is gained after this position.
+        # Not beyond the follower's position, so that access granted after it counts as granted after the round began.
         to = min(freshness.position(DRAWN), context.follower.position)
         token = replace(token, to=to)
     return token
@@ -153,7 +153,7 @@ def _build(context: Context, freshness: Freshness) -> Build:
 def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
     facts = context.follower.access_state
     granted = {project: facts.granted[project][user] for project in facts.projects_of.get(user, ())}
-    # What this process has withdrawn itself and not followed yet is said to be lost once it has.
+    # Access that this process has withdrawn itself, and not read in the log yet, is reported as lost once it has.
     seen = context.follower.projects_of(user)
     roles = {project: seen[project] for project, at in granted.items() if at <= token.to and project in seen}
     reset = {project for project in roles if token.base < facts.workflows.get(project, 0) <= token.to}
@@ -168,7 +168,7 @@ def _scope(context: Context, user: UUID, token: SyncToken) -> Scope:
 
 
 async def _section(changed: ChangeFeed, scope: Scope, token: SyncToken, limit: int, bytes_max: int) -> ChangedPage:
-    """The next of the token's section: as many as fit."""
+    """The next entries of the token's section, as many as fit."""
     base = scope.base
     after, known = Place(token.position, token.id), scope.roles.keys() - scope.whole
     room = PageBounds(after, limit, bytes_max)
@@ -197,7 +197,7 @@ async def _body(reading: Reading, gathered: Gathered, scope: Scope, token: SyncT
     found = list(gathered.found.values())
     shown = [one.task for one in found if one.task is not None and not one.gone]
     assignees = {task.assignee_id for task in shown if task.assignee_id is not None}
-    # A name that is older than the client will be taken for would stay with it.
+    # A name older than the client's new position would never be corrected.
     known = await joins(reading, {task.project_id for task in shown}, assignees, at_least=token.to)
     tasks: list[Raw] = [known.render(task) for task in shown]
     return {

@@ -1,4 +1,4 @@
-"""A task's history, from the event store: it includes whatever was acknowledged before the request."""
+"""A task's history, from the event store, so that it includes every write acknowledged before the request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def list_task_events(call: RequestContext) -> Response[bytes]:
     if not isinstance(after, int) or not 0 <= after < 2**31:
         raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
     page = await store.log.stream(task_id, after=after, limit=reading.limit, bytes_max=PAGE_BYTES_MAX)
-    # Judged by where the task is once these are in: what happened after it moved is the other project's.
+    # Access is checked after reading: if the task moved meanwhile, later events belong to the other project.
     await reading.context.follower.poll()
     task = await committed(store, TASK, task_id)
     if task is None or task.purged:

@@ -37,7 +37,7 @@ async def list_tasks(call: RequestContext) -> Response[bytes]:
         pairs = await _pairs(reading, projects, asked.statuses, asked.categories)
 
     async def one_page(models: ReadModels) -> Page:
-        # Asked again, once the view was waited for.
+        # Computed again, after the wait for the projection.
         mine = projects.intersection(reading.known_projects()) if asked.projects is None else projects
         wanted = TaskFilter.of(
             asked,
@@ -55,7 +55,8 @@ async def list_tasks(call: RequestContext) -> Response[bytes]:
 
 
 def _by_archived(reading: Reading, projects: frozenset[UUID], asked: TaskQuery) -> frozenset[UUID]:
-    """As the log was followed, which is at least as fresh as the view has to be: judged once that was waited for."""
+    """The projects that match `archived`, as of the follower's position. Called after the wait for the projection, when
+    the follower is at least as fresh as the projection has to be."""
     if asked.archived is None and asked.projects is not None:
         return projects
     archived = reading.context.follower.archived()
@@ -69,7 +70,8 @@ def _people(assignees: frozenset[UUID | Literal["me"] | None] | None, caller: UU
 async def _pairs(
     reading: Reading, projects: frozenset[UUID], keys: frozenset[str] | None, categories: frozenset[str] | None
 ) -> frozenset[tuple[UUID, str]]:
-    """Statuses and categories as what tasks may last have entered that stands for them in each project today."""
+    """The pairs of project and status that tasks may last have entered, and that now resolve to one of the statuses or
+    categories."""
     found = await of_projects(reading, projects, lambda project: status_pairs([project], keys, categories))
     return all_pairs(found.values())
 
@@ -96,7 +98,7 @@ async def get_task(call: RequestContext) -> Response[bytes]:
 
 
 async def _stored(reading: Reading, task_id: UUID) -> KeptTask | None:
-    """The task from the event store, as the view would show it: for while MongoDB is away."""
+    """The task from the event store, as the projection would show it; used while MongoDB is down."""
     reading.answer_from_log()
     task = await committed(reading.context.store, TASK, task_id)
     return None if task is None or task.purged else KeptTask(shown(task))

@@ -25,7 +25,7 @@ VIEW: Final = "views"
 
 
 async def list_views(call: RequestContext) -> Response[bytes]:
-    """The caller's own and those of their projects; with `project`: those of that one."""
+    """Lists the caller's personal views and those of their projects; with `project`, those of the named projects."""
     named = call.parameters.ids("project", parse_id)
     reading = await begin(call, paged=True)
     projects = frozenset(await reading.projects()) if named is None else named
@@ -35,7 +35,7 @@ async def list_views(call: RequestContext) -> Response[bytes]:
     async def one_page(models: ReadModels) -> list[SavedViewState]:
         return await models.saved.page(
             owner=reading.caller if named is None else None,
-            # Asked again, once the view was waited for.
+            # Computed again, after the wait for the projection.
             projects=projects.intersection(reading.known_projects()) if named is None else projects,
             after=_after(reading),
             limit=reading.limit + 1,
@@ -54,7 +54,7 @@ def _after(reading: Reading) -> UUID | None:
     after = after_cursor(reading.cursor, VIEW)
     with suppress(ValueError):
         return parse_id(str(after))
-    return None  # a forged cursor only begins elsewhere
+    return None  # a forged cursor is harmless: the page begins at the start of the list
 
 
 async def get_view(call: RequestContext) -> Response[bytes]:
