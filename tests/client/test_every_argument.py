@@ -283,7 +283,11 @@ CALLS: Final[dict[str, Arguments]] = {
     "commands.send": lambda world: {
         "command": Command(type="EditTask", target=(task := world.task()).id, expected_version=task.version, data={})
     },
-    "commands.batch": lambda _: {"commands": [Command(type="CreateTask", data={"title": "x"})], "atomic": True},
+    "commands.batch": lambda _: {
+        "commands": [Command(type="CreateTask", data={"title": "x"})],
+        "atomic": True,
+        "minimal": True,
+    },
     "commands.types": lambda _: {},
     "events.page": events,
     "events.list": events,

@@ -328,6 +328,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     id: UUID
     outcome: str
+    replayed: bool = False
+    """Whether an earlier copy was accepted, and this is its outcome."""
     events: tuple[Appended, ...] = ()
     version: int | None = None
     position: int | None = None
