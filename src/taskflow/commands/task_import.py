@@ -87,8 +87,8 @@ Prefixes = Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)]
 
 
 class ImportPerson(ImportCommand, frozen=True, kw_only=True):
-    """Somebody whom the source names: has a name, can be assigned, is no member and cannot sign in. `at`: when the
-    source first named them."""
+    """A person whom the source names. They can be assigned to tasks; they are no member and cannot sign in. `at` is
+    the time at which the source first names them."""
 
     key: Key
     name: Name
@@ -109,7 +109,7 @@ class ImportedRelation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImportedSeries(Struct, frozen=True, forbid_unknown_fields=True):
-    """Of a rule that has begun: where it is counted from, and the slot of the present occurrence."""
+    """The start from which a recurrence rule is counted, and the slot of the current occurrence."""
 
     start: Time
     slot: Time
@@ -117,8 +117,8 @@ class ImportedSeries(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImportedComment(Struct, frozen=True, forbid_unknown_fields=True):
-    """Said at the command's `at`. By `author`, a person of the source, or by `author_id`, who has to be the caller;
-    with neither its author is not known."""
+    """A comment made at the command's `at`. The author is `author`, a person of the source, or `author_id`, who must be
+    the caller. With neither, the author is unknown."""
 
     key: Key
     body: CommentText

@@ -116,12 +116,12 @@ class UnitOfWork:
         self._caught_up = False
         self._status_counts = status_counts
         self.token_secret = token_secret
-        """What tokens are told by that somebody may present: an invitation's."""
+        """The key that derives tokens which somebody can present, such as an invitation's."""
         self.claim_secret = claim_secret
-        """What ids are derived with that have to come out the same ever after: those of an import."""
+        """The key that derives ids which must never change, such as those of an import."""
         self.actor = actor
         self.at = at
-        """The clock's time as the command arrived, or an import's."""
+        """When the command arrived, or the past time that an import names."""
         self._expected_version = expected_version
         self.turn = 0
         """Rises with each command that is decided on this unit."""
