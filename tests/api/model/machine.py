@@ -317,7 +317,10 @@ def act_on(act: Act, world: World, who: str, id_: str) -> str:
 
 
 def lasting(body: Body) -> Body:
-    """Without what is as of today: whom a comment mentions is a member, whom an invitation is for has not come."""
+    """Without what is as of today: whom a comment mentions is a member, whom an invitation is for has not come.
+
+    An outcome's `replayed` says which of the answers this one is.
+    """
     if "result" in body:
-        return body | {"result": lasting(body["result"])}
+        return body | {"result": lasting(body["result"]), "replayed": True}
     return {name: value for name, value in body.items() if name not in {"mentions", "email"}}
