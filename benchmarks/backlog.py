@@ -9,6 +9,7 @@ import time
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import msgspec
 from pymongo import ReplaceOne
@@ -16,6 +17,7 @@ from pymongo import ReplaceOne
 from benchmarks.report import Row, Sample
 from benchmarks.tools import output_of
 from benchmarks.world import World, wait_ready
+from taskflow.client import AsyncClient, Retries
 from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import PROJECTIONS
@@ -37,7 +39,9 @@ async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False)
     for _ in range(rounds):
         settings = await world.fresh()
         relay = await world.taskflow(settings, "relay")
+        api = await world.taskflow(settings, "api")
         await _import(settings, log)
+        await api.end()
         events = await _published(settings)
         for names in (("tasks",), tuple(PROJECTIONS)):
             label = "projector tasks" if len(names) == 1 else "projector, all"
@@ -73,15 +77,27 @@ def _larger_log(path: Path, copies: int) -> Path:
 
 
 async def _import(settings: Settings, log: Path) -> tuple[int, float]:
-    """(rows, seconds) of one `taskflow import`, its start included."""
+    """(rows, seconds) of one `taskflow import` by somebody new, its start included."""
     with log.open() as file:
         rows = sum(1 for _ in file) - 1
+    url = f"http://{settings.api_host}:{settings.api_port}"
+    token = await _registered(url)
     started = time.perf_counter()
     await output_of(
         sys.executable, "-m", "taskflow", "import", str(log), "--mapping", str(EXAMPLES / "incidents.toml"),
-        env=settings.environ(),
+        env={"TASKFLOW_URL": url, "TASKFLOW_TOKEN": token},
     )  # fmt: skip
     return rows, time.perf_counter() - started
+
+
+async def _registered(url: str) -> str:
+    """The access token of somebody new, once the API listens."""
+    patient = Retries(attempts_max=100, total_s=WAIT_S, pause_max_s=0.5)
+    async with AsyncClient(url, retries=patient) as client:
+        email = f"{uuid4().hex}@example.com"
+        token = (await client.auth.register(email, "correct horse battery", "Importer")).access_token
+    assert token is not None
+    return token
 
 
 async def _published(settings: Settings) -> int:

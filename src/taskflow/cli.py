@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, Final
 
 import uvloop
@@ -53,21 +52,6 @@ def parser() -> argparse.ArgumentParser:
         "processes", nargs="*", metavar="PROCESS", help="api, relay, projector, worker, postgres … (default: all)"
     )
     log.add_argument("-f", "--follow", action="store_true", help="go on as more is written")
-    importing = commands.add_parser("import", help="turn another system's log into tasks and their history")
-    importing.add_argument("file", type=Path, help="a CSV or JSON Lines file, plain or gzipped; or as --format says")
-    importing.add_argument(
-        "--format",
-        choices=["csv", "taskflow", "todoist"],
-        default="csv",
-        help="taskflow: an exported project; todoist: a backup of one; either as CSV or JSON",
-    )
-    importing.add_argument("--mapping", type=Path, help="a TOML file that says what the columns of a CSV file are")
-    importing.add_argument("--project", help="the id of an existing project (default: one of the mapping's own)")
-    importing.add_argument("--as", dest="user", metavar="EMAIL", help="who imports (default: the mapping's owner)")
-    importing.add_argument("--name", help="what a Todoist project is called here (default: as its file)")
-    importing.add_argument("--dry-run", action="store_true", help="tell what it would do, and write nothing")
-    importing.add_argument("--rejects", type=Path, help="where bad rows go (default: FILE.rejects.csv)")
-    commands.add_parser("demo", help="import a small example into the running system and say what to look at")
     admin = commands.add_parser("admin", help="what is done at the machine").add_subparsers(dest="admin", required=True)
     grant = admin.add_parser("grant", help="give a registered person a system role")
     grant.add_argument("email")
@@ -111,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
     """Runs one process until it ends or receives SIGTERM or SIGINT. Returns its exit code."""
-    if command not in {"up", "import", "demo", "admin"}:
+    if command not in {"up", "admin"}:
         logs.configure(settings, command)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         working = work(command, settings, arguments)
@@ -160,22 +144,6 @@ def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Cor
             from taskflow.worker import process as worker
 
             return worker.run(with_local_urls(with_secrets(settings, OF_WORKER), ["postgres_url", "mongodb_url"]))
-        case "import":
-            if arguments.format == "taskflow":
-                from taskflow.importer import exported
-
-                return exported.run(settings, arguments)
-            if arguments.format == "todoist":
-                from taskflow.importer import todoist
-
-                return todoist.run(settings, arguments)
-            from taskflow.importer import process as importer
-
-            return importer.run(settings, arguments)
-        case "demo":
-            from taskflow.importer import demo
-
-            return demo.run(settings)
         case _:
             from taskflow.commands.admin import grant
 

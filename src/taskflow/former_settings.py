@@ -8,7 +8,6 @@ NEW_NAMES: Final = {
     "cache_pause_ms": "cache_breaker_open_ms",
     "decide_attempts_max": "conflict_retries_max",
     "folds_bytes_max": "state_cache_bytes_max",
-    "import_away_max_s": "import_outage_max_s",
     "limits_pause_ms": "limits_breaker_open_ms",
     "past_board_bytes_max": "historical_board_bytes_max",
     "past_board_events_max": "historical_board_events_max",

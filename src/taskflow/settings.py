@@ -312,16 +312,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits_connections_max: Positive = 32
     """Connections to Redis of one process's counters; the cache has its own."""
 
-    # --- import
-    import_inflight_max: Positive = 512
-    """Commands running at once, each of another ticket."""
-    import_rows_max: Positive = 8_192
-    """Rows in memory: more rows let more tickets of a file sorted by ticket be imported in parallel."""
-    import_backoff_min_ms: Positive = 100
-    import_backoff_max_ms: Positive = 5_000
-    import_outage_max_s: Positive = 600
-    """How long an import waits for an unavailable store; run again, it continues where it stopped."""
-
     @property
     def master_key_bytes(self) -> bytes:
         return secret_bytes(self.master_key)
@@ -435,8 +425,6 @@ def _contradictions(settings: Settings) -> list[str]:
             "projector_stale_ms",
             "a projector that reads the log instead would be called gone",
         ),
-        ("import_inflight_max", "import_rows_max", "no more can be under way than are there"),
-        ("import_backoff_min_ms", "import_backoff_max_ms", "the pauses grow from the one to the other"),
         ("checkpoint_interval_ms", "projector_stall_timeout_ms", "a projector that is well would be called gone"),
         ("watermark_interval_ms", "projector_stall_timeout_ms", "a projector would call an idle relay dead"),
         ("body_bytes_max", "body_drain_bytes_max", "a body that is taken is read to its end"),

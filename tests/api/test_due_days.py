@@ -9,8 +9,8 @@ import httpx
 import pytest
 from icalendar import Calendar
 
-from taskflow.importer.exported import import_export
 from tests.api.stack import Caller, Stack, accepted, refused, until
+from tests.api.test_export import imported
 
 BERLIN, AUCKLAND = "Europe/Berlin", "Pacific/Auckland"
 SHOWN = ("due_at", "due_on", "time_zone", "recurrence")
@@ -104,8 +104,7 @@ async def test_a_series_goes_on_where_its_export_is_imported(stack: Stack, ada: 
         response = await ada.get(path, params=parameters, headers={"Accept": accept})
         file = tmp_path / name
         file.write_bytes(response.content)
-        me = accepted(await ada.get("/users/me"))
-        made = await import_export(stack.settings, file, user=me["email"])
+        made = await imported(ada, file)
         (there,) = accepted(await ada.read("/tasks", made.position, project=str(made.project_id)))["items"]
         assert of(there) == of(moved) == (None, "2031-03-30", BERLIN, "FREQ=DAILY;COUNT=3")
     # 08:00 in Berlin, which has summer time by then; and the second of three was completed before.

@@ -29,9 +29,8 @@ COPIES: Final = 4
 class Importing:
     """One log after another into one project. Begun by `begin_importing`."""
 
-    def __init__(self, world: World, email: str, token: str) -> None:
+    def __init__(self, world: World, token: str) -> None:
         self._world = world
-        self._email = email
         self._token = token
         self._victim: Victim
         self._expected: Counter[str] = Counter()
@@ -49,9 +48,9 @@ class Importing:
         file = self._world.servers.folder / f"incidents-{self.logs}.csv"
         self._expected += _write_log(file, self.logs)
         mapping = str(EXAMPLES / "incidents.toml")
-        # Row after row: it is to be there still when it is killed.
-        self._victim = self._world.process(
-            IMPORT, "import", str(file), "--mapping", mapping, "--as", self._email, import_inflight_max=1
+        # Batch after batch: it is to be there still when it is killed.
+        self._victim = self._world.caller(
+            IMPORT, self._token, "import", str(file), "--mapping", mapping, "--at-once", "1"
         )
         await self._victim.start()
 
@@ -121,7 +120,7 @@ async def begin_importing(world: World) -> Importing:
     async with httpx.AsyncClient(timeout=15, trust_env=False) as http:
         body = {"email": email, "password": "correct horse battery", "name": "Somebody"}
         token = accepted(await http.post(f"{world.urls[0]}/api/v1/auth/register", json=body), 201)["access_token"]
-    importing = Importing(world, email, token)
+    importing = Importing(world, token)
     await importing.next_log()
     return importing
 

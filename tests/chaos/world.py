@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -90,6 +90,13 @@ class World:
 
     def process(self, name: str, *arguments: str, **changed: int) -> Victim:
         """A process of taskflow, not started."""
+        return self._program(name, arguments, self.servers.behind(name, replace(self.direct, **changed)).environ())
+
+    def caller(self, name: str, token: str, *arguments: str) -> Victim:
+        """A command of somebody who is signed in at the first API, not started."""
+        return self._program(name, arguments, {"TASKFLOW_URL": self.urls[0], "TASKFLOW_TOKEN": token})
+
+    def _program(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Victim:
 
         async def spawned() -> bool:
             return True
@@ -97,8 +104,7 @@ class World:
         program = Program(
             name=name,
             argv=[sys.executable, "-m", "taskflow", *arguments],
-            env=self.servers.behind(name, replace(self.direct, **changed)).environ()
-            | {"PYTHONPATH": str(ROOT / "src")},
+            env={**environment, "PYTHONPATH": str(ROOT / "src")},
             log=self.servers.folder / "logs" / f"{name}.log",
             ready=spawned,
             stop_timeout_s=5,
@@ -185,7 +191,7 @@ async def open_world(pace: Pace) -> AsyncIterator[World]:
     with tempfile.TemporaryDirectory(prefix="taskflow-chaos-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         secrets: dict[str, Any] = {one: new_secret(one) for one in SECRETS}
-        callers = [IMPORT, *[one for names in PROCESSES.values() for one in names]]
+        callers = [one for names in PROCESSES.values() for one in names]
         servers = Servers(Settings(data_dir=name, **secrets), callers)
         try:
             await servers.start()

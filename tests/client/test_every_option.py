@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -15,6 +16,7 @@ import pytest
 from taskflow.cli import main, parser
 from taskflow.terminal.parser import CLIENT_COMMANDS
 
+EXAMPLES: Final = Path(str(resources.files("taskflow.importer"))) / "examples"
 PASSWORD: Final = "correct horse battery"
 SOON: Final = "2031-05-06T07:08"
 EVERYWHERE: Final = {"-h", "--help", "--json", "--url"}
@@ -30,6 +32,12 @@ LINES: Final = {
     "whoami": [""],
     "calendar": [""],
     "activity": ["--limit 7", "{project}"],
+    "demo": [""],
+    "import": [
+        "{log} --mapping {mapping} --dry-run --at-once 2",
+        "{log} --mapping {mapping} --project {imported} --rejects {rejects}",
+        "{list} --format todoist --name Garden",
+    ],
     "tasks list": [FILTERS + " --limit 7", "--archived", "--text …"],
     "tasks search": ["🎉 --project {project} --limit 7"],
     "tasks show": ["{task} --version 1", f"{{task}} --at {SOON}"],
@@ -173,9 +181,19 @@ def some(context: Desk, homes: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
+def _files(context: Desk, folder: Path) -> dict[str, str]:
+    """What there is to import, and the project into which some of it has been."""
+    log, mapping = EXAMPLES / "incidents.csv", EXAMPLES / "incidents.toml"
+    said = context.types("import", str(log), "--mapping", str(mapping), "--rejects", str(folder / "r.csv"))
+    known = {"log": str(log), "mapping": str(mapping), "list": str(EXAMPLES / "todoist.csv")}
+    return known | {"rejects": str(folder / "r.csv"), "imported": said.split("project ")[1].split(",")[0]}
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_the_command_works(context: Desk, homes: Path, tmp_path: Path, name: str) -> None:
     known = some(context, homes)
+    if name == "import":
+        known |= _files(context, tmp_path)
     if name == "logout":
         context.sits_at(tmp_path / "somebody else")
         context.signs_up()

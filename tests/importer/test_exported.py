@@ -10,15 +10,12 @@ import msgspec
 import pytest
 
 from taskflow.importer.exported_file import Export
-from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import PROJECT, TASK
-from tests.importer.test_process import taskflow
-from tests.importer.world import MAPPING, head, register, streams
+from tests.importer.world import MAPPING, Person, head, streams
 from tests.unit.test_export_csv import as_csv
 
 AT, LATER = "2026-01-01T00:00:00.000000Z", "2026-01-02T00:00:00.000000Z"
-ANN = "ann@example.com"
 TASK_ID = UUID(int=7)
 WORKFLOW = {"statuses": [{"key": "todo", "name": "To do", "category": "todo"}], "transitions": None}
 TASK_BODY: dict[str, Any] = {
@@ -48,12 +45,9 @@ def write(path: Path, body: dict[str, Any]) -> Path:
     return path
 
 
-async def test_a_project_is_made_again_and_once(
-    subprocess_env: dict[str, str], settings: Settings, store: EventStore, tmp_path: Path
-) -> None:
-    await register(store, settings, ANN)
+async def test_a_project_is_made_again_and_once(ada: Person, store: EventStore, tmp_path: Path) -> None:
     file = write(tmp_path / "export.json", export())
-    first = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN)
+    first = ada.types("import", file, "--format", "taskflow")
     assert (first.returncode, first.stderr) == (0, "")
     assert "1 tasks made, 0 already there, 0 refused" in first.stdout
     assert "1 new people" in first.stdout
@@ -65,11 +59,11 @@ async def test_a_project_is_made_again_and_once(
     assert (task.title, task.labels, task.created_at.isoformat()) == ("T", ("a",), "2026-01-01T00:00:00+00:00")
     assert task.created_by == task.assignee_id != UUID(int=8)
     position = await head(store)
-    second = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN)
+    second = ada.types("import", file, "--format", "taskflow")
     assert "0 tasks made, 1 already there, 0 refused" in second.stdout
     assert await head(store) == position
     other = write(tmp_path / "other.json", export(tasks=[TASK_BODY | {"title": "other"}]))
-    third = taskflow(subprocess_env, "import", other, "--format", "taskflow", "--as", ANN)
+    third = ada.types("import", other, "--format", "taskflow")
     assert third.returncode == 1
     assert "another export of it was imported before" in third.stdout
 
@@ -86,29 +80,26 @@ async def test_a_project_is_made_again_and_once(
     ],
 )
 async def test_what_cannot_have_been_exported_is_refused_whole(
-    subprocess_env: dict[str, str], store: EventStore, tmp_path: Path, changes: dict[str, Any], reason: str
+    ada: Person, store: EventStore, tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     before = await head(store)
     file = write(tmp_path / "export.json", export(**changes))
-    done = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN)
+    done = ada.types("import", file, "--format", "taskflow")
     assert done.returncode == 1
     assert reason in done.stderr
     assert await head(store) == before
 
 
-async def test_a_csv_is_the_same_project_as_its_json(
-    subprocess_env: dict[str, str], settings: Settings, store: EventStore, tmp_path: Path
-) -> None:
+async def test_a_csv_is_the_same_project_as_its_json(ada: Person, store: EventStore, tmp_path: Path) -> None:
     """Whatever the file is called. The two forms of an export are one import."""
-    await register(store, settings, ANN)
     whole = msgspec.json.decode(msgspec.json.encode(export(people=[{"id": UUID(int=8), "name": "Bob"}])), type=Export)
     file = tmp_path / "project.json"
     file.write_bytes(b"\xef\xbb\xbf" + as_csv(whole))
-    arguments = ("--format", "taskflow", "--as", ANN)
+    arguments = ("--format", "taskflow")
     before = await head(store)
-    dry = taskflow(subprocess_env, "import", file, *arguments, "--dry-run")
+    dry = ada.types("import", file, *arguments, "--dry-run")
     assert (dry.returncode, await head(store)) == (0, before)
-    first = taskflow(subprocess_env, "import", file, *arguments)
+    first = ada.types("import", file, *arguments)
     assert (first.returncode, first.stderr) == (0, "")
     assert "1 tasks made, 0 already there, 0 refused" in first.stdout
     assert first.stdout in dry.stdout
@@ -118,15 +109,12 @@ async def test_a_csv_is_the_same_project_as_its_json(
     assert task.created_by == task.assignee_id != UUID(int=8)
     position = await head(store)
     for again in (file, write(tmp_path / "export.csv", export())):
-        second = taskflow(subprocess_env, "import", again, *arguments)
+        second = ada.types("import", again, *arguments)
         assert "0 tasks made, 1 already there, 0 refused" in second.stdout, second.stderr
         assert await head(store) == position
 
 
-async def test_a_csv_with_a_fault_is_refused_whole(
-    subprocess_env: dict[str, str], settings: Settings, store: EventStore, tmp_path: Path
-) -> None:
-    await register(store, settings, ANN)
+async def test_a_csv_with_a_fault_is_refused_whole(ada: Person, store: EventStore, tmp_path: Path) -> None:
     whole = msgspec.json.decode(msgspec.json.encode(export()), type=Export)
     file = tmp_path / "export.csv"
     before = await head(store)
@@ -138,17 +126,16 @@ async def test_a_csv_with_a_fault_is_refused_whole(
     ):
         file.write_bytes(as_csv(whole).replace(was, faulty, 1))
         for more in ((), ("--dry-run",)):
-            done = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN, *more)
+            done = ada.types("import", file, "--format", "taskflow", *more)
             assert (done.returncode, done.stdout) == (1, "")
             assert reason in done.stderr
     assert await head(store) == before
 
 
-async def test_each_format_says_what_it_takes(subprocess_env: dict[str, str], tmp_path: Path) -> None:
+async def test_each_format_says_what_it_takes(ada: Person, tmp_path: Path) -> None:
     file = write(tmp_path / "export.json", export())
-    assert "--as EMAIL" in taskflow(subprocess_env, "import", file, "--format", "taskflow").stderr
-    mapped = taskflow(subprocess_env, "import", file, "--format", "taskflow", "--as", ANN, "--mapping", MAPPING)
+    mapped = ada.types("import", file, "--format", "taskflow", "--mapping", MAPPING)
     assert "no mapping" in mapped.stderr
-    assert "--mapping FILE" in taskflow(subprocess_env, "import", file).stderr
-    missing = taskflow(subprocess_env, "import", tmp_path / "none.json", "--format", "taskflow", "--as", ANN)
+    assert "--mapping FILE" in ada.types("import", file).stderr
+    missing = ada.types("import", tmp_path / "none.json", "--format", "taskflow")
     assert "No such file" in missing.stderr

@@ -6,13 +6,12 @@ import csv
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from taskflow.commands.catalog import handler_of
-from taskflow.importer.process import Report
-from taskflow.settings import Settings
+from taskflow.importer.report import Report
 from taskflow.store.eventstore import EventStore
 from tests.importer.world import (
     INCIDENTS,
     MAPPING,
+    Person,
     head,
     imported_people,
     rows_of,
@@ -56,7 +55,7 @@ def rejected(report: Report) -> list[tuple[int, str, list[str]]]:
 
 
 async def test_each_bad_row_has_its_line_and_reason_and_the_rest_goes_on(
-    settings: Settings, store: EventStore, tmp_path: Path
+    ada: Person, store: EventStore, tmp_path: Path
 ) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     good = [
@@ -84,7 +83,7 @@ async def test_each_bad_row_has_its_line_and_reason_and_the_rest_goes_on(
         (row(Product="a\0b"), "found a NUL character"),
     ]
     rows = [HEADER, *good, *[fields for fields, _ in bad], row("1-2")]
-    report = await run(settings, write(tmp_path / "bad.csv", rows), tmp_path)
+    report = await run(ada, write(tmp_path / "bad.csv", rows), tmp_path)
     found = rejected(report)
     assert [line for line, _, _ in found] == list(range(5, 5 + len(bad)))
     for (line, reason, fields), (sent, expected) in zip(found, bad, strict=True):
@@ -96,7 +95,7 @@ async def test_each_bad_row_has_its_line_and_reason_and_the_rest_goes_on(
 
 
 async def test_what_is_no_utf8_and_what_is_no_csv_costs_its_own_row(
-    settings: Settings, store: EventStore, tmp_path: Path
+    ada: Person, store: EventStore, tmp_path: Path
 ) -> None:
     lines = [
         ",".join(HEADER).encode(),
@@ -108,7 +107,7 @@ async def test_what_is_no_utf8_and_what_is_no_csv_costs_its_own_row(
         b'"1-5,' + ",".join(row()[1:]).encode(),
     ]
     (tmp_path / "bad.csv").write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(lines))
-    report = await run(settings, tmp_path / "bad.csv", tmp_path)
+    report = await run(ada, tmp_path / "bad.csv", tmp_path)
     reasons = [(line, reason.partition(":")[0]) for line, reason, _ in rejected(report)]
     assert reasons == [(3, "expected UTF-8, found other bytes"), (5, "no CSV"), (7, "no CSV")]
     assert lines[2] in report.rejects.read_bytes()
@@ -116,83 +115,69 @@ async def test_what_is_no_utf8_and_what_is_no_csv_costs_its_own_row(
 
 
 async def test_a_ticket_whose_first_row_is_bad_begins_with_its_next(
-    settings: Settings, store: EventStore, tmp_path: Path
+    ada: Person, store: EventStore, tmp_path: Path
 ) -> None:
     later = row(at="2012-05-02T10:00:00+01:00")
-    await run(settings, write(tmp_path / "a.csv", [HEADER, row(Status="Lost"), later]), tmp_path)
+    await run(ada, write(tmp_path / "a.csv", [HEADER, row(Status="Lost"), later]), tmp_path)
     mended = [HEADER, row(), later]
-    report = await run(settings, write(tmp_path / "a.csv", mended), tmp_path)
+    report = await run(ada, write(tmp_path / "a.csv", mended), tmp_path)
     assert (report.counts.already_there, report.counts.rejected) == (1, 1)
     assert len(await streams(store, "task")) == 1
     assert await stored(store) == told_by([HEADER, later])
 
 
-async def test_mended_rejects_are_imported_as_they_are(settings: Settings, store: EventStore, tmp_path: Path) -> None:
+async def test_mended_rejects_are_imported_as_they_are(ada: Person, store: EventStore, tmp_path: Path) -> None:
     rows = [HEADER, row("1-1"), row("1-2", Status="Lost"), row("1-1", at="2012-05-02T10:00:00+01:00", Product="P2")]
-    report = await run(settings, write(tmp_path / "a.csv", rows), tmp_path)
+    report = await run(ada, write(tmp_path / "a.csv", rows), tmp_path)
     mended = report.rejects.read_text().replace("Lost", "Accepted")
     (tmp_path / "mended.csv").write_text(mended)
-    again = await run(settings, tmp_path / "mended.csv", tmp_path, rejects=tmp_path / "none")
+    again = await run(ada, tmp_path / "mended.csv", tmp_path, rejects=tmp_path / "none")
     assert (again.counts.applied, again.counts.rejected) == (1, 0)
     rows[2] = row("1-2")
     assert await stored(store) == told_by(rows)
-    whole = await run(settings, write(tmp_path / "b.csv", rows), tmp_path)
+    whole = await run(ada, write(tmp_path / "b.csv", rows), tmp_path)
     assert whole.counts.already_there == 3
 
 
-async def test_a_file_of_bad_rows_makes_no_project(settings: Settings, store: EventStore, tmp_path: Path) -> None:
-    report = await run(settings, write(tmp_path / "bad.csv", [HEADER, ["nothing"]]), tmp_path)
+async def test_a_file_of_bad_rows_makes_no_project(ada: Person, store: EventStore, tmp_path: Path) -> None:
+    report = await run(ada, write(tmp_path / "bad.csv", [HEADER, ["nothing"]]), tmp_path)
     assert (report.counts.rejected, report.project_id) == (1, None)
     projects = await streams(store, "project")
     assert len(projects) == 1, "the owner's Inbox alone"
 
 
 async def test_rejected_rows_leave_no_receipt_and_a_good_file_no_rejects(
-    settings: Settings, store: EventStore, tmp_path: Path
+    ada: Person, store: EventStore, tmp_path: Path
 ) -> None:
     rows = [HEADER, row("1-1"), row("1-1", at="2012-04-01T10:00:00+01:00")]
-    report = await run(settings, write(tmp_path / "a.csv", rows), tmp_path)
+    report = await run(ada, write(tmp_path / "a.csv", rows), tmp_path)
     before = await head(store)
-    again = await run(settings, tmp_path / "a.csv", tmp_path)
+    again = await run(ada, tmp_path / "a.csv", tmp_path)
     assert (again.counts.already_there, again.counts.rejected) == (1, 1)
-    await run(settings, write(tmp_path / "a.csv", rows[:2]), tmp_path)
+    await run(ada, write(tmp_path / "a.csv", rows[:2]), tmp_path)
     assert not report.rejects.exists()
     assert await head(store) == before
 
 
-async def test_whom_a_row_from_the_future_names_is_met_today(
-    settings: Settings, store: EventStore, tmp_path: Path
-) -> None:
+async def test_whom_a_row_from_the_future_names_is_met_today(ada: Person, store: EventStore, tmp_path: Path) -> None:
     ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    await run(settings, write(tmp_path / "a.csv", [HEADER, row(at=ahead, Owner_First_Name="Bob")]), tmp_path)
+    await run(ada, write(tmp_path / "a.csv", [HEADER, row(at=ahead, Owner_First_Name="Bob")]), tmp_path)
     assert await imported_people(store) == ["Bob (France)"]
     assert await store.pool.fetchval("select bool_and(occurred_at <= recorded_at) from events")
 
 
-async def test_a_trashed_task_takes_no_rows(settings: Settings, store: EventStore, tmp_path: Path) -> None:
-    from uuid import uuid4
-
-    from taskflow.commands.execute import Executor, Request, Target
-    from taskflow.commands.task import TrashTask
-    from taskflow.commands.unit_of_work import UnitOfWork
-
-    report = await run(settings, write(tmp_path / "a.csv", [HEADER, row()]), tmp_path)
+async def test_a_trashed_task_takes_no_rows(ada: Person, store: EventStore, tmp_path: Path) -> None:
+    await run(ada, write(tmp_path / "a.csv", [HEADER, row()]), tmp_path)
     (task,) = await streams(store, "task")
-
-    async def handler(unit: UnitOfWork) -> Target:
-        return await handler_of(TrashTask)(unit, task, TrashTask())
-
-    user = report.who.user_id
-    request = Request(caller=user, command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=user)
-    await Executor(store, settings).execute(request, handler)
+    await ada.client.tasks.trash(task)
     later = [HEADER, row(), row(at="2012-06-01T10:00:00+01:00", Product="P2")]
-    again = await run(settings, write(tmp_path / "a.csv", later), tmp_path)
+    again = await run(ada, write(tmp_path / "a.csv", later), tmp_path)
     ((line, reason, _),) = rejected(again)
     assert (line, reason) == (3, "the task of 1-1 is in the trash; restore it first")
 
 
 async def test_other_names_for_statuses_and_times_without_an_offset(
-    settings: Settings, store: EventStore, tmp_path: Path
+    ada: Person, store: EventStore, tmp_path: Path
 ) -> None:
     text = MAPPING.read_text().replace(
         '{ key = "Queued/Awaiting Assignment", category = "todo" }',
@@ -205,6 +190,6 @@ async def test_other_names_for_statuses_and_times_without_an_offset(
     (tmp_path / "m.toml").write_text("delimiter = ';'\n" + text)
     lines = [HEADER, row(at="01.07.2012 12:30", Status="New", Sub_Status="")]
     (tmp_path / "a.csv").write_text("\n".join(";".join(line) for line in lines))
-    await run(settings, tmp_path / "a.csv", tmp_path, mapping=tmp_path / "m.toml")
+    await run(ada, tmp_path / "a.csv", tmp_path, mapping=tmp_path / "m.toml")
     ((step,),) = (await stored(store)).values()
     assert (step.status, step.at) == ("queued", datetime(2012, 7, 1, 10, 30, tzinfo=UTC))

@@ -8,26 +8,20 @@ import gzip
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
 
-from taskflow.commands.execute import Executor, Request, Target
-from taskflow.commands.project import CreateProject, create_project
-from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.importer.todoist import import_backup
-from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import PROJECT, TASK, USER
 from taskflow.streams.task import TaskState
-from tests.importer.test_process import taskflow
-from tests.importer.world import EXAMPLES, INCIDENTS, MAPPING, head, imported_people, register, streams
+from tests.importer.world import EXAMPLES, INCIDENTS, MAPPING, Person, head, imported_people, streams
 
-ANN = "ann@example.com"
 HEADER = [
     "TYPE",
     "CONTENT",
@@ -40,6 +34,7 @@ HEADER = [
     "DATE_LANG",
     "TIMEZONE",
 ]
+MakePerson = Callable[[str], Awaitable[Person]]
 BOUND_S = 120.0
 
 
@@ -63,8 +58,8 @@ def write(path: Path, *rows: list[str], mark: str = "\ufeff") -> Path:
     return path
 
 
-def bring(env: dict[str, str], file: Path, *more: object) -> subprocess.CompletedProcess[str]:
-    return taskflow(env, "import", "--format", "todoist", file, "--as", ANN, *more)
+def bring(person: Person, file: Path, *more: object) -> subprocess.CompletedProcess[str]:
+    return person.types("import", "--format", "todoist", file, *more)
 
 
 async def tasks(store: EventStore) -> list[TaskState]:
@@ -82,18 +77,10 @@ def refused(file: Path) -> list[list[str]]:
         return list(csv.reader(rejects))[1:]
 
 
-@pytest.fixture
-async def ann(store: EventStore, settings: Settings) -> Any:
-    return await register(store, settings, ANN)
-
-
-@pytest.mark.usefixtures("ann")
 class TestCsv:
-    async def test_the_example_is_what_it_says(
-        self, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
-    ) -> None:
+    async def test_the_example_is_what_it_says(self, ada: Person, store: EventStore, tmp_path: Path) -> None:
         file = EXAMPLES / "todoist.csv"
-        done = bring(subprocess_env, file, "--rejects", tmp_path / "r.csv")
+        done = bring(ada, file, "--rejects", tmp_path / "r.csv")
         assert (done.returncode, done.stderr) == (0, "")
         assert "5 rows in" in done.stdout
         assert "5 applied, 0 already there, 0 unchanged, 0 rejected" in done.stdout
@@ -127,18 +114,18 @@ class TestCsv:
         assert await imported_people(store) == ["Ada Lovelace", "Zoë Ångström"]
 
     async def test_the_same_again_applies_nothing_and_a_longer_one_what_is_new(
-        self, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
+        self, ada: Person, store: EventStore, tmp_path: Path
     ) -> None:
         rows = [task("A"), task("A"), note("x"), note("x"), task("B", 2), section("S"), task("A"), task("B", 2)]
         file = write(tmp_path / "list.csv", *rows)
-        assert "7 applied" in bring(subprocess_env, file).stdout
+        assert "7 applied" in bring(ada, file).stdout
         before = await head(store)
-        again = bring(subprocess_env, file)
+        again = bring(ada, file)
         assert again.returncode == 0
         assert "0 applied, 7 already there" in again.stdout
         assert await head(store) == before
         write(file, task("New"), *rows[:4], note("y"), *rows[4:], task("C", 2), mark="")
-        longer = bring(subprocess_env, file)
+        longer = bring(ada, file)
         assert "3 applied, 7 already there" in longer.stdout
         assert await head(store) == before + 3
         states = await tasks(store)
@@ -148,7 +135,7 @@ class TestCsv:
         assert [len(state.comments) for state in states if state.title == "A"] == [0, 3, 0]
 
     async def test_bad_rows_have_lines_and_reasons_and_the_rest_goes_on(
-        self, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
+        self, ada: Person, store: EventStore, tmp_path: Path
     ) -> None:
         rows = [
             note("about the project"),
@@ -170,7 +157,7 @@ class TestCsv:
         file = write(tmp_path / "bad.csv", *rows)
         with file.open("ab") as raw:
             raw.write(b"task,\xff,,4,1,,,,,\ntask,after,,4,1,,,,,\n")
-        done = bring(subprocess_env, file)
+        done = bring(ada, file)
         assert (done.returncode, done.stderr) == (1, "")
         assert "5 applied, 0 already there, 0 unchanged, 12 rejected" in done.stdout
         assert "line 6: the task above it was refused: it stands one level higher" in done.stdout
@@ -193,13 +180,13 @@ class TestCsv:
         assert titles["Below"].parent_id == titles["Good"].id
         assert [comment.body for comment in titles["Last"].comments] == ["of the last"]
 
-    async def test_two_at_once_share_the_work(self, settings: Settings, store: EventStore, tmp_path: Path) -> None:
+    async def test_two_at_once_share_the_work(self, ada: Person, store: EventStore, tmp_path: Path) -> None:
         rows = [row for n in range(40) for row in (task(f"T{n}", RESPONSIBLE="Bo (1)"), note("said"), task("Sub", 2))]
         file = write(tmp_path / "list.csv", *rows)
-        arguments: dict[str, Any] = {"project": None, "user": ANN, "name": "One", "rejects": tmp_path / "r"}
+        arguments: dict[str, Any] = {"project": None, "name": "One", "rejects": tmp_path / "r"}
         one, other = await asyncio.gather(
-            import_backup(settings, file, **arguments),
-            import_backup(settings, file, **(arguments | {"rejects": tmp_path / "s"})),
+            import_backup(ada.sender(), ada.me, file, **arguments),
+            import_backup(ada.sender(), ada.me, file, **(arguments | {"rejects": tmp_path / "s"})),
         )
         assert one.project_id == other.project_id
         assert one.counts.applied + other.counts.applied == 120
@@ -210,17 +197,17 @@ class TestCsv:
         assert await imported_people(store) == ["Bo"]
 
     async def test_what_nests_too_deep_stands_on_the_last_level(
-        self, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
+        self, ada: Person, store: EventStore, tmp_path: Path
     ) -> None:
         file = write(tmp_path / "deep.csv", *[task(f"T{indent}", indent) for indent in range(1, 26)])
-        done = bring(subprocess_env, file)
+        done = bring(ada, file)
         assert done.returncode == 0, done.stdout
         assert done.stdout.count("stands deeper than 20 levels") == 5
         titles = await by_title(store)
         assert titles["T20"].parent_id == titles["T19"].id == titles["T25"].parent_id
 
     async def test_a_file_of_five_thousand_rows_that_was_killed_goes_on(
-        self, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
+        self, ada: Person, store: EventStore, tmp_path: Path
     ) -> None:
         rows = [
             row
@@ -233,21 +220,21 @@ class TestCsv:
             )
         ]
         file = write(tmp_path / "many.csv", *rows)
-        killed = 0
+        killed, before = 0, await head(store)
         for stop_at in (500, 1_500, 3_000):
             with subprocess.Popen(
-                [sys.executable, "-m", "taskflow", "import", "--format", "todoist", str(file), "--as", ANN],
-                env=subprocess_env | {"TASKFLOW_IMPORT_INFLIGHT_MAX": "8"},
+                [*(sys.executable, "-m", "taskflow", "import", "--format", "todoist"), str(file), "--at-once", "1"],
+                env=ada.env,
                 stdout=subprocess.DEVNULL,
             ) as process:
                 async with asyncio.timeout(BOUND_S):
-                    while await head(store) < stop_at and process.poll() is None:
+                    while await head(store) - before < stop_at and process.poll() is None:
                         await asyncio.sleep(0.002)
                 process.send_signal(signal.SIGKILL)
             killed += process.returncode == -signal.SIGKILL
         assert killed == 3
-        assert await head(store) < 5_000
-        done = bring(subprocess_env, file)
+        assert await head(store) - before < 5_000
+        done = bring(ada, file)
         assert done.returncode == 0, done.stdout
         assert "5000 rows in" in done.stdout
         states = await tasks(store)
@@ -260,44 +247,37 @@ class TestCsv:
         )
         assert await imported_people(store) == ["Bo"]
         before = await head(store)
-        assert "0 applied, 5000 already there" in bring(subprocess_env, file).stdout
+        assert "0 applied, 5000 already there" in bring(ada, file).stdout
         assert await head(store) == before
 
     async def test_into_a_project_that_is_there_and_two_lists_keep_apart(
-        self, subprocess_env: dict[str, str], settings: Settings, store: EventStore, tmp_path: Path, ann: Any
+        self, ada: Person, store: EventStore, person: MakePerson, tmp_path: Path
     ) -> None:
-        async def handler(unit: UnitOfWork) -> Target:
-            return await create_project(unit, None, CreateProject(name="mine"))
-
-        request = Request(caller=ann, command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=ann)
-        project = (await Executor(store, settings).execute(request, handler)).receipt.stream_id
+        project = (await ada.client.projects.create("mine")).id
         one, other = write(tmp_path / "one.csv", task("A"), task("B")), write(tmp_path / "two.csv", task("A"))
         for file, applied in ((one, 2), (other, 1), (one, 0)):
-            done = bring(subprocess_env, file, "--project", project)
+            done = bring(ada, file, "--project", project)
             assert f"{applied} applied" in done.stdout
-            assert f"project {project}, imported by {ANN}" in done.stdout
+            assert f"project {project}, imported by {ada.me.email}" in done.stdout
         assert sorted(state.title for state in await tasks(store)) == ["A", "A", "B"]
         assert {state.project_id for state in await tasks(store)} == {project}
-        await register(store, settings, "eve@example.com")
+        eve = await person("Eve")
         before = await head(store)
-        strange = taskflow(
-            subprocess_env, "import", one, "--format", "todoist", "--as", "eve@example.com", "--project", project
-        )
-        assert (strange.returncode, strange.stdout) == (1, "")
-        assert f"no project {project}" in strange.stderr or "project" in strange.stderr
+        strange = bring(eve, one, "--project", project)
+        assert (strange.returncode, strange.stdout) == (3, "")
+        assert f"no project {project}" in strange.stderr
         assert await head(store) == before
 
 
-@pytest.mark.usefixtures("ann")
 class TestJson:
     @pytest.mark.parametrize("packed", [False, True])
     async def test_the_example_is_what_it_says(
-        self, packed: bool, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
+        self, packed: bool, ada: Person, store: EventStore, tmp_path: Path
     ) -> None:
         data = (EXAMPLES / "todoist.json").read_bytes()
         file = tmp_path / "backup"
         file.write_bytes(gzip.compress(data) if packed else data)
-        done = bring(subprocess_env, file)
+        done = bring(ada, file)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
         assert "4 applied, 0 already there, 0 unchanged, 0 rejected" in done.stdout
         plants, invite, eats = await tasks(store)
@@ -316,20 +296,20 @@ class TestJson:
         assert (await store.state_cache.load(USER, plants.created_by)).state.name == "Ada Lovelace"
         assert (await store.state_cache.load(PROJECT, plants.project_id)).state.name == "Garden"
         before = await head(store)
-        assert "0 applied, 4 already there" in bring(subprocess_env, file).stdout
+        assert "0 applied, 4 already there" in bring(ada, file).stdout
         assert await head(store) == before
 
     async def test_an_id_says_which_task_it_is_whatever_else_has_changed(
-        self, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
+        self, ada: Person, store: EventStore, tmp_path: Path
     ) -> None:
         file = tmp_path / "backup.json"
         items: list[dict[str, Any]] = [{"id": 1, "content": "One"}, {"id": "2", "content": "Two", "checked": 1}]
         file.write_bytes(msgspec.json.encode({"items": items}))
-        assert "2 applied" in bring(subprocess_env, file).stdout
+        assert "2 applied" in bring(ada, file).stdout
         before = await head(store)
         items[0]["content"] = "Uno"
         file.write_bytes(msgspec.json.encode({"tasks": [*items, {"id": "3", "content": "Three", "parent_id": "1"}]}))
-        done = bring(subprocess_env, file)
+        done = bring(ada, file)
         assert "1 applied, 2 already there" in done.stdout
         assert "line 1: says something else than when it was imported: the task is left as it is" in done.stdout
         assert await head(store) == before + 1
@@ -338,7 +318,7 @@ class TestJson:
         assert titles["Two"].status == "done"
 
     async def test_bad_items_have_reasons_and_the_rest_goes_on(
-        self, subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
+        self, ada: Person, store: EventStore, tmp_path: Path
     ) -> None:
         items = [
             {"id": "1", "content": "Good"},
@@ -354,7 +334,7 @@ class TestJson:
         notes = [{"id": "n", "item_id": "5", "content": "x"}, {"id": "m", "item_id": "1", "content": "said"}]
         file = tmp_path / "backup.json"
         file.write_bytes(msgspec.json.encode({"items": items, "notes": notes}))
-        done = bring(subprocess_env, file)
+        done = bring(ada, file)
         assert done.returncode == 1
         assert "3 applied, 0 already there, 0 unchanged, 7 rejected" in done.stdout
         reasons = [reason for _, reason, *_ in refused(file)]
@@ -367,9 +347,8 @@ class TestJson:
         assert "line 7: the task above it was refused: it stands one level higher" in done.stdout
 
 
-@pytest.mark.usefixtures("ann")
 async def test_a_file_of_another_kind_is_refused_before_anything_is_written(
-    subprocess_env: dict[str, str], store: EventStore, tmp_path: Path
+    ada: Person, store: EventStore, tmp_path: Path
 ) -> None:
     before = await head(store)
     contents = {
@@ -383,15 +362,11 @@ async def test_a_file_of_another_kind_is_refused_before_anything_is_written(
     for name, data in contents.items():
         (tmp_path / name).write_bytes(data)
     for file in [INCIDENTS, tmp_path / "none.csv", *(tmp_path / name for name in contents)]:
-        done = bring(subprocess_env, file)
+        done = bring(ada, file)
         assert (done.returncode, done.stdout) == (1, ""), file
         assert done.stderr.startswith(f"taskflow: {file}: "), done.stderr
-    nobody = taskflow(subprocess_env, "import", "--format", "todoist", EXAMPLES / "todoist.csv")
-    assert "expected --as EMAIL" in nobody.stderr
-    named = taskflow(subprocess_env, "import", INCIDENTS, "--mapping", MAPPING, "--name", "x")
+    named = ada.types("import", INCIDENTS, "--mapping", MAPPING, "--name", "x")
     assert "--name goes with --format todoist" in named.stderr
-    unknown = taskflow(
-        subprocess_env, "import", "--format", "todoist", EXAMPLES / "todoist.csv", "--as", "x@example.com"
-    )
-    assert "nobody is registered as x@example.com" in unknown.stderr
+    mapped = bring(ada, EXAMPLES / "todoist.csv", "--mapping", MAPPING)
+    assert "expected no mapping" in mapped.stderr
     assert await head(store) == before

@@ -4,26 +4,81 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
+import subprocess
+import sys
+import tempfile
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from taskflow.commands.execute import Executor
-from taskflow.importer.account import importer
-from taskflow.importer.process import Report, import_file
-from taskflow.settings import Settings
+from msgspec import Struct
+
+from taskflow.client import AsyncClient
+from taskflow.client.answers import Profile
+from taskflow.importer.process import import_file
+from taskflow.importer.report import Report
+from taskflow.importer.sender import Pace, Sender
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import TASK, USER, EventMetadata
-from taskflow.streams.project import Role
 from taskflow.streams.task import TaskState
-from tests.commands.world import join
+from tests.api.stack import ROOT
 
 EXAMPLES = Path(str(resources.files("taskflow.importer"))) / "examples"
 INCIDENTS, MAPPING = EXAMPLES / "incidents.csv", EXAMPLES / "incidents.toml"
-OWNER = "demo@taskflow.example"
+PASSWORD = "correct horse battery"
+PATIENCE_S = 120.0
 PRIORITIES = {"Low": "low", "Medium": "medium", "High": "high", "Major": "urgent"}
+
+
+class Since:
+    """Where the log was as the test began: others have written what is before."""
+
+    position = 0
+
+
+SINCE = Since()
+
+
+class Person(Struct):
+    """Somebody who is signed in at the API."""
+
+    client: AsyncClient
+    url: str
+    me: Profile
+    token: str
+
+    def sender(self, *, dry: bool = False, at_once: int = 4, away_max_s: float = 60.0) -> Sender:
+        pace = Pace(batches_max=at_once, away_max_s=away_max_s)
+        return Sender(self.client, request_id=uuid4(), pace=pace, dry=dry)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Of a command that is typed."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TASKFLOW_")}
+        paths = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
+        own = {"XDG_CONFIG_HOME": f"{tempfile.gettempdir()}/taskflow-{self.me.id}"}
+        return kept | own | {"TASKFLOW_URL": self.url, "TASKFLOW_TOKEN": self.token, "PYTHONPATH": paths}
+
+    def types(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "taskflow", *map(str, arguments)],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    async def adds(self, project: UUID, other: Person, role: str) -> None:
+        """Makes somebody a member, by an invitation that they accept."""
+        invitation = await self.client.projects.invitations.create(project, f"{uuid4().hex}@example.com", "viewer")
+        assert invitation.token is not None
+        await other.client.projects.invitations.accept(invitation.token)
+        if role != "viewer":
+            await self.client.projects.set_member(project, other.me.id, role)
 
 
 class Step(NamedTuple):
@@ -100,7 +155,10 @@ async def imported_people(store: EventStore) -> list[str]:
 
 
 async def streams(store: EventStore, kind: str) -> list[UUID]:
-    rows = await store.pool.fetch("select stream_id from streams where kind = $1", kind)
+    """Those that the test has made."""
+    rows = await store.pool.fetch(
+        "select stream_id from streams where kind = $1 and first_position > $2", kind, SINCE.position
+    )
     return [UUID(int=row[0].int) for row in rows]
 
 
@@ -109,18 +167,7 @@ async def head(store: EventStore) -> int:
     return position
 
 
-async def run(settings: Settings, file: Path, tmp_path: Path, **more: Any) -> Report:
-    arguments: dict[str, Any] = {"project": None, "user": None, "rejects": tmp_path / "rejects.csv"}
-    return await import_file(settings, file, more.pop("mapping", MAPPING), **(arguments | more))
-
-
-async def register(store: EventStore, settings: Settings, email: str) -> UUID:
-    """A person who can import."""
-    made = await importer(store, Executor(store, settings), settings, owner=email, user=None, register=True)
-    return made.user_id
-
-
-async def add_member(
-    store: EventStore, settings: Settings, project_id: UUID, owner: UUID, member: UUID, role: Role
-) -> None:
-    await join(Executor(store, settings), owner, project_id, member, role)
+async def run(person: Person, file: Path, tmp_path: Path, **more: Any) -> Report:
+    sender = person.sender(**{name: more.pop(name) for name in ("dry", "at_once", "away_max_s") if name in more})
+    arguments: dict[str, Any] = {"project": None, "rejects": tmp_path / "rejects.csv"}
+    return await import_file(sender, person.me, file, more.pop("mapping", MAPPING), **(arguments | more))

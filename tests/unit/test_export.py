@@ -20,13 +20,23 @@ from tests.projections.story import Story, fold
 from tests.unit.test_batch import log_of
 
 from taskflow.api.export_csv import COLUMNS, header, line
-from taskflow.commands.brought import BroughtItem, BroughtTask, create
-from taskflow.commands.exported import FurnishProject, furnish
+from taskflow.commands.project_import import ImportedLabel, ImportProjectSettings, configure
+from taskflow.commands.task_import import (
+    ImportedComment,
+    ImportedItem,
+    ImportedRelation,
+    ImportedSeries,
+    ImportTask,
+    ImportTaskChange,
+    Named,
+    comment,
+    create,
+)
 from taskflow.csv_escaping import escape_cell, unescape_cell
 from taskflow.errors import Rejected
 from taskflow.projections.declarations.tasks import TASKS
 from taskflow.streams import PROJECT, TASK, Event, EventMetadata
-from taskflow.streams.project import DEFAULT_WORKFLOW, Label, LabelSet, ProjectCreated, ProjectState
+from taskflow.streams.project import DEFAULT_WORKFLOW, LabelSet, ProjectCreated, ProjectState
 from taskflow.streams.task import ChecklistItem, Relation, TaskState
 
 ANN, BOB, ID = UUID(int=1), UUID(int=2), UUID(int=9)
@@ -37,25 +47,50 @@ PROJECT_HERE: ProjectState = PROJECT.evolve(
 )
 
 
-def exported(task: TaskState) -> BroughtTask:
-    return BroughtTask(
-        project_id=PROJECT_HERE.id,
+KEPT = (
+    *("title", "external_id", "description", "status", "priority", "due_at", "due_on", "time_zone", "recurrence"),
+    *("labels", "assignee_id", "rank", "started_at", "completed_at"),
+)
+
+
+def exported(task: TaskState) -> ImportTask:
+    series = task.series
+    return ImportTask(
+        source="s",
+        key=str(task.id),
+        at=task.created_at,
+        updated_at=task.updated_at,
         category=task.category,
-        checklist=tuple(BroughtItem(item.id, item.text, item.done) for item in task.checklist),
-        **{
-            name: getattr(task, name)
-            for name in BroughtTask.__struct_fields__
-            if name not in {"project_id", "category", "checklist", "source"}
-        },
+        series=None if series is None else ImportedSeries(series.start, series.slot, series.days),
+        checklist=tuple(ImportedItem(str(item.id), item.text, item.done) for item in task.checklist),
+        relations=tuple(ImportedRelation(one.type, str(one.task_id)) for one in task.relations),
+        **{name: getattr(task, name) for name in KEPT},
     )
 
 
-def restored(task: BroughtTask) -> TaskState:
+def restored(task: TaskState) -> TaskState:
+    sent = exported(task)
+    named = Named(
+        assignee_id=task.assignee_id,
+        parent_id=task.parent_id,
+        items=tuple(item.id for item in task.checklist),
+        relations=task.relations,
+    )
     state: Any = None
-    at = AT
-    for number, (then, event) in enumerate(create(PROJECT_HERE, ID, task, NOW), 1):
-        at = max(at, then)
-        state = TASK.evolve(state, event, EventMetadata(ID, number, at, task.created_by))
+    at, version = AT, 0
+    for then, event in create(PROJECT_HERE, ID, sent, named, NOW, "UTC"):
+        at, version = max(at, then), version + 1
+        state = TASK.evolve(state, event, EventMetadata(ID, version, at, task.created_by))
+    for one in task.comments:
+        said = ImportTaskChange(
+            source="s",
+            key=sent.key,
+            at=one.created_at,
+            comment=ImportedComment(key=str(one.id), body=one.body, edited_at=one.edited_at),
+        )
+        for event in comment(state, PROJECT_HERE, said, one.id, one.author_id):
+            version += 1
+            state = TASK.evolve(state, event, EventMetadata(ID, version, at, one.author_id))
     assert isinstance(state, TaskState)
     return state
 
@@ -69,15 +104,19 @@ def test_any_task_comes_back_as_it_was(seed: int) -> None:
             task,
             trashed_at=None,
             created_by=ANN,
+            comments=tuple(replace(said, id=UUID(int=100 + n)) for n, said in enumerate(task.comments)),
             checklist=tuple(
                 ChecklistItem(UUID(int=n), f"item {n}", f"{n}", dice.random() < 0.5) for n in range(dice.randint(0, 40))
             ),
             relations=tuple(Relation("blocks", UUID(int=20 + n)) for n in range(dice.randint(0, 3))),
         )
-        again = restored(exported(one))
-        for name in BroughtTask.__struct_fields__:
-            if name not in {"project_id", "updated_at", "checklist", "source"}:
+        again = restored(one)
+        for name in (*KEPT, "created_at", "created_by", "parent_id", "series", "relations", "comments"):
+            if name != "time_zone":
                 assert getattr(again, name) == getattr(one, name), name
+        # A due or a rule of before there were zones was meant in UTC.
+        scheduled = any(part is not None for part in (one.due_at, one.due_on, one.recurrence))
+        assert again.time_zone == (one.time_zone or ("UTC" if scheduled else None))
         assert [(i.id, i.text, i.done) for i in again.checklist] == [(i.id, i.text, i.done) for i in one.checklist]
         assert one.created_at <= again.updated_at <= one.updated_at
 
@@ -85,19 +124,19 @@ def test_any_task_comes_back_as_it_was(seed: int) -> None:
 def test_what_lies_ahead_is_refused() -> None:
     task = exported(next(iter(fold(TASKS, log_of(Story(1).tell(60))).states.values()))[2])
     with pytest.raises(Rejected, match="has not come yet"):
-        create(PROJECT_HERE, ID, task, AT - timedelta(days=1))
+        create(PROJECT_HERE, ID, task, Named(), AT - timedelta(days=1), "UTC")
     with pytest.raises(Rejected, match="archived"):
-        create(replace(PROJECT_HERE, archived_at=AT), ID, task, NOW)
+        create(replace(PROJECT_HERE, archived_at=AT), ID, task, Named(), NOW, "UTC")
 
 
 def test_labels_come_once_and_members_not_at_all() -> None:
-    command = FurnishProject(labels=(Label("a", "#000000"),))
+    command = ImportProjectSettings(source="s", labels=(ImportedLabel("a", "#000000"),))
     events: list[Event] = [LabelSet("a", "#000000")]
-    assert furnish(PROJECT_HERE, command) == events
+    assert configure(PROJECT_HERE, command) == events
     there = PROJECT_HERE
     for number, event in enumerate(events, 2):
         there = PROJECT.evolve(there, event, EventMetadata(there.id, number, AT))
-    assert furnish(there, command) == []
+    assert configure(there, command) == []
 
 
 class TestCells:

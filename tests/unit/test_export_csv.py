@@ -19,14 +19,15 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from taskflow.api.export_csv import COLUMNS, header, line, project_line
+from taskflow.client.answers import Label, Transition, Workflow
 from taskflow.commands.fields import COMMENT_MAX, DESCRIPTION_BYTES_MAX, LABELS_MAX, VISIBLE
 from taskflow.importer import exported_csv
 from taskflow.importer.exported import read_export
 from taskflow.importer.exported_csv import FAULTS_MAX
 from taskflow.importer.exported_file import Commented, Export, Item, Member, Person, Project, Related, Slots, Task
-from taskflow.importer.file import BadFile
+from taskflow.importer.failures import BadFile
 from taskflow.names import normal_name
-from taskflow.streams.project import CATEGORIES, DEFAULT_WORKFLOW, ROLES, Label, Transition
+from taskflow.streams.project import CATEGORIES, DEFAULT_WORKFLOW, ROLES
 from taskflow.streams.task import PRIORITIES
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,7 +37,8 @@ PLAIN = Task(
     labels=(), assignee=None, parent_id=None, rank="m", created_by=ANN.id, created_at=AT, updated_at=AT,
     started_at=None, completed_at=None,
 )  # fmt: skip
-EMPTY = Export("taskflow", 1, Project(UUID(int=6), "P", "", DEFAULT_WORKFLOW, (), AT), (), ())
+WORKFLOW = msgspec.convert(msgspec.to_builtins(DEFAULT_WORKFLOW), Workflow)
+EMPTY = Export("taskflow", 1, Project(UUID(int=6), "P", "", WORKFLOW, (), AT), (), ())
 
 MARKS = st.sampled_from("=+-@'\t\r\n,;\"{[ é漢\u2028\x85\0🙂")
 LETTERS = st.one_of(MARKS, st.characters(exclude_categories=["Cs"]))
@@ -89,7 +91,7 @@ def exports(draw: DrawFn) -> Export:
         name=draw(names()),
         description=draw(texts()),
         workflow=replace(
-            DEFAULT_WORKFLOW, transitions=draw(st.none() | st.lists(st.builds(Transition, texts(), texts())).map(tuple))
+            WORKFLOW, transitions=draw(st.none() | st.lists(st.builds(Transition, texts(), texts())).map(tuple))
         ),
         labels=draw(st.lists(st.builds(Label, texts(least=1), st.none() | texts())).map(tuple)),
         created_at=draw(TIMES),

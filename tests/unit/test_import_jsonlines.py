@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from tests.unit.test_import_rows import EXAMPLES, FIELDS, HEADER, MAPPING, lines
 
-from taskflow.importer.file import LINE_CHARS_MAX, BadFile, Source
+from taskflow.importer.failures import BadFile
+from taskflow.importer.file import LINE_CHARS_MAX, Source
 from taskflow.importer.rows import Bad, Row
 
 OBJECT = dict(zip(HEADER, FIELDS, strict=True))

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from taskflow.importer import mapping as mapping_module
-from taskflow.importer.file import LINE_CHARS_MAX, BadFile, Source
-from taskflow.importer.mapping import BadMapping, read_mapping
+from taskflow.importer.failures import BadFile, BadMapping
+from taskflow.importer.file import LINE_CHARS_MAX, Source
+from taskflow.importer.mapping import read_mapping
 from taskflow.importer.rows import Bad, Row, RowFault, reader
 
 EXAMPLES = Path(mapping_module.__file__).parent / "examples"

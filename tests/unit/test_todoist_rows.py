@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.importer.file import BadFile
+from taskflow.importer.failures import BadFile
 from taskflow.importer.todoist import read_backup
 from taskflow.importer.todoist_rows import Backup, labels_in
 

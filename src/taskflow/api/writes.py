@@ -160,6 +160,11 @@ async def execute_in_order(call: RequestContext, steps: Sequence[Step]) -> list[
     return outcomes
 
 
+async def preview(call: RequestContext, steps: Sequence[Step]) -> list[Accepted | Refusal | KeyReused]:
+    """What each of the commands would come to now. Nothing is stored."""
+    return await call.context.executor.preview(steps, _judge_of(call))
+
+
 def fingerprint(context: Context, caller: UUID, sent: Sent) -> bytes:
     """A keyed hash of who asks for what: of a command's content as it was sent, by whichever door."""
     target = _sorted.encode(sent.target)

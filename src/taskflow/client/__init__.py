@@ -41,6 +41,7 @@ from taskflow.client.errors import (
     Unreachable,
     Unreadable,
     VersionConflict,
+    refusal_of,
 )
 from taskflow.client.retries import Retries
 from taskflow.client.session import Timeouts, Tokens, TokenStore
@@ -75,4 +76,5 @@ __all__ = [
     "Unreachable",
     "Unreadable",
     "VersionConflict",
+    "refusal_of",
 ]

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 
 from taskflow.client.answers import CommandKind, Outcome, Outcomes, Page
-from taskflow.client.call import Call, Id, at, pages, write
+from taskflow.client.call import Call, Id, at, given, pages, write
 from taskflow.client.resource import F, Resource, call, listed
 
 
@@ -36,12 +36,23 @@ class Commands(Resource[F]):
         return write("POST", at("commands"), Outcome, _sent(command))
 
     @call
-    def batch(self, commands: Sequence[Command], *, atomic: bool, minimal: bool = False) -> Call[Outcomes]:
+    def batch(
+        self,
+        commands: Sequence[Command],
+        *,
+        atomic: bool,
+        dry_run: bool | UnsetType = UNSET,
+        minimal: bool = False,
+        request_id: str | None = None,
+    ) -> Call[Outcomes]:
         """Runs at most 100 commands in order. If `atomic`, all or none, and a refusal is raised; else each has its
-        outcome. If `minimal`, no outcome has a `result`."""
-        body = {"atomic": atomic, "commands": [_sent(command) for command in commands]}
-        batch = write("POST", at("commands", "batch"), Outcomes, body)
-        return replace(batch, headers={"Prefer": "return=minimal"}) if minimal else batch
+        outcome. With `dry_run` nothing is stored; `minimal` leaves the results out. `request_id` is the correlation id of
+        the events, for several batches that have one."""
+        body = given(atomic=atomic, dry_run=dry_run, commands=[_sent(command) for command in commands])
+        headers = {} if request_id is None else {"X-Request-ID": request_id}
+        if minimal:
+            headers["Prefer"] = "return=minimal"
+        return replace(write("POST", at("commands", "batch"), Outcomes, body), headers=headers)
 
     @listed
     def types(self) -> Call[Page[CommandKind]]:

@@ -28,7 +28,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -237,16 +237,24 @@ def problem_of(response: httpx.Response) -> Problem:
         body = msgspec.json.decode(response.content, type=ProblemBody)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         body = ProblemBody(status=response.status_code, title=f"the server answered {response.status_code}")
-    slug = body.type.rpartition("/")[2]
-    kind = _OF_STATUS.get(response.status_code, Problem)
-    if response.status_code != httpx.codes.GONE:  # always Gone, whatever its slug
-        kind = _OF_SLUG.get(slug, kind)
-    return kind(
+    return _kind_of(body, response.status_code)(
         body,
         status=response.status_code,
         request_id=response.headers.get("x-request-id"),
         retry_after_s=retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
     )
+
+
+def refusal_of(problem: dict[str, Any]) -> Problem:
+    """The error that one command of a batch was refused with."""
+    body = msgspec.convert(problem, ProblemBody)
+    return _kind_of(body, body.status)(body, status=body.status)
+
+
+def _kind_of(body: ProblemBody, status: int) -> type[Problem]:
+    kind = _OF_STATUS.get(status, Problem)
+    # 410 has no slug of its own.
+    return kind if status == httpx.codes.GONE else _OF_SLUG.get(body.type.rpartition("/")[2], kind)
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:

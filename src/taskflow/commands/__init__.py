@@ -10,6 +10,6 @@ Command (a body)  ──▶ handler(unit, target, command): reads streams, check
 
 `task`          with `checklist`, `comments`, `relations`, `move`, `ranking` (`ranks`), `recurrence`, `undo`, `purge`
 `project`       with `workflow`, `labels`, `invitations` (`invitation_tokens`)
-`user`, `session`, `saved_view`, `admin`;  `imports`, `exported` and `brought`, for the importer
+`user`, `session`, `saved_view`, `admin`;  `project_import`, `task_import`, for imports
 `adjacent_tasks`, `status_counts`  interfaces to queries that no single stream can answer
 """

@@ -59,7 +59,7 @@ async def decide(unit: UnitOfWork, steps: Sequence[Step]) -> Decided:
     step = steps[0]
     try:
         for step in steps:
-            decisions.append(await _decision(unit, step))
+            decisions.append(await decide_one(unit, step))
         await turn()
         events = await unit.sealed(correlation_id=steps[0].request.correlation_id, causation_id=None)
     except Refusal as refusal:
@@ -69,7 +69,8 @@ async def decide(unit: UnitOfWork, steps: Sequence[Step]) -> Decided:
     return Decided(steps, unit, decisions, _append(steps, decisions, unit, events))
 
 
-async def _decision(unit: UnitOfWork, step: Step) -> Decision:
+async def decide_one(unit: UnitOfWork, step: Step) -> Decision:
+    """On what the unit has read and staged. Raises what the handler raises."""
     first = len(unit.staged)
     await turn()
     unit.begin_command(at=step.request.at, expected_version=step.request.expected_version)

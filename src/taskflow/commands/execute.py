@@ -28,10 +28,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.commands.created_ids import created_by_event
-from taskflow.commands.decision import Decided, Decision, decide
+from taskflow.commands.decision import Decided, Decision, decide, decide_one
 from taskflow.commands.unit_of_work import HistoryBounds, UnitOfWork
 from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StaleDecision, StoreError, Unavailable
-from taskflow.store.append import NOBODY, Append, Receipt
+from taskflow.store.append import NOBODY, Append, Outcome, Receipt
 from taskflow.store.committer import has_failed
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 
@@ -387,6 +387,39 @@ class Executor:
         await self._replay_found(link, found, judge)
         return len(found) == len(outcomes) and not any(receipt.replayed for receipt in found.values())
 
+    async def preview(self, steps: Sequence[Step], judge: Judge = _any_caller) -> list[Accepted | Refusal | KeyReused]:
+        """What the commands would come to now, each decided on what those before it would leave. Nothing is stored, and
+        the receipts of what is decided here are none: their position is 0. Raises Unavailable or StoreError."""
+        try:
+            found = await self._store.receipts([(step.request.caller, step.request.command_id) for step in steps])
+            for _ in range(self._attempts_max):
+                unit = self._unit(steps[0].request)
+                try:
+                    return [await self._preview(unit, step, found, judge) for step in steps]
+                except StaleDecision:
+                    self._doubt(unit)
+        except TRANSIENT_ERRORS as error:
+            raise Unavailable("the event store does not answer; repeat the dry run") from error
+        raise Unavailable(f"the streams moved {self._attempts_max} times while this was decided; send it again")
+
+    async def _preview(
+        self, unit: UnitOfWork, step: Step, found: Mapping[UUID, Receipt], judge: Judge
+    ) -> Accepted | Refusal | KeyReused:
+        """A command that is refused leaves nothing on the unit."""
+        command_id = step.request.command_id
+        if command_id in found:
+            link = _Link([step])
+            await self._replay_found(link, found, judge)
+            unit.made |= link.made
+            return link.refusal or link.accepted[command_id]
+        before = unit.saved()
+        try:
+            decision = await decide_one(unit, step)
+        except Refusal as refusal:
+            unit.restore(before)
+            return refusal
+        return _previewed(step, decision)
+
     def _tell_of_commit(self, decided: Decided) -> None:
         """Also where the callers have left. What became of the whole bundle is known at once."""
         appends = decided.head.bundle
@@ -466,11 +499,31 @@ def _payer(decided: Decided) -> UUID:
     return caller if caller != NOBODY else decided.decisions[0].target.stream_id
 
 
+def _previewed(step: Step, decision: Decision) -> Accepted:
+    receipt = Receipt(
+        fingerprint=step.request.fingerprint,
+        outcome=Outcome.APPLIED if decision.staged else Outcome.UNCHANGED,
+        stream_id=decision.target.stream_id,
+        version=decision.state.version,
+        position=0,
+        events=len(decision.staged),
+        recorded_at=step.request.at,
+        replayed=False,
+        own=True,
+    )
+    return _accepted(decision, receipt)
+
+
 def _accepted(decision: Decision, receipt: Receipt) -> Accepted:
     first = receipt.position - receipt.events + 1
     events = tuple(staged.event for staged in decision.staged)
     appended = tuple(
-        AppendedEvent(staged.metadata.stream_id, type(staged.event).__name__, staged.metadata.version, first + index)
+        AppendedEvent(
+            staged.metadata.stream_id,
+            type(staged.event).__name__,
+            staged.metadata.version,
+            first + index if receipt.position else 0,
+        )
         for index, staged in enumerate(decision.staged)
     )
     return Accepted(receipt, decision.target.kind, decision.state, events, appended, decision.project)

@@ -8,6 +8,7 @@ guard where the decision only looked, the expected version where it writes. Read
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import Struct
@@ -169,6 +170,15 @@ class UnitOfWork:
         self.turn += 1
         self.at = at
         self._expected_version = expected_version
+
+    def saved(self) -> tuple[dict[UUID, Stream], int]:
+        """What has been read and staged until now, for `restore`."""
+        return {stream_id: copy(stream) for stream_id, stream in self.streams.items()}, len(self.staged)
+
+    def restore(self, saved: tuple[dict[UUID, Stream], int]) -> None:
+        """Forgets what a command that was refused has read and staged since."""
+        self.streams, staged = saved
+        del self.staged[staged:]
 
     async def read(self, kind: StreamType[S], stream_id: UUID) -> S | None:
         """A stream's state as it stands, staged events included; None where there is none."""

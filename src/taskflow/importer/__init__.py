@@ -1,10 +1,13 @@
-"""Another system's log, as commands: each row is one, and run again it is the same one.
+"""Another system's tasks, sent to a server as commands of an import: run again, each is the one that it was.
 
-file ─▶ rows ─▶ run: receipts, people, then the rows of each ticket in order ─▶ commands/imports
-mapping  what the columns become          account  who imports, and project: into what
+file ─▶ rows ─▶ run: rows of each ticket in order ─▶ sender: batches ─▶ POST /commands/batch
+mapping  what the columns become          target   the project that takes an import
 exported a project that was exported, made again: exported_file is what such a file holds, exported_csv how as CSV
 todoist  a Todoist backup
-rehearsal what a dry run executes its commands with      sending  commands on their way, what became of them
-process  `taskflow import`                rejects  what was refused, with reasons
+contract the fields and limits of what is sent, and the ids of commands
+dry_run  what becomes of rows whose ticket the server does not know yet
+process  `taskflow import`                report   what came of it          rejects  what was refused, with reasons
 demo     `taskflow demo`, on examples/
+
+It needs the client alone: a server is called, none is opened.
 """

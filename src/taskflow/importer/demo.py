@@ -1,84 +1,91 @@
-"""`taskflow demo`: a small real log into the running system, and what to look at then."""
+"""`taskflow demo`: a small real log into a running system, and what to look at then."""
 
 from __future__ import annotations
 
+import secrets
+import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
-import httpx
-
-from taskflow.dev_secrets import with_secrets
-from taskflow.importer.process import Report, import_file, told
-from taskflow.local.addresses import with_local_urls
+from taskflow.client import ClientError, Rejected
+from taskflow.importer.failures import ImportFailure
+from taskflow.importer.process import import_file
+from taskflow.importer.report import format_report
+from taskflow.importer.sender import Pace, Sender
 
 if TYPE_CHECKING:
-    from taskflow.settings import Settings
+    from taskflow.client import AsyncClient
+    from taskflow.importer.report import Report
 
-VIEWS_WAIT_MS: Final = 10_000
+EMAIL: Final = "demo@taskflow.example"
+PASSWORD_BYTES: Final = 18
 
 
-async def run(settings: Settings) -> int:
-    """Imports the example, waits until the board shows it, and prints real curl lines. Exits 0 or 1."""
-    settings = with_local_urls(with_secrets(settings), ["postgres_url"])
+async def run(client: AsyncClient, url: str) -> int:
+    """Imports the example as whoever is signed in, else as a new account that is signed in from then on; prints what
+    the board shows, and real curl lines. Exits 0 or 1."""
+    password = None if client.signed_in else await _sign_up(client)
+    sender = Sender(client, request_id=uuid4(), pace=Pace(), dry=False)
     examples = resources.files("taskflow.importer") / "examples"
-    with resources.as_file(examples) as folder:
+    with resources.as_file(examples) as folder, tempfile.TemporaryDirectory() as scratch:
         report = await import_file(
-            settings,
+            sender,
+            await client.users.me(),
             folder / "incidents.csv",
             folder / "incidents.toml",
             project=None,
-            user=None,
-            rejects=_rejects(settings),
+            rejects=Path(scratch) / "rejects.csv",
         )
-    api = f"http://{settings.api_host}:{settings.api_port}"
-    for line in (*told(report), await seen(api, report), "", *look(api, report)):
+    lines = format_report(report)
+    if password is not None:
+        lines.append(f"made the account {EMAIL} with the password {password} (shown this once)")
+    for line in (*lines, await _shown(client, report), "", *look(url, report, password)):
         print(line)
     return 0 if report.whole and not report.counts.rejected else 1
 
 
-def _rejects(settings: Settings) -> Path:
-    settings.data_path.mkdir(parents=True, exist_ok=True)
-    return settings.data_path / "demo.rejects.csv"
-
-
-async def seen(api: str, report: Report) -> str:
-    """Waits until the views hold what was imported; a line about what they show."""
-    if report.who.password is None:
-        return "the account was there already: its password was shown when it was made"
+async def _sign_up(client: AsyncClient) -> str:
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
     try:
-        async with httpx.AsyncClient(base_url=f"{api}/api/v1", trust_env=False, timeout=30) as client:
-            login = await client.post("/auth/login", json={"email": report.who.email, "password": report.who.password})
-            login.raise_for_status()
-            board = await client.get(
-                f"/projects/{report.project_id}/board",
-                params={"min_position": report.position, "wait_ms": VIEWS_WAIT_MS},
-                headers={"Authorization": f"Bearer {login.json()['access_token']}"},
-            )
-            board.raise_for_status()
-    except httpx.HTTPError as error:
-        return f"the API at {api} does not show it yet ({error!r}); is `taskflow up` running?"
-    columns = [f"{column['count']} {column['status']}" for column in board.json()["columns"] if column["count"]]
-    return f"the board shows {', '.join(columns)}"
+        registered = await client.auth.register(EMAIL, password, "demo")
+    except Rejected as refused:
+        raise ImportFailure(
+            f"{refused}; its password was shown when it was made: sign in with `taskflow login {EMAIL}`"
+        ) from None
+    if registered.user is None:
+        raise ImportFailure("this server confirms addresses by mail: sign in with `taskflow login`, then run it again")
+    return password
 
 
-def look(api: str, report: Report) -> list[str]:
+async def _shown(client: AsyncClient, report: Report) -> str:
+    """A line about what the views show, once they hold what was imported."""
+    if report.project_id is None:
+        return "nothing was imported"
+    try:
+        board = await client.projects.board(report.project_id)
+    except ClientError as error:
+        return f"the board does not show it yet ({error})"
+    return f"the board shows {', '.join(f'{column.count} {column.status}' for column in board.columns if column.count)}"
+
+
+def look(url: str, report: Report, password: str | None) -> list[str]:
     """Calls to try, as they are typed into a shell."""
-    password = report.who.password or "the password shown when the account was made"
-    credentials = f'{{"email": "{report.who.email}", "password": "{password}"}}'
+    credentials = f'{{"email": "{report.who.email}", "password": "{password or "your password"}"}}'
     authorised = 'curl -s -H "Authorization: Bearer $TOKEN"'
     signed_in = _piped(
-        f"curl -s {api}/api/v1/auth/login -H 'Content-Type: application/json' -d '{credentials}'", "access_token"
+        f"curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' -d '{credentials}'", "access_token"
     )
-    first = _piped(f"{authorised} '{api}/api/v1/tasks?project={report.project_id}&limit=1'", "items", 0, "id")
+    first = _piped(f"{authorised} '{url}/api/v1/tasks?project={report.project_id}&limit=1'", "items", 0, "id")
     return [
         "Sign in:",
         f"  TOKEN={signed_in}",
         "The board, the tasks last changed, and the whole history of one:",
-        f"  {authorised} {api}/api/v1/projects/{report.project_id}/board",
-        f"  {authorised} '{api}/api/v1/tasks?project={report.project_id}&sort=-updated_at&limit=5'",
+        f"  {authorised} {url}/api/v1/projects/{report.project_id}/board",
+        f"  {authorised} '{url}/api/v1/tasks?project={report.project_id}&sort=-updated_at&limit=5'",
         f"  TASK={first}",
-        f"  {authorised} {api}/api/v1/tasks/$TASK/events",
+        f"  {authorised} {url}/api/v1/tasks/$TASK/events",
     ]
 
 

@@ -1,54 +1,41 @@
 """`taskflow import --format taskflow`: a project that was exported, made again.
 
-The same export is the same project, however often it is imported: ids are derived from those in it. People
-who are known here are themselves; others come as people without a login, by the name that the export has. Nobody
+The same export is the same project, however often it is imported: everything is named by the ids that it has in the
+export. Whoever imports is themselves; others come as people without a login, by the name that the export has. Nobody
 becomes a member: whoever was one is invited.
 """
 
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
-from taskflow.commands.brought import BroughtItem, BroughtTask, bring_task
-from taskflow.commands.exported import FurnishProject, close_project, furnish_project
-from taskflow.commands.imports import ImportProject, import_project
-from taskflow.dev_secrets import with_secrets
-from taskflow.errors import KeyReused, Rejected
-from taskflow.ids import derived_id
-from taskflow.importer.account import importer
 from taskflow.importer.exported_csv import read_csv
-from taskflow.importer.exported_file import Export, Slots, Task, fault
-from taskflow.importer.file import BadFile
-from taskflow.importer.process import first_answer, opened
-from taskflow.importer.sending import Into, Sender, each
-from taskflow.local.addresses import with_local_urls
-from taskflow.streams import USER
-from taskflow.streams.schedule import Series
-from taskflow.streams.task import Comment, Relation
+from taskflow.importer.exported_file import Export, Person, Task, fault
+from taskflow.importer.failures import BadArguments, BadFile
+from taskflow.importer.sender import Item, open_lanes
+from taskflow.importer.target import ImportTarget
 from taskflow.times import cut_times
 
 if TYPE_CHECKING:
     import argparse
 
-    from taskflow.commands.execute import Handler
-    from taskflow.settings import Settings
-    from taskflow.store.eventstore import EventStore
+    from taskflow.client.answers import Profile
+    from taskflow.importer.exported_file import Commented
+    from taskflow.importer.sender import Result, Sender
 
 FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
 """An export is read whole."""
-LATER: Final = frozenset(("due_on", "time_zone", "series"))
-"""Fields of a task that exports did not have from the first on."""
 _FINER_TIME: Final = re.compile(rb":[0-9]{2}\.[0-9]{7,}[Zz+-]")
+_AWAITED: Final = frozenset(("no-such-parent", "no-such-task", "no-such-person"))
+"""Refusals of a dry run that say no more than that what comes before is not stored."""
 
 
 class Made(Struct):
@@ -66,22 +53,18 @@ class Made(Struct):
     refused: list[str] = msgspec.field(default_factory=list)
 
 
-async def run(settings: Settings, arguments: argparse.Namespace) -> int:
+async def run(sender: Sender, me: Profile, arguments: argparse.Namespace) -> int:
     """Exits 0, and 1 where tasks were refused."""
-    more = (arguments.mapping, arguments.project, arguments.name)
-    if arguments.user is None or any(one is not None for one in more):
-        raise BadFile(
-            "--format taskflow: expected --as EMAIL, who will own the project, and no mapping, project or name"
-        )
-    settings = with_local_urls(with_secrets(settings), ["postgres_url"])
-    made = await import_export(settings, arguments.file, user=arguments.user, dry=arguments.dry_run)
-    if arguments.dry_run:
+    if any(one is not None for one in (arguments.mapping, arguments.project, arguments.name)):
+        raise BadArguments("--format taskflow: expected no mapping, project or name")
+    made = await import_export(sender, me, arguments.file)
+    if sender.dry:
         print("dry run: nothing was written; this is what an import would do now")
     print(f"{made.tasks} tasks made, {made.already_there} already there, {len(made.refused)} refused")
     print(f"{made.people} new people; {made.relations_left_out} relations to tasks elsewhere left out")
     if made.members_left_out:
         print(f"{made.members_left_out} members left out; invite them to the project")
-    print(f"project {made.project_id}, imported by {arguments.user}")
+    print(f"project {made.project_id}, imported by {me.email}")
     for reason in made.refused:
         print(reason)
     return 1 if made.refused else 0
@@ -116,154 +99,169 @@ def _decode(data: bytes) -> Export:
     return msgspec.convert(cut_times(msgspec.json.decode(data), Export), Export)
 
 
-async def import_export(settings: Settings, file: Path, *, user: str, dry: bool = False) -> Made:
+async def import_export(sender: Sender, me: Profile, file: Path) -> Made:
     export = read_export(file)
-    async with opened(settings, dry=dry) as (store, executor):
-        who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
-        sender = Sender(store, executor, settings, who.user_id)
-        return await _Restoring(store, sender, settings, export, who.user_id).run()
+    return await _Restoring(sender, me.id, export).run()
 
 
 class _Restoring:
     """One run over one export."""
 
-    def __init__(self, store: EventStore, sender: Sender, settings: Settings, export: Export, user_id: UUID) -> None:
-        self._store = store
+    def __init__(self, sender: Sender, me: UUID, export: Export) -> None:
         self._sender = sender
+        self._me = me
         self._export = export
-        self._user_id = user_id
-        # Whoever owns it: the same export in other hands is another project.
-        parts = ("import", "taskflow", str(export.project.id), str(user_id))
-        at = export.project.created_at
-        project_id = derived_id(settings.claim_secret_bytes, *parts, "project", at=at)
-        self._into = Into(settings.claim_secret_bytes, *parts, project_id=project_id)
-        self._at_once = settings.import_inflight_max
-        self._people: dict[UUID, UUID] = {}
-        self._created = {task.id: task.created_at for task in export.tasks}
-        self.made = Made(project_id)
+        self._target = ImportTarget(sender, f"taskflow/{export.project.id}")
+        self._names = _names(export)
+        self._ids = {task.id for task in export.tasks}
+        self._relations_left_out = 0
+        self._tasks = self._already_there = 0
+        self._people: set[UUID] = set()
+        self._refused: list[str] = []
 
     async def run(self) -> Made:
         project = self._export.project
-        command = ImportProject(
-            name=project.name, description=project.description, workflow=project.workflow, at=project.created_at
+        await self._target.found(
+            {
+                "name": project.name,
+                "description": project.description,
+                "workflow": project.workflow,
+                "at": project.created_at,
+            }
         )
-        await self._send("found", b"", partial(import_project, project_id=self.made.project_id, command=command))
-        await self._meet_people()
-        # Compared with that of earlier imports, whose members were part of the command.
-        members = {
-            self._people[one.id]: one.role
-            for one in self._export.members
-            if one.id in self._people and self._people[one.id] != self._user_id
-        }
-        self.made.members_left_out = len(members)
-        await self._send(
-            "furnish",
-            _digest({"labels": project.labels, "members": members}),
-            partial(furnish_project, project_id=self.made.project_id, command=FurnishProject(labels=project.labels)),
-        )
-        await each(self._export.tasks, self._restore, at_once=self._at_once)
+        await self._settings({"labels": project.labels})
+        async with open_lanes(self._sender) as lanes:
+            for root, task in _in_order(self._export.tasks):
+                for item in self._items(task):
+                    await lanes.put(str(root), item)
         if project.archived_at is not None:
-            await self._send("archive", b"", partial(close_project, project_id=self.made.project_id))
-        self.made.people = self._sender.counts.people
-        self.made.position = self._sender.position
-        return self.made
-
-    async def _meet_people(self) -> None:
-        named: dict[UUID, str | None] = {one.id: one.name for one in self._export.people}
-        for task in self._export.tasks:
-            named |= {one.author.id: one.author.name for one in task.comments if one.author is not None}
-            if task.assignee is not None:
-                named[task.assignee.id] = task.assignee.name
-            if task.created_by is not None:
-                named.setdefault(task.created_by, None)
-        named |= {one.id: one.name for one in self._export.members}
-        for person, name in named.items():
-            known = (await self._store.state_cache.load(USER, person)).state
-            if isinstance(known, USER.state):
-                self._people[person] = person
-            elif name is not None:
-                at = self._export.project.created_at
-                command_id, user_id = self._into.id(f"person {person}"), self._into.id("user", str(person), at=at)
-                self._people[person] = await self._sender.meet(self._into, command_id, user_id, name, at)
-
-    async def _restore(self, task: Task) -> None:
-        try:
-            handler = partial(bring_task, task_id=self._id_of(task.id), task=self._here(task), after_parent=False)
-            new = await self._send(f"task {task.id}", _digest(task), handler)
-            self.made.tasks += new
-            self.made.already_there += not new
-        except Rejected as refusal:
-            self.made.refused.append(f"task {task.id}: {refusal}")
-        except KeyReused:
-            self.made.refused.append(f"task {task.id}: another export of it was imported before")
-
-    def _id_of(self, task_id: UUID) -> UUID:
-        return self._into.id("stream", str(task_id), at=self._created[task_id])
-
-    def _here(self, task: Task) -> BroughtTask:
-        """The task with the ids of this place."""
-
-        def person(one: UUID | None) -> UUID | None:
-            return None if one is None else self._people.get(one)
-
-        relations = [one for one in task.relations if one.task_id in self._created]
-        self.made.relations_left_out += len(task.relations) - len(relations)
-        return BroughtTask(
-            project_id=self.made.project_id,
-            external_id=task.external_id,
-            title=task.title,
-            description=task.description,
-            status=task.status,
-            category=task.status_category,
-            priority=task.priority,
-            due_at=_utc(task.due_at),
-            due_on=task.due_on,
-            time_zone=task.zone,
-            series=_series(task.series),
-            labels=task.labels,
-            assignee_id=None if task.assignee is None else person(task.assignee.id),
-            parent_id=None if task.parent_id not in self._created else self._id_of(task.parent_id),
-            rank=task.rank,
-            recurrence=task.recurrence,
-            created_by=person(task.created_by),
-            created_at=task.created_at.astimezone(UTC),
-            updated_at=task.updated_at.astimezone(UTC),
-            started_at=_utc(task.started_at),
-            completed_at=_utc(task.completed_at),
-            checklist=tuple(BroughtItem(one.id, one.text, one.done) for one in task.checklist),
-            relations=tuple(Relation(one.type, self._id_of(one.task_id)) for one in relations),
-            comments=tuple(
-                Comment(
-                    one.id,
-                    None if one.author is None else person(one.author.id),
-                    one.body,
-                    one.created_at.astimezone(UTC),
-                    _utc(one.edited_at),
-                )
-                for one in task.comments
-            ),
+            await self._settings({"archived": True})
+        if self._target.project_id is None:
+            raise AssertionError("the project was made at the beginning")
+        return Made(
+            project_id=self._target.project_id,
+            tasks=self._tasks,
+            already_there=self._already_there,
+            people=len(self._people),
+            relations_left_out=self._relations_left_out,
+            members_left_out=sum(one.id != self._me for one in self._export.members),
+            position=self._sender.position,
+            refused=self._refused,
         )
 
-    async def _send(self, what: str, content: bytes, handler: Handler) -> bool:
-        """Whether this run is the one that did it. Raises what the executor raises."""
-        command_id = self._into.id(what)
-        _, ours = await self._sender.execute(self._into.caller, command_id, command_id.bytes + content, handler)
-        return ours
+    async def _settings(self, data: dict[str, Any]) -> None:
+        if not self._sender.unfounded:
+            said = msgspec.json.encode(data).decode()
+            await self._sender.execute(self._target.command("ImportProjectSettings", ("settings", said), data))
+
+    def _items(self, task: Task) -> list[Item]:
+        """The task, then what was said about it."""
+        data = self._data(task)
+        people = (task.created_by, None if task.assignee is None else task.assignee.id)
+        command = self._target.command("ImportTask", ("task", str(task.id)), data)
+        said = [self._comment(task, comment) for comment in task.comments]
+        return [Item(command, partial(self._settle, task), self._needs(*people)), *said]
+
+    def _data(self, task: Task) -> dict[str, Any]:
+        relations = [one for one in task.relations if one.task_id in self._ids]
+        self._relations_left_out += len(task.relations) - len(relations)
+        data = {
+            "key": str(task.id),
+            "at": task.created_at,
+            "title": task.title,
+            "external_id": task.external_id,
+            "description": task.description,
+            "status": task.status,
+            "category": task.status_category,
+            "priority": task.priority,
+            "due_at": task.due_at,
+            "due_on": task.due_on,
+            "time_zone": task.zone,
+            "recurrence": task.recurrence,
+            "series": task.series,
+            "labels": task.labels,
+            "actor": self._key(task.created_by),
+            "parent": str(task.parent_id) if task.parent_id in self._ids else None,
+            "rank": task.rank,
+            "updated_at": task.updated_at,
+            "started_at": task.started_at,
+            "completed_at": task.completed_at,
+            "checklist": [{"key": str(one.id), "text": one.text, "done": one.done} for one in task.checklist],
+            "relations": [{"type": one.type, "key": str(one.task_id)} for one in relations],
+        }
+        if task.assignee is not None:
+            data |= {"assignee": self._key(task.assignee.id), "assignee_id": self._mine(task.assignee.id)}
+        return {name: value for name, value in data.items() if value is not None}
+
+    def _comment(self, task: Task, comment: Commented) -> Item:
+        author = None if comment.author is None else comment.author.id
+        said = {
+            "key": str(comment.id),
+            "body": comment.body,
+            "author": self._key(author),
+            "author_id": self._mine(author),
+            "edited_at": comment.edited_at,
+        }
+        data = {
+            "key": str(task.id),
+            "at": comment.created_at,
+            "comment": {name: value for name, value in said.items() if value is not None},
+        }
+        command = self._target.command("ImportTaskChange", ("comment", str(task.id), str(comment.id)), data)
+        return Item(command, partial(self._said, task), self._needs(author))
+
+    def _key(self, person: UUID | None) -> str | None:
+        """Somebody whom the export names, and who is not the caller."""
+        return str(person) if person is not None and person != self._me and self._names.get(person) else None
+
+    def _mine(self, person: UUID | None) -> UUID | None:
+        return person if person == self._me else None
+
+    def _needs(self, *people: UUID | None) -> tuple[Item, ...]:
+        keys = dict.fromkeys(person for person in people if person is not None and self._key(person) is not None)
+        at = self._export.project.created_at
+        commands = [self._target.person(str(person), self._names[person] or "", at) for person in keys]
+        return tuple(Item(command, self._met) for command in commands)
+
+    def _met(self, result: Result) -> None:
+        if result.ours and result.outcome.outcome == "applied":
+            self._people.add(result.outcome.id)
+
+    def _settle(self, task: Task, result: Result) -> None:
+        if result.reused:
+            self._refused.append(f"task {task.id}: another export of it was imported before")
+        elif result.reason is not None and not (self._sender.dry and result.code in _AWAITED):
+            self._refused.append(f"task {task.id}: {result.reason}")
+        elif result.reason is None and not result.ours:
+            self._already_there += 1
+        else:
+            self._tasks += 1
+
+    def _said(self, task: Task, result: Result) -> None:
+        missing = result.code == "no-such-task"  # its task has been refused
+        if result.reason is not None and not missing and not (self._sender.dry and result.code in _AWAITED):
+            self._refused.append(f"task {task.id}: a comment: {result.reason}")
 
 
-def _digest(said: object) -> bytes:
-    """The same for what an older release imported, which did not know the fields of LATER."""
-    if isinstance(said, Task):
-        fields = msgspec.structs.asdict(said)
-        said = {name: one for name, one in fields.items() if one is not None or name not in LATER}
-    return hashlib.sha256(msgspec.json.encode(said)).digest()[:16]
+def _names(export: Export) -> dict[UUID, str | None]:
+    """What the people are called whom the export names."""
+    people: list[Person] = [*export.people]
+    for task in export.tasks:
+        people += [one.author for one in task.comments if one.author is not None]
+        people += [] if task.assignee is None else [task.assignee]
+    named: dict[UUID, str | None] = {one.id: one.name for one in people if one.name is not None}
+    return named | {one.id: one.name for one in export.members if one.name is not None}
 
 
-def _series(said: Slots | None) -> Series | None:
-    if said is None:
-        return None
-    return Series(said.start.astimezone(UTC), said.slot.astimezone(UTC), said.days)
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(UTC)
+def _in_order(tasks: tuple[Task, ...]) -> list[tuple[UUID, Task]]:
+    """Each task after the one that it stands below, with the root of its tree."""
+    by_id = {task.id: task for task in tasks}
+    ordered: dict[UUID, tuple[UUID, Task]] = {}
+    for task in tasks:
+        path = [task]
+        while path[-1].id not in ordered and path[-1].parent_id in by_id:
+            path.append(by_id[path[-1].parent_id])
+        for one in reversed(path):
+            above = ordered.get(one.parent_id) if one.parent_id is not None else None
+            ordered.setdefault(one.id, (one.id if above is None else above[0], one))
+    return list(ordered.values())

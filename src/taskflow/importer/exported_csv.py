@@ -17,11 +17,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from taskflow.commands.fields import Description, Name
+from taskflow.client.answers import Label, Workflow
 from taskflow.csv_escaping import unescape_cell
-from taskflow.importer.exported_file import Export, Member, Person, Project, Task, Time
-from taskflow.importer.file import BadFile
-from taskflow.streams.project import Label, Workflow
+from taskflow.importer.contract import Description, Name, Time
+from taskflow.importer.exported_file import Export, Member, Person, Project, Task
+from taskflow.importer.failures import BadFile
 from taskflow.times import cut_times
 
 if TYPE_CHECKING:

@@ -8,30 +8,30 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from taskflow.commands.fields import (
+from taskflow.client.answers import Label, Workflow
+from taskflow.importer.contract import (
     DESCRIPTION_BYTES_MAX,
+    EXTERNAL_ID_MAX,
     LABEL_MAX,
+    RULE_MAX,
+    STATUSES_MAX,
+    Category,
     Description,
     Labels,
     Name,
+    Priority,
+    RelationType,
+    Role,
     StatusKey,
+    Time,
     Title,
 )
-from taskflow.commands.recurrence import readable
-from taskflow.errors import Invalid
-from taskflow.importer.mapping import STATUSES_MAX
-from taskflow.importer.rows import EXTERNAL_ID_MAX
-from taskflow.streams.project import Category, Role, Workflow
-from taskflow.streams.project import Label as ProjectLabel
-from taskflow.streams.task import Priority, RelationType
 from taskflow.time_zones import NAMES, UTC_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RULE_MAX: Final = 1_000
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-Time = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
 
 
@@ -51,7 +51,7 @@ class Project(Struct, frozen=True):
     name: Name
     description: Description
     workflow: Workflow
-    labels: tuple[ProjectLabel, ...]
+    labels: tuple[Label, ...]
     created_at: Time
     archived_at: Time | None = None
 
@@ -161,15 +161,9 @@ def fault(export: Export, lines: Mapping[UUID, int]) -> str | None:
 
 
 def _schedule_fault(task: Task) -> str | None:
-    """A due, a zone or a rule that no task can have had: what is stored has to be followed some day."""
+    """A due or a zone that no task can have had. Rules are the server's to judge."""
     if task.due_at is not None and task.due_on is not None:
         return "expected a moment, due_at, or a day, due_on, and not both"
     if task.time_zone is not None and task.time_zone not in NAMES:
         return f"expected a time zone of IANA, found {task.time_zone[:50]!r}"
-    if task.recurrence is None:
-        return None
-    try:
-        readable(task.recurrence, days=task.due_on is not None if task.series is None else task.series.days)
-    except Invalid as invalid:
-        return f"recurrence: {invalid}"
     return None

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Self, TextIO
 
-from taskflow.errors import TaskflowError
+from taskflow.importer.failures import BadFile
 from taskflow.importer.jsonlines import cells
 from taskflow.importer.mapping import Mapping
 from taskflow.importer.rows import Bad, Row, RowFault, reader
@@ -24,10 +24,6 @@ from taskflow.importer.rows import Bad, Row, RowFault, reader
 LINE_CHARS_MAX: Final = 1_000_000
 JSON_SUFFIXES: Final = frozenset((".jsonl", ".ndjson", ".json"))
 _GZIP: Final = b"\x1f\x8b"
-
-
-class BadFile(TaskflowError):
-    """The file cannot be read, or read on: the message says where and why."""
 
 
 class Source:

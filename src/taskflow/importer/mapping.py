@@ -9,13 +9,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from taskflow.commands.fields import LABEL_MAX, Description, Email, Name, StatusKey
-from taskflow.errors import TaskflowError
-from taskflow.streams.project import Category, Status, Workflow
-from taskflow.streams.task import Priority
+from taskflow.client.answers import Status, Workflow
+from taskflow.importer.contract import LABEL_MAX, STATUSES_MAX, Category, Description, Name, Priority, StatusKey
+from taskflow.importer.failures import BadMapping
 from taskflow.time_zones import NAMES
 
-STATUSES_MAX: Final = 100
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
 
 Column = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -23,20 +21,15 @@ Columns = Annotated[tuple[Column, ...], Meta(min_length=1, max_length=20)]
 Template = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
 
 
-class BadMapping(TaskflowError):
-    """The mapping does not say what an import needs; the message names the file, the place and what it takes."""
-
-
 class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the mapping: an unknown key is a mistake, never ignored."""
 
 
 class Project(Part, frozen=True, kw_only=True):
-    """`key` is the source's own name for it: every id is derived from it, so it may never change."""
+    """`key` is the source's own name: ids are derived of it, so it may never change."""
 
     key: Annotated[str, Meta(min_length=1, max_length=200)]
     name: Name
-    owner: Email
     description: Description = ""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TextIO
 
-from taskflow.importer.file import BadFile
+from taskflow.importer.failures import BadFile
 
 SHOWN_MAX: Final = 50
 """Refused rows that a dry run tells of: it writes no file of them."""

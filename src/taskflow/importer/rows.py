@@ -9,15 +9,21 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from taskflow.commands.fields import LABEL_MAX, LABELS_MAX, NAME_MAX, TITLE_MAX
 from taskflow.csv_escaping import unescape_cell
-from taskflow.importer.mapping import BadMapping, Mapping, Time, literals, slots
-from taskflow.streams.task import Priority
+from taskflow.importer.contract import (
+    COLUMN_MAX,
+    EXTERNAL_ID_MAX,
+    LABEL_MAX,
+    LABELS_MAX,
+    NAME_MAX,
+    TITLE_MAX,
+    Priority,
+)
+from taskflow.importer.failures import BadMapping
+from taskflow.importer.mapping import Mapping, Time, literals, slots
 from taskflow.time_zones import zone_of
 from taskflow.times import cut
 
-EXTERNAL_ID_MAX: Final = 200
-SOURCE_VALUE_MAX: Final = 2_000
 _SHOWN_MAX: Final = 60
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -145,7 +151,7 @@ def _bounded(row: Row) -> None:
     for label in row.labels:
         _at_most("a label", label, LABEL_MAX)
     for column, value in (row.source or {}).items():
-        _at_most(f"column {column!r}", value, SOURCE_VALUE_MAX)
+        _at_most(f"column {column!r}", value, COLUMN_MAX)
     if not row.title:
         raise RowFault("the title is empty")
     if row.person is not None and not row.person_name:

@@ -1,6 +1,6 @@
 """`taskflow import --format todoist`: a backup of a project, as CSV or JSON, plain or gzipped.
 
-file ─▶ todoist_csv  ─▶ todoist_rows: tasks with their notes ─▶ todoist_run ─▶ commands/brought
+file ─▶ todoist_csv  ─▶ todoist_rows: tasks with their notes ─▶ todoist_run ─▶ sender
      └▶ todoist_json ─┘              └ todoist_dates
 """
 
@@ -14,49 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from taskflow.commands.fields import NAME_MAX
-from taskflow.commands.imports import ImportProject
-from taskflow.dev_secrets import with_secrets
-from taskflow.importer.account import importer, zone_of
-from taskflow.importer.file import BadFile
-from taskflow.importer.process import Report, apart, carried_out, first_answer, opened, progress, project_id_of, shown
-from taskflow.importer.project import Own, open_to
+from taskflow.importer.contract import NAME_MAX
+from taskflow.importer.failures import BadFile
 from taskflow.importer.rejects import Rejects, Shown
-from taskflow.importer.sending import Sender
+from taskflow.importer.report import Report, carried_out, progress, require_apart
+from taskflow.importer.sender import Counts
+from taskflow.importer.target import ImportTarget, project_id_of, require_open
 from taskflow.importer.todoist_csv import read_csv
 from taskflow.importer.todoist_json import read_json
-from taskflow.importer.todoist_run import Bringing
-from taskflow.local.addresses import with_local_urls
-from taskflow.streams.project import DEFAULT_WORKFLOW
+from taskflow.importer.todoist_run import TodoistImport
+from taskflow.time_zones import NAMES, UTC_NAME
 
 if TYPE_CHECKING:
-    import argparse
-
+    from taskflow.client.answers import Profile
+    from taskflow.importer.sender import Sender
     from taskflow.importer.todoist_rows import Backup
-    from taskflow.settings import Settings
 
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 """A backup is read whole."""
 _GZIP: Final = b"\x1f\x8b"
 _BACKUP_NUMBER: Final = re.compile(r"\s*\[\d+\]$")
-
-
-async def run(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Exits 0, and 1 where rows were rejected or the import ended before the file."""
-    if arguments.user is None or arguments.mapping is not None:
-        raise BadFile("--format todoist: expected --as EMAIL, who imports, and no mapping")
-    settings = with_local_urls(with_secrets(settings), ["postgres_url"])
-    rejects = arguments.rejects or arguments.file.with_name(f"{arguments.file.name}.rejects.csv")
-    report = await import_backup(
-        settings,
-        arguments.file,
-        project=arguments.project,
-        user=arguments.user,
-        name=arguments.name,
-        rejects=rejects,
-        dry=arguments.dry_run,
-    )
-    return shown(report)
 
 
 def read_backup(path: Path, name: str | None = None) -> Backup:
@@ -84,58 +61,51 @@ def read_backup(path: Path, name: str | None = None) -> Backup:
 
 
 async def import_backup(
-    settings: Settings,
-    file: Path,
-    *,
-    project: str | None,
-    user: str,
-    name: str | None,
-    rejects: Path,
-    dry: bool = False,
+    sender: Sender, me: Profile, file: Path, *, project: str | None, name: str | None, rejects: Path
 ) -> Report:
-    """Imports a backup into the project with that id, or into one of its name; `dry`: only tells what that would do."""
+    """Imports a backup into the project with that id, or into the caller's own of its name."""
     project_id = project_id_of(project)
-    apart(rejects, file)
+    require_apart(rejects, file)
     backup = read_backup(file, name)
+    zone = me.settings.get("time_zone")
     with progress() as bar:
         bar_id = bar.add_task(file.name, total=max(1, len(backup.entries)))
-        async with opened(settings, dry=dry) as (store, executor):
-            who = await first_answer(importer(store, executor, settings, owner=user, user=user, register=False))
-            zone = await first_answer(zone_of(store, who))
-            # The list's name in these hands: the same file again is the same project, and in others another one.
-            own = Own(settings.claim_secret_bytes, f"todoist/{who.user_id}/{backup.name}")
-            key = own.key if project_id is None else f"todoist/{backup.name}"
-            if project_id is None:
-                project_id = await first_answer(own.find(store))
-            there = None if project_id is None else await first_answer(open_to(store, project_id, who.user_id))
-            into = there
-            with Shown() if dry else Rejects(rejects, backup.header) as rejected:
-                sender = Sender(store, executor, settings, who.user_id, rejected.write)
+        target = ImportTarget(sender, f"todoist/{backup.name}")
+        found = await (target.find(backup.name) if project_id is None else target.open(project_id))
+        if found is not None:
+            require_open(found)
+        counts = Counts()
+        with Shown() if sender.dry else Rejects(rejects, backup.header) as rejected:
 
-                async def bring() -> None:
-                    nonlocal into
-                    for bad in backup.bad:
-                        sender.refuse(bad, bad.reason)
-                    if backup.entries:
-                        into = into or await own.found(sender, _project(backup))
-                        step = partial(bar.advance, bar_id)
-                        await Bringing(sender, settings, backup, into, key, step, zone=zone).run()
+            async def work() -> None:
+                nonlocal counts
+                into = found
+                if into is None and backup.entries:
+                    into = await target.found({"name": backup.name, "at": datetime.now(UTC)})
+                run = TodoistImport(
+                    sender,
+                    target,
+                    into,
+                    backup,
+                    rejected.write,
+                    partial(bar.advance, bar_id),
+                    zone=zone if isinstance(zone, str) and zone in NAMES else UTC_NAME,
+                    me=me.id,
+                )
+                counts = run.counts
+                await run.run()
 
-                seconds, whole = await carried_out(bring())
+            seconds, whole = await carried_out(work())
     return Report(
-        counts=sender.counts,
-        who=who,
-        project_id=None if into is None else into.id,
+        counts=counts,
+        who=me,
+        project_id=target.project_id,
         position=sender.position,
         seconds=seconds,
         rejects=rejects,
         whole=whole,
-        dry=dry,
-        founds=there is None and into is not None,
+        dry=sender.dry,
+        founds=target.founds,
         refused=rejected.told,
         notices=tuple(backup.notices),
     )
-
-
-def _project(backup: Backup) -> ImportProject:
-    return ImportProject(name=backup.name, description="", workflow=DEFAULT_WORKFLOW, at=datetime.now(UTC))

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from taskflow.importer.file import BadFile
+from taskflow.importer.failures import BadFile
 from taskflow.importer.rows import Bad, RowFault
 from taskflow.importer.todoist_dates import due_of, repeat, said_at
 from taskflow.importer.todoist_rows import (

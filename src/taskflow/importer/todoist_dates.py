@@ -11,9 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from taskflow.commands.recurrence import INTERVAL_MAX, checked
-from taskflow.errors import Invalid
-from taskflow.streams.schedule import midnight
+from taskflow.importer.contract import INTERVAL_MAX
 from taskflow.time_zones import UTC_NAME, day_end, to_local, to_moment, zone_of
 
 Due = datetime | date
@@ -86,16 +84,13 @@ def first_due(again: Repeat, now: datetime, zone: str) -> date:
     return today if again.weekday is None else today + timedelta(days=(again.weekday - today.weekday()) % 7)
 
 
-def rule(again: Repeat, due: datetime | date, zone: str) -> str | None:
-    """The rule, for a task that is due then. None where that could not be followed."""
+def rule(again: Repeat, due: datetime | date) -> str | None:
+    """The rule, for a task that is due then. None where the calendar ends before it could be followed."""
+    if due.year >= _YEARS[1]:
+        return None
     parts = [f"FREQ={again.unit}"]
     if again.interval > 1:
         parts.append(f"INTERVAL={again.interval}")
     if again.weekday is not None:
         parts.append(f"BYDAY={_CODES[again.weekday]}")
-    try:
-        if isinstance(due, datetime):
-            return checked(";".join(parts), due, zone)
-        return checked(";".join(parts), midnight(due), days=True)
-    except Invalid:
-        return None
+    return ";".join(parts)

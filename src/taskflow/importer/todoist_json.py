@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
-from taskflow.commands.fields import NAME_MAX
-from taskflow.importer.file import BadFile
+from taskflow.importer.contract import NAME_MAX
+from taskflow.importer.failures import BadFile
 from taskflow.importer.rows import Bad, RowFault
 from taskflow.importer.todoist_dates import due_of, repeat
 from taskflow.importer.todoist_rows import (

@@ -12,23 +12,24 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 import msgspec
 from msgspec import Struct, field
 
-from taskflow.commands.fields import (
+from taskflow.importer.contract import (
+    COLUMN_MAX,
     COMMENT_MAX,
     DESCRIPTION_BYTES_MAX,
+    EXTERNAL_ID_MAX,
     LABEL_MAX,
     LABELS_MAX,
     NAME_MAX,
     PARENT_DEPTH_MAX,
     TITLE_MAX,
+    Priority,
 )
-from taskflow.importer.rows import EXTERNAL_ID_MAX, SOURCE_VALUE_MAX, Bad, RowFault
+from taskflow.importer.rows import Bad, RowFault
 from taskflow.importer.todoist_dates import Due, Repeat
-from taskflow.streams.task import Priority
 from taskflow.time_zones import NAMES, UTC_NAME
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "high", "medium", "low")
@@ -52,7 +53,7 @@ class Note(Struct, kw_only=True, eq=False):
 
 
 class Entry(Struct, kw_only=True, eq=False):
-    """A task. `said` tells whether it says what it said; `task_id` is that of its task here, once there is one."""
+    """A task. `said` tells whether it says what it said."""
 
     line: int
     fields: tuple[str, ...]
@@ -76,7 +77,6 @@ class Entry(Struct, kw_only=True, eq=False):
     external_id: str | None = None
     source: dict[str, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
-    task_id: UUID | None = None
 
     def in_zone(self, name: str, field: str, backup: Backup) -> None:
         """Its zone as the file names it, in that field; one that there is not is told, and kept."""
@@ -191,8 +191,8 @@ def bounded(entry: Entry) -> None:
     if len(entry.labels) > LABELS_MAX or any(not 1 <= len(label) <= LABEL_MAX for label in entry.labels):
         raise RowFault(f"expected at most {LABELS_MAX} labels of 1 to {LABEL_MAX} characters")
     for name, value in entry.source.items():
-        if len(value) > SOURCE_VALUE_MAX:
-            raise RowFault(f"{name} is too long: expected at most {SOURCE_VALUE_MAX} characters, found {len(value)}")
+        if len(value) > COLUMN_MAX:
+            raise RowFault(f"{name} is too long: expected at most {COLUMN_MAX} characters, found {len(value)}")
 
 
 def bounded_note(body: str) -> str:

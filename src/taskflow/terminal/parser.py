@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Final
 
-from taskflow.terminal.parser_parts import EXIT_CODES, Commands, filters, group, leaf, limited
+from taskflow.terminal.parser_parts import (
+    AT_ONCE,
+    EXIT_CODES,
+    Commands,
+    at_once,
+    calling,
+    filters,
+    group,
+    leaf,
+    limited,
+)
 from taskflow.terminal.parser_projects import add_projects
 from taskflow.terminal.parser_tasks import add_tasks
 
 SHELLS: Final = ("bash", "zsh", "fish")
 CLIENT_COMMANDS: Final = frozenset(
-    ("register", "login", "logout", "whoami", "calendar", "activity", "tasks", "projects", "views")
+    (
+        *("register", "login", "logout", "whoami", "calendar", "activity"),
+        *("tasks", "projects", "views", "import", "demo"),
+    )
 )
 """The commands that call a server through the client; all others run on the server's machine."""
 
@@ -31,6 +45,7 @@ def add_client_commands(commands: Commands) -> None:
     _account(commands)
     add_tasks(commands)
     add_projects(commands)
+    _imports(commands)
     _views(group(commands, "views", "save filters of tasks under a name, and use them", _VIEWS_MORE))
     activity = limited(
         leaf(commands, "activity", "show what happened in a project, or in all of yours, newest first", EXIT_CODES)
@@ -71,6 +86,36 @@ def _account(commands: Commands) -> None:
         "make an address at which calendars read your due tasks",
         "Whoever knows the address reads them. It is shown this once; the one that was made before ends.",
     )
+
+
+def _imports(commands: Commands) -> None:
+    importing = calling(
+        commands,
+        "import",
+        "turn another system's log into tasks and their history",
+        "As whoever is signed in, into a project of theirs, or one that they are an admin of. Run again, it goes on where\n"
+        "it stopped, and makes nothing twice.",
+    )
+    importing.add_argument(
+        "file", type=Path, metavar="FILE", help="a CSV or JSON Lines file, plain or gzipped; or as --format says"
+    )
+    importing.add_argument(
+        "--format",
+        choices=["csv", "taskflow", "todoist"],
+        default="csv",
+        help="taskflow: an exported project; todoist: a backup of one; either as CSV or JSON",
+    )
+    importing.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="a TOML file that says what the columns of a CSV file are"
+    )
+    importing.add_argument("--project", metavar="ID", help="an existing project (default: your own of that source)")
+    importing.add_argument("--name", help="what a Todoist project is called here (default: as its file)")
+    importing.add_argument("--dry-run", action="store_true", help="tell what it would do, and write nothing")
+    importing.add_argument("--rejects", type=Path, metavar="FILE", help="where bad rows go (default: FILE.rejects.csv)")
+    importing.add_argument(
+        "--at-once", type=at_once, default=AT_ONCE, metavar="N", help=f"batches under way at once (default: {AT_ONCE})"
+    )
+    calling(commands, "demo", "import a small example into a running system and say what to look at")
 
 
 def _views(views: Commands) -> None:

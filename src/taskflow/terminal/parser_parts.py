@@ -12,6 +12,10 @@ CATEGORIES: Final = ("todo", "in_progress", "waiting", "done", "cancelled")
 SORTS: Final = ("created_at", "updated_at", "due_at", "priority", "rank")
 ROLES: Final = ("viewer", "member", "admin", "owner")
 LIMIT: Final = 50
+AT_ONCE: Final = 4
+"""Batches of an import."""
+AT_ONCE_MAX: Final = 16
+"""A server takes no more of one caller's than some twenty at once."""
 LIMIT_MAX: Final = 10_000
 NONE: Final = "none"
 """The argument that clears a field."""
@@ -39,6 +43,13 @@ def group(commands: Commands, name: str, what: str, more: str) -> Commands:
 
 
 def leaf(commands: Commands, name: str, what: str, more: str = "") -> argparse.ArgumentParser:
+    """Adds a command that calls the server, and answers in text or JSON."""
+    parser = calling(commands, name, what, more)
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    return parser
+
+
+def calling(commands: Commands, name: str, what: str, more: str = "") -> argparse.ArgumentParser:
     """Adds a command that calls the server."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -47,7 +58,7 @@ def leaf(commands: Commands, name: str, what: str, more: str = "") -> argparse.A
         epilog=more or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    parser.set_defaults(json=False)
     parser.add_argument("--url", help="the server (default: $TASKFLOW_URL, else where you signed in last)")
     return parser
 
@@ -108,6 +119,14 @@ def clearable(read: Callable[[str], date]) -> Callable[[str], date | str]:
 
 
 def limit(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= len(text) <= len(str(LIMIT_MAX)) and 1 <= int(text) <= LIMIT_MAX:
+    return _number(text, LIMIT_MAX)
+
+
+def at_once(text: str) -> int:
+    return _number(text, AT_ONCE_MAX)
+
+
+def _number(text: str, most: int) -> int:
+    if text.isascii() and text.isdigit() and 1 <= len(text) <= len(str(most)) and 1 <= int(text) <= most:
         return int(text)
-    raise argparse.ArgumentTypeError(f"expected a number from 1 to {LIMIT_MAX}, found {text}")
+    raise argparse.ArgumentTypeError(f"expected a number from 1 to {most}, found {text}")

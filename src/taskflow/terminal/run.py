@@ -27,7 +27,8 @@ from taskflow.client import (
     Unreachable,
     VersionConflict,
 )
-from taskflow.terminal import account, members, parts, projects, tasks, views
+from taskflow.importer.failures import ImportFailure, ServerAway
+from taskflow.terminal import account, imports, members, parts, projects, tasks, views
 from taskflow.terminal.accounts import TOKEN, URL, Accounts, BadFile, Kept, config_folder, reached, url_of
 from taskflow.terminal.activity import activity
 from taskflow.terminal.command_context import CommandContext
@@ -36,7 +37,8 @@ from taskflow.terminal.short_ids import NoSuch, Unclear
 
 FAILED, USAGE, NOT_FOUND, FORBIDDEN, CONFLICT, UNAVAILABLE = 1, 2, 3, 4, 5, 6
 
-Action = Callable[[CommandContext], None]
+Action = Callable[[CommandContext], int | None]
+"""Done, or an exit code of its own."""
 
 _TASKS: Final[Mapping[str, Action]] = {
     "list": tasks.list_tasks,
@@ -99,7 +101,11 @@ ALONE: Final[Mapping[str, Action]] = {
     "whoami": account.whoami,
     "calendar": account.calendar,
     "activity": activity,
+    "import": imports.import_,
+    "demo": imports.show,
 }
+UNSIGNED: Final = frozenset(("register", "login", "logout", "demo"))
+"""What may be typed where nobody is signed in."""
 
 
 class NobodyHere(Exception):
@@ -109,7 +115,7 @@ class NobodyHere(Exception):
 def run(typed: argparse.Namespace) -> int:
     """Runs the command and returns its exit code. Raises BrokenPipeError if the reader of the output is gone."""
     try:
-        _do(typed)
+        return _do(typed) or 0
     except BrokenPipeError:
         raise
     except EOFError:  # Ctrl-D at a prompt
@@ -118,18 +124,17 @@ def run(typed: argparse.Namespace) -> int:
     except UnicodeError:
         print("taskflow: expected text in UTF-8, found something else", file=sys.stderr)
         return USAGE
-    except (ClientError, Unclear, NoSuch, NobodyHere, BadFile, OSError) as error:
+    except (ClientError, Unclear, NoSuch, NobodyHere, BadFile, ImportFailure, OSError) as error:
         print(f"taskflow: {one_line(error)}", file=sys.stderr)
         return exit_code(error)
-    return 0
 
 
-def _do(typed: argparse.Namespace) -> None:
+def _do(typed: argparse.Namespace) -> int | None:
     accounts = Accounts(config_folder())
     known = accounts.read()
     url = url_of(typed.url, known)
     signing_in = typed.command in {"register", "login"}
-    token = None if signing_in or typed.command == "logout" else os.environ.get(TOKEN)
+    token = None if signing_in or typed.command == "logout" else os.environ.get(TOKEN) or None
     token_store = None if token else Kept(accounts, url)
     position = known.accounts[url].position if url in known.accounts else 0
     try:
@@ -137,10 +142,10 @@ def _do(typed: argparse.Namespace) -> None:
     except ValueError as error:
         raise Unclear(str(error)) from None
     with client:
-        if not (client.signed_in or signing_in or typed.command == "logout"):
+        if not (client.signed_in or typed.command in UNSIGNED):
             raise NobodyHere(f"nobody is signed in at {url}; sign in with `taskflow login`")
         try:
-            _action(typed)(CommandContext(client, Screen(json=typed.json), accounts, url, typed))
+            return _action(typed)(CommandContext(client, Screen(json=typed.json), accounts, url, typed))
         finally:
             if client.position > position:
                 reached(accounts, url, client.position)
@@ -162,7 +167,7 @@ def exit_code(error: Exception) -> int:
             return FORBIDDEN
         case Conflict():
             return CONFLICT
-        case Unreachable() | Unavailable() | RateLimited():
+        case Unreachable() | Unavailable() | RateLimited() | ServerAway():
             return UNAVAILABLE
         case _:
             return FAILED

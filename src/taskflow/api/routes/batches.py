@@ -31,7 +31,7 @@ from taskflow.api.routes.commands import (
     read_command,
 )
 from taskflow.api.targets import target_as_text
-from taskflow.api.writes import Sent, execute, execute_in_order, step_of, written
+from taskflow.api.writes import Sent, execute, execute_in_order, preview, step_of, written
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
@@ -59,9 +59,11 @@ _Size: Final = Meta(min_length=1, max_length=COMMANDS_MAX)
 
 class BatchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Commands in the order in which they are to happen. A later one names what an earlier one makes by
-    `$` and that one's id, wherever an id is expected. `atomic`: all of them, or none."""
+    `$` and that one's id, wherever an id is expected. `atomic`: all of them, or none. `dry_run`: what they would come to
+    is answered, each decided on what those before it would leave, and nothing is stored."""
 
     atomic: bool = False
+    dry_run: bool = False
     commands: Annotated[tuple[CommandBody, ...], _Size]
 
 
@@ -69,12 +71,14 @@ class _Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A BatchBody whose commands have not been looked at."""
 
     atomic: bool = False
+    dry_run: bool = False
     commands: Annotated[tuple[Any, ...], _Size]
 
 
 class BatchOutcome(Struct, frozen=True, kw_only=True):
     """What `POST /commands` would have answered; where that is no outcome, the `problem` alone. A `result` is null
-    once those before it have filled the answer, and under `Prefer: return=minimal`."""
+    once those before it have filled the answer, and under `Prefer: return=minimal`. What a dry run came to has the
+    position 0."""
 
     id: UUID
     outcome: Literal["applied", "unchanged", "rejected"]
@@ -126,7 +130,9 @@ async def post_batch(call: RequestContext) -> Response[bytes]:
     await call.context.limits.batch(call.user, len(envelope.commands))
     batch = await run_off_loop(len(call.body), read, envelope.commands)
     outcomes: Sequence[Accepted | Refusal | KeyReused]
-    if envelope.atomic:
+    if envelope.dry_run:
+        outcomes = await tried(call, batch, atomic=envelope.atomic)
+    elif envelope.atomic:
         outcomes = await all_or_nothing(call, batch)
     else:
         outcomes = await execute_in_order(call, steps_of(call, batch))
@@ -149,7 +155,7 @@ async def post_batch(call: RequestContext) -> Response[bytes]:
             if bytes_left < 0:
                 result = replace(result, result=_NULL)
         results.append(result)
-    if accepted:
+    if accepted and not envelope.dry_run:
         headers["Taskflow-Position"] = str(max(one.receipt.position for one in accepted))
     if len(accepted) == len(batch) and all(one.receipt.replayed for one in accepted):
         headers["Idempotency-Replayed"] = "true"
@@ -242,6 +248,18 @@ async def all_or_nothing(call: RequestContext, batch: Sequence[Batched]) -> list
         return await execute(call, steps_of(call, batch))
     except (Refusal, KeyReused) as refusal:
         raise BatchRefused(refusal) from refusal
+
+
+async def tried(
+    call: RequestContext, batch: Sequence[Batched], *, atomic: bool
+) -> list[Accepted | Refusal | KeyReused]:
+    """What the commands would come to. Raises BatchRefused where one refusal would refuse them all."""
+    outcomes = await preview(call, steps_of(call, batch))
+    for one, outcome in zip(batch, outcomes, strict=True):
+        if isinstance(outcome, Refusal | KeyReused) and atomic:
+            outcome.command_id = one.sent.command_id
+            raise BatchRefused(outcome) from outcome
+    return outcomes
 
 
 async def _result(
