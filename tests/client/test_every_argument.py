@@ -286,7 +286,9 @@ CALLS: Final[dict[str, Arguments]] = {
     "commands.batch": lambda _: {
         "commands": [Command(type="CreateTask", data={"title": "x"})],
         "atomic": True,
+        "dry_run": True,
         "minimal": True,
+        "request_id": "a-batch-of-several",
     },
     "commands.types": lambda _: {},
     "events.page": events,
