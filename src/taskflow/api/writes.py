@@ -30,6 +30,7 @@ from taskflow.commands.access import require_role
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.execute import Accepted, Handler, Judge, Request, Step, Target
 from taskflow.commands.import_scope import ImportCommand, receipts_scope
+from taskflow.commands.preview import preview
 from taskflow.errors import Fault, KeyReused, Malformed, NotFound, Refusal, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
 from taskflow.store.pool import TRANSIENT_ERRORS
@@ -160,9 +161,9 @@ async def execute_in_order(call: RequestContext, steps: Sequence[Step]) -> list[
     return outcomes
 
 
-async def preview(call: RequestContext, steps: Sequence[Step]) -> list[Accepted | Refusal | KeyReused]:
+async def dry_run(call: RequestContext, steps: Sequence[Step]) -> list[Accepted | Refusal | KeyReused]:
     """What each of the commands would come to now. Nothing is stored."""
-    return await call.context.executor.preview(steps, _judge_of(call))
+    return await preview(call.context.executor, steps, _judge_of(call))
 
 
 def fingerprint(context: Context, caller: UUID, sent: Sent) -> bytes:

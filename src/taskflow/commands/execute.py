@@ -28,10 +28,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.commands.created_ids import created_by_event
-from taskflow.commands.decision import Decided, Decision, decide, decide_one
+from taskflow.commands.decision import Decided, Decision, decide
 from taskflow.commands.unit_of_work import HistoryBounds, UnitOfWork
 from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StaleDecision, StoreError, Unavailable
-from taskflow.store.append import NOBODY, Append, Outcome, Receipt
+from taskflow.store.append import NOBODY, Append, Receipt
 from taskflow.store.committer import has_failed
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 
@@ -189,7 +189,7 @@ class Executor:
         self._claim_secret = settings.claim_secret_bytes
         self._history = HistoryBounds(settings.history_events_max, settings.history_bytes_max)
         self._move_tasks_max = settings.move_tasks_max
-        self._attempts_max = settings.conflict_retries_max
+        self.attempts_max = settings.conflict_retries_max
         self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
 
     async def execute(self, request: Request, handler: Handler, judge: Judge = _any_caller) -> Accepted:
@@ -223,6 +223,14 @@ class Executor:
         await self._execute(links, judge)
         return [link.refusal or link.accepted[link.steps[0].request.command_id] for link in links]
 
+    async def repeats(
+        self, steps: Sequence[Step], judge: Judge = _any_caller
+    ) -> dict[UUID, Accepted | Refusal | KeyReused]:
+        """The outcomes of those commands that were accepted before, by command id."""
+        links = [_Link([step]) for step in steps]
+        await self._answer_repeats(links, judge)
+        return {link.ids[0]: link.refusal or link.accepted[link.ids[0]] for link in links if link.settled}
+
     async def _execute(self, links: Sequence[_Link], judge: Judge) -> None:
         keys = [key for link in links for key in link.keys]
         while running := [self._running[key] for key in keys if key in self._running]:
@@ -240,23 +248,26 @@ class Executor:
 
     async def _settle(self, links: Sequence[_Link], judge: Judge) -> None:
         """Gives each link its outcome, in as many attempts as that takes."""
-        keys = [key for link in links for key in link.keys]
-        if len(keys) > 1:
+        if len(links) > 1 or len(links[0].steps) > 1:
             # One alone finds its receipt at the append. Here it comes first: others may stand on what it made.
-            found = await self._store.receipts(keys)
-            known = [link for link in links if not found.keys().isdisjoint(link.ids)] if found else []
-            for first in range(0, len(known), REPLAYS_MAX):
-                several = known[first : first + REPLAYS_MAX]
-                await asyncio.gather(*[self._replay_found(link, found, judge) for link in several])
+            await self._answer_repeats(links, judge)
         attempts, before = 0, -1
         while left := [link for link in links if not link.settled]:
             so_far = sum(len(link.accepted) for link in links) - len(left)
             # Those of a long chain may each lose to others: what counts is that some come through.
             attempts = attempts + 1 if so_far == before else 1
             before = so_far
-            if attempts > self._attempts_max:
-                raise Unavailable(f"the streams moved {self._attempts_max} times while this was decided; send it again")
+            if attempts > self.attempts_max:
+                raise Unavailable(f"the streams moved {self.attempts_max} times while this was decided; send it again")
             await self._attempt(left, {k: v for link in links for k, v in link.made.items()}, judge)
+
+    async def _answer_repeats(self, links: Sequence[_Link], judge: Judge) -> None:
+        """Gives those commands that were accepted before the outcomes that they had."""
+        found = await self._store.receipts([key for link in links for key in link.keys])
+        known = [link for link in links if not found.keys().isdisjoint(link.ids)] if found else []
+        for first in range(0, len(known), REPLAYS_MAX):
+            several = known[first : first + REPLAYS_MAX]
+            await asyncio.gather(*[self._replay_found(link, found, judge) for link in several])
 
     async def _attempt(self, links: Sequence[_Link], made: dict[UUID, UUID], judge: Judge) -> None:
         """Decides links in order, each on what those before it leave, and stores them as a chain: one that loses takes
@@ -269,14 +280,14 @@ class Executor:
         previous: Append | None = None
         refused: UnitOfWork | None = None
         for link in links:
-            unit = self._unit(link.left[0].request)
+            unit = self.unit_of_work(link.left[0].request)
             unit.follow(previous, refused)
             unit.made |= made
             try:
                 decided = await decide(unit, link.left)
                 await self._reserve_unchanged(decided)
             except StaleDecision:
-                self._doubt(unit)
+                self.invalidate_reads(unit)
                 break
             except KeyMissing:
                 if not unit.depends_on:
@@ -294,7 +305,8 @@ class Executor:
                 made |= {step.request.command_id: unit.made[step.request.command_id] for step in decided.steps}
         await self._conclude(outcomes, judge)
 
-    def _unit(self, request: Request) -> UnitOfWork:
+    def unit_of_work(self, request: Request) -> UnitOfWork:
+        """A new one for an attempt at a request."""
         return UnitOfWork(
             self._store,
             actor=request.actor,
@@ -339,7 +351,7 @@ class Executor:
             () if last is None else last.checks,
         )
         if last is not None and recheck.moved:
-            self._doubt(last)
+            self.invalidate_reads(last)
             refusals = held
         for link, one in refusals:
             if one.command_id in recheck.receipts:
@@ -348,7 +360,7 @@ class Executor:
                 return
             link.refusal = one.refusal
 
-    def _doubt(self, unit: UnitOfWork) -> None:
+    def invalidate_reads(self, unit: UnitOfWork) -> None:
         """What was read is read again, unless it is newer by then."""
         for stream_id, _, version in unit.checks:
             self._store.state_cache.invalidate_through(stream_id, version)
@@ -371,7 +383,7 @@ class Executor:
         if len(receipts) == len(outcomes):
             await self._snapshot(decided.unit)
             for step, decision, receipt in zip(decided.steps, decided.decisions, receipts, strict=True):
-                link.accepted[step.request.command_id] = _accepted(decision, receipt)
+                link.accepted[step.request.command_id] = accepted(decision, receipt)
             return True
         if self._unchanged is not None and decided.unchanged:
             await self._unchanged.give_back_unchanged(_payer(decided), len(decided.unchanged))
@@ -386,39 +398,6 @@ class Executor:
             found = {one: replace(receipt, replayed=True) for one, receipt in found.items()}
         await self._replay_found(link, found, judge)
         return len(found) == len(outcomes) and not any(receipt.replayed for receipt in found.values())
-
-    async def preview(self, steps: Sequence[Step], judge: Judge = _any_caller) -> list[Accepted | Refusal | KeyReused]:
-        """What the commands would come to now, each decided on what those before it would leave. Nothing is stored, and
-        the receipts of what is decided here are none: their position is 0. Raises Unavailable or StoreError."""
-        try:
-            found = await self._store.receipts([(step.request.caller, step.request.command_id) for step in steps])
-            for _ in range(self._attempts_max):
-                unit = self._unit(steps[0].request)
-                try:
-                    return [await self._preview(unit, step, found, judge) for step in steps]
-                except StaleDecision:
-                    self._doubt(unit)
-        except TRANSIENT_ERRORS as error:
-            raise Unavailable("the event store does not answer; repeat the dry run") from error
-        raise Unavailable(f"the streams moved {self._attempts_max} times while this was decided; send it again")
-
-    async def _preview(
-        self, unit: UnitOfWork, step: Step, found: Mapping[UUID, Receipt], judge: Judge
-    ) -> Accepted | Refusal | KeyReused:
-        """A command that is refused leaves nothing on the unit."""
-        command_id = step.request.command_id
-        if command_id in found:
-            link = _Link([step])
-            await self._replay_found(link, found, judge)
-            unit.made |= link.made
-            return link.refusal or link.accepted[command_id]
-        before = unit.saved()
-        try:
-            decision = await decide_one(unit, step)
-        except Refusal as refusal:
-            unit.restore(before)
-            return refusal
-        return _previewed(step, decision)
 
     def _tell_of_commit(self, decided: Decided) -> None:
         """Also where the callers have left. What became of the whole bundle is known at once."""
@@ -499,22 +478,8 @@ def _payer(decided: Decided) -> UUID:
     return caller if caller != NOBODY else decided.decisions[0].target.stream_id
 
 
-def _previewed(step: Step, decision: Decision) -> Accepted:
-    receipt = Receipt(
-        fingerprint=step.request.fingerprint,
-        outcome=Outcome.APPLIED if decision.staged else Outcome.UNCHANGED,
-        stream_id=decision.target.stream_id,
-        version=decision.state.version,
-        position=0,
-        events=len(decision.staged),
-        recorded_at=step.request.at,
-        replayed=False,
-        own=True,
-    )
-    return _accepted(decision, receipt)
-
-
-def _accepted(decision: Decision, receipt: Receipt) -> Accepted:
+def accepted(decision: Decision, receipt: Receipt) -> Accepted:
+    """A decision whose receipt is known."""
     first = receipt.position - receipt.events + 1
     events = tuple(staged.event for staged in decision.staged)
     appended = tuple(

@@ -31,7 +31,7 @@ from taskflow.api.routes.commands import (
     read_command,
 )
 from taskflow.api.targets import target_as_text
-from taskflow.api.writes import Sent, execute, execute_in_order, preview, step_of, written
+from taskflow.api.writes import Sent, dry_run, execute, execute_in_order, step_of, written
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.execute import Accepted, AppendedEvent, Target
@@ -254,7 +254,7 @@ async def tried(
     call: RequestContext, batch: Sequence[Batched], *, atomic: bool
 ) -> list[Accepted | Refusal | KeyReused]:
     """What the commands would come to. Raises BatchRefused where one refusal would refuse them all."""
-    outcomes = await preview(call, steps_of(call, batch))
+    outcomes = await dry_run(call, steps_of(call, batch))
     for one, outcome in zip(batch, outcomes, strict=True):
         if isinstance(outcome, Refusal | KeyReused) and atomic:
             outcome.command_id = one.sent.command_id
