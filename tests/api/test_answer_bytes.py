@@ -223,7 +223,7 @@ async def test_the_results_of_a_batch_are_bounded(ada: Caller) -> None:
     assert 4 < len(shown) < 12
     assert len(first.content) < RESULTS_BYTES_MAX + 20_000
     again = accepted(await ada.post("/commands/batch", {"commands": commands}))
-    assert again["results"] == outcomes
+    assert again["results"] == [one | {"replayed": True} for one in outcomes]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
@@ -47,10 +48,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 SNAPSHOT_S: Final = 1.0
 """A command that is stored is answered no later than this for the sake of a snapshot."""
-
 
 REPLAYS_MAX: Final = 8
 """Commands of a chain that are answered from their receipts at once."""
@@ -228,7 +227,7 @@ class Executor:
     ) -> dict[UUID, Accepted | Refusal | KeyReused]:
         """The outcomes of those commands that were accepted before, by command id."""
         links = [_Link([step]) for step in steps]
-        await self._answer_repeats(links, judge)
+        await self._answer_repeats(links, await self._receipts(links), judge)
         return {link.ids[0]: link.refusal or link.accepted[link.ids[0]] for link in links if link.settled}
 
     async def _execute(self, links: Sequence[_Link], judge: Judge) -> None:
@@ -249,8 +248,12 @@ class Executor:
     async def _settle(self, links: Sequence[_Link], judge: Judge) -> None:
         """Gives each link its outcome, in as many attempts as that takes."""
         if len(links) > 1 or len(links[0].steps) > 1:
-            # One alone finds its receipt at the append. Here it comes first: others may stand on what it made.
-            await self._answer_repeats(links, judge)
+            # One alone finds its receipt at the append. Here it comes first, because the others may depend on what it
+            # made; where the readers do not answer, the append finds it, and those after it are decided again.
+            found: Mapping[UUID, Receipt] = {}
+            with suppress(*TRANSIENT_ERRORS):
+                found = await self._receipts(links)
+            await self._answer_repeats(links, found, judge)
         attempts, before = 0, -1
         while left := [link for link in links if not link.settled]:
             so_far = sum(len(link.accepted) for link in links) - len(left)
@@ -261,9 +264,11 @@ class Executor:
                 raise Unavailable(f"the streams moved {self.attempts_max} times while this was decided; send it again")
             await self._attempt(left, {k: v for link in links for k, v in link.made.items()}, judge)
 
-    async def _answer_repeats(self, links: Sequence[_Link], judge: Judge) -> None:
+    async def _receipts(self, links: Sequence[_Link]) -> Mapping[UUID, Receipt]:
+        return await self._store.receipts([key for link in links for key in link.keys])
+
+    async def _answer_repeats(self, links: Sequence[_Link], found: Mapping[UUID, Receipt], judge: Judge) -> None:
         """Gives those commands that were accepted before the outcomes that they had."""
-        found = await self._store.receipts([key for link in links for key in link.keys])
         known = [link for link in links if not found.keys().isdisjoint(link.ids)] if found else []
         for first in range(0, len(known), REPLAYS_MAX):
             several = known[first : first + REPLAYS_MAX]
