@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from threading import Lock
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -58,3 +59,19 @@ class LruCache(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+class SharedLruCache(LruCache[K, V]):
+    """An LruCache for several threads."""
+
+    def __init__(self, weight_max: int) -> None:
+        super().__init__(weight_max)
+        self._lock = Lock()
+
+    def get(self, key: K) -> V | None:
+        with self._lock:
+            return super().get(key)
+
+    def put(self, key: K, value: V, weight: int) -> None:
+        with self._lock:
+            super().put(key, value, weight)

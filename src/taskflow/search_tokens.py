@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Final, NamedTuple
 from unicodedata import category, normalize
+
+from taskflow.lru import SharedLruCache
 
 WORDS_MAX: Final = 2_000
 """Words indexed for one task; a search does not find further ones."""
@@ -22,8 +23,11 @@ WORD_MAX: Final = 40
 """Characters of a word: longer words are cut, in texts and in queries, so they still match."""
 QUERY_MAX: Final = 200
 QUERY_WORDS_MAX: Final = 10
-TEXTS_MAX: Final = 1_024
-"""Texts whose words are cached: an event seldom changes more than one text of a task."""
+CACHE_BYTES_MAX: Final = 4_194_304
+"""Size of the texts and their words that each of two caches keeps: an event seldom changes more than one text of a
+task."""
+STRING_BYTES: Final = 60
+"""Size of a word in memory beside its characters."""
 
 SLICE: Final = 256
 """Characters of a text that are decomposed at a time."""
@@ -37,6 +41,10 @@ _UNSPACED: Final = (
 _RUN: Final = re.compile(rf"((?:(?=[{_UNSPACED}])[^\W_])+)|(?:(?![{_UNSPACED}])[^\W_])+")
 # Letters with a stroke or without a dot, which Unicode does not decompose into a base letter and a mark.
 _STROKES: Final = str.maketrans("łøđħŧı", "lodhti")
+_of_texts: Final[SharedLruCache[tuple[str, ...], tuple[str, ...]]] = SharedLruCache(CACHE_BYTES_MAX)
+"""Words by the texts of a task."""
+_of_text: Final[SharedLruCache[str, tuple[tuple[str, ...], int]]] = SharedLruCache(CACHE_BYTES_MAX)
+"""Words, and number of folded characters, by text."""
 
 
 class Term(NamedTuple):
@@ -50,9 +58,21 @@ class BadQuery(ValueError):
     """The query is too long, or has too many words; the message says what was expected."""
 
 
-@lru_cache(maxsize=TEXTS_MAX)
 def words(*texts: str) -> tuple[str, ...]:
     """Returns the distinct words of these texts in order, within WORDS_MAX and CHARACTERS_MAX."""
+    known = _of_texts.get(texts)
+    if known is None:
+        known = _distinct(texts)
+        _of_texts.put(texts, known, sum(map(len, texts)) + words_bytes(known))
+    return known
+
+
+def words_bytes(words: tuple[str, ...]) -> int:
+    """Returns the approximate size of a list of words in memory."""
+    return sum(map(len, words)) + STRING_BYTES * len(words)
+
+
+def _distinct(texts: tuple[str, ...]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     characters = 0
     for text in texts:
@@ -90,9 +110,16 @@ def terms(query: str) -> tuple[Term, ...]:
     )
 
 
-@lru_cache(maxsize=TEXTS_MAX)
 def _words_in(text: str) -> tuple[tuple[str, ...], int]:
     """Returns the words of one text, and the number of its folded characters."""
+    known = _of_text.get(text)
+    if known is None:
+        known = _split(text)
+        _of_text.put(text, known, len(text) + words_bytes(known[0]))
+    return known
+
+
+def _split(text: str) -> tuple[tuple[str, ...], int]:
     folded = fold(text)
     if text.isascii():
         return tuple(dict.fromkeys([word[:WORD_MAX] for word in _ASCII.findall(folded)]))[:WORDS_MAX], len(folded)

@@ -112,6 +112,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     follower_batch_max: Positive = 2_000
     follower_ring_max: Positive = 10_000
     follower_snapshot_every_events: Positive = 10_000
+    follower_history_bytes_max: Positive = 33_554_432
+    """Of memberships that ended and names that changed, which `/sync` tells of. The oldest are dropped: a client whose
+    token is older starts again (410)."""
     auth_stale_max_s: Positive = 10
     """How long a process that cannot reach the log may continue to authorise requests."""
 
@@ -159,6 +162,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     projector_batch_max: Positive = 1_000
     projector_batch_bytes_max: Positive = 16_777_216
     """A batch read from the log ends with the event that reaches this."""
+    projector_fetch_bytes_max: Positive = 8_388_608
+    """Messages that a worker fetches from Kafka at a time; what is not decoded yet waits at the broker. A larger message
+    is fetched alone."""
+    projector_inbox_bytes_max: Positive = 8_388_608
+    """Decoded messages that wait for one projection of a worker. With more, the projection reads the log instead, and
+    the others go on."""
     projector_linger_ms: Annotated[int, Meta(ge=0)] = 20
     """Minimum time between the starts of two batches that are not full: small transactions are inefficient."""
     checkpoint_interval_ms: Positive = 250

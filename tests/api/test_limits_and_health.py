@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 
 from taskflow.local.program import unused_port
 from taskflow.projections.mongo import open_database
-from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.rejections import Rejections
 from tests.api.stack import Caller, Process, Stack, accepted, client, refused, register, until
 
@@ -253,13 +252,13 @@ class TestHealth:
 
     async def test_metrics_tell_of_messages_that_were_not_believed(self, http: httpx.AsyncClient, stack: Stack) -> None:
         async with open_database(stack.settings) as database:
-            rejections = Rejections(PROJECTIONS["tasks"], database)
+            rejections = Rejections("tasks", database)
             for offset in range(3):
                 rejections.note(0, "no-mac", offset)
             await rejections.save()
             await rejections.save()
         text = (await http.get("/metrics")).text
-        assert 'taskflow_messages_rejected_total{reason="no-mac",view="tasks"} 3.0' in text
+        assert 'taskflow_messages_rejected_total{reader="tasks",reason="no-mac"} 3.0' in text
 
     async def test_without_redis_everything_goes_on_and_health_says_degraded(
         self, http: httpx.AsyncClient, ada: Caller, server: Any

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from taskflow.cache.cache import Cache, Entry, open_cache
+from taskflow.cache.cache import Cache, Entry, entry_name, lease_name, open_cache
 from taskflow.settings import Settings
 from tests.commands.world import until
 
@@ -92,7 +92,7 @@ async def test_an_invalidation_deletes_entry_and_lease(cache: Cache, views: View
     views.hold()
     slow = asyncio.create_task(get(cache, views, "lease"))
     await views.began.wait()
-    assert set(await cache.redis.keys()) == {b"entry", b"lease:lease"}
+    assert set(await cache.redis.keys()) == {entry_name("entry").encode(), lease_name("lease").encode()}
     assert await cache.invalidate(["entry", "lease"])
     assert await cache.redis.keys() == []
     views.open.set()
@@ -114,7 +114,7 @@ async def test_clearing_takes_as_many_commands_as_it_needs(own: Settings) -> Non
     """Each command stays within the time limit, also for a cache too large for a single command."""
     async with open_cache(replace(own, cache_timeout_ms=1_000)) as cache:
         for begin in range(0, 60_000, 10_000):
-            await cache.redis.mset({f"user:{n}": b"" for n in range(begin, begin + 10_000)})
+            await cache.redis.mset({entry_name(f"user:{n}"): b"" for n in range(begin, begin + 10_000)})
         assert await cache.clear()
         assert await cache.redis.dbsize() == 0
 
@@ -127,15 +127,15 @@ async def test_a_fill_whose_lease_expired_is_dropped(own: Settings, views: Views
         await views.began.wait()
 
         async def expired() -> bool:
-            return not await other.redis.exists("k:lease")
+            return not await other.redis.exists(lease_name("k"))
 
         await until(expired, "a lease that expired")
         views.open.set()
         await slow
-        assert not await other.redis.exists("k")
+        assert not await other.redis.exists(entry_name("k"))
         # The next reader gets a lease and fills the entry.
         assert await get(other, views, "k") == b"old"
-        assert await other.redis.exists("k")
+        assert await other.redis.exists(entry_name("k"))
 
 
 @pytest.mark.parametrize("evicted", ["k", "k:lease"])
@@ -143,15 +143,15 @@ async def test_an_evicted_entry_or_lease_is_a_miss(cache: Cache, views: Views, e
     views.write("k", b"body")
     if evicted == "k":
         await get(cache, views, "k")
-        await cache.redis.delete("k")
+        await cache.redis.delete(entry_name("k"))
     else:
         views.hold()
         slow = asyncio.create_task(get(cache, views, "k"))
         await views.began.wait()
-        await cache.redis.delete("k:lease")
+        await cache.redis.delete(lease_name("k"))
         views.open.set()
         await slow
-        assert not await cache.redis.exists("k")
+        assert not await cache.redis.exists(entry_name("k"))
     assert await get(cache, views, "k") == b"body"
     assert views.loads["k"] == 2
 
@@ -159,11 +159,11 @@ async def test_an_evicted_entry_or_lease_is_a_miss(cache: Cache, views: Views, e
 async def test_entries_and_leases_expire(cache: Cache, views: Views) -> None:
     views.write("k", b"body")
     await get(cache, views, "k")
-    assert 0 < await cache.redis.ttl("k") <= TTL_S
+    assert 0 < await cache.redis.ttl(entry_name("k")) <= TTL_S
     views.hold()
     slow = asyncio.create_task(get(cache, views, "missing"))
     await views.began.wait()
-    assert 0 < await cache.redis.pttl("missing:lease") <= 5_000
+    assert 0 < await cache.redis.pttl(lease_name("missing")) <= 5_000
     views.open.set()
     await slow
 
@@ -193,8 +193,8 @@ async def test_a_value_that_is_too_large_is_not_cached_and_leaves_no_lease(own: 
             assert {key: len(entry.body) for key, entry in entries.items()} == {"small": 10, "large": 11}
         assert views.loads == {"small": 1, "large": 2}
         assert cache.too_large == 2
-        assert await cache.redis.exists("small") == 1
-        assert await cache.redis.exists("large", "large:lease") == 0
+        assert await cache.redis.exists(entry_name("small")) == 1
+        assert await cache.redis.exists(entry_name("large"), lease_name("large")) == 0
         views.write("small", b"it has grown")
         assert await get(cache, views, "small", at_least=views.position) == b"it has grown"
-        assert await cache.redis.exists("small", "small:lease") == 0
+        assert await cache.redis.exists(entry_name("small"), lease_name("small")) == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from taskflow.cache.cache import Cache, open_cache
+from taskflow.cache.cache import Cache, entry_name, open_cache
 from taskflow.settings import Settings
 from tests.commands.world import BOUND_S, until
 
@@ -30,7 +30,7 @@ async def test_without_redis_everything_is_loaded_and_later_cached_again(
 
     async def kept() -> bool:
         await get(cache, views, "k")
-        return bool(await cache.redis.exists("k"))
+        return bool(await cache.redis.exists(entry_name("k")))
 
     await until(kept, "an entry in the new Redis")
     views.write("k", b"last")
@@ -60,7 +60,9 @@ async def test_entries_restored_from_a_dump_are_misses(cache: Cache, views: View
         valkey.kill()
         valkey.start()
         async with open_cache(own) as fresh:
-            assert await fresh.redis.hget("k", "body") == b"old", "the dump was not loaded, so this test proves nothing"
+            assert await fresh.redis.hget(entry_name("k"), "body") == b"old", (
+                "the dump was not loaded, so this test proves nothing"
+            )
             assert await get(fresh, views, "k") == b"new"
             assert await get(fresh, views, "k") == b"new"
             assert views.loads["k"] == 2

@@ -280,3 +280,21 @@ async def test_a_log_that_is_away_for_a_while_costs_nobody_an_event(
     await until(writes, "a store that takes writes again")
     assert titles(await heard(one, 1)) == ["after"]
     await sse_hub.leave(one)
+
+
+async def test_an_event_that_cannot_be_decoded_is_sent_without_data_and_ends_no_stream(
+    sse_hub: SseHub, follower: Follower, store: EventStore, executor: Executor, owner: UUID, project_id: UUID
+) -> None:
+    one = await joined(sse_hub, follower, listener(owner))
+    unreadable = await make_task(executor, owner, project_id, title="of another shape")
+    await store.pool.execute(
+        "update events set data = $1, schema_version = 0 where stream_id = $2", b"no json", unreadable
+    )
+    for number in range(3):
+        await make_task(executor, owner, project_id, title=f"after {number}")
+    told = await heard(one, 4)
+    first = msgspec.json.decode(told[0].text.decode().split("\n")[2].removeprefix("data: "))
+    assert (first["stream_id"], first["data"], first["schema_version"]) == (str(unreadable), None, 0)
+    assert titles(told[1:]) == [f"after {number}" for number in range(3)]
+    assert not one.ended
+    await sse_hub.leave(one)

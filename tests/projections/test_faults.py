@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from taskflow.cache.cache import entry_name
 from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import TopicMismatch
 from taskflow.kafka.topics import current_generation
@@ -241,7 +242,7 @@ async def test_invalidations_that_redis_did_not_acknowledge_are_kept_and_repeate
     keys += [f"user:{user}" for user in world.story.users]
     async with Redis.from_url(settings.redis_url) as redis:
         for taken_over in (False, True):
-            await redis.mset(dict.fromkeys(keys, "old"))
+            await redis.mset(dict.fromkeys(map(entry_name, keys), "old"))
             server("valkey").pause()
             await world.append([world.story.change_task(task) for task in world.story.tasks])
             position = await world.append([world.story.change_user(user) for user in world.story.users])
@@ -267,7 +268,7 @@ async def test_invalidations_that_redis_did_not_acknowledge_are_kept_and_repeate
                 return not await kept()
 
             await until(acknowledged, "the checkpoints forget them")
-            assert {key for key in touched if await redis.exists(key)} == set()
+            assert {key for key in touched if await redis.exists(entry_name(key))} == set()
 
 
 async def test_invalidations_are_repeated_while_nothing_happens_and_there_is_no_kafka(
@@ -290,7 +291,7 @@ async def test_more_invalidations_than_a_checkpoint_may_hold_are_the_whole_cache
     settings: Settings, world: World, relay: asyncio.Task[None], start: Start, server: Any
 ) -> None:
     async with Redis.from_url(settings.redis_url) as redis:
-        await redis.mset({"board:one": "old", "user:one": "old", "others": "kept"})
+        await redis.mset({entry_name("board:one"): "old", entry_name("user:one"): "old", "others": "kept"})
         server("valkey").pause()
         start(projections.run(replace(settings, invalidations_pending_max=3), ["users"]))
         await world.reached(await world.append([world.story.user() for _ in range(40)]), "users")
@@ -299,7 +300,7 @@ async def test_more_invalidations_than_a_checkpoint_may_hold_are_the_whole_cache
         server("valkey").resume()
 
         async def cleared() -> bool:
-            return not await redis.exists("board:one", "user:one")
+            return not await redis.exists(entry_name("board:one"), entry_name("user:one"))
 
         await until(cleared, "the cache is cleared")
         assert await redis.exists("others")

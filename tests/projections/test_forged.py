@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from taskflow.kafka.mac import KEY_ID, MAC, MessageKeys
 from taskflow.kafka.message import Encoded, to_message, to_watermark
 from taskflow.projections import process as projections
+from taskflow.projections.reading import group_of
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.rejections import read_rejections
 from taskflow.settings import Settings
@@ -242,8 +243,7 @@ async def test_a_message_that_grows_when_it_is_read_is_not_taken_by_the_topic(
 async def test_a_stranger_in_the_group_holds_up_nothing(
     settings: Settings, world: World, relay: asyncio.Task[None], start: Start
 ) -> None:
-    view = PROJECTIONS["tasks"]
-    group = f"{settings.kafka_topic}.{view.name}.v{view.version}"
+    group = group_of(settings.kafka_topic, [PROJECTIONS["tasks"]])
     stranger = AIOKafkaConsumer(settings.kafka_topic, bootstrap_servers=settings.kafka_bootstrap, group_id=group)
     await stranger.start()
     try:

@@ -20,6 +20,7 @@ from taskflow.projections import process as projections
 from taskflow.projections import writer
 from taskflow.projections.batch import Changes, FoldedState, apply
 from taskflow.projections.projection import Projection
+from taskflow.projections.reading import group_of
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.relay import process as relaying
 from taskflow.settings import Settings
@@ -237,15 +238,14 @@ async def test_group_offsets_moved_to_either_end_lose_and_add_nothing(
 
 
 async def _move_offsets(settings: Settings, end: str) -> None:
-    for view in PROJECTIONS.values():
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap,
-            group_id=f"{settings.kafka_topic}.{view.name}.v{view.version}",
-            enable_auto_commit=False,
-        )
-        await consumer.start()
-        partitions = [TopicPartition(settings.kafka_topic, number) for number in range(settings.kafka_partitions)]
-        consumer.assign(partitions)
-        offsets = await (consumer.beginning_offsets if end == "beginning" else consumer.end_offsets)(partitions)
-        await consumer.commit({at: OffsetAndMetadata(offset, "") for at, offset in offsets.items()})
-        await consumer.stop()
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap,
+        group_id=group_of(settings.kafka_topic, PROJECTIONS.values()),
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    partitions = [TopicPartition(settings.kafka_topic, number) for number in range(settings.kafka_partitions)]
+    consumer.assign(partitions)
+    offsets = await (consumer.beginning_offsets if end == "beginning" else consumer.end_offsets)(partitions)
+    await consumer.commit({at: OffsetAndMetadata(offset, "") for at, offset in offsets.items()})
+    await consumer.stop()

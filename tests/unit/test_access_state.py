@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.follower.access_state import FACT_TYPES, AccessState
+from taskflow.follower.access_state import ENTRY_BYTES, FACT_TYPES, AccessState
 from taskflow.ids import new_id
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import EVENT_TYPES, PROJECT, Event, EventMetadata
@@ -195,3 +195,22 @@ def test_facts_are_events_and_nothing_else_is_one() -> None:
     started = SessionStarted(user_id=USERS[0])
     with pytest.raises(AssertionError, match="no fact"):
         AccessState().apply(recorded(1, UUID(int=1), started), started)
+
+
+@given(wanted=changes, entries_max=st.integers(1, 8))
+def test_the_oldest_removals_are_dropped_and_what_is_kept_is_whole(wanted: list[Any], entries_max: int) -> None:
+    log = [(recorded(position, project, event), event) for position, (project, event) in enumerate(story(wanted), 1)]
+    renamed = UserRenamed(name="New")
+    log += [(recorded(len(log) + 1 + at, user, renamed), renamed) for at, user in enumerate(USERS)]
+    whole, bounded = applied(AccessState(), log), applied(AccessState(), log)
+    bounded.forget_oldest(entries_max * ENTRY_BYTES)
+    count = len(bounded.renamed) + sum(map(len, bounded.lost.values()))
+    assert count <= entries_max
+    since = bounded.known_since
+    assert bounded.renamed == {user: at for user, at in whole.renamed.items() if at > since}
+    for user in USERS:
+        lost = whole.lost.get(user, {}).items()
+        assert bounded.lost.get(user, {}) == {project: at for project, at in lost if at > since}
+    if len(whole.renamed) + sum(map(len, whole.lost.values())) <= entries_max:
+        assert since == 0
+    assert (bounded.members, bounded.projects_of) == (whole.members, whole.projects_of)

@@ -24,6 +24,7 @@ from taskflow.relay import status as relay_status
 from taskflow.settings import BadSettings
 from taskflow.store.lease import WORKER, holder
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
+from taskflow.store.projector_faults import read_faults
 from taskflow.timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Health:
         self._looking = asyncio.Lock()
         self._servers: dict[str, str | None] = {}
         self._workers: dict[str, str | None] = {}
+        self._faults: dict[str, str] = {}
+        """Why a projection cannot be written, as its projector says."""
         self.started = False
         """Whether all checks have passed at the same time at least once."""
 
@@ -67,6 +70,7 @@ class Health:
             workers: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
                 "relay": self._relay,
                 "projections": self._projections,
+                "projectors": self._projectors,
                 "worker": self._worker,
             }
             probes = [_probe(probe) for probe in (*servers.values(), *workers.values())]
@@ -100,6 +104,8 @@ class Health:
         halted = context.readmodels.freshness.halted
         if halted:
             return "; ".join(f"{view} stands still: {reason}" for view, reason in sorted(halted.items()))
+        if self._faults:
+            return "; ".join(f"{view} cannot be written: {reason}" for view, reason in sorted(self._faults.items()))
         return None
 
     async def _ping_kafka(self) -> None:
@@ -125,6 +131,11 @@ class Health:
         late = sorted(view for view in PROJECTIONS if silent[view] > stale_s)
         if late:
             raise _Unwell(f"nothing was heard of {', '.join(late)} lately")
+
+    async def _projectors(self) -> None:
+        self._faults = await read_faults(self._context.store.pool)
+        if self._faults:
+            raise _Unwell("; ".join(f"{view}: {reason}" for view, reason in sorted(self._faults.items())))
 
     async def _worker(self) -> None:
         if await holder(self._context.store.pool, WORKER) is None:

@@ -19,6 +19,7 @@ from taskflow.readmodels.rejections import read_rejections
 from taskflow.relay import status as relay_status
 from taskflow.store.lease import WORKER, holder
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
+from taskflow.store.projector_faults import read_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ class Metrics(Collector):
         self._context = context
         self._relay: RelayStatus | None = None
         self._works: bool | None = None
+        self._faults: dict[str, str] = {}
         self._rejected: list[tuple[str, str, int]] = []
         self._said: list[Any] = []
         self._registry = CollectorRegistry()
@@ -61,7 +63,7 @@ class Metrics(Collector):
     def handler(self) -> HTTPRouteHandler:
         @get("/metrics")
         async def metrics() -> Response[bytes]:
-            await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections())
+            await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections(), self._ask_faults())
             # The samples are collected here. Formatting them takes long with many routes and statuses, so a thread
             # does.
             self._said = list(self._say())
@@ -80,6 +82,10 @@ class Metrics(Collector):
             self._works = await abandon_after(ASK_S, holder(self._context.store.pool, WORKER)) is not None
         except TRANSIENT_ERRORS:
             self._works = None
+
+    async def _ask_faults(self) -> None:
+        with suppress(*TRANSIENT_ERRORS):  # keeps the previous ones
+            self._faults = await abandon_after(ASK_S, read_faults(self._context.store.pool))
 
     async def _ask_rejections(self) -> None:
         with suppress(PyMongoError, TimeoutError):  # keeps the previous counts
@@ -127,14 +133,20 @@ class Metrics(Collector):
         for view in PROJECTIONS:
             lag.add_metric([view], max(0, follower.position - context.readmodels.freshness.position([view])))
         yield lag
+        faults = GaugeMetricFamily(
+            "taskflow_view_refused", "Whether MongoDB refuses a view's writes until an operator acts", labels=["view"]
+        )
+        for view in PROJECTIONS:
+            faults.add_metric([view], view in self._faults)
+        yield faults
         yield GaugeMetricFamily(
             "taskflow_parked_streams", "Streams that a view could not apply", len(context.readmodels.freshness.parked)
         )
         rejected = CounterMetricFamily(
-            "taskflow_messages_rejected", "Messages of the topic that a view did not believe", labels=["view", "reason"]
+            "taskflow_messages_rejected", "Messages of the topic that were not believed", labels=["reader", "reason"]
         )
-        for view, reason, count in self._rejected:
-            rejected.add_metric([view, reason], count)
+        for reader, reason, count in self._rejected:
+            rejected.add_metric([reader, reason], count)
         yield rejected
         if self._works is not None:
             yield GaugeMetricFamily("taskflow_worker_working", "Whether some worker holds the lease", self._works)

@@ -19,17 +19,19 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zlib import crc32
 
 from msgspec import Struct
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, RedisError
 
 from taskflow.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from taskflow.settings import Settings
 
@@ -38,6 +40,9 @@ log = logging.getLogger(__name__)
 CONNECTIONS_MAX: Final = 32
 KEYS_MAX: Final = 500
 """Keys in one call: a longer script would block all other clients of Redis."""
+NAMESPACE: Final = "taskflow:cache"
+HASH_TAGS: Final = 16
+"""Slots of a Redis cluster that the entries are spread over. A script's keys share a slot: more slots, more calls."""
 _LEASE: Final = ":lease"
 _TRANSIENT_ERRORS: Final = (RedisError, OSError, TimeoutError)
 
@@ -58,6 +63,10 @@ class _Loaded(NamedTuple):
 
     stamp: int
     bodies: dict[str, bytes]
+
+
+_Call = tuple[AsyncScript, Sequence[str], list[Any]]
+"""A script, the keys of one hash tag, and its arguments."""
 
 
 class _Loading(NamedTuple):
@@ -155,10 +164,9 @@ class Cache:
         found: dict[str, Entry] = {}
         leases: dict[str, bytes | None] = {}
         lease_ms = self._settings.cache_lease_ttl_ms
-        for part in batched(keys):
-            answers = await self.attempt(
-                partial(self._look, keys=_with_leases(part), args=[at_least, token, lease_ms, self._epoch]),
-            )
+        parts = batched(keys)
+        look = [(self._look, part, [at_least, token, lease_ms, self._epoch]) for part in parts]
+        for part, answers in zip(parts, await self._run(look), strict=True):
             for key, answer in zip(part, answers or [None] * len(part), strict=True):
                 if isinstance(answer, list):
                     found[key] = Entry(int(answer[0]), answer[1])
@@ -170,19 +178,23 @@ class Cache:
         """Fills the entries; releases the lease of a body that is too large to be cached."""
         entry_max = self._settings.cache_entry_bytes_max
         large = [key for key in keys if len(loaded.bodies[key]) > entry_max]
-        for part in batched(large):
-            self.too_large += len(part)
-            await self.attempt(partial(self._release, keys=_with_leases(part), args=[token]))
-        for part in batched([key for key in keys if len(loaded.bodies[key]) <= entry_max]):
-            bodies = [loaded.bodies[key] for key in part]
-            await self.attempt(
-                partial(self._fill, keys=_with_leases(part), args=[token, ttl_s, loaded.stamp, self._epoch, *bodies]),
-            )
+        self.too_large += len(large)
+        release = [(self._release, part, [token]) for part in batched(large)]
+        head = [token, ttl_s, loaded.stamp, self._epoch]
+        small = batched([key for key in keys if len(loaded.bodies[key]) <= entry_max])
+        fill = [(self._fill, part, [*head, *[loaded.bodies[key] for key in part]]) for part in small]
+        await self._run([*release, *fill])
 
     async def invalidate(self, keys: Sequence[str]) -> bool:
         """Deletes entries and leases. True if Redis has acknowledged it."""
-        answers = [await self.attempt(partial(self.redis.delete, *_with_leases(part))) for part in batched(keys)]
-        return None not in answers
+
+        async def delete() -> list[Any]:
+            pipe = self.redis.pipeline(transaction=False)
+            for part in batched(keys):
+                pipe.delete(*_with_leases(part))
+            return await pipe.execute()
+
+        return not keys or await self.attempt(delete) is not None
 
     async def drain(self) -> None:
         """Waits for loads that still run after their callers have gone."""
@@ -192,18 +204,43 @@ class Cache:
     async def clear(self) -> bool:
         """Deletes all entries and leases of this cache. True if Redis has acknowledged it."""
         # Page by page, so that each command stays within the time limit.
-        for pattern in ("user:*", "board:*"):
-            cursor = 0
-            while True:
-                page = await self.attempt(partial(self.redis.scan, cursor, match=pattern, count=KEYS_MAX))
-                if page is None:
-                    return False
-                cursor, keys = page
-                if keys and await self.attempt(partial(self.redis.delete, *keys)) is None:
-                    return False
-                if not cursor:
-                    break
-        return True
+        cursor = 0
+        while True:
+            page = await self.attempt(partial(self.redis.scan, cursor, match=f"{NAMESPACE}:*", count=KEYS_MAX))
+            if page is None:
+                return False
+            cursor, names = page
+            if names and await self.attempt(partial(self._unlink, names)) is None:
+                return False
+            if not cursor:
+                return True
+
+    async def _unlink(self, names: Sequence[bytes]) -> list[Any]:
+        pipe = self.redis.pipeline(transaction=False)
+        for name in names:
+            pipe.unlink(name)
+        return await pipe.execute()
+
+    async def _run(self, calls: Sequence[_Call]) -> list[Any]:
+        """The answers of the scripts, sent together; None for each if Redis fails or is late."""
+
+        async def run() -> list[Any]:
+            if len(calls) == 1:
+                ((script, keys, arguments),) = calls
+                return [await script(keys=_with_leases(keys), args=arguments)]
+            pipe = self.redis.pipeline(transaction=False)
+            for script, keys, arguments in calls:
+                names = _with_leases(keys)
+                pipe.evalsha(script.sha, len(names), *names, *arguments)
+            try:
+                return await pipe.execute()
+            except NoScriptError:
+                # Redis was restarted. A script that ran all the same finds its own lease, or its own entry, again.
+                for script in {script for script, _, _ in calls}:
+                    await self.redis.script_load(script.script)
+                return await run()
+
+        return await self.attempt(run) or [None] * len(calls) if calls else []
 
     async def attempt(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of a command, or None if the breaker is open, or Redis fails or is late (which opens the breaker)."""
@@ -219,13 +256,30 @@ class Cache:
             return None
 
 
-def batched(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The keys in slices of at most KEYS_MAX."""
-    return (keys[begin : begin + KEYS_MAX] for begin in range(0, len(keys), KEYS_MAX))
+def batched(keys: Sequence[str]) -> list[Sequence[str]]:
+    """The keys in groups of one hash tag and at most KEYS_MAX."""
+    by_tag: dict[int, list[str]] = {}
+    for key in keys:
+        by_tag.setdefault(_tag(key), []).append(key)
+    return [of[begin : begin + KEYS_MAX] for of in by_tag.values() for begin in range(0, len(of), KEYS_MAX)]
+
+
+def _tag(key: str) -> int:
+    return crc32(key.encode()) % HASH_TAGS
+
+
+def entry_name(key: str) -> str:
+    """The Redis key of an entry. The braces put entry and lease of all keys with one tag into one slot of a cluster."""
+    return f"{NAMESPACE}:{{{_tag(key)}}}:{key}"
+
+
+def lease_name(key: str) -> str:
+    """The Redis key of an entry's lease."""
+    return entry_name(key) + _LEASE
 
 
 def _with_leases(keys: Sequence[str]) -> list[str]:
-    return [part for key in keys for part in (key, key + _LEASE)]
+    return [name for key in keys for name in (entry_name(key), lease_name(key))]
 
 
 async def _outcome(task: asyncio.Task[_Loaded]) -> _Loaded | None:

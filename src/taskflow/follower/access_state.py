@@ -36,6 +36,9 @@ FACT_TYPES: Final = frozenset(
     )
 )
 
+ENTRY_BYTES: Final = 256
+"""Size of an entry of `lost` or `renamed` in memory, with its part of the dictionary."""
+
 
 class AccessState(Struct):
     """Memberships, roles, archived projects and ended sessions, folded from every event at or before `position`."""
@@ -57,6 +60,8 @@ class AccessState(Struct):
     """Archived projects."""
     ended_sessions: dict[UUID, datetime] = field(default_factory=dict)
     """Session → the time it ended. Kept until every access token of the session has expired."""
+    known_since: int = 0
+    """`lost` and `renamed` may lack what happened at or before this position: the oldest entries are dropped."""
     renamed: dict[UUID, int] = field(default_factory=dict)
     """User → the position at which the user's name last changed, the newest last."""
     system_roles: dict[UUID, tuple[SystemRole, ...]] = field(default_factory=dict)
@@ -109,3 +114,19 @@ class AccessState(Struct):
         """Drops ended sessions whose access tokens have all expired."""
         horizon = now - timedelta(seconds=2 * token_ttl_s)
         self.ended_sessions = {sid: at for sid, at in self.ended_sessions.items() if at > horizon}
+
+    def forget_oldest(self, bytes_max: int) -> None:
+        """Drops the oldest entries of `lost` and `renamed` while they are larger than `bytes_max`; some more, so that
+        this is rare."""
+        entries_max = bytes_max // ENTRY_BYTES
+        count = len(self.renamed) + sum(map(len, self.lost.values()))
+        if count <= entries_max:
+            return
+        positions = sorted([*self.renamed.values(), *(at for lost in self.lost.values() for at in lost.values())])
+        self.known_since = positions[count - entries_max * 3 // 4 - 1]
+        self.renamed = {user: at for user, at in self.renamed.items() if at > self.known_since}
+        kept = {
+            user: {project: at for project, at in lost.items() if at > self.known_since}
+            for user, lost in self.lost.items()
+        }
+        self.lost = {user: lost for user, lost in kept.items() if lost}

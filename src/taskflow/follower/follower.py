@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SNAPSHOT: Final = "follower-5"
-"""The row of the snapshot. The 5 is the version of AccessState's shape: a new shape uses a new row, folded from the
+_SNAPSHOT: Final = "follower-6"
+"""The row of the snapshot. The 6 is the version of AccessState's shape: a new shape uses a new row, folded from the
 start."""
 _READ: Final = "select position, state from progress where name = $1"
 _WRITE: Final = """
@@ -75,6 +75,7 @@ class Follower:
         self._begun_at = 0.0
         self._quiet_until = 0.0
         self._saved_position = 0
+        self._bounded_at = 0
         self._asked = 0
         self._served = 0
         self._polling = asyncio.Lock()
@@ -265,6 +266,9 @@ class Follower:
             self._store.state_cache.drop_stale(step.stream_id, step.stream_version)
             self.recent_positions.add(step.position, step.shard, kind.name)
             self.access_state.position = step.position
+        if self.access_state.position - self._bounded_at >= self._settings.follower_snapshot_every_events:
+            self._bounded_at = self.access_state.position
+            self.access_state.forget_oldest(self._settings.follower_history_bytes_max)
         self._access.followed()
 
     async def _changes(self, after: int, to: int, limit: int) -> dict[int, tuple[RecordedEvent, Event]]:

@@ -9,8 +9,11 @@ The writer, which `readmodels` does not import:
 `batch`                  pure: folds the events of one batch into documents, sums and invalidations
 `messages`               pure: tells new messages from repeats, and finds gaps
 `checkpoints`            the position of each partition, saved in the transaction of its documents
+`reading`                the topic, fetched, verified and decoded once for all projections of a worker
 `rejections`             counts messages that failed verification
+`inbox`                  what waits for one projection, bounded in bytes
 `writer`                 the states that a worker holds of a view; writes each batch in one transaction
-`runner`                 one projection on one worker: from Kafka, or from the log, to its writer
+`runner`                 one projection on one worker: from its inbox, or from the log, to its writer
+`mongo_errors`           pure: which errors of MongoDB an operator must mend; `faults` tells of them
 `process`                `taskflow projector`
 """

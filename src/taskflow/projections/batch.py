@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,14 +11,16 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from msgspec import Struct, field
 
+from taskflow.lru import SharedLruCache
 from taskflow.projections.projection import Projection, Sums
+from taskflow.search_tokens import words_bytes
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event, EventMetadata
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """MongoDB's limit."""
-WORDS_KEPT_MAX: Final = 1_024
-"""How many lists of words are cached in encoded form."""
+WORDS_BYTES_MAX: Final = 4_194_304
+"""Size of the lists of words that are cached in encoded form."""
 _CODEC: Final = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
 
 
@@ -128,7 +129,13 @@ def _document(view: Projection, stream_id: UUID, held: FoldedState) -> bytes:
     return document
 
 
-@lru_cache(maxsize=WORDS_KEPT_MAX)
+_encoded_words: Final[SharedLruCache[tuple[str, ...], bytes]] = SharedLruCache(WORDS_BYTES_MAX)
+
+
 def _words(words: tuple[str, ...]) -> bytes:
     """Encodes the field `words` of a document. Cached: the list is long and most events do not change it."""
-    return bson.encode({"words": words})[4:-1]
+    encoded = _encoded_words.get(words)
+    if encoded is None:
+        encoded = bson.encode({"words": words})[4:-1]
+        _encoded_words.put(words, encoded, len(encoded) + words_bytes(words))
+    return encoded

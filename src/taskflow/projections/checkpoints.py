@@ -22,7 +22,7 @@ from taskflow.projections.invalidation_versions import NONE, begun
 from taskflow.projections.projection import ATTEMPT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from uuid import UUID
 
     from pymongo.asynchronous.client_session import AsyncClientSession
@@ -54,6 +54,29 @@ class Checkpoint(Struct):
     marks: bytes = NONE
 
 
+def checkpoint_id(view: Projection, generation: Generation, partition: int) -> str:
+    return f"{view.name}|{view.version}|{ATTEMPT}|{generation.number}|{partition}"
+
+
+class Hints:
+    """The offsets that the projections of a worker have saved: hints where to start reading Kafka, nothing more."""
+
+    def __init__(self, database: Database, projections: Iterable[Projection], generation: Generation) -> None:
+        self._collection = database[CHECKPOINTS]
+        self._projections = list(projections)
+        self._generation = generation
+
+    async def newest_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Returns the newest offset of each partition that has one. Raises PyMongoError."""
+        wanted = list(partitions)
+        ids = [checkpoint_id(view, self._generation, one) for view in self._projections for one in wanted]
+        newest: dict[int, int] = {}
+        async for found in self._collection.find({"_id": {"$in": ids}}, {"partition": 1, "offset": 1}):
+            if found["offset"] is not None:
+                newest[found["partition"]] = max(found["offset"], newest.get(found["partition"], 0))
+        return newest
+
+
 class Checkpoints:
     """The checkpoints of one projection under one topic generation."""
 
@@ -65,10 +88,13 @@ class Checkpoints:
         self._build = {"projection": view.name, "version": view.version, "attempt": ATTEMPT}
 
     def _id(self, partition: int) -> str:
-        return f"{self._view.name}|{self._view.version}|{ATTEMPT}|{self._generation.number}|{partition}"
+        return checkpoint_id(self._view, self._generation, partition)
 
-    async def take(self, partition: int, session: AsyncClientSession) -> Checkpoint:
-        """Takes over the checkpoint for this session and returns it; creates it at position 0 if it does not exist."""
+    async def take(self, partition: int, session: AsyncClientSession, owner: str | None = None) -> Checkpoint:
+        """Takes over the checkpoint for this session and returns it; creates it at position 0 if it does not exist.
+
+        `owner`: the worker that advances the partition from now on; None: the session only advances it this once.
+        """
         mine = session.session_id["id"].as_uuid()
         held = await self._collection.find_one({"_id": self._id(partition)}, {"holder": 1})
         if held is not None and held["holder"] != mine:
@@ -82,7 +108,7 @@ class Checkpoints:
         # One operation creates and reads it: between two operations the views could be dropped with their checkpoints.
         found: Any = await self._collection.find_one_and_update(
             {"_id": self._id(partition)},
-            {"$setOnInsert": fresh, "$set": {"holder": mine}},
+            {"$setOnInsert": fresh, "$set": {"holder": mine} | ({} if owner is None else {"owner": owner})},
             upsert=True,
             return_document=ReturnDocument.AFTER,
             session=session,
@@ -130,15 +156,33 @@ class Checkpoints:
             build = {"projection": self._view.name, "collection": self._view.collection}
             await self._parked.insert_many([build | asdict(one) for one in parked], session=session)
 
+    async def owned_by_others(self, partitions: Collection[int], owner: str) -> set[int]:
+        """Returns those of the partitions that another worker has taken over."""
+        found = self._collection.find(
+            {"_id": {"$in": [self._id(partition) for partition in partitions]}, "owner": {"$ne": owner}},
+            {"partition": 1, "owner": 1},
+        )
+        return {one["partition"] async for one in found if one.get("owner") is not None}
+
+    async def release(self, owner: str) -> None:
+        """Ends the worker's ownership, so that another one need not wait until its partitions stand still."""
+        await self._collection.update_many(
+            self._build | {"generation": self._generation.number, "owner": owner}, {"$set": {"owner": None}}
+        )
+
     async def standing_still(self, silence_s: float) -> list[int]:
-        """Returns the partitions that are not halted and that no worker has saved for `silence_s`."""
+        """Returns the partitions that are not halted and that no worker has saved for `silence_s`, or that their owner
+        has released."""
         minded = self._collection.find(
             self._build
             | {
                 "generation": self._generation.number,
                 "$or": [
                     {"halted": {"$ne": None}},
-                    {"$expr": {"$lt": [{"$subtract": ["$$NOW", "$saved_at"]}, int(silence_s * 1000)]}},
+                    {
+                        "$expr": {"$lt": [{"$subtract": ["$$NOW", "$saved_at"]}, int(silence_s * 1000)]},
+                        "owner": {"$not": {"$type": "null"}},
+                    },
                 ],
             },
             {"partition": 1},

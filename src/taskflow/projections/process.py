@@ -1,4 +1,4 @@
-"""`taskflow projector [NAME …]`: a runner for each projection, until cancelled."""
+"""`taskflow projector [NAME …]`: one reading, and a runner for each projection, until cancelled."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from taskflow.errors import TaskflowError
 from taskflow.kafka.connection import connection
 from taskflow.kafka.topics import Generation, current_generation
 from taskflow.privacy.keyring import KeyRing
+from taskflow.projections.checkpoints import Hints
 from taskflow.projections.mongo import open_database
+from taskflow.projections.reading import Reading
 from taskflow.projections.registry import PROJECTIONS
+from taskflow.projections.rejections import Rejections
 from taskflow.projections.runner import Runner
 from taskflow.store.log import Log
 from taskflow.store.mapper import Mapper
@@ -48,9 +51,26 @@ async def run(settings: Settings, names: Sequence[str] = ()) -> None:
     try:
         generation = await _generation(pool, settings)
         async with open_database(settings) as database, open_cache(settings) as cache, asyncio.TaskGroup() as tasks:
-            for name in names or PROJECTIONS:
-                runner = Runner(PROJECTIONS[name], database, Log(pool), Mapper(keyring), cache, generation, settings)
-                tasks.create_task(runner.run(), name=f"projection {name}")
+            projections = [PROJECTIONS[name] for name in names or PROJECTIONS]
+            room = asyncio.Event()
+            runners = [
+                Runner(view, database, Log(pool), Mapper(keyring), cache, generation, room=room, settings=settings)
+                for view in projections
+            ]
+            rejections = Rejections("+".join(sorted(view.name for view in projections)), database)
+            reading = Reading(
+                runners,
+                Log(pool),
+                generation,
+                rejections=rejections,
+                hints=Hints(database, projections, generation),
+                room=room,
+                settings=settings,
+            )
+            for runner in runners:
+                tasks.create_task(runner.run(), name=f"projection {runner.projection.name}")
+            tasks.create_task(reading.run(), name="reading")
+            tasks.create_task(rejections.run(), name="rejected messages")
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
     finally:

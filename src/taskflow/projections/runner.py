@@ -1,11 +1,10 @@
-"""One projection on one worker: from Kafka, or from the log, to the writer.
+"""One projection on one worker: from the inbox that the reading fills (reading.py), or from the log, to its writer.
 
-    Kafka ─▶ MAC? ─▶ classify (drops repeats) ─▶ gap? ─▶ the log ─▶ writer
-              └─ a message that fails verification ────▶ the log ─▶ writer
-    nothing new for a while, or no Kafka ──────────────▶ the log ─▶ writer
+    inbox ─▶ classify (drops repeats) ─▶ gap? ─▶ the log ─▶ writer
+    the inbox was full, a message was rejected, nothing new for a while, no Kafka ─▶ the log ─▶ writer
 
-After a failed compare-and-set, a write conflict or an unknown outcome, the worker clears its memory and reads its
-checkpoints again.
+After a failed compare-and-set, a write conflict or an unknown outcome, the projection clears its memory and reads its
+checkpoints again. Nothing here waits for another projection, and none waits for this one.
 """
 
 from __future__ import annotations
@@ -13,28 +12,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 from msgspec.structs import replace
 from pymongo.errors import PyMongoError
 
 from taskflow.cancellation import raise_if_cancelled
-from taskflow.errors import BadMessage, Unavailable, UnverifiedMessage
-from taskflow.kafka.connection import connection
-from taskflow.kafka.mac import MessageKeys
-from taskflow.kafka.message import Message, from_message
-from taskflow.kafka.topics import open_topics
 from taskflow.projections.checkpoints import Moved
+from taskflow.projections.faults import Faults
+from taskflow.projections.inbox import Inbox, Received
 from taskflow.projections.messages import Gap, classify
-from taskflow.projections.rejections import Rejections
+from taskflow.projections.mongo_errors import REFUSALS
 from taskflow.projections.writer import Writer
 from taskflow.store.pool import TRANSIENT_ERRORS
-from taskflow.streams import STREAM_TYPE_OF_EVENT
 
 if TYPE_CHECKING:
     from taskflow.cache.cache import Cache
@@ -49,23 +42,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLL_MS: Final = 200
-POLL_BOUND_S: Final = 1.0
-"""Timeout of a poll, because aiokafka waits without a bound for the end of a rebalance."""
 PAUSE_S: Final = 0.2
 PAUSE_MAX_S: Final = 3.0
+WAIT_S: Final = 0.2
+"""How long the inbox is waited for before silent partitions are looked for."""
 LOG_POLL_S: Final = 0.25
 """How often the log is read while Kafka is unavailable."""
-SESSION_MS: Final = 6_000
-"""Session timeout, the minimum that brokers allow: after it, a killed worker's partitions go to another worker."""
-REBALANCE_MS: Final = 6_000
-REJOIN_S: Final = 15.0
-"""After this time without an assignment, while partitions make no progress, a consumer joins its group again."""
-STOP_S: Final = 1.0
-"""How long a consumer may take to leave its group; otherwise the broker removes it after `SESSION_MS`."""
-
-_UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
-_TRANSIENT_KAFKA_ERRORS: Final = (Unavailable, KafkaError, OSError, TimeoutError)
+SUSPECTS_S: Final = 0.25
+"""Minimum time between two reads of the log caused by rejected messages: a flood of them must cost little."""
+RECLAIM_S: Final = 15.0
+"""A worker with partitions waits this long before it advances those of others: they are reassigned meanwhile."""
+RELEASE_S: Final = 0.5
 
 
 class Runner:
@@ -79,47 +66,67 @@ class Runner:
         mapper: Mapper,
         cache: Cache,
         generation: Generation,
+        *,
+        room: asyncio.Event,
         settings: Settings,
     ) -> None:
-        self._view = view
+        self.projection = view
+        self.inbox = Inbox(settings.projector_inbox_bytes_max, room)
+        self.stood_in = False
+        """Whether partitions of other workers stood still when last looked."""
         self._log = events
         self._generation = generation
         self._settings = settings
         self._writer = Writer(view, database, mapper, cache, generation, settings)
-        self._keys = MessageKeys.of(settings)
-        self._rejections = Rejections(view, database)
-        # Events of other stream types only advance the position. Unknown event types are not among these.
-        self._passes = frozenset(name for name, kind in STREAM_TYPE_OF_EVENT.items() if kind is not view.kind)
-        self._gather_s = settings.projector_linger_ms / 1000
+        self._faults = Faults(events.pool, view.name, self._writer.owner)
         self._silence_s = settings.projector_stall_timeout_ms / 1000
         self._assigned: set[int] = set()
-        self._epoch = 0
-        """The newest epoch seen in the log or in a message."""
+        """The partitions that this worker advances: those of the inbox, without those that another worker took over."""
         self._heard_at: dict[int, float] = {}
         """Partition → when it last received a new message. Repeats and rejected messages do not count."""
-        self._fetched_at = 0.0
-        """When the consumer last fetched any message."""
-
-    @property
-    def applied(self) -> int:
-        """Number of events applied, including repeats and events of other stream types."""
-        return self._writer.applied
+        self._read_at = 0.0
+        """When suspected partitions were last read from the log."""
+        self._asked_at = 0.0
+        """When the partitions that stand still were last looked for."""
 
     async def run(self) -> None:
-        """Runs until cancelled. Raises TopicMismatch if the topic has another partition count."""
-        await self._until_it_works(self._writer.prepare)
-        while True:
-            await self._read_log_until_there_is_a_topic()
-            try:
-                await self._consume()
-            except _TRANSIENT_KAFKA_ERRORS as error:
-                log.warning("Kafka is away; reading the log instead", extra=self._context(error))
-                # Also if Kafka keeps coming back and failing: the views advance, and this is no hot loop.
+        """Runs until cancelled."""
+        try:
+            await self._until_it_works(self._writer.prepare)
+            self._asked_at = time.monotonic()
+            while True:
+                raise_if_cancelled()
+                await self._step()
+        finally:
+            with suppress(PyMongoError, TimeoutError):
+                async with asyncio.timeout(RELEASE_S):
+                    await self._writer.release()
+
+    async def _step(self) -> None:
+        inbox, settings = self.inbox, self._settings
+        await inbox.wait(WAIT_S)
+        if inbox.assigned:
+            await self._take_over()
+        if inbox.is_away:
+            await asyncio.sleep(LOG_POLL_S)
+            if inbox.is_away:
                 await self._until_it_works(self._read_log_instead)
-                await asyncio.sleep(LOG_POLL_S)
+            return
+        received = inbox.take(settings.projector_batch_max, settings.projector_batch_bytes_max)
+        mine = {partition: one for partition, one in received.items() if partition in self._assigned}
+        if mine:
+            await self._until_it_works(partial(self._take, mine))
+        if inbox.catch_up() and self._assigned:
+            log.info("behind the reading: the log is read", extra=self._context())
+            await self._until_it_works(lambda: self._read_log(self._assigned))
+        await self._read_suspects()
+        await self._mind_silence()
+        if time.monotonic() - self._asked_at > self._silence_s:
+            self._asked_at = time.monotonic()
+            await self._stand_in(max(self._silence_s, RECLAIM_S) if self._assigned else self._silence_s)
 
     def _context(self, error: BaseException | None = None) -> dict[str, Any]:
-        return {"projection": self._view.name, "error": repr(error) if error else None}
+        return {"projection": self.projection.name, "error": repr(error) if error else None}
 
     async def _until_it_works(self, step: Callable[[], Awaitable[None]]) -> None:
         """Retries a step while its servers are unavailable, with a growing pause, clearing memory before each retry."""
@@ -128,128 +135,56 @@ class Runner:
             raise_if_cancelled()
             try:
                 await step()
-            except (Moved, PyMongoError, *TRANSIENT_ERRORS) as error:
+            except (Moved, *REFUSALS, *TRANSIENT_ERRORS) as error:
                 log.warning("a step is tried again", extra=self._context(error))
+                await self._faults.note(error)
+                if isinstance(error, Moved):
+                    await self._yield_moved()
                 await self._writer.forget()
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
             else:
+                await self._faults.mended()
                 return
 
-    # --- Kafka
+    async def _yield_moved(self) -> None:
+        """Leaves partitions to the worker that took them over: one that Kafka gave them to, or one of another group
+        that runs this projection too. Both would only undo each other's work."""
+        with suppress(PyMongoError):
+            taken = await self._writer.owned_by_others()
+            if taken:
+                log.info("another worker advances these", extra=self._context() | {"partitions": sorted(taken)})
+                self._own(self._assigned - taken)
 
-    async def _consume(self) -> None:
-        """Consumes messages until an error. Raises Unavailable for a consumer that receives nothing for too long, so
-        that `run` creates a new one."""
-        assignment = _Assignment()
-        self._heard_at = dict.fromkeys(self._assigned, time.monotonic())
-        self._fetched_at = time.monotonic()
-        async with self._open_consumer() as consumer:
-            consumer.subscribe([self._generation.topic], listener=assignment)
-            asked_at = given_at = polled_at = time.monotonic()
-            records: Mapping[TopicPartition, Sequence[Any]] = {}
-            while True:
-                raise_if_cancelled()
-                if sum(map(len, records.values())) < self._settings.projector_batch_max:
-                    await asyncio.sleep(max(0.0, polled_at + self._gather_s - time.monotonic()))
-                polled_at = time.monotonic()
-                records = await self._poll(consumer)
-                if assignment.changed:
-                    await self._take_over(consumer, assignment.read())
-                mine = {at.partition: batch for at, batch in records.items() if at.partition in self._assigned}
-                if mine:
-                    self._fetched_at = polled_at
-                    await self._until_it_works(partial(self._take, mine))
-                await self._read_suspects()
-                now = time.monotonic()
-                if self._assigned:
-                    given_at = now
-                    await self._mind_silence(assignment)
-                if now - asked_at > self._silence_s:
-                    asked_at = now
-                    # A worker with partitions waits until those of a dead worker have been reassigned. Partitions
-                    # without progress for longer are assigned to a group member that is no working projector.
-                    still = await self._stand_in(max(self._silence_s, REJOIN_S) if self._assigned else self._silence_s)
-                    if still and now - given_at > REJOIN_S:
-                        raise Unavailable("partitions stand still and this worker is given none; joining again")
-
-    @asynccontextmanager
-    async def _open_consumer(self) -> AsyncIterator[Any]:
-        consumer = AIOKafkaConsumer(
-            **connection(self._settings),
-            group_id=f"{self._generation.topic}.{self._view.name}.v{self._view.version}",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            # Joining takes until dead members are out of the group. A join request that times out earlier leaves
-            # another member behind, for which the group then waits as well.
-            request_timeout_ms=max(self._settings.kafka_request_timeout_ms, 2 * SESSION_MS + REBALANCE_MS),
-            max_partition_fetch_bytes=4 * 1024 * 1024,
-            fetch_max_wait_ms=100,
-            session_timeout_ms=SESSION_MS,
-            rebalance_timeout_ms=REBALANCE_MS,
-            heartbeat_interval_ms=1_000,
-        )
-        try:
-            async with asyncio.timeout(self._settings.kafka_request_timeout_ms / 1000):
-                await consumer.start()
-            yield consumer
-        finally:
-            await asyncio.wait([asyncio.create_task(_stop(consumer))], timeout=STOP_S)
-
-    async def _poll(self, consumer: Any) -> Mapping[TopicPartition, Sequence[Any]]:
-        try:
-            async with asyncio.timeout(POLL_BOUND_S):
-                found: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(
-                    timeout_ms=POLL_MS, max_records=self._settings.projector_batch_max
-                )
-                return found
-        except TimeoutError:
-            return {}
-        except Exception as error:
-            if isinstance(error, KafkaError) and not isinstance(error, _UNREADABLE):
-                raise
-            # A record that the library cannot decode (for example a header that is not UTF-8) would fail for ever.
-            self._pass_over(consumer)
-            return {}
-
-    def _pass_over(self, consumer: Any) -> None:
-        """Seeks to the end of every assigned partition, and marks the partitions to be read from the log."""
-        for at in consumer.assignment():
-            end = consumer.highwater(at)
-            if end is not None:
-                consumer.seek(at, end)
-            self._rejections.note(at.partition, "unreadable", -1)
-
-    async def _take_over(self, consumer: Any, partitions: Collection[int]) -> None:
-        """Takes over exactly these partitions, and seeks to the offsets in their checkpoints."""
-        if any(partition >= self._generation.partitions for partition in partitions):
-            raise Unavailable(f"partitions {sorted(partitions)} were assigned: the topic is another")
+    def _own(self, partitions: Iterable[int]) -> None:
         self._assigned = set(partitions)
-        self._heard_at = dict.fromkeys(partitions, time.monotonic())
+        self._writer.own(self._assigned)
+
+    # --- the inbox
+
+    async def _take_over(self) -> None:
+        """Takes over exactly the partitions of the inbox."""
+        inbox = self.inbox
+        inbox.assigned = False
+        self._own(inbox.partitions)
+        self._heard_at = dict.fromkeys(self._assigned, time.monotonic())
         await self._writer.forget()
-        checkpoints: list[Checkpoint] = []
 
         async def own() -> None:
-            checkpoints[:] = [await self._writer.checkpoint(partition) for partition in partitions]
-            await self._writer.invalidate(partitions)
-            self._epoch = max(self._epoch, (await self._log.head()).epoch)
+            for partition in sorted(self._assigned):
+                await self._writer.checkpoint(partition)
+            await self._writer.invalidate(self._assigned)
 
         await self._until_it_works(own)
-        for checkpoint in checkpoints:
-            if checkpoint.offset is not None:
-                # An offset past the end of a recreated topic makes the consumer start at the topic's beginning. If
-                # the partition was revoked meanwhile, seek raises, and a new consumer is created.
-                consumer.seek(TopicPartition(self._generation.topic, checkpoint.partition), checkpoint.offset)
-        log.info("partitions assigned", extra=self._context() | {"partitions": sorted(partitions)})
 
-    async def _take(self, records: Mapping[int, Sequence[Any]]) -> None:
-        """Applies the records of one poll. A partition with a gap is read from the log."""
+    async def _take(self, received: Mapping[int, Received]) -> None:
+        """Applies messages. A partition with a gap is read from the log."""
         events: dict[int, list[RecordedEvent]] = {}
         targets: dict[int, Checkpoint] = {}
-        for partition, batch in records.items():
-            known, offset = self._known(partition, batch)
-            if not known:
+        for partition, one in received.items():
+            if partition not in self._assigned:
                 continue
+            known = one.messages
             checkpoint = await self._writer.checkpoint(partition)
             if any(message.position > checkpoint.position for message in known):
                 self._heard_at[partition] = time.monotonic()
@@ -269,93 +204,30 @@ class Runner:
             targets[partition] = replace(
                 checkpoint,
                 position=taken[-1].position if taken else checkpoint.position,
-                offset=offset + 1,
+                offset=one.offset + 1,
                 epoch=max(checkpoint.epoch, known[-1].epoch),
             )
         if targets:
             await self._writer.write(events, targets)
 
-    def _known(self, partition: int, batch: Iterable[Any]) -> tuple[list[Message], int]:
-        """Returns the verified messages of this generation, and the offset of the last one. Messages that fail
-        verification are left out, and their partition is marked to be read from the log."""
-        known: list[Message] = []
-        offset = -1
-        for record in batch:
-            try:
-                attributes = self._keys.verify(
-                    self._generation.topic, partition, key=record.key, value=record.value, headers=record.headers
-                )
-                message = from_message(record.value, attributes, passes=self._passes)
-            except UnverifiedMessage as error:
-                self._rejections.note(partition, error.reason, record.offset)
-                continue
-            except BadMessage as error:
-                log.error("a message of another release", extra=self._context(error) | {"offset": record.offset})  # noqa: TRY400 - the message says it all
-                self._rejections.note(partition, "malformed", record.offset)
-                continue
-            self._epoch = max(self._epoch, message.epoch)
-            if message.epoch < self._epoch:
-                # The event may belong to a tail that was lost in a failover: only the log knows what was kept.
-                self._rejections.suspect(partition)
-                continue
-            here = message.shard is None or self._generation.partition_of(message.shard) == partition
-            if message.generation == self._generation.number and here:
-                known.append(message)
-                offset = record.offset
-        return known, offset
-
     async def _read_suspects(self) -> None:
-        """Reads from the log the partitions where a message was rejected: the log has every real event. The rate is
-        limited, so that a flood of rejected messages costs little."""
-        suspects = self._rejections.due() & self._assigned
+        """Reads from the log the partitions where a message was rejected: the log has every real event."""
+        if time.monotonic() - self._read_at < SUSPECTS_S:
+            return
+        suspects = self.inbox.suspects() & self._assigned
         if suspects:
+            self._read_at = time.monotonic()
+            await self._until_it_works(lambda: self._read_log(suspects & self._assigned))
 
-            async def read() -> None:
-                await self._read_log(suspects)
-                await self._rejections.save()
-
-            await self._until_it_works(read)
-
-    async def _mind_silence(self, assignment: _Assignment) -> None:
-        """Reads from the log the partitions that received nothing new. Raises Unavailable if no message at all was
-        fetched, unless the group is rebalancing."""
+    async def _mind_silence(self) -> None:
+        """Reads from the log the partitions that received nothing new."""
         now = time.monotonic()
-        silent = [partition for partition in self._assigned if now - self._heard_at[partition] > self._silence_s]
-        if not silent:
-            return
-        await self._until_it_works(lambda: self._read_log(silent))
-        self._heard_at |= dict.fromkeys(silent, time.monotonic())
-        if now - self._fetched_at < self._silence_s:
-            return
-        log.warning("nothing was heard; asked the log", extra=self._context() | {"partitions": silent})
-        sharing_s = 0.0 if assignment.awaited_since is None else now - assignment.awaited_since
-        if len(silent) == len(self._assigned) and not 0 < sharing_s < REJOIN_S:
-            raise Unavailable("the consumer is silent; making a new one")
+        silent = {partition for partition in self._assigned if now - self._heard_at[partition] > self._silence_s}
+        if silent:
+            await self._until_it_works(lambda: self._read_log(silent & self._assigned))
+            self._heard_at |= dict.fromkeys(silent, time.monotonic())
 
     # --- the log
-
-    async def _read_log_until_there_is_a_topic(self) -> None:
-        """Reads the log until Kafka answers and has the topic. Raises TopicMismatch."""
-        knocking = asyncio.create_task(self._knock())
-        try:
-            while not (await asyncio.wait([knocking], timeout=LOG_POLL_S))[0]:
-                await self._until_it_works(self._read_log_instead)
-            knocking.result()
-        finally:
-            knocking.cancel()
-
-    async def _knock(self) -> None:
-        pause_s = PAUSE_S
-        while True:
-            try:
-                async with open_topics(self._settings) as topics:
-                    if await topics.check(self._generation):
-                        return
-                    log.warning("there is no topic yet", extra=self._context() | {"topic": self._generation.topic})
-            except _TRANSIENT_KAFKA_ERRORS as error:
-                log.warning("Kafka does not answer", extra=self._context(error))
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_MAX_S)
 
     async def _read_log_instead(self) -> None:
         """Advances from the log the partitions that this worker had, and those that no worker advances.
@@ -363,34 +235,32 @@ class Runner:
         Several workers may do this at the same time: compare-and-set prevents double writes.
         """
         if self._assigned:
-            try:
-                await self._read_log(self._assigned)
-            except Moved:
-                self._assigned = set()  # another worker reaches Kafka and was assigned these
-                raise
+            await self._read_log(self._assigned)
         await self._stand_in(self._silence_s)
 
-    async def _stand_in(self, silence_s: float) -> bool:
-        """Advances from the log the partitions of other workers that nobody saved for `silence_s`. Returns whether
-        there were any."""
-        still: set[int] = set()
+    async def _stand_in(self, silence_s: float) -> None:
+        """Advances from the log the partitions that nobody saved for `silence_s`. Those that Kafka gave to this worker
+        are its own again; of others nothing is kept in memory: their worker may go on at any time."""
+        others: set[int] = set()
 
         async def advance() -> None:
-            still.clear()
-            still.update(set(await self._writer.standing_still(silence_s)) - self._assigned)
+            others.clear()
+            still = set(await self._writer.standing_still(silence_s)) - self._assigned
+            if still & self.inbox.partitions:
+                self._own(self._assigned | (still & self.inbox.partitions))
+                self._heard_at |= dict.fromkeys(self._assigned, time.monotonic())
+            others.update(still - self._assigned)
             if still:
                 log.warning("nobody advances these partitions", extra=self._context() | {"partitions": sorted(still)})
                 await self._read_log(still)
 
         await self._until_it_works(advance)
-        if still:
-            # They belong to another worker, which may go on at any time: keep nothing of them in memory.
+        self.stood_in = bool(others)
+        if others:
             await self._writer.forget()
-        return bool(still)
 
     async def _read_log(self, partitions: Iterable[int]) -> None:
         head = await self._log.head()
-        self._epoch = max(self._epoch, head.epoch)
         for partition in sorted(partitions):
             checkpoint = await self._writer.checkpoint(partition)
             if checkpoint.position < head.position and checkpoint.halted is None:
@@ -417,34 +287,3 @@ class Runner:
                 epoch=events[-1].epoch if events else checkpoint.epoch,
             )
             await self._writer.write({partition: events}, {partition: target})
-
-
-async def _stop(consumer: Any) -> None:
-    try:
-        await consumer.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
-        log.info("a consumer did not stop in order", extra={"error": repr(error)})
-
-
-class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """The latest assignment of partitions. Set by the consumer's callbacks, and read by the runner between two batches,
-    so that a batch being written is never interrupted."""
-
-    def __init__(self) -> None:
-        self.changed = False
-        self.awaited_since: float | None = None
-        """When the current rebalance started; None: no rebalance is under way."""
-        self._partitions: frozenset[int] = frozenset()
-
-    def on_partitions_revoked(self, _revoked: Any) -> None:
-        # Nothing to save: progress is saved with every batch.
-        self.awaited_since = time.monotonic()
-
-    def on_partitions_assigned(self, assigned: Any) -> None:
-        self._partitions = frozenset(at.partition for at in assigned)
-        self.awaited_since = None
-        self.changed = True
-
-    def read(self) -> frozenset[int]:
-        self.changed = False
-        return self._partitions

@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import logging
 import time
+from os import getpid
+from secrets import token_hex
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from bson.raw_bson import RawBSONDocument
+from msgspec import Struct
 from msgspec.structs import replace
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -31,7 +35,7 @@ from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import STREAM_TYPE_OF_EVENT, state_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from taskflow.cache.cache import Cache
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DUPLICATE: Final = 11000
+FIRST_READ_MAX: Final = 16
+"""States read from MongoDB before their size is known; as large as documents can be, they would be 256 MiB."""
 EVERYTHING: Final = "*"
 """Replaces the invalidations of a checkpoint when there are too many: the whole cache is invalidated."""
 
@@ -56,6 +62,12 @@ class _Halted(Exception):
     def __init__(self, at: int, reason: str) -> None:
         super().__init__(reason)
         self.at = at
+
+
+class _Room(Struct):
+    """How many bytes of events and states fit into the rest of a transaction."""
+
+    left: int
 
 
 class Writer:
@@ -78,6 +90,9 @@ class Writer:
         self._settings = settings
         self._checkpoints = Checkpoints(database, view, generation)
         self._documents = database[view.collection]
+        self.owner = f"{gethostname()}:{getpid()}:{token_hex(4)}"
+        """This worker among the owners of partitions, and how an operator finds it."""
+        self._owned: frozenset[int] = frozenset()
         self._read: dict[int, Checkpoint] = {}
         self._ahead: dict[int, Checkpoint] = {}
         """Checkpoints advanced past events of other stream types: saved with the next batch of this view's events, or
@@ -87,7 +102,6 @@ class Writer:
         self._cautious = False
         """Whether a document already existed for a stream's first event (somebody deleted the checkpoints). Documents
         are then looked up for all streams."""
-        self.applied = 0
 
     async def prepare(self) -> None:
         """Creates the view's indexes."""
@@ -98,12 +112,25 @@ class Writer:
                 [("project_id", 1), ("status", 1), ("count", 1)]
             )
 
+    def own(self, partitions: Iterable[int]) -> None:
+        """Sets the partitions whose checkpoints this worker takes over as their owner, in place of those before."""
+        self._owned = frozenset(partitions)
+
+    async def owned_by_others(self) -> set[int]:
+        """Returns those partitions that another worker has taken over since."""
+        return await self._checkpoints.owned_by_others(self._owned, self.owner)
+
+    async def release(self) -> None:
+        """Gives all partitions up, for the worker's end."""
+        await self._checkpoints.release(self.owner)
+
     async def checkpoint(self, partition: int) -> Checkpoint:
         """Returns the checkpoint of a partition; reads it from MongoDB if it is not in memory."""
         if partition in self._ahead:
             return self._ahead[partition]
         if partition not in self._read:
-            checkpoint = await self._checkpoints.take(partition, self._session)
+            owner = self.owner if partition in self._owned else None
+            checkpoint = await self._checkpoints.take(partition, self._session, owner)
             if checkpoint.position == 0:
                 # The view is new, or was dropped together with its indexes.
                 await self.prepare()
@@ -111,7 +138,8 @@ class Writer:
         return self._read[partition]
 
     async def standing_still(self, silence_s: float) -> list[int]:
-        """Returns the partitions that are not halted and that no worker has saved for `silence_s`."""
+        """Returns the partitions that are not halted and that no worker has saved for `silence_s`, or that their owner
+        has released."""
         return await self._checkpoints.standing_still(silence_s)
 
     async def forget(self) -> None:
@@ -125,7 +153,8 @@ class Writer:
         await session.end_session()
 
     async def write(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> None:
-        """Applies events that follow the checkpoints in memory, and saves the targets as new checkpoints.
+        """Applies events that follow the checkpoints in memory, and saves the targets as new checkpoints: in one
+        transaction, or in several where events and states are larger than `projector_batch_bytes_max`.
 
         A partition with an event that it must not skip is saved as halted before that event. After any exception, call
         `forget`: the memory may differ from what is stored.
@@ -133,11 +162,28 @@ class Writer:
         if not self._due(events, targets):
             self._ahead |= targets
             return
-        targets = self._ahead | dict(targets)
+        left = self._ahead | dict(targets)
+        self._ahead.clear()
+        while left:
+            left = await self._write(events, left)
+
+    async def _write(
+        self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]
+    ) -> dict[int, Checkpoint]:
+        """Writes one transaction. Returns the targets of partitions of which some events did not fit."""
+        room = _Room(self._settings.projector_batch_bytes_max)
         folded: dict[int, Changes] = {}
         saved: dict[int, Checkpoint] = {}
+        left: dict[int, Checkpoint] = {}
         for partition, target in targets.items():
-            folded[partition], saved[partition] = await self._fold(partition, events.get(partition, ()), target)
+            if room.left <= 0:
+                left[partition] = target
+                continue
+            checkpoint = self._read[partition]
+            batch = [event for event in events.get(partition, ()) if event.position > checkpoint.position]
+            folded[partition], saved[partition] = await self._fold(checkpoint, batch, target, room)
+            if saved[partition].position < target.position and saved[partition].halted is None:
+                left[partition] = target
         old = [self._read[partition] for partition in saved]
         new = list(saved.values())
         changes = list(folded.values())
@@ -149,10 +195,9 @@ class Writer:
             for stream_id, held in one.held.items():
                 self._held.put(stream_id, held, state_bytes(held.state))
         self._read |= saved
-        self._ahead.clear()
         self._saved_at |= dict.fromkeys(saved, time.monotonic())
-        self.applied += sum(len(batch) for batch in events.values())
         await self.invalidate(saved)
+        return left
 
     def _due(self, events: Mapping[int, Sequence[RecordedEvent]], targets: Mapping[int, Checkpoint]) -> bool:
         """Whether there is anything that must be saved now."""
@@ -188,9 +233,12 @@ class Writer:
             for one in changes
             for stream_id, document in one.documents.items()
         ]
+        # Ordered: the first error ends the transaction, and the driver must not hide it behind the errors of what comes
+        # after it. Inserts first, because operations of one kind in a row are one command.
+        documents.sort(key=lambda one: isinstance(one, ReplaceOne))
         try:
             if documents:
-                await self._documents.bulk_write(documents, ordered=False, session=session)
+                await self._documents.bulk_write(documents, session=session)
         except BulkWriteError as error:
             self._cautious |= any(one["code"] == _DUPLICATE for one in error.details["writeErrors"])
             raise
@@ -207,18 +255,20 @@ class Writer:
             for key, count in one.sums.items()
         ]
         if sums:
-            await self._database[self._view.sums_collection].bulk_write(sums, ordered=False, session=session)
+            await self._database[self._view.sums_collection].bulk_write(sums, session=session)
 
     # --- folding
 
     async def _fold(
-        self, partition: int, batch: Sequence[RecordedEvent], target: Checkpoint
+        self, checkpoint: Checkpoint, batch: Sequence[RecordedEvent], target: Checkpoint, room: _Room
     ) -> tuple[Changes, Checkpoint]:
-        """Returns the changes made by a partition's events, and the checkpoint after them."""
-        checkpoint = self._read[partition]
+        """Returns the changes made by a partition's events, as many as there is room for, and the checkpoint after
+        them."""
         changes = Changes()
         try:
-            await self._apply(checkpoint, batch, changes)
+            cut = await self._apply(checkpoint, batch, changes, room)
+            if cut is not None:
+                target = replace(target, position=cut, offset=checkpoint.offset)
         except _Halted as halted:
             target = replace(target, position=halted.at, halted=str(halted))
         parked = checkpoint.parked | {one.stream_id for one in changes.parked}
@@ -234,8 +284,11 @@ class Writer:
             marks = marked(marks, changes.invalidated, target.position)
         return changes, replace(target, parked=parked, invalidations=pending, marks=marks)
 
-    async def _apply(self, checkpoint: Checkpoint, batch: Sequence[RecordedEvent], changes: Changes) -> None:
-        """Applies events in order. Raises _Halted at an event of an unknown type, or one that cannot be opened."""
+    async def _apply(
+        self, checkpoint: Checkpoint, batch: Sequence[RecordedEvent], changes: Changes, room: _Room
+    ) -> int | None:
+        """Applies events in order. Returns the position of the last one for which there was room; None if there was for
+        all. Raises _Halted at an event of an unknown type, or one that cannot be opened."""
         mine: list[RecordedEvent] = []
         halt: _Halted | None = None
         for recorded in batch:
@@ -246,11 +299,14 @@ class Writer:
                 break
             if kind is self._view.kind and recorded.stream_id not in checkpoint.parked:
                 mine.append(recorded)
+        before = room.left
+        changes.begun, read, unread = await self._hold(mine, checkpoint, room)
+        fitting = self._fitting(mine, unread, room)
+        cut = mine[fitting - 1].position if fitting < len(mine) else None
+        mine = mine[:fitting]
         decoded = await self._decode(mine)
-        changes.begun, read, read_bytes = await self._hold(mine, checkpoint)
         # Bytes to fold and to turn into documents: finding the words of large texts takes long.
-        size = read_bytes + sum(len(recorded.data) for recorded in mine)
-        size += sum(self._held.weight_of(stream_id) for stream_id in {recorded.stream_id for recorded in mine})
+        size = before - room.left
         unreadable = next((at for at, event in enumerate(decoded) if isinstance(event, StoreError)), len(mine))
         last = {recorded.stream_id: recorded.position for recorded in mine[:unreadable]}
         found = await run_off_loop(size, self._apply_all, changes, read, mine, decoded, checkpoint.partition, last)
@@ -258,9 +314,23 @@ class Writer:
             # A parked stream keeps its last storable document, so this time every event makes a document.
             changes.forget()
             found = await run_off_loop(size, self._apply_all, changes, read, mine, decoded, checkpoint.partition, None)
-        halt = found or halt
-        if halt is not None:
+        if found is not None:
+            raise found
+        if halt is not None and cut is None:
             raise halt
+        return cut
+
+    def _fitting(self, events: Sequence[RecordedEvent], unread: Collection[UUID], room: _Room) -> int:
+        """Returns how many of the events, and of their streams' states, there is room for; at least one."""
+        seen: set[UUID] = set()
+        for at, recorded in enumerate(events):
+            if recorded.stream_id in unread or (at > 0 and room.left <= 0):
+                return at
+            room.left -= len(recorded.data)
+            if recorded.stream_id not in seen:
+                seen.add(recorded.stream_id)
+                room.left -= self._held.weight_of(recorded.stream_id)
+        return len(events)
 
     def _apply_all(
         self,
@@ -305,10 +375,10 @@ class Writer:
             return decoded
 
     async def _hold(
-        self, events: Sequence[RecordedEvent], checkpoint: Checkpoint
-    ) -> tuple[set[UUID], dict[UUID, FoldedState], int]:
-        """Loads the states of streams that are not in memory. Returns the streams that begin in this batch, the states
-        read for the others, and the number of bytes read."""
+        self, events: Sequence[RecordedEvent], checkpoint: Checkpoint, room: _Room
+    ) -> tuple[set[UUID], dict[UUID, FoldedState], set[UUID]]:
+        """Loads the states of streams that are not in memory, in the order of their events, while there is room.
+        Returns the streams that begin in this batch, the states read for the others, and the streams without room."""
         first: dict[UUID, int] = {}
         for recorded in events:
             first.setdefault(recorded.stream_id, recorded.stream_version)
@@ -316,20 +386,34 @@ class Writer:
         begun = set() if self._cautious else {stream_id for stream_id in missing if first[stream_id] == 1}
         missing = [stream_id for stream_id in missing if stream_id not in begun]
         read: dict[UUID, FoldedState] = {}
-        read_bytes = 0
-        if not missing:
-            return begun, read, read_bytes
+        asked = read_bytes = 0
+        while asked < len(missing) and room.left > 0:
+            # As many as there is room for if they are like those before; few at first, whose size nobody knows.
+            mean = max(1, read_bytes // max(1, asked))
+            count = FIRST_READ_MAX if asked == 0 else max(1, room.left // mean)
+            states = await self._read_states(missing[asked : asked + count], checkpoint)
+            for stream_id, (held, state_size) in states.items():
+                read[stream_id] = held
+                read_bytes += state_size
+                room.left -= state_size
+            asked += count
+        return begun, read, set(missing[asked:])
+
+    async def _read_states(
+        self, streams: Sequence[UUID], checkpoint: Checkpoint
+    ) -> dict[UUID, tuple[FoldedState, int]]:
+        """Returns the stored states of streams with their sizes in bytes, without streams that have no document."""
+        found: dict[UUID, tuple[FoldedState, int]] = {}
         fields = {"position": 1, "version": 1, "state": 1}
-        found = self._documents.find({"_id": {"$in": missing}}, fields, session=self._session)
-        async for document in found:
-            read_bytes += len(document["state"])
+        async for document in self._documents.find({"_id": {"$in": streams}}, fields, session=self._session):
             try:
                 state = msgspec.json.decode(document["state"], type=self._view.kind.state)
             except msgspec.MsgspecError as error:
                 reason = f"{self._view.collection} {document['_id']} holds a state of another shape: {error}"
                 raise _Halted(checkpoint.position, reason) from error
-            read[document["_id"]] = FoldedState(document["position"], document["version"], state)
-        return begun, read, read_bytes
+            held = FoldedState(document["position"], document["version"], state)
+            found[document["_id"]] = held, len(document["state"])
+        return found
 
     # --- the cache
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 async def read_rejections(database: Database) -> list[tuple[str, str, int]]:
-    """Returns (projection, reason, count) of all messages ever rejected."""
+    """Returns (reader, reason, count) of all messages ever rejected. A reader is the set of projections of a worker; of
+    an earlier release, one projection."""
     found: list[dict[str, Any]] = await database[REJECTED].find().to_list()
-    return [(one["projection"], one["reason"], one["count"]) for one in found]
+    return [(one.get("reader", one.get("projection", "")), one["reason"], one["count"]) for one in found]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from taskflow.api.concurrency_limits import Work
-from taskflow.api.envelopes import as_sent, envelopes
+from taskflow.api.envelopes import as_sent, live_envelopes
 from taskflow.api.reads import COMMON, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.streaming_response import Streamed
@@ -113,7 +113,7 @@ async def _missed(context: Context, user: UUID, projects: frozenset[UUID] | None
     page = await context.history.page(
         EventFilter(projects=wanted), after=after, to=follower.position, limit=CATCH_UP_PAGE
     )
-    events = b"".join([as_sent(one) for one in await envelopes(context.store.mapper, page.events)])
+    events = b"".join([as_sent(one) for one in await live_envelopes(context.store.mapper, page.events)])
     if not wanted <= follower.projects_of(user).keys():
         return after, b""  # access was withdrawn meanwhile: the page is read again without that project
     return page.position, events

@@ -28,7 +28,7 @@ from taskflow.api.joins import joins
 from taskflow.api.reads import COMMON, Source, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
-from taskflow.errors import Unavailable
+from taskflow.errors import Gone, Unavailable
 from taskflow.page_bounds import PAGE_BYTES_MAX
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.change_feed import ChangedDocument, ChangedPage, PageBounds, Place
@@ -135,6 +135,8 @@ def _begun(context: Context, freshness: Freshness, user: UUID, text: str | None)
     """The start of this page: in the round of the token, or in a new round, which ends at the projections' position."""
     build = _build(context, freshness)
     token = SyncToken(build, 0, 0) if text is None else read_token(context.settings, user, text, build)
+    if 0 < token.base < context.follower.access_state.known_since:
+        raise Gone("the token is too old to tell what was removed since; start again without one")
     if token.section == 0 and token.position == 0:
         # Not beyond the follower's position, so that access granted after it counts as granted after the round began.
         to = min(freshness.position(DRAWN), context.follower.position)
