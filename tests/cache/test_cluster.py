@@ -43,7 +43,8 @@ async def cluster(tmp_path: Path, own: Settings) -> AsyncIterator[Settings]:
                     pass  # it has them already
                 except (RedisError, OSError):
                     return False
-                return b"cluster_state:ok" in await redis.execute_command("CLUSTER INFO")
+                state: str = (await redis.execute_command("CLUSTER INFO"))["cluster_state"]
+                return state == "ok"
 
             await until(ready, "the cluster")
         yield settings

@@ -35,5 +35,4 @@ async def test_memory_is_given_back_after_every_pause(
         worker.send(signal.SIGCONT)
         await world.reached(position)
         found.append(resident_mib(worker.process.pid))
-    print(found, resident_mib(worker.process.pid, "VmHWM"))
     assert max(found) < RESIDENT_MIB_MAX
