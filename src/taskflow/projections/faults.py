@@ -15,7 +15,7 @@ from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 from taskflow.store.projector_faults import clear_fault, record_fault
 
 if TYPE_CHECKING:
-    import asyncpg
+    from taskflow.store.log import Log
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ RECORD_S: Final = 1.0
 class Faults:
     """The faults of one projection on one worker."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], projection: str, worker: str) -> None:
-        self._pool = pool
+    def __init__(self, events: Log, projection: str, worker: str) -> None:
+        self._pool = events.pool
         self._projection = projection
         self._worker = worker
         self._told_at = float("-inf")
