@@ -9,6 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ _KEY_NAMESPACE: Final = b"taskflow/idempotency-key"
 def new_id() -> UUID:
     """A fresh UUIDv7."""
     return uuid7()
+
+
+def new_id_text() -> str:
+    """The text of a fresh UUIDv7; faster than that of `new_id`."""
+    return str(uuid_utils.uuid7())
 
 
 def is_id(text: object) -> bool:

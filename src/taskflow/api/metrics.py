@@ -52,13 +52,19 @@ class Metrics(Collector):
             buckets=BUCKETS_S,
             registry=self._registry,
         )
+        self._series: dict[tuple[str, str, int], Histogram] = {}
+        """The histogram's own series by their labels. The library keeps them too, but takes longer to find one."""
         self._registry.register(self)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts a request. `status` 0: the client disconnected before there was an answer."""
         # A client may send any word as the method; unknown ones share a label.
         known = method if method in _METHODS else "other"
-        self._requests.labels(known, route, status).observe(seconds)
+        labels = (known, route, status)
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = self._requests.labels(*labels)
+        series.observe(seconds)
 
     def handler(self) -> HTTPRouteHandler:
         @get("/metrics")

@@ -21,7 +21,7 @@ from taskflow.api.authentication import address_of, admit, header
 from taskflow.api.cors import Cors
 from taskflow.api.paths import canonical_path
 from taskflow.errors import Fault, Malformed, NoSuchPath, PayloadTooLarge, Unavailable
-from taskflow.ids import new_id
+from taskflow.ids import new_id_text
 from taskflow.log_fields import LOG_FIELDS
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Exchange:
         self._method: str = scope["method"]
         self._under_api = path is not None and path.startswith("/api/")
         given = header(self._headers, b"x-request-id")
-        self._request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else str(new_id())
+        self._request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else new_id_text()
         trace = _TRACE.fullmatch(header(self._headers, b"traceparent") or "")
         self._trace_id = trace[1] if trace else _hex(128)
         self._trace_flags = trace[2] if trace else "01"

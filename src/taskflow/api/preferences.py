@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from litestar.datastructures import Headers
+    from collections.abc import Iterable
 
     from taskflow.commands.execute import Accepted
 
@@ -28,13 +28,16 @@ class _Named(Struct, frozen=True):
     id: UUID | None = None
 
 
-def prefers_minimal(headers: Headers) -> bool:
-    """Whether the answer to a write need not show what was written. The first `return` counts."""
-    for field in headers.getall("prefer", []):
-        for preference in field.split(","):
-            name, _, value = preference.partition(";")[0].partition("=")
-            if name.strip().lower() == "return":
-                return value.strip().strip('"').lower() == "minimal"
+def prefers_minimal(fields: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the answer to a write need not show what was written. `fields`: all header fields of the request, as the
+    server gives them. The first `return` counts."""
+    for name, value in fields:
+        if name != b"prefer":
+            continue
+        for preference in value.decode("latin-1").split(","):
+            kind, _, wanted = preference.partition(";")[0].partition("=")
+            if kind.strip().lower() == "return":
+                return wanted.strip().strip('"').lower() == "minimal"
     return False
 
 

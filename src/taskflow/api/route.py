@@ -8,6 +8,7 @@ from uuid import UUID
 
 from litestar import HttpMethod, Request, Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
 from msgspec import Struct
 
 from taskflow.api.authentication import header, must_be_signed_in
@@ -150,7 +151,7 @@ class Route(Struct, frozen=True):
     def handler(self, context: Context) -> HTTPRouteHandler:
         """The Litestar handler of the route. Access is checked before the body is read."""
 
-        async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
+        async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
             call = RequestContext(request, context)
             if self.signed_in:
                 call.principal  # noqa: B018 - raises where there is none
@@ -165,7 +166,8 @@ class Route(Struct, frozen=True):
                 await call.confirm()
             if isinstance(answer, NotFound):
                 raise answer
-            return answer
+            # As the framework would: but none of its layers adds headers or cookies here.
+            return answer.to_asgi_response(app=None, request=request, status_code=200)
 
         # Answers with another status than 200 set it themselves.
         return HTTPRouteHandler(

@@ -104,7 +104,7 @@ async def write(call: RequestContext, command: CommandType, target: Any) -> Resp
     if done.location is not None:
         headers["Location"], status = done.location, 201
     body = done.body
-    if prefers_minimal(call.request.headers):
+    if prefers_minimal(call.request.scope["headers"]):
         body, headers = minimal(body, done.accepted), headers | APPLIED
     return JsonResponse(body, status_code=status, headers=headers)
 

@@ -60,7 +60,9 @@ async def decide(unit: UnitOfWork, steps: Sequence[Step]) -> Decided:
     try:
         for step in steps:
             decisions.append(await decide_one(unit, step))
-        await turn()
+        if len(unit.staged) > 1:
+            # A single event is sealed in the turn that decided it.
+            await turn()
         events = await unit.sealed(correlation_id=steps[0].request.correlation_id, causation_id=None)
     except Refusal as refusal:
         refused = steps[refusal.turn - 1] if isinstance(refusal, Erased) else step

@@ -145,7 +145,7 @@ async def post_batch(call: RequestContext) -> Response[bytes]:
     results: list[CommandOutcome | BatchOutcome] = []
     headers: dict[str, str] = {}
     bytes_left = RESULTS_BYTES_MAX
-    if prefers_minimal(call.request.headers):
+    if prefers_minimal(call.request.scope["headers"]):
         headers |= APPLIED
         bytes_left = -1
     for one, outcome in zip(batch, outcomes, strict=True):

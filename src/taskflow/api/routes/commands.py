@@ -65,7 +65,7 @@ async def post_command(call: RequestContext) -> Response[bytes]:
     with pointing_below("/data"):
         done = await send(call, sent)
     outcome, headers = outcome_of(sent, done.accepted, done.body), done.headers
-    if prefers_minimal(call.request.headers):
+    if prefers_minimal(call.request.scope["headers"]):
         outcome, headers = outcome_of(sent, done.accepted), headers | APPLIED
     return Response(render.ENCODER.encode(outcome), headers=headers, media_type="application/json")
 
