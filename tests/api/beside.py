@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from taskflow.commands import user
-from taskflow.commands.execute import Accepted, Executor, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.purge import purge_task
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.settings import Settings
@@ -37,10 +37,10 @@ class Beside:
     async def add_without_asking(self, by: str, project: str, user_id: str, role: Role) -> int:
         """As releases did that asked nobody; the position."""
 
-        async def add(unit: UnitOfWork) -> Target:
+        async def add(unit: UnitOfWork) -> UUID:
             await unit.get(PROJECT, UUID(project))
             unit.append(PROJECT, UUID(project), MemberAdded(user_id=UUID(user_id), role=role))
-            return Target(PROJECT, UUID(project))
+            return UUID(project)
 
         return (await send(self._executor, UUID(by), add)).receipt.position
 

@@ -16,7 +16,7 @@ import pytest
 
 from taskflow.api.export_file import Export
 from taskflow.client import AsyncClient
-from taskflow.commands.execute import Executor, Request, Target
+from taskflow.commands.execute import Executor, Request
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.importer.exported import Made, import_export, read_export
 from taskflow.importer.failures import BadFile
@@ -45,7 +45,7 @@ async def furnished(stack: Stack, ada: Caller, bob: Caller) -> tuple[str, int]:
     accepted(await ada.delete(f"/tasks/{gone['id']}"))
     async with open_event_store(stack.settings, "export test") as store:
 
-        async def parts(unit: UnitOfWork) -> Target:
+        async def parts(unit: UnitOfWork) -> UUID:
             await unit.get(TASK, UUID(parent["id"]))
             comment = uuid4()
             unit.append(
@@ -57,12 +57,17 @@ async def furnished(stack: Stack, ada: Caller, bob: Caller) -> tuple[str, int]:
                 ChecklistItemAdded(uuid4(), "second", "b"),
                 RelationAdded("blocks", UUID(child["id"])),
             )
-            return Target(TASK, UUID(parent["id"]))
+            return UUID(parent["id"])
 
         request = Request(
-            caller=UUID(bob.id), command_id=uuid4(), fingerprint=b"", at=datetime.now(UTC), actor=UUID(bob.id)
+            handler=parts,
+            caller=UUID(bob.id),
+            command_id=uuid4(),
+            fingerprint=b"",
+            at=datetime.now(UTC),
+            actor=UUID(bob.id),
         )
-        receipt = (await Executor(store, stack.settings).execute(request, parts)).receipt
+        receipt = (await Executor(store, stack.settings).execute(request)).receipt
     return project, receipt.position
 
 

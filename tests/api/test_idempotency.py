@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from taskflow.api.writes import Sent, fingerprint
+from taskflow.api.writes import fingerprint
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.task import EditTask
 from taskflow.ids import earlier_command_id_of_key
@@ -238,22 +238,15 @@ class TestKeysThatAreNoUuids:
     async def test_of_before_find_their_receipts(self, ada: Caller, beside: Beside, stack: Stack) -> None:
         """An earlier release stored commands under a hash of their keys."""
         task, body = (await ada.task("x"))["id"], {"title": "of before"}
-        sent = Sent(
-            name="EditTask",
-            target=UUID(task),
-            plain=body,
-            command=EditTask(title="of before"),
-            command_id=earlier_command_id_of_key("of-before"),
-            expected_version=None,
-        )
+        command_id = earlier_command_id_of_key("of-before")
         before = await beside.command(
             ada.id,
             datetime.now(UTC),
             handler_of(EditTask),
-            sent.target,
-            sent.command,
-            command_id=sent.command_id,
-            fingerprint=fingerprint(stack, UUID(ada.id), sent),  # type: ignore[arg-type]  # it looks at settings alone
+            UUID(task),
+            EditTask(title="of before"),
+            command_id=command_id,
+            fingerprint=fingerprint(stack, UUID(ada.id), "EditTask", UUID(task), body),  # type: ignore[arg-type]  # it looks at settings alone
         )
         accepted(await ada.patch(f"/tasks/{task}", {"title": "since"}))
         headers = {"Idempotency-Key": "of-before"}

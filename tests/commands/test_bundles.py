@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from taskflow.commands import project, task, user
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Step
+from taskflow.commands.execute import Accepted, Executor, Request
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import KeyReused, NotFound, Refusal, Rejected, VersionConflict
 from taskflow.settings import Settings
@@ -39,25 +39,25 @@ from .world import (
 )
 
 
-def step(caller: UUID, handler: Any, *arguments: Any, **circumstances: Any) -> Step:
-    return Step(request(caller, **circumstances), lambda unit: handler(unit, *arguments))
+def step(caller: UUID, handler: Any, *arguments: Any, **circumstances: Any) -> Request:
+    return request(caller, lambda unit: handler(unit, *arguments), **circumstances)
 
 
-def retitle(caller: UUID, task_id: UUID, title: str, **circumstances: Any) -> Step:
+def retitle(caller: UUID, task_id: UUID, title: str, **circumstances: Any) -> Request:
     return step(caller, handler_of(task.EditTask), task_id, task.EditTask(title=title), **circumstances)
 
 
-def create(caller: UUID, project_id: UUID, title: str = "T", **circumstances: Any) -> Step:
+def create(caller: UUID, project_id: UUID, title: str = "T", **circumstances: Any) -> Request:
     return step(caller, task.create_task, None, task.CreateTask(project_id=project_id, title=title), **circumstances)
 
 
-def on(earlier: Step, caller: UUID, handler: Any, command: Any) -> Step:
+def on(earlier: Request, caller: UUID, handler: Any, command: Any) -> Request:
     """On what an earlier command of the bundle makes."""
 
     async def run(unit: UnitOfWork) -> Any:
-        return await handler(unit, unit.made[earlier.request.command_id], command)
+        return await handler(unit, unit.made[earlier.command_id], command)
 
-    return Step(request(caller), run)
+    return request(caller, run)
 
 
 async def head(store: EventStore) -> int:
@@ -70,7 +70,7 @@ async def test_later_commands_see_what_earlier_ones_did(
     made = create(owner, project_id)
     renamed = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
     same = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
-    child = step(owner, child_of, made.request.command_id, project_id)
+    child = step(owner, child_of, made.command_id, project_id)
     answers = await executor.execute_together([made, renamed, same, child])
     task_id = answers[0].receipt.stream_id
     assert [(one.receipt.version, one.receipt.outcome) for one in answers[:3]] == [
@@ -85,7 +85,7 @@ async def test_later_commands_see_what_earlier_ones_did(
     assert await head(store) == first + 2
     # Each has a receipt of its own, and answers alone as it did among others.
     for one, answer in zip((made, renamed, same, child), answers, strict=True):
-        again = await executor.execute(one.request, not_today)
+        again = await executor.execute(replace(one, handler=not_today))
         assert (outcome(again), again.receipt.replayed) == (outcome(answer), True)
 
 
@@ -108,9 +108,9 @@ async def test_one_refusal_leaves_nothing_of_any(
     steps = [create(owner, project_id), retitle(owner, task_id, "New"), refused, create(owner, project_id)]
     with pytest.raises(Rejected) as raised:
         await executor.execute_together(steps)
-    assert raised.value.command_id == refused.request.command_id
+    assert raised.value.command_id == refused.command_id
     assert await head(store) == before
-    assert await store.receipts([(owner, one.request.command_id) for one in steps]) == {}
+    assert await store.receipts([(owner, one.command_id) for one in steps]) == {}
     assert (await edit(executor, owner, task_id, title="Later")).receipt.version == 2
 
 
@@ -134,7 +134,7 @@ async def test_each_command_happens_at_its_own_moment(
 ) -> None:
     steps = [create(owner, project_id) for _ in range(3)]
     answers = await executor.execute_together(steps)
-    assert [one.state.created_at for one in answers] == [one.request.at for one in steps]
+    assert [one.state.created_at for one in answers] == [one.at for one in steps]
     assert len({one.state.rank for one in answers}) == 3
 
 
@@ -145,7 +145,7 @@ async def test_personal_fields_are_sealed_in_a_bundle_too(
     picture = step(owner, handler_of(user.EditProfile), None, user.EditProfile(avatar_url="https://a.example/b.png"))
     answers = await executor.execute_together([name, create(owner, project_id), picture])
     assert [one.state.version for one in answers] == [answers[0].state.version, 1, answers[0].state.version + 1]
-    again = await other.execute(picture.request, picture.handler)
+    again = await other.execute(picture)
     assert (again.state.name, again.state.avatar_url) == ("Grace", "https://a.example/b.png")
 
 
@@ -157,7 +157,7 @@ async def test_a_member_removed_between_decision_and_append_writes_nothing(
 ) -> None:
     elsewhere = await make_project(executor, member)
     gate = Gate()
-    last = Step(request(member), gate.around(task.create_task, None, task.CreateTask(project_id=project_id, title="X")))
+    last = request(member, gate.around(task.create_task, None, task.CreateTask(project_id=project_id, title="X")))
     sent = asyncio.create_task(executor.execute_together([create(member, elsewhere), last, create(member, elsewhere)]))
     await gate.decided.wait()
     await remove_member(other, owner, project_id, member)
@@ -165,7 +165,7 @@ async def test_a_member_removed_between_decision_and_append_writes_nothing(
     gate.open.set()
     with pytest.raises(NotFound) as refused:
         await sent
-    assert refused.value.command_id == last.request.command_id
+    assert refused.value.command_id == last.command_id
     assert await head(store) == before
 
 
@@ -283,8 +283,8 @@ async def test_what_was_accepted_alone_is_replayed_and_the_rest_is_one_bundle(
     executor: Executor, other: Executor, store: EventStore, owner: UUID, project_id: UUID
 ) -> None:
     made = create(owner, project_id)
-    first = await executor.execute(made.request, made.handler)
-    child = step(owner, child_of, made.request.command_id, project_id)
+    first = await executor.execute(made)
+    child = step(owner, child_of, made.command_id, project_id)
     renamed = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
     await edit(other, owner, first.receipt.stream_id, title="Meanwhile")
     answers = await other.execute_together([made, child, renamed])
@@ -310,7 +310,7 @@ async def test_a_receipt_that_comes_between_decision_and_append_is_taken(
     before = await head(store)
     sent = asyncio.create_task(executor.execute_together([first, held, create(owner, project_id)]))
     await gate.decided.wait()
-    alone = await other.execute(second.request, second.handler)
+    alone = await other.execute(second)
     gate.open.set()
     answers = await sent
     assert [one.receipt.replayed for one in answers] == [False, True, False]
@@ -322,13 +322,13 @@ async def test_one_id_with_another_content_refuses_all(
     executor: Executor, other: Executor, store: EventStore, owner: UUID, project_id: UUID
 ) -> None:
     one = create(owner, project_id)
-    await executor.execute(one.request, one.handler)
+    await executor.execute(one)
     before = await head(store)
-    changed = replace(one, request=replace(one.request, fingerprint=b"another"))
+    changed = replace(one, fingerprint=b"another")
     for executing in (executor, other):
         with pytest.raises(KeyReused) as refused:
             await executing.execute_together([create(owner, project_id), changed])
-        assert refused.value.command_id == one.request.command_id
+        assert refused.value.command_id == one.command_id
     assert await head(store) == before
 
 
@@ -336,7 +336,7 @@ async def test_a_replay_is_judged_before_anything_is_stored(
     executor: Executor, store: EventStore, owner: UUID, project_id: UUID
 ) -> None:
     one = create(owner, project_id)
-    await executor.execute(one.request, one.handler)
+    await executor.execute(one)
     before = await head(store)
 
     async def judge(accepted: Accepted) -> None:
@@ -344,7 +344,7 @@ async def test_a_replay_is_judged_before_anything_is_stored(
 
     with pytest.raises(NotFound) as refused:
         await executor.execute_together([create(owner, project_id), one], judge)
-    assert refused.value.command_id == one.request.command_id
+    assert refused.value.command_id == one.command_id
     assert await head(store) == before
 
 
@@ -373,13 +373,13 @@ async def test_a_bundle_is_its_commands_one_by_one_or_nothing(
     refusal: Refusal | None = None
     for one in sent:
         try:
-            accepted = await executor.execute(*small_step(one, alone, who))
+            accepted = await executor.execute(small_step(one, alone, who))
         except Refusal as error:
             refusal = error
             break
         expected.append(told(accepted, alone))
     before = await head(store)
-    steps = [Step(*small_step(one, together, who)) for one in sent]
+    steps = [small_step(one, together, who) for one in sent]
     if refusal is None:
         answers = await executor.execute_together(steps)
         assert [told(one, together) for one in answers] == expected
@@ -388,9 +388,9 @@ async def test_a_bundle_is_its_commands_one_by_one_or_nothing(
     else:
         with pytest.raises(type(refusal)) as raised:
             await executor.execute_together(steps)
-        assert raised.value.command_id == steps[len(expected)].request.command_id
+        assert raised.value.command_id == steps[len(expected)].command_id
         assert await head(store) == before
-        assert await store.receipts([(together[0][who], one.request.command_id) for one in steps]) == {}
+        assert await store.receipts([(together[0][who], one.command_id) for one in steps]) == {}
 
 
 async def small_world(executor: Executor, settings: Settings) -> tuple[Any, ...]:
@@ -401,7 +401,7 @@ async def small_world(executor: Executor, settings: Settings) -> tuple[Any, ...]
     return (users, project_id, *[await make_task(executor, users[0], project_id) for _ in TASKS])
 
 
-def small_step(command: Any, world: Any, who: int) -> Any:
+def small_step(command: Any, world: Any, who: int) -> Request:
     action, expected = command
     users, project_id, *tasks = world
     match action:
@@ -434,7 +434,7 @@ def small_step(command: Any, world: Any, who: int) -> Any:
                 None,
             )
     handler, *arguments = run
-    return request(users[who], expected_version=expected), lambda unit: handler(unit, *arguments)
+    return request(users[who], lambda unit: handler(unit, *arguments), expected_version=expected)
 
 
 def told(accepted: Accepted, world: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from taskflow.commands.execute import Accepted, Executor, Step
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import KeyReused, Refusal, Rejected
 from taskflow.settings import Settings
@@ -40,10 +41,10 @@ async def test_a_chain_is_its_commands_one_by_one(
     expected: list[Any] = []
     for one in sent:
         try:
-            expected.append(told(await executor.execute(*small_step(one, alone, who)), alone))
+            expected.append(told(await executor.execute(small_step(one, alone, who)), alone))
         except Refusal as refusal:
             expected.append(_of_refusal(refusal, alone))
-    steps = [Step(*small_step(one, chained, who)) for one in sent]
+    steps = [small_step(one, chained, who) for one in sent]
     answers = await executor.execute_in_order(steps)
     assert [_of(one, chained) for one in answers] == expected
     for left, right in zip(alone[1:], chained[1:], strict=True):
@@ -64,7 +65,7 @@ async def test_concurrent_chains_are_all_of_them_in_some_order(
     """From two processes at once. In the order in which they were stored, the commands that were applied do the same
     to an equal world one by one; a refusal is what is said at some moment between its neighbours of the chain."""
     world, replayed = [await small_world(executor, settings) for _ in range(2)]
-    sent = [[Step(*small_step(one, world, who)) for one in chain] for chain, who in chains]
+    sent = [[small_step(one, world, who) for one in chain] for chain, who in chains]
     answers = await asyncio.gather(*[(executor, other)[n % 2].execute_in_order(steps) for n, steps in enumerate(sent)])
     applied: list[tuple[int, Any, int, Accepted]] = []
     refused: list[tuple[int, int, Any, int, Refusal]] = []
@@ -88,7 +89,7 @@ async def test_concurrent_chains_are_all_of_them_in_some_order(
 
     await look(0)
     for position, command, who, done in applied:
-        assert told(await executor.execute(*small_step(command, replayed, who)), replayed) == told(done, world)
+        assert told(await executor.execute(small_step(command, replayed, who)), replayed) == told(done, world)
         await look(position)
     assert held == set(range(len(refused)))
     for left, right in zip(world[1:], replayed[1:], strict=True):
@@ -97,14 +98,14 @@ async def test_concurrent_chains_are_all_of_them_in_some_order(
 
 async def _said(executor: Executor, command: Any, world: Any, who: int) -> Any:
     """What a command would be refused with now; None where it would be accepted. Nothing is stored."""
-    sent, handler = small_step(command, world, who)
+    sent = small_step(command, world, who)
 
     async def run(unit: UnitOfWork) -> Any:
-        await handler(unit)
+        await sent.handler(unit)
         raise Rejected("not-refused", "")
 
     try:
-        await executor.execute(sent, run)
+        await executor.execute(replace(sent, handler=run))
     except Refusal as refusal:
         return _of_refusal(refusal, world)
 

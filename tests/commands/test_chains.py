@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from taskflow.commands import task, user
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Step
+from taskflow.commands.execute import Accepted, Executor, Request
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import KeyReused, NotFound, QueueFull, Refusal, Rejected, TooManyUnchanged, VersionConflict
@@ -44,11 +44,11 @@ from .world import (
 )
 
 
-def no_such_status(caller: UUID, task_id: UUID) -> Step:
+def no_such_status(caller: UUID, task_id: UUID) -> Request:
     return step(caller, handler_of(task.EditTask), task_id, task.EditTask(status="no such"))
 
 
-def trash(caller: UUID, task_id: UUID, **circumstances: Any) -> Step:
+def trash(caller: UUID, task_id: UUID, **circumstances: Any) -> Request:
     return step(caller, handler_of(task.TrashTask), task_id, task.TrashTask(), **circumstances)
 
 
@@ -56,7 +56,7 @@ def positions(answers: list[Accepted | Refusal | KeyReused]) -> list[int]:
     return [one.receipt.position for one in answers if isinstance(one, Accepted) and one.appended]
 
 
-def counted(one: Step) -> tuple[Step, list[int]]:
+def counted(one: Request) -> tuple[Request, list[int]]:
     """The step, and a list that grows with each run of its handler."""
     runs: list[int] = []
 
@@ -64,7 +64,7 @@ def counted(one: Step) -> tuple[Step, list[int]]:
         runs.append(len(runs))
         return await one.handler(unit)
 
-    return Step(one.request, run), runs
+    return replace(one, handler=run), runs
 
 
 # --- outcomes
@@ -76,7 +76,7 @@ async def test_each_is_decided_on_what_those_before_it_leave(
     made = create(owner, project_id)
     renamed = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
     same = on(made, owner, handler_of(task.EditTask), task.EditTask(title="New"))
-    child = step(owner, child_of, made.request.command_id, project_id)
+    child = step(owner, child_of, made.command_id, project_id)
     steps = [made, renamed, same, child]
     answers = await executor.execute_in_order(steps)
     assert [(one.receipt.version, one.receipt.outcome) for one in answers if isinstance(one, Accepted)] == [
@@ -88,7 +88,7 @@ async def test_each_is_decided_on_what_those_before_it_leave(
     first, second, third = positions(answers)
     assert first < second < third
     for one, answer in zip(steps, answers, strict=True):
-        again = await other.execute(one.request, not_today)
+        again = await other.execute(replace(one, handler=not_today))
         assert isinstance(answer, Accepted)
         assert (outcome(again), again.receipt.replayed) == (outcome(answer), True)
 
@@ -111,7 +111,7 @@ async def test_a_refused_one_stops_none_of_the_others(
     assert isinstance(conflict, VersionConflict)
     assert (conflict.expected, conflict.current) == (2, 3)
     assert await titles(store, task_id) == ["T", "a", "b", "d"]
-    refused = [steps[index].request.command_id for index in (1, 3, 4)]
+    refused = [steps[index].command_id for index in (1, 3, 4)]
     assert [one.command_id for one in answers if isinstance(one, Refusal)] == refused
     assert await store.receipts([(owner, one) for one in refused]) == {}
 
@@ -141,7 +141,7 @@ async def test_what_a_person_says_of_themselves_is_sealed(
     name = step(owner, handler_of(user.EditProfile), None, user.EditProfile(name="Grace"))
     picture = step(owner, handler_of(user.EditProfile), None, user.EditProfile(avatar_url="https://a.example/b.png"))
     await executor.execute_in_order([name, create(owner, project_id), picture])
-    again = await other.execute(picture.request, picture.handler)
+    again = await other.execute(picture)
     assert (again.state.name, again.state.avatar_url) == ("Grace", "https://a.example/b.png")
 
 
@@ -227,7 +227,7 @@ async def test_what_a_refusal_has_read_is_checked_by_what_comes_after_it(
     """This process still believes the task to be in the trash: the order of the commands holds all the same."""
     task_id = await make_task(executor, owner, project_id)
     await executor.execute_in_order([trash(owner, task_id)])
-    await other.execute(request(owner), lambda unit: handler_of(task.RestoreTask)(unit, task_id, task.RestoreTask()))
+    await other.execute(request(owner, lambda unit: handler_of(task.RestoreTask)(unit, task_id, task.RestoreTask())))
     steps = [create(owner, project_id), retitle(owner, task_id, "New")]
     answers = await executor.execute_in_order(steps if last else [*steps, create(owner, project_id)])
     assert all(isinstance(one, Accepted) for one in answers)
@@ -240,9 +240,8 @@ async def test_a_member_removed_meanwhile_writes_nothing_more(
 ) -> None:
     elsewhere = await make_project(executor, member)
     gate = Gate()
-    held = Step(
-        request(member),
-        gate.around(handler_of(task.CreateTask), None, task.CreateTask(project_id=project_id, title="X")),
+    held = request(
+        member, gate.around(handler_of(task.CreateTask), None, task.CreateTask(project_id=project_id, title="X"))
     )
     sent = asyncio.create_task(executor.execute_in_order([create(member, elsewhere), held, create(member, elsewhere)]))
     await gate.decided.wait()
@@ -307,9 +306,9 @@ async def test_what_was_accepted_before_is_replayed_and_the_rest_goes_on(
     executor: Executor, other: Executor, store: EventStore, owner: UUID, project_id: UUID
 ) -> None:
     made = create(owner, project_id)
-    first = await executor.execute(made.request, made.handler)
-    child = step(owner, child_of, made.request.command_id, project_id)
-    changed = replace(made, request=replace(made.request, fingerprint=b"another"))
+    first = await executor.execute(made)
+    child = step(owner, child_of, made.command_id, project_id)
+    changed = replace(made, fingerprint=b"another")
     answers = await other.execute_in_order([made, child])
     assert [one.receipt.replayed for one in answers if isinstance(one, Accepted)] == [True, False]
     assert isinstance(answers[0], Accepted)
@@ -334,7 +333,7 @@ async def test_a_receipt_that_comes_between_decision_and_append_is_taken(
     before = await head(store)
     sent = asyncio.create_task(executor.execute_in_order([first, held, third]))
     await gate.decided.wait()
-    alone = await other.execute(second.request, second.handler)
+    alone = await other.execute(second)
     gate.open.set()
     answers = [one for one in await sent if isinstance(one, Accepted)]
     assert [one.receipt.replayed for one in answers] == [False, True, False]
@@ -356,7 +355,7 @@ async def test_a_receipt_counts_more_than_a_refusal(
         executor.execute_in_order([first, replace(made, handler=not_today), create(owner, project_id)])
     )
     await gate.decided.wait()
-    alone = await other.execute(made.request, made.handler)
+    alone = await other.execute(made)
     gate.open.set()
     answers = [one for one in await sent if isinstance(one, Accepted)]
     assert outcome(answers[1]) == outcome(alone)

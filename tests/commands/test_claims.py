@@ -12,7 +12,7 @@ import pytest
 from taskflow.commands import session
 from taskflow.commands.claims import claimed_address, holder, holders
 from taskflow.commands.earlier_claims import EarlierClaims
-from taskflow.commands.execute import Accepted, Executor, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.session import NewSession
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Rejected, Unauthenticated, Unavailable
@@ -37,7 +37,7 @@ async def registered_before(executor: Executor, settings: Settings, email: str, 
     user_id = new_id()
     claim = earlier_claim_id(settings.claim_secret_bytes, email)
 
-    async def handler(unit: UnitOfWork) -> Target:
+    async def handler(unit: UnitOfWork) -> UUID:
         held = await unit.read(CLAIM, claim)
         if held is not None and held.user_id is not None:
             raise Rejected("email-taken", "as before")
@@ -50,7 +50,7 @@ async def registered_before(executor: Executor, settings: Settings, email: str, 
             UserRegistered(email=email, name="Ada", password_hash=f"$of-{user_id}", claim_id=claim, inbox_id=new_id()),
             actor=user_id,
         )
-        return Target(USER, user_id)
+        return user_id
 
     await send(executor, NOBODY, handler, at=at or datetime.now(UTC))
     return user_id

@@ -9,7 +9,7 @@ import pytest
 
 from taskflow.commands import task
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Rejected
@@ -31,7 +31,7 @@ async def test_two_edits_of_one_group_do_not_close_a_cycle(
         closing = [
             asyncio.create_task(
                 executor.execute(
-                    request(owner), gate.around(handler_of(task.EditTask), child, task.EditTask(parent_id=parent))
+                    request(owner, gate.around(handler_of(task.EditTask), child, task.EditTask(parent_id=parent)))
                 )
             )
             for gate, child, parent in zip(gates, (a, b), (b, a), strict=True)
@@ -73,13 +73,13 @@ async def test_a_subtree_that_reaches_too_deep_takes_nothing_more_and_closes_no_
         await edit(executor, owner, lower[0], parent_id=upper[-2])
     assert refused.value.code == "too-deep"
 
-    async def hang(unit: UnitOfWork) -> Target:
+    async def hang(unit: UnitOfWork) -> UUID:
         """As it was possible before what is below was looked at."""
         await unit.get(TASK, lower[0])
         unit.append(TASK, lower[0], TaskParentSet(parent_id=upper[-2]))
-        return Target(TASK, lower[0])
+        return lower[0]
 
-    await executor.execute(request(owner), hang)
+    await executor.execute(request(owner, hang))
     more = await make_task(executor, owner, project_id)
     for child in (more, upper[0]):
         with pytest.raises(Rejected) as refused:

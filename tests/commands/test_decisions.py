@@ -47,7 +47,7 @@ async def test_a_role_withdrawn_between_decision_and_append_refuses_the_write(
     gate = Gate()
     last_word = asyncio.create_task(
         executor.execute(
-            request(member), gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Last word"))
+            request(member, gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Last word")))
         )
     )
     await gate.decided.wait()
@@ -72,7 +72,7 @@ async def test_a_role_withdrawn_earlier_in_the_same_group_refuses_the_write(
         await group_at_server(store)
         last_word = asyncio.create_task(
             executor.execute(
-                request(member), gate.around(handler_of(task.AssignTask), task_id, task.AssignTask(user_id=member))
+                request(member, gate.around(handler_of(task.AssignTask), task_id, task.AssignTask(user_id=member)))
             )
         )
         await gate.decided.wait()
@@ -147,7 +147,7 @@ async def test_a_refusal_on_a_state_that_never_came_to_be_is_decided_again(
         gate = Gate()
         retitle = asyncio.create_task(
             executor.execute(
-                request(owner), gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Mine"))
+                request(owner, gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Mine")))
             )
         )
         # Both are decided, the second on the first's event; neither is known to be stored or not.

@@ -13,7 +13,7 @@ import pytest
 from taskflow.commands import move, purge, ranking, task
 from taskflow.commands.adjacent_tasks import AdjacentTask, Side
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Behind, Forbidden, NotFound, Rejected, VersionConflict
 from taskflow.settings import Settings
@@ -55,7 +55,7 @@ async def test_a_role_withdrawn_in_either_project_meanwhile_refuses_the_move(
     task_id = await make_task(executor, owner, project_id)
     gate = Gate()
     handler = gate.around(move.move_task, task_id, move.MoveTask(project_id=there))
-    last_word = asyncio.create_task(executor.execute(request(member), handler))
+    last_word = asyncio.create_task(executor.execute(request(member, handler)))
     await gate.decided.wait()
     project = project_id if where == "here" else there
     if withdrawn == "removed":
@@ -74,7 +74,7 @@ async def test_an_assignee_removed_there_meanwhile_does_not_go_along(
     task_id = await make_task(executor, owner, project_id, assignee_id=member)
     gate = Gate()
     handler = gate.around(move.move_task, task_id, move.MoveTask(project_id=there))
-    moved = asyncio.create_task(executor.execute(request(owner), handler))
+    moved = asyncio.create_task(executor.execute(request(owner, handler)))
     await gate.decided.wait()
     await remove_member(other, owner, there, member)
     gate.open.set()
@@ -88,7 +88,7 @@ async def test_an_edit_meanwhile_is_kept_and_a_version_that_was_expected_is_not_
     task_id = await make_task(executor, owner, project_id)
     gate = Gate()
     handler = gate.around(move.move_task, task_id, move.MoveTask(project_id=there))
-    moved = asyncio.create_task(executor.execute(request(owner), handler))
+    moved = asyncio.create_task(executor.execute(request(owner, handler)))
     await gate.decided.wait()
     await edit(other, owner, task_id, title="Meanwhile")
     gate.open.set()
@@ -106,7 +106,7 @@ async def test_an_edit_of_someone_of_the_old_project_does_not_get_in_after_the_m
     task_id = await make_task(executor, owner, project_id)
     gate = Gate()
     handler = gate.around(handler_of(task.EditTask), task_id, task.EditTask(title="Last word"))
-    last_word = asyncio.create_task(executor.execute(request(member), handler))
+    last_word = asyncio.create_task(executor.execute(request(member, handler)))
     await gate.decided.wait()
     await move_as(other, owner, task_id, elsewhere)
     gate.open.set()
@@ -132,13 +132,13 @@ async def test_a_cycle_is_none_the_less_one_through_two_projects(
     above = await make_task(executor, owner, project_id)
     below = await make_task(executor, owner, project_id, parent_id=above)
 
-    async def move_alone(unit: UnitOfWork) -> Target:
+    async def move_alone(unit: UnitOfWork) -> UUID:
         """As tasks moved before what is below them went along."""
         await unit.get(TASK, above)
         unit.append(TASK, above, TaskMoved(project_id, there, "todo", "todo", "a"))
-        return Target(TASK, above)
+        return above
 
-    await executor.execute(request(owner), move_alone)
+    await executor.execute(request(owner, move_alone))
     await make_task(executor, owner, project_id, parent_id=below)
     third = await make_task(executor, owner, there)
     await edit(executor, owner, above, parent_id=third)
@@ -233,7 +233,7 @@ async def test_a_neighbour_that_moves_before_the_append_is_decided_on_again(
     a, b, c, d = board.cards
     gate = Gate()
     handler = gate.around(handler_of(ranking.RankTask), d, ranking.RankTask(after=a))
-    moved = asyncio.create_task(board.executor.execute(request(owner), handler))
+    moved = asyncio.create_task(board.executor.execute(request(owner, handler)))
     await gate.decided.wait()
     await put(other, owner, b, before=a)
     gate.open.set()
@@ -246,15 +246,15 @@ async def test_what_the_same_unit_has_moved_counts(board: Board, store: EventSto
     a, b, c, d = board.cards
     made: list[UUID] = []
 
-    async def all_at_once(unit: UnitOfWork) -> Target:
+    async def all_at_once(unit: UnitOfWork) -> UUID:
         await handler_of(ranking.RankTask)(unit, d, ranking.RankTask(after=a))
         await handler_of(ranking.RankTask)(unit, c, ranking.RankTask(after=a))
         new = task.CreateTask(project_id=board.project_id, title="New")
-        made.append((await task.create_task(unit, None, new)).stream_id)
+        made.append(await task.create_task(unit, None, new))
         await handler_of(task.TrashTask)(unit, b, task.TrashTask())
         return await handler_of(ranking.RankTask)(unit, a, ranking.RankTask(after=d))
 
-    await board.executor.execute(request(owner), all_at_once)
+    await board.executor.execute(request(owner, all_at_once))
     ranks = {card: await rank_of(store, card) for card in (a, c, d, made[-1])}
     assert sorted(ranks, key=ranks.__getitem__) == [c, d, a, made[-1]]
 
@@ -274,14 +274,14 @@ async def test_without_a_view_it_is_close_to_whom_it_was_put_to(
 async def test_tasks_of_one_batch_leave_room_between_them(board: Board, store: EventStore, owner: UUID) -> None:
     made: list[UUID] = []
 
-    async def batch(unit: UnitOfWork) -> Target:
+    async def batch(unit: UnitOfWork) -> UUID:
         made.clear()
         for _ in range(3):
             target = await task.create_task(unit, None, task.CreateTask(project_id=board.project_id, title="T"))
-            made.append(target.stream_id)
+            made.append(target)
         return target
 
-    await board.executor.execute(request(owner), batch)
+    await board.executor.execute(request(owner, batch))
     ranks = [await rank_of(store, one) for one in made]
     assert ranks == sorted(set(ranks))
     board.seen.ranks |= dict(zip(made, ranks, strict=True))
@@ -350,7 +350,7 @@ async def test_a_restoration_meanwhile_wins(
     await send(executor, owner, handler_of(task.TrashTask), task_id, task.TrashTask())
     gate = Gate()
     handler = gate.around(purge.purge_task, task_id, datetime.now(UTC) + timedelta(days=1))
-    purged = asyncio.create_task(executor.execute(request(NOBODY), handler))
+    purged = asyncio.create_task(executor.execute(request(NOBODY, handler)))
     await gate.decided.wait()
     await send(other, owner, handler_of(task.RestoreTask), task_id, task.RestoreTask())
     gate.open.set()

@@ -9,7 +9,7 @@ import pytest
 
 from taskflow.commands import task
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Executor, Target
+from taskflow.commands.execute import Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import NotFound, Rejected
@@ -19,12 +19,12 @@ from tests.commands.world import edit, make_project, make_task, request, send
 
 
 async def append(executor: Executor, by: UUID, task_id: UUID, event: Event) -> None:
-    async def handler(unit: UnitOfWork) -> Target:
+    async def handler(unit: UnitOfWork) -> UUID:
         await unit.get(TASK, task_id)
         unit.append(TASK, task_id, event)
-        return Target(TASK, task_id)
+        return task_id
 
-    await executor.execute(request(by), handler)
+    await executor.execute(request(by, handler))
 
 
 async def trash(executor: Executor, by: UUID, task_id: UUID) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from taskflow.commands import relations, task
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import BLOCKED_MAX
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import NotFound, Rejected
@@ -45,26 +45,26 @@ async def chain(executor: Executor, by: UUID, project_id: UUID, length: int) -> 
     """Tasks of which each blocks the next, made by one append."""
     ids: list[UUID] = []
 
-    async def handler(unit: UnitOfWork) -> Target:
+    async def handler(unit: UnitOfWork) -> UUID:
         ids[:] = [await unit.new(TASK) for _ in range(length)]
         for one in ids:
             created = TaskCreated(project_id=project_id, title="T", status="todo", category="todo", rank="a")
             unit.append(TASK, one, created)
         for one, other in pairwise(ids):
             unit.append(TASK, one, RelationAdded(relation="blocks", task_id=other))
-        return Target(TASK, ids[0])
+        return ids[0]
 
-    await executor.execute(request(by), handler)
+    await executor.execute(request(by, handler))
     return ids
 
 
 async def purge(executor: Executor, by: UUID, task_id: UUID) -> None:
-    async def handler(unit: UnitOfWork) -> Target:
+    async def handler(unit: UnitOfWork) -> UUID:
         await unit.get(TASK, task_id)
         unit.append(TASK, task_id, TaskPurged())
-        return Target(TASK, task_id)
+        return task_id
 
-    await executor.execute(request(by), handler)
+    await executor.execute(request(by, handler))
 
 
 class TestCycles:
@@ -216,8 +216,10 @@ async def together(
         closing = [
             asyncio.create_task(
                 executor.execute(
-                    request(owner),
-                    gate.around(handler_of(relations.AddRelation), one, relations.AddRelation("blocks", other)),
+                    request(
+                        owner,
+                        gate.around(handler_of(relations.AddRelation), one, relations.AddRelation("blocks", other)),
+                    )
                 )
             )
             for gate, (one, other) in zip(gates, edges, strict=True)

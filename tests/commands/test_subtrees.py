@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from taskflow.commands import move, project, purge, task, undoing
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Handler, Step, Target
+from taskflow.commands.execute import Accepted, Executor, Handler
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.unit_of_work import UnitOfWork
@@ -34,7 +34,7 @@ async def there(executor: Executor, owner: UUID, member: UUID) -> UUID:
 
 
 def moving_of(task_id: UUID, project_id: UUID) -> Handler:
-    async def handler(unit: UnitOfWork) -> Target:
+    async def handler(unit: UnitOfWork) -> UUID:
         return await move.move_task(unit, task_id, move.MoveTask(project_id=project_id))
 
     return handler
@@ -126,7 +126,7 @@ async def test_the_status_named_is_the_tops_and_each_other_takes_its_own(
     assert [one.assignee_id for one in states] == [None, None, None]
 
 
-async def _set_workflow(unit: UnitOfWork, project_id: UUID, command: SetWorkflow) -> Target:
+async def _set_workflow(unit: UnitOfWork, project_id: UUID, command: SetWorkflow) -> UUID:
     unit._status_counts = _Nothing()  # type: ignore[assignment]  # nothing here is in a status that leaves
     return await handler_of(SetWorkflow)(unit, project_id, command)
 
@@ -156,13 +156,13 @@ async def test_what_an_earlier_move_left_elsewhere_stays_with_what_is_below_it(
     """As moves were before whole subtrees moved."""
     elsewhere = await make_project(executor, owner)
 
-    async def move_alone(unit: UnitOfWork) -> Target:
+    async def move_alone(unit: UnitOfWork) -> UUID:
         state = await unit.get(TASK, tree[1])
         event = TaskMoved(project_id, elsewhere, "todo", "todo", state.rank, None, tree[0])
         unit.append(TASK, tree[1], event)
-        return Target(TASK, tree[1])
+        return tree[1]
 
-    await executor.execute(request(owner), move_alone)
+    await executor.execute(request(owner, move_alone))
     await move_as(executor, owner, tree[0], there)
     assert await places(store, *tree) == [there, elsewhere, project_id, project_id]
 
@@ -189,7 +189,7 @@ async def test_more_than_may_move_at_once_stay(
     assert (await move_as(small, owner, top, there)).receipt.events == 4
     moves = [moving_of(other, there), moving_of(top, project_id)]
     with pytest.raises(Rejected) as refused:  # together they are four
-        await small.execute_together([Step(request(owner), handler) for handler in moves])
+        await small.execute_together([request(owner, handler) for handler in moves])
     assert refused.value.code == "too-many-subtasks"
     await make_task(small, owner, there, parent_id=parts[2])
     for wants in (move_as(small, owner, top, project_id), undo(small, owner, parts[1])):
@@ -204,20 +204,20 @@ async def test_a_bundle_moves_what_it_has_made_and_undoes_it(
 ) -> None:
     ids = [new_id() for _ in range(3)]
 
-    async def make(unit: UnitOfWork, n: int) -> Target:
+    async def make(unit: UnitOfWork, n: int) -> UUID:
         parent = ids[n - 1] if n else None
         command = task.CreateTask(project_id=project_id, title="T", parent_id=parent)
         return await task.create_task(unit, ids[n], command)
 
-    steps = [Step(request(owner), partial(make, n=n)) for n in range(3)]
-    made = await executor.execute_together([*steps, Step(request(owner), moving_of(ids[0], there))])
+    steps = [request(owner, partial(make, n=n)) for n in range(3)]
+    made = await executor.execute_together([*steps, request(owner, moving_of(ids[0], there))])
     assert made[-1].receipt.events == 3
     assert await places(store, *ids) == [there] * 3
 
-    async def undo_at(unit: UnitOfWork) -> Target:
+    async def undo_at(unit: UnitOfWork) -> UUID:
         return await undoing.undo_task(unit, ids[2], UndoTask())
 
-    steps = [Step(request(owner), handler) for handler in (undo_at, moving_of(ids[0], there), undo_at)]
+    steps = [request(owner, handler) for handler in (undo_at, moving_of(ids[0], there), undo_at)]
     done = await executor.execute_together(steps)
     assert [one.receipt.events for one in done] == [3, 3, 3]
     assert await places(store, *ids) == [project_id] * 3
@@ -231,7 +231,7 @@ async def test_a_child_that_is_added_meanwhile_goes_along(
 ) -> None:
     gate = Gate()
     handler = gate.around(move.move_task, tree[0], move.MoveTask(project_id=there))
-    moved = asyncio.create_task(executor.execute(request(owner), handler))
+    moved = asyncio.create_task(executor.execute(request(owner, handler)))
     await gate.decided.wait()
     late = await make_task(other, owner, project_id, parent_id=tree[1])
     gate.open.set()
@@ -246,7 +246,7 @@ async def test_one_that_comes_below_meanwhile_goes_along_and_one_that_leaves_sta
     loose = await make_task(executor, owner, project_id)
     gate = Gate()
     handler = gate.around(move.move_task, tree[0], move.MoveTask(project_id=there))
-    moved = asyncio.create_task(executor.execute(request(owner), handler))
+    moved = asyncio.create_task(executor.execute(request(owner, handler)))
     await gate.decided.wait()
     await edit(other, owner, loose, parent_id=tree[3])
     await edit(other, owner, tree[1], parent_id=None)
@@ -260,7 +260,7 @@ async def test_a_child_that_loses_against_the_move_is_not_made_in_the_old_projec
 ) -> None:
     gate = Gate()
     command = task.CreateTask(project_id=project_id, title="late", parent_id=tree[1])
-    late = asyncio.create_task(executor.execute(request(owner), gate.around(task.create_task, None, command)))
+    late = asyncio.create_task(executor.execute(request(owner, gate.around(task.create_task, None, command))))
     await gate.decided.wait()
     await move_as(other, owner, tree[0], there)
     gate.open.set()
@@ -394,7 +394,7 @@ async def test_a_child_added_while_it_is_undone_comes_back_too(
 ) -> None:
     await move_as(executor, owner, tree[0], there)
     gate = Gate()
-    undone = asyncio.create_task(executor.execute(request(owner), gate.around(undoing.undo_task, tree[3], UndoTask())))
+    undone = asyncio.create_task(executor.execute(request(owner, gate.around(undoing.undo_task, tree[3], UndoTask()))))
     await gate.decided.wait()
     late = await make_task(other, owner, there, parent_id=tree[0])
     gate.open.set()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from taskflow.commands import project, task
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.undoing import undo_task
 from taskflow.commands.unit_of_work import UnitOfWork
@@ -49,10 +49,10 @@ from .world import (
 async def append(executor: Executor, by: UUID, task_id: UUID, *events: Event) -> Accepted:
     """One command of any kind."""
 
-    async def handler(unit: UnitOfWork) -> Target:
+    async def handler(unit: UnitOfWork) -> UUID:
         await unit.get(TASK, task_id)
         unit.append(TASK, task_id, *events)
-        return Target(TASK, task_id)
+        return task_id
 
     return await send(executor, by, handler)
 
@@ -145,7 +145,7 @@ class TestReadingBack:
     ) -> None:
         task_id = await make_task(executor, owner, project_id)
 
-        async def several(unit: UnitOfWork) -> Target:
+        async def several(unit: UnitOfWork) -> UUID:
             for title in "ab":
                 await handler_of(task.EditTask)(unit, task_id, task.EditTask(title=title))
                 unit.turn += 1

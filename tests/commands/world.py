@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from taskflow.commands import invitations, project, task, user
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.claims import new_address
-from taskflow.commands.execute import Accepted, Executor, Request, Target
+from taskflow.commands.execute import Accepted, Executor, Request
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.commands.session import NewSession
 from taskflow.commands.unit_of_work import UnitOfWork
@@ -34,7 +34,7 @@ select exists (select 1 from pg_locks l join pg_database d on d.oid = l.database
 """
 
 
-def request(caller: UUID, **circumstances: Any) -> Request:
+def request(caller: UUID, handler: Any, **circumstances: Any) -> Request:
     """A command of a user's at this moment; `circumstances` are the request's other fields."""
     actor = None if caller == NOBODY else caller
     fields: dict[str, Any] = {
@@ -43,11 +43,11 @@ def request(caller: UUID, **circumstances: Any) -> Request:
         "at": datetime.now(UTC),
         "actor": actor,
     }
-    return Request(caller=caller, **(fields | circumstances))
+    return Request(caller=caller, handler=handler, **(fields | circumstances))
 
 
 async def send(executor: Executor, caller: UUID, handler: Any, *arguments: Any, **circumstances: Any) -> Accepted:
-    return await executor.execute(request(caller, **circumstances), lambda unit: handler(unit, *arguments))
+    return await executor.execute(request(caller, lambda unit: handler(unit, *arguments), **circumstances))
 
 
 def registration(settings: Settings, email: str, **changes: Any) -> user.Registration:
@@ -164,8 +164,8 @@ class Gate:
         self.runs = 0
 
     def around(self, handler: Any, *arguments: Any) -> Any:
-        async def run(unit: UnitOfWork) -> Target:
-            target: Target = await handler(unit, *arguments)
+        async def run(unit: UnitOfWork) -> UUID:
+            target: UUID = await handler(unit, *arguments)
             self.runs += 1
             if self.runs == 1:
                 self.decided.set()

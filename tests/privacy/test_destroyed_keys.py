@@ -15,7 +15,7 @@ from taskflow.api import render
 from taskflow.api.envelopes import envelopes
 from taskflow.commands import invitations, session, user
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Step, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.invitation_tokens import token_of
 from taskflow.commands.invitations import AcceptInvitation, InvitationToken, InviteMember, RevokeInvitation
 from taskflow.commands.session import NewSession
@@ -259,16 +259,16 @@ class TestOfAPerson:
         """Which of them, is said; and none of them is stored."""
         head = (await store.log.head()).position
 
-        async def rename(unit: UnitOfWork) -> Target:
+        async def rename(unit: UnitOfWork) -> UUID:
             return await handler_of(user.EditProfile)(unit, None, user.EditProfile(name="Back"))
 
-        async def open_calendar(unit: UnitOfWork) -> Target:
+        async def open_calendar(unit: UnitOfWork) -> UUID:
             return await handler_of(user.OpenCalendar)(unit, None, user.OpenCalendar())
 
-        steps = [Step(request(erased), one) for one in (open_calendar, rename, open_calendar)]
+        steps = [request(erased, one) for one in (open_calendar, rename, open_calendar)]
         with pytest.raises(Rejected) as refusal:
             await executor.execute_together(steps)
-        assert (refusal.value.code, refusal.value.command_id) == ("erased", steps[1].request.command_id)
+        assert (refusal.value.code, refusal.value.command_id) == ("erased", steps[1].command_id)
         assert (await store.log.head()).position == head
 
     async def test_is_written_about_where_it_says_nothing_of_them(
@@ -279,11 +279,11 @@ class TestOfAPerson:
         await send(executor, erased, handler_of(user.OpenCalendar), None, user.OpenCalendar())
         session_id = new_id()
 
-        async def begin(unit: UnitOfWork) -> Target:
+        async def begin(unit: UnitOfWork) -> UUID:
             await unit.read(USER, erased)
             await unit.read(SESSION, session_id)
             unit.append(SESSION, session_id, SessionStarted(user_id=erased), actor=erased)
-            return Target(SESSION, session_id)
+            return session_id
 
         await send(executor, NOBODY, begin)
         project = await make_project(executor, erased)
@@ -320,11 +320,11 @@ class TestOfAPerson:
             session_id = new_id()
             new = NewSession(session_id=session_id, address="192.0.2.7", agent="Gone/1")
 
-            async def begin(unit: UnitOfWork) -> Target:
+            async def begin(unit: UnitOfWork) -> UUID:
                 await unit.read(USER, person)
                 await unit.read(SESSION, session_id)
                 unit.append(SESSION, session_id, *session.start(person, new), actor=person)
-                return Target(SESSION, session_id)
+                return session_id
 
             await send(writer, NOBODY, begin)
             await destroy(another, person)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from taskflow.commands.execute import Executor, Target
+from taskflow.commands.execute import Executor
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import HistoryTooLarge
 from taskflow.ids import new_id
@@ -29,10 +29,10 @@ UNCOMFORTABLE = 'x\x00 "project_id":"00000000-0000-0000-0000-000000000000" \\u00
 
 
 async def append(executor: Executor, by: UUID, task_id: UUID, *events: Event) -> None:
-    async def handler(unit: UnitOfWork) -> Target:
+    async def handler(unit: UnitOfWork) -> UUID:
         await unit.get(TASK, task_id)
         unit.append(TASK, task_id, *events)
-        return Target(TASK, task_id)
+        return task_id
 
     await send(executor, by, handler)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from taskflow.api.bodies import decode
-from taskflow.api.routes.commands import CommandKind, _kinds, read_command
+from taskflow.api.command_messages import parse_command
+from taskflow.api.routes.commands import CommandKind, _kinds
 from taskflow.commands.catalog import COMMANDS
 from taskflow.errors import Malformed
 
@@ -113,7 +114,7 @@ def test_a_target_is_written_as_its_schema_says(kind: CommandKind) -> None:
     for text in (None, "", "x", ID, f"{ID}/{ID}", f"{ID}/x/y", f"{ID}/blocks/{ID}", f"{ID}/{ID}/{ID}"):
         body = {"id": ID, "type": kind.type, "target": text, "data": {"more": 1}}
         with pytest.raises(Malformed) as refused:  # for what is in `data`, at least
-            read_command(body)
+            parse_command(body)
         fits = "/target" not in [fault.pointer for fault in refused.value.faults]
         assert validator(kind.target_schema).is_valid(text) == fits, (text, parts)
 

@@ -29,6 +29,7 @@ from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 from taskflow.streams.project import MemberInvited
 from taskflow.streams.task import ChecklistItemAdded, CommentAdded
 from taskflow.streams.user import UserCalendarOpened
+from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context
@@ -37,31 +38,43 @@ if TYPE_CHECKING:
     from taskflow.streams.project import Statuses
 
 
-class Answer(Struct, frozen=True):
-    """A body with `version` and without `position`, and its path."""
-
-    body: bytes
-    location: str
+Rendered = tuple[bytes, str]
+"""A resource as JSON, with `version` and without `position`, and its path."""
 
 
-async def answer_of(context: Context, caller: UUID, resource: Resource, target: Any, accepted: Accepted) -> Answer:
+async def render_answer(
+    context: Context, caller: UUID, resource: Resource, target: Any, accepted: Accepted
+) -> Rendered:
     """The whole resource of the stream or, for a few commands, the part that they wrote."""
+    await turn()
     part = _PARTS.get(resource)
     if part is not None:
         return await part(context, caller, target, accepted)
     location = f"{BASE}/{accepted.kind.name}s/{accepted.receipt.stream_id}"
     state = accepted.state
     if accepted.kind is PROJECT:
-        return Answer(render.ENCODER.encode(render.project(state, state.members.get(caller))), location)
+        return render.ENCODER.encode(render.project(state, state.members.get(caller))), location
     if accepted.kind is USER:
-        return Answer(render.ENCODER.encode(render.profile(state)), location)
+        return render.ENCODER.encode(render.profile(state)), location
     if accepted.kind is SAVED_VIEW:
-        return Answer(render.ENCODER.encode(render.saved_view(state)), f"{BASE}/views/{accepted.receipt.stream_id}")
+        return render.ENCODER.encode(render.saved_view(state)), f"{BASE}/views/{accepted.receipt.stream_id}"
     if accepted.kind is not TASK:
         raise AssertionError(f"no route shows a {accepted.kind.name}")
     statuses = await _statuses(context, accepted)
     names = await context.user_directory.stored_names({state.assignee_id} - {None})
-    return Answer(bytes(render.task(shown(state), statuses, names)), location)
+    return bytes(render.task(shown(state), statuses, names)), location
+
+
+def answer_headers(accepted: Accepted, resource: bytes) -> dict[str, str]:
+    """The headers that tell a client the version and position of what it wrote, and whether this is a repeat."""
+    receipt = accepted.receipt
+    headers = {
+        "ETag": render.resource_etag(receipt.version, resource),
+        "Taskflow-Position": str(receipt.position),
+    }
+    if receipt.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return headers
 
 
 async def _statuses(context: Context, accepted: Accepted) -> Statuses | None:
@@ -80,17 +93,17 @@ async def _statuses(context: Context, accepted: Accepted) -> Statuses | None:
     return None if project is None else project.statuses
 
 
-async def _calendar(context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+async def _calendar(context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Rendered:
     (event,) = accepted.events
     if not isinstance(event, UserCalendarOpened):
         raise AssertionError(f"a calendar is not opened by {type(event).__name__}")
     secret = calendar_secret(context.settings, accepted.receipt.stream_id, event.generation)
     location = f"{BASE}/calendar/{secret}.ics"
     url = f"{context.settings.public_url}{location}"
-    return Answer(render.ENCODER.encode(render.CalendarBody(secret, url, accepted.receipt.version)), location)
+    return render.ENCODER.encode(render.CalendarBody(secret, url, accepted.receipt.version)), location
 
 
-async def _comment(context: Context, _caller: UUID, target: Any, accepted: Accepted) -> Answer:
+async def _comment(context: Context, _caller: UUID, target: Any, accepted: Accepted) -> Rendered:
     """The comment that was added or, if none was, the command's target."""
     added = next((event.comment_id for event in accepted.events if isinstance(event, CommentAdded)), None)
     comment_id = target.comment_id if added is None else added
@@ -102,17 +115,17 @@ async def _comment(context: Context, _caller: UUID, target: Any, accepted: Accep
     comment = task.comment(comment_id)
     names = await context.user_directory.stored_names(people_of(comment, members))
     body = render.ENCODER.encode(comment_body(task, comment, members, names))
-    return Answer(body, f"{BASE}/tasks/{task.id}/comments/{comment_id}")
+    return body, f"{BASE}/tasks/{task.id}/comments/{comment_id}"
 
 
-async def _added_item(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+async def _added_item(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Rendered:
     (added,) = (event for event in accepted.events if isinstance(event, ChecklistItemAdded))
     task = accepted.state
     body = render.ENCODER.encode(item_body(task, task.item(added.item_id)))
-    return Answer(body, f"{BASE}/tasks/{task.id}/checklist/{added.item_id}")
+    return body, f"{BASE}/tasks/{task.id}/checklist/{added.item_id}"
 
 
-async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Accepted) -> Rendered:
     """The invitation with its token, for callers who may still invite."""
     if accepted.receipt.replayed:
         today = await committed(context.store, PROJECT, accepted.receipt.stream_id)
@@ -124,17 +137,17 @@ async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Ac
     body = invitation_body(project, project.invitation(event.invitation_id), event.email)
     token = token_of(context.settings.token_secret_bytes, project.id, event.invitation_id)
     answer = NewInvitation(**msgspec.structs.asdict(body), token=token)
-    return Answer(render.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}")
+    return render.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}"
 
 
-async def _person(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Answer:
+async def _person(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Rendered:
     """A person whom an import created."""
     person = accepted.state
     body = render.ENCODER.encode(render.ImportedPerson(id=person.id, name=person.name, version=person.version))
-    return Answer(body, f"{BASE}/users/{person.id}")
+    return body, f"{BASE}/users/{person.id}"
 
 
-_PARTS: Final[dict[Resource, Callable[[Context, UUID, Any, Accepted], Awaitable[Answer]]]] = {
+_PARTS: Final[dict[Resource, Callable[[Context, UUID, Any, Accepted], Awaitable[Rendered]]]] = {
     "comment": _comment,
     "checklist_item": _added_item,
     "calendar": _calendar,

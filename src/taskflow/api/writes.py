@@ -1,6 +1,6 @@
 """The one way from HTTP to a command: every REST write and `/commands` go through here.
 
-headers and body ─▶ Sent ─▶ execute: the executor stores it ─▶ Written: the resource as of its version
+headers and body ─▶ Request ─▶ execute: the executor stores it ─▶ Accepted ─▶ the resource as of its version
                               └ a repeat: today's access is judged before the old answer is given
 """
 
@@ -16,10 +16,9 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response
-from msgspec import Struct
 
 from taskflow.api import render
-from taskflow.api.answers import answer_of
+from taskflow.api.answers import answer_headers, render_answer
 from taskflow.api.bodies import decode
 from taskflow.api.committed_state import committed
 from taskflow.api.json_response import JsonResponse
@@ -27,8 +26,7 @@ from taskflow.api.preferences import APPLIED, minimal, prefers_minimal
 from taskflow.api.problems import Since
 from taskflow.api.route import RequestContext
 from taskflow.commands.access import require_role
-from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.execute import Accepted, Handler, Judge, Request, Step, Target
+from taskflow.commands.execute import Accepted, Handler, Judge, Request
 from taskflow.commands.import_scope import ImportCommand, receipts_scope
 from taskflow.commands.preview import preview
 from taskflow.errors import Fault, KeyReused, Malformed, NotFound, Refusal, VersionConflict
@@ -36,7 +34,6 @@ from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, ne
 from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 from taskflow.timestamps import timestamp
-from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,121 +52,97 @@ _IF_MATCH: Final = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-[^"]*)?"')
 _sorted: Final = msgspec.json.Encoder(order="sorted")
 
 
-class Sent(Struct, frozen=True, kw_only=True):
-    """A command as it came in. `plain` is its body as JSON gave it, `command` the same as its Struct."""
-
-    name: str
-    target: Any
-    plain: dict[str, Any]
-    command: Command
-    command_id: UUID
-    expected_version: int | None
-
-
-class Written(Struct, frozen=True, kw_only=True):
-    """An accepted command and the resource as of its version. `body` holds `version` and `position`."""
-
-    accepted: Accepted
-    body: bytes
-    etag: str
-    location: str | None
-    """Of what a create made."""
-
-    @property
-    def position(self) -> int:
-        return self.accepted.receipt.position
-
-    @property
-    def headers(self) -> dict[str, str]:
-        headers = {"ETag": self.etag, "Taskflow-Position": str(self.position)}
-        if self.accepted.receipt.replayed:
-            headers["Idempotency-Replayed"] = "true"
-        return headers
-
-
 async def write(call: RequestContext, command: CommandType, target: Any) -> Response[bytes]:
     """A REST write: a command of this type on that target, its body being the request's. What is preferred of its
     answer changes nothing but the body."""
     plain = await call.json()
-    sent = Sent(
-        name=command.body.__name__,
-        target=target,
-        plain=plain,
-        command=decode(plain, command.body),
+    request = request_of(
+        call,
+        command,
+        target,
+        plain,
+        decode(plain, command.body),
         command_id=await _command_id(call, call.header(b"idempotency-key")),
         expected_version=expected_version(call.header(b"if-match")),
     )
-    done = await send(call, sent)
-    headers, status = done.headers, 200
-    if done.location is not None:
-        headers["Location"], status = done.location, 201
-    body = done.body
+    [accepted] = await execute(call, [request])
+    resource, path = await render_answer(call.context, call.user, command.answer, target, accepted)
+    headers, status = answer_headers(accepted, resource), 200
+    if command.creates:
+        headers["Location"], status = path, 201
     if prefers_minimal(call.request.scope["headers"]):
-        body, headers = minimal(body, done.accepted), headers | APPLIED
+        body, headers = minimal(resource, accepted), headers | APPLIED
+    else:
+        body = render.with_position(resource, accepted.receipt.position)
     return JsonResponse(body, status_code=status, headers=headers)
 
 
-async def send(call: RequestContext, sent: Sent) -> Written:
-    """Executes a command for its caller and renders the answer. Raises what `execute` raises."""
-    accepted = await execute(call, [step_of(call, sent)])
-    return await written(call, sent, accepted[0])
-
-
-def step_of(call: RequestContext, sent: Sent, handler: Handler | None = None, *, at: datetime | None = None) -> Step:
-    """A command for the executor. `handler` takes the place of its own, `at` that of the clock's time."""
-    entry = COMMANDS[sent.name]
+def request_of(
+    call: RequestContext,
+    command: CommandType,
+    target: Any,
+    plain: dict[str, Any],
+    body: Command,
+    *,
+    command_id: UUID,
+    expected_version: int | None,
+    handler: Handler | None = None,
+    at: datetime | None = None,
+) -> Request:
+    """A command for the executor: `plain` is its body as it was sent, `body` the same as its Struct. `handler` replaces
+    the handler of the command's declaration, `at` the current time."""
     receipts, judge = call.user, None
-    if isinstance(sent.command, ImportCommand):
-        receipts = receipts_scope(call.context.settings.claim_secret_bytes, sent.target, sent.command.source)
-        judge = partial(_judge_import, call, sent.target)
-    request = Request(
+    if isinstance(body, ImportCommand):
+        receipts = receipts_scope(call.context.settings.claim_secret_bytes, target, body.source)
+        judge = partial(_judge_import, call, target)
+
+    async def declared(unit: UnitOfWork) -> UUID:
+        return await command.handler(unit, target, body)
+
+    return Request(
+        handler=handler or declared,
+        judge=judge,
         caller=receipts,
-        command_id=sent.command_id,
-        fingerprint=fingerprint(call.context, receipts, sent),
+        command_id=command_id,
+        fingerprint=fingerprint(call.context, receipts, command.body.__name__, target, plain),
         at=at or datetime.now(UTC),
         correlation_id=call.correlation_id,
-        expected_version=sent.expected_version,
+        expected_version=expected_version,
         actor=call.user,
     )
 
-    async def own(unit: UnitOfWork) -> Target:
-        return await entry.handler(unit, sent.target, sent.command)
 
-    return Step(request, handler or own, judge)
-
-
-async def execute(call: RequestContext, steps: Sequence[Step]) -> list[Accepted]:
+async def execute(call: RequestContext, requests: Sequence[Request]) -> list[Accepted]:
     """All of the commands, or none. A repeat is answered where its caller may have the answer today.
 
     Raises what the executor raises; a VersionConflict says what happened since.
     """
     context = call.context
     try:
-        return await context.executor.execute_together(steps, _judge_of(call))
+        return await context.executor.execute_together(requests, _judge_of(call))
     except VersionConflict as conflict:
         conflict.since = await _since(context.store, conflict)
         raise
 
 
-async def execute_in_order(call: RequestContext, steps: Sequence[Step]) -> list[Accepted | Refusal | KeyReused]:
+async def execute_in_order(call: RequestContext, requests: Sequence[Request]) -> list[Accepted | Refusal | KeyReused]:
     """As `execute`, but each of the commands has an outcome of its own."""
     context = call.context
-    outcomes = await context.executor.execute_in_order(steps, _judge_of(call))
+    outcomes = await context.executor.execute_in_order(requests, _judge_of(call))
     for outcome in outcomes:
         if isinstance(outcome, VersionConflict):
             outcome.since = await _since(context.store, outcome)
     return outcomes
 
 
-async def dry_run(call: RequestContext, steps: Sequence[Step]) -> list[Accepted | Refusal | KeyReused]:
+async def dry_run(call: RequestContext, requests: Sequence[Request]) -> list[Accepted | Refusal | KeyReused]:
     """What each of the commands would come to now. Nothing is stored."""
-    return await preview(call.context.executor, steps, _judge_of(call))
+    return await preview(call.context.executor, requests, _judge_of(call))
 
 
-def fingerprint(context: Context, caller: UUID, sent: Sent) -> bytes:
-    """A keyed hash of who asks for what: of a command's content as it was sent, by whichever door."""
-    target = _sorted.encode(sent.target)
-    content = b"\x1f".join((caller.bytes, sent.name.encode(), target, _sorted.encode(sent.plain)))
+def fingerprint(context: Context, caller: UUID, name: str, target: Any, plain: dict[str, Any]) -> bytes:
+    """A keyed hash of a command's caller, name, target and body as sent, by its own route or to `/commands`."""
+    content = b"\x1f".join((caller.bytes, name.encode(), _sorted.encode(target), _sorted.encode(plain)))
     return hmac.digest(context.settings.token_secret_bytes, b"taskflow/fingerprint\x1f" + content, "sha256")
 
 
@@ -247,19 +220,6 @@ async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> N
         allowed = project is not None and caller in project.members
     if not allowed:
         raise NotFound(accepted.kind.name, stream_id)
-
-
-async def written(call: RequestContext, sent: Sent, accepted: Accepted) -> Written:
-    """The answer to a command that was accepted."""
-    entry = COMMANDS[sent.name]
-    await turn()
-    answer = await answer_of(call.context, call.user, entry.answer, sent.target, accepted)
-    return Written(
-        accepted=accepted,
-        body=render.with_position(answer.body, accepted.receipt.position),
-        etag=render.resource_etag(accepted.receipt.version, answer.body),
-        location=answer.location if entry.creates else None,
-    )
 
 
 async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from taskflow.commands.claims import claimed_address, holder
-from taskflow.commands.execute import Executor, Request, Target
+from taskflow.commands.execute import Executor, Request
 from taskflow.commands.user import set_roles
 from taskflow.errors import Rejected
 from taskflow.ids import new_id
@@ -26,7 +27,7 @@ async def grant(settings: Settings, email: str, role: SystemRole) -> None:
     """
     address = claimed_address(settings.claim_secret_bytes, email)
 
-    async def add(unit: UnitOfWork) -> Target:
+    async def add(unit: UnitOfWork) -> UUID:
         user = await holder(unit.read, address)
         if user is None:
             raise Rejected("no-such-address", f"nobody is registered as {email}; register first, then grant {role}")
@@ -34,7 +35,7 @@ async def grant(settings: Settings, email: str, role: SystemRole) -> None:
 
     async with open_event_store(settings, "taskflow admin") as store:
         accepted = await Executor(store, settings).execute(
-            Request(caller=NOBODY, command_id=new_id(), fingerprint=b"grant", at=datetime.now(UTC)), add
+            Request(caller=NOBODY, command_id=new_id(), fingerprint=b"grant", at=datetime.now(UTC), handler=add)
         )
     done = "now has" if accepted.receipt.outcome is Outcome.APPLIED else "already had"
     print(f"{email} {done} the role {role}; theirs are {', '.join(accepted.state.roles)}")

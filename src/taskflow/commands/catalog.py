@@ -23,7 +23,7 @@ from taskflow.commands import (
 )
 
 if TYPE_CHECKING:
-    from taskflow.commands.declaration import CommandType, Handler
+    from taskflow.commands.declaration import CommandHandler, CommandType
     from taskflow.commands.fields import Command
 
 COMMANDS: Final[dict[str, CommandType]] = {
@@ -48,6 +48,6 @@ COMMANDS: Final[dict[str, CommandType]] = {
 }
 
 
-def handler_of(body: type[Command]) -> Handler:
+def handler_of(body: type[Command]) -> CommandHandler:
     """The handler of a command, by the type of its body."""
     return COMMANDS[body.__name__].handler

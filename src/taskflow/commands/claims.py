@@ -23,7 +23,6 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.addresses import BadAddress, canonical_address, registrable_address, same_address, trimmed
-from taskflow.commands.execute import Target
 from taskflow.errors import Invalid, Rejected
 from taskflow.streams import CLAIM, USER
 from taskflow.streams.claim import AddressClaimed, AddressReleased, claim_id, earlier_claim_id
@@ -164,8 +163,8 @@ async def _move(unit: UnitOfWork, user: UserState, to: UUID) -> None:
     unit.append(USER, user.id, UserClaimMoved(claim_id=to), actor=user.id)
 
 
-async def move_claim(unit: UnitOfWork, claim_secret: bytes, user_id: UUID) -> Target:
+async def move_claim(unit: UnitOfWork, claim_secret: bytes, user_id: UUID) -> UUID:
     """Moves the claim of a person who has not signed in since the canonical form was introduced."""
     user = await unit.get(USER, user_id)
     await settle_claim(unit, claim_secret, user)
-    return Target(USER, user_id)
+    return user_id

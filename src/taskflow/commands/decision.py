@@ -19,15 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
 
-    from taskflow.commands.execute import Step, Target
+    from taskflow.commands.execute import Request
     from taskflow.commands.unit_of_work import Staged, UnitOfWork
     from taskflow.store.append import NewEvent
+    from taskflow.streams import StreamType
 
 
 class Decision(Struct, frozen=True):
-    """What a handler came to: the target as it leaves it, and the events that it staged. `project`: of a task."""
+    """The result of one handler: the stream that the answer shows, its state after the command, and the staged events.
 
-    target: Target
+    It is kept until the receipt arrives, because a later command of the same bundle may change the stream again.
+    `project`: the project of a task.
+    """
+
+    kind: StreamType[Any]
+    stream_id: UUID
     state: Any
     staged: tuple[Staged, ...]
     project: ProjectState | None = None
@@ -36,7 +42,7 @@ class Decision(Struct, frozen=True):
 class Decided(Struct, frozen=True):
     """Commands that were decided on one unit, and the head of the bundle that stores them."""
 
-    steps: Sequence[Step]
+    requests: Sequence[Request]
     unit: UnitOfWork
     decisions: Sequence[Decision]
     head: Append
@@ -45,42 +51,42 @@ class Decided(Struct, frozen=True):
     def unchanged(self) -> list[UUID]:
         """The ids of those that change nothing and count as such. Not of an import, whose receipts are nobody's alone:
         a row that changes nothing is a row of a file all the same."""
-        pairs = zip(self.steps, self.decisions, strict=True)
-        return [step.request.command_id for step, decision in pairs if not decision.staged and step.judge is None]
+        pairs = zip(self.requests, self.decisions, strict=True)
+        return [request.command_id for request, decision in pairs if not decision.staged and request.judge is None]
 
 
-async def decide(unit: UnitOfWork, steps: Sequence[Step]) -> Decided:
+async def decide(unit: UnitOfWork, requests: Sequence[Request]) -> Decided:
     """Each on what those before it have staged.
 
     Raises a Refusal that names its command, StaleDecision, and KeyMissing where there is no key for what an event says
     of somebody.
     """
     decisions: list[Decision] = []
-    step = steps[0]
+    request = requests[0]
     try:
-        for step in steps:
-            decisions.append(await decide_one(unit, step))
+        for request in requests:
+            decisions.append(await decide_one(unit, request))
         if len(unit.staged) > 1:
             # A single event is sealed in the turn that decided it.
             await turn()
-        events = await unit.sealed(correlation_id=steps[0].request.correlation_id, causation_id=None)
+        events = await unit.sealed(correlation_id=requests[0].correlation_id, causation_id=None)
     except Refusal as refusal:
-        refused = steps[refusal.turn - 1] if isinstance(refusal, Erased) else step
-        refusal.command_id = refused.request.command_id
+        refused = requests[refusal.turn - 1] if isinstance(refusal, Erased) else request
+        refusal.command_id = refused.command_id
         raise
-    return Decided(steps, unit, decisions, _append(steps, decisions, unit, events))
+    return Decided(requests, unit, decisions, _append(requests, decisions, unit, events))
 
 
-async def decide_one(unit: UnitOfWork, step: Step) -> Decision:
+async def decide_one(unit: UnitOfWork, request: Request) -> Decision:
     """On what the unit has read and staged. Raises what the handler raises."""
     first = len(unit.staged)
     await turn()
-    unit.begin_command(at=step.request.at, expected_version=step.request.expected_version)
-    target = await step.handler(unit)
+    unit.begin_command(at=request.at, expected_version=request.expected_version)
+    stream_id = await request.handler(unit)
     staged = tuple(unit.staged[first:])
-    unit.made[step.request.command_id] = created_by_event(target.stream_id, (one.event for one in staged))
-    state = unit.streams[target.stream_id].state
-    return Decision(target, state, staged, _project_of(unit, state))
+    unit.made[request.command_id] = created_by_event(stream_id, (one.event for one in staged))
+    stream = unit.streams[stream_id]
+    return Decision(stream.kind, stream_id, stream.state, staged, _project_of(unit, stream.state))
 
 
 def _project_of(unit: UnitOfWork, state: Any) -> ProjectState | None:
@@ -90,23 +96,23 @@ def _project_of(unit: UnitOfWork, state: Any) -> ProjectState | None:
 
 
 def _append(
-    steps: Sequence[Step], decisions: Sequence[Decision], unit: UnitOfWork, events: Iterable[NewEvent]
+    requests: Sequence[Request], decisions: Sequence[Decision], unit: UnitOfWork, events: Iterable[NewEvent]
 ) -> Append:
     """The bundle's head. Everything that the unit read is checked there: the others have read what the head
     leaves, or what was checked with it."""
     sealed = iter(events)
     appends = [
         Append(
-            caller=step.request.caller,
-            command_id=step.request.command_id,
-            fingerprint=step.request.fingerprint,
+            caller=request.caller,
+            command_id=request.command_id,
+            fingerprint=request.fingerprint,
             outcome=Outcome.APPLIED if decision.staged else Outcome.UNCHANGED,
-            result_stream=decision.target.stream_id,
-            result_kind=decision.target.kind.name,
+            result_stream=decision.stream_id,
+            result_kind=decision.kind.name,
             checks=(),
             events=tuple(islice(sealed, len(decision.staged))),
         )
-        for step, decision in zip(steps, decisions, strict=True)
+        for request, decision in zip(requests, decisions, strict=True)
     ]
     return replace(
         appends[0],

@@ -15,7 +15,6 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.commands.access import project_for, require_user, task_for
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.streams import PROJECT, TASK, USER, Event, StreamType
@@ -31,8 +30,9 @@ C = TypeVar("C", bound=Command)
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 Resource = Literal["task", "comment", "checklist_item", "project", "invitation", "user", "calendar", "view", "person"]
 """What an answer shows; `api.answers` renders each."""
-Handler = Callable[[UnitOfWork, Any, Any], Awaitable[Target]]
-"""Decides a command on its target and stages the events. It may be called several times."""
+CommandHandler = Callable[[UnitOfWork, Any, Any], Awaitable[UUID]]
+"""Decides a command on its target (the arguments: unit of work, target, body), stages the events and returns the id of
+the stream that the answer shows. It may be called several times."""
 
 
 class TargetType(Struct, Generic[T], frozen=True):
@@ -72,7 +72,7 @@ class CommandType(Struct, frozen=True, kw_only=True):
 
     body: type[Command]
     target: TargetType[Any] | None
-    handler: Handler
+    handler: CommandHandler
     answer: Resource
     rest: RestRoute | None
     role: Role | None = None
@@ -155,16 +155,17 @@ def change(
     kind: StreamType[Any],
     load: Callable[[UnitOfWork, Any], Awaitable[tuple[Any, Any]]],
     decide: Callable[[DecisionContext[Any, Any, Any, Any]], Decided],
-) -> Handler:
+) -> CommandHandler:
     """The handler of a command that changes one stream, that of its target. `load` reads the target and checks the
     role."""
 
-    async def handle(unit: UnitOfWork, target: Any, command: Any) -> Target:
+    async def handle(unit: UnitOfWork, target: Any, command: Any) -> UUID:
         state, project = await load(unit, target)
-        unit.expect_version(state.id)
+        stream_id: UUID = state.id
+        unit.expect_version(stream_id)
         decided = decide(DecisionContext(unit, state, project, target, command))
         events = decided if isinstance(decided, list) else await decided
-        unit.append(kind, state.id, *events)
-        return Target(kind, state.id)
+        unit.append(kind, stream_id, *events)
+        return stream_id
 
     return handle

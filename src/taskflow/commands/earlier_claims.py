@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from uuid import UUID
 
-    from taskflow.commands.execute import Executor, Target
+    from taskflow.commands.execute import Executor
     from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.settings import Settings
     from taskflow.store.eventstore import EventStore
@@ -128,7 +128,7 @@ class EarlierClaims:
         )
 
     async def _move(self, user_id: UUID) -> None:
-        async def handler(unit: UnitOfWork) -> Target:
+        async def handler(unit: UnitOfWork) -> UUID:
             return await move_claim(unit, self._settings.claim_secret_bytes, user_id)
 
         request = Request(
@@ -136,8 +136,9 @@ class EarlierClaims:
             command_id=derived_id(self._settings.token_secret_bytes, "move-claim", str(user_id)),
             fingerprint=_FINGERPRINT,
             at=datetime.now(UTC),
+            handler=handler,
         )
-        await self._executor.execute(request, handler)
+        await self._executor.execute(request)
 
 
 @asynccontextmanager

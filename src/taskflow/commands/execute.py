@@ -22,7 +22,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -55,12 +55,22 @@ REPLAYS_MAX: Final = 8
 """Commands of a chain that are answered from their receipts at once."""
 
 
-class Request(Struct, frozen=True, kw_only=True):
-    """A command's circumstances: who sends it, under which id, when.
+Handler = Callable[[UnitOfWork], Awaitable[UUID]]
+"""Decides a command, stages its events and returns the id of the stream that the answer shows. It may be called several
+times."""
 
-    `fingerprint` is a keyed hash of the whole request, so that one id cannot stand for two contents.
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A command as the executor gets it: who sent it, under which id, when, and the handler that decides it.
+
+    The executor takes nothing else, whether a command comes from HTTP, a worker or the command line. A request stays
+    the same however often it is decided. `fingerprint` is a keyed hash of the whole content, so that one id cannot
+    stand for two contents. `caller` scopes the receipt, `actor` is the user of the events. `judge`: a judge of its own,
+    for a command whose receipt does not belong to its sender alone.
     """
 
+    handler: Handler
+    judge: Judge | None = None
     caller: UUID
     command_id: UUID
     fingerprint: bytes
@@ -68,13 +78,6 @@ class Request(Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     expected_version: int | None = None
     actor: UUID | None = None
-
-
-class Target(NamedTuple):
-    """The stream that a command's answer shows."""
-
-    kind: StreamType[Any]
-    stream_id: UUID
 
 
 class AppendedEvent(Struct, frozen=True):
@@ -98,20 +101,11 @@ class Accepted(Struct, frozen=True):
     project: ProjectState | None = None
 
 
-Handler = Callable[[UnitOfWork], Awaitable[Target]]
 OnCommit = Callable[[Iterable[Any], int], None]
 """Told of every commit before its callers are: the states of its streams, and the position of its last event. It must
 not raise."""
 Judge = Callable[[Accepted], Awaitable[None]]
 """Raises where today's caller may not have the answer that an earlier copy of the command was given."""
-
-
-class Step(Struct, frozen=True):
-    """A command and how it is decided. `judge`: of its own, where its receipt is not its caller's alone."""
-
-    request: Request
-    handler: Handler
-    judge: Judge | None = None
 
 
 class _Refused(Struct, frozen=True):
@@ -130,25 +124,25 @@ class _Refused(Struct, frozen=True):
 class _Link(Struct):
     """Commands that are stored together or not at all, one or more, and what has become of them."""
 
-    steps: Sequence[Step]
+    requests: Sequence[Request]
     accepted: dict[UUID, Accepted] = {}
     refusal: Refusal | KeyReused | None = None
 
     @property
     def keys(self) -> list[CommandKey]:
-        return [(step.request.caller, step.request.command_id) for step in self.steps]
+        return [(request.caller, request.command_id) for request in self.requests]
 
     @property
     def ids(self) -> list[UUID]:
-        return [step.request.command_id for step in self.steps]
+        return [request.command_id for request in self.requests]
 
     @property
-    def left(self) -> list[Step]:
-        return [step for step in self.steps if step.request.command_id not in self.accepted]
+    def left(self) -> list[Request]:
+        return [request for request in self.requests if request.command_id not in self.accepted]
 
     @property
     def settled(self) -> bool:
-        return self.refusal is not None or len(self.accepted) == len(self.steps)
+        return self.refusal is not None or len(self.accepted) == len(self.requests)
 
     @property
     def made(self) -> dict[UUID, UUID]:
@@ -191,12 +185,12 @@ class Executor:
         self.attempts_max = settings.conflict_retries_max
         self._running: dict[tuple[UUID, UUID], asyncio.Future[None]] = {}
 
-    async def execute(self, request: Request, handler: Handler, judge: Judge = _any_caller) -> Accepted:
+    async def execute(self, request: Request, judge: Judge = _any_caller) -> Accepted:
         """As `execute_together`, for one command."""
-        [accepted] = await self.execute_together([Step(request, handler)], judge)
+        [accepted] = await self.execute_together([request], judge)
         return accepted
 
-    async def execute_together(self, steps: Sequence[Step], judge: Judge = _any_caller) -> list[Accepted]:
+    async def execute_together(self, requests: Sequence[Request], judge: Judge = _any_caller) -> list[Accepted]:
         """Commands of one caller, each under an id of its own, in order: all are stored, or none.
 
         Raises a Refusal, KeyReused, QueueFull, Unavailable or StoreError; the first two name their command. What
@@ -204,29 +198,29 @@ class Executor:
 
         A second copy of a command waits for the first and gets its outcome.
         """
-        link = _Link(steps)
+        link = _Link(requests)
         await self._execute([link], judge)
         if link.refusal is not None:
             raise link.refusal
-        return [link.accepted[step.request.command_id] for step in steps]
+        return [link.accepted[request.command_id] for request in requests]
 
     async def execute_in_order(
-        self, steps: Sequence[Step], judge: Judge = _any_caller
+        self, requests: Sequence[Request], judge: Judge = _any_caller
     ) -> list[Accepted | Refusal | KeyReused]:
         """As `execute_together`, but each has an outcome of its own. They share commits all the same: each is decided
         on what those before it leave, before that is stored.
 
         Raises QueueFull, Unavailable or StoreError; what was stored by then is answered when it is sent again.
         """
-        links = [_Link([step]) for step in steps]
+        links = [_Link([request]) for request in requests]
         await self._execute(links, judge)
-        return [link.refusal or link.accepted[link.steps[0].request.command_id] for link in links]
+        return [link.refusal or link.accepted[link.requests[0].command_id] for link in links]
 
     async def repeats(
-        self, steps: Sequence[Step], judge: Judge = _any_caller
+        self, requests: Sequence[Request], judge: Judge = _any_caller
     ) -> dict[UUID, Accepted | Refusal | KeyReused]:
         """The outcomes of those commands that were accepted before, by command id."""
-        links = [_Link([step]) for step in steps]
+        links = [_Link([request]) for request in requests]
         await self._answer_repeats(links, await self._receipts(links), judge)
         return {link.ids[0]: link.refusal or link.accepted[link.ids[0]] for link in links if link.settled}
 
@@ -247,7 +241,7 @@ class Executor:
 
     async def _settle(self, links: Sequence[_Link], judge: Judge) -> None:
         """Gives each link its outcome, in as many attempts as that takes."""
-        if len(links) > 1 or len(links[0].steps) > 1:
+        if len(links) > 1 or len(links[0].requests) > 1:
             # One alone finds its receipt at the append. Here it comes first, because the others may depend on what it
             # made; where the readers do not answer, the append finds it, and those after it are decided again.
             found: Mapping[UUID, Receipt] = {}
@@ -285,7 +279,7 @@ class Executor:
         previous: Append | None = None
         refused: UnitOfWork | None = None
         for link in links:
-            unit = self.unit_of_work(link.left[0].request)
+            unit = self.unit_of_work(link.left[0])
             unit.follow(previous, refused)
             unit.made |= made
             try:
@@ -307,7 +301,7 @@ class Executor:
                 self._submit(decided)
                 outcomes.append((link, decided))
                 previous, refused = decided.head, None
-                made |= {step.request.command_id: unit.made[step.request.command_id] for step in decided.steps}
+                made |= {request.command_id: unit.made[request.command_id] for request in decided.requests}
         await self._conclude(outcomes, judge)
 
     def unit_of_work(self, request: Request) -> UnitOfWork:
@@ -352,7 +346,7 @@ class Executor:
         # No append came after those that are still open: here it is seen whether what they have read has moved.
         last = open_[-1][1].unit if open_ else None
         recheck = await self._store.recheck(
-            [(link.steps[0].request.caller, one.command_id) for link, one in refusals],
+            [(link.requests[0].caller, one.command_id) for link, one in refusals],
             () if last is None else last.checks,
         )
         if last is not None and recheck.moved:
@@ -387,15 +381,15 @@ class Executor:
         receipts = [one for one in outcomes if isinstance(one, Receipt) and one.own]
         if len(receipts) == len(outcomes):
             await self._snapshot(decided.unit)
-            for step, decision, receipt in zip(decided.steps, decided.decisions, receipts, strict=True):
-                link.accepted[step.request.command_id] = accepted(decision, receipt)
+            for request, decision, receipt in zip(decided.requests, decided.decisions, receipts, strict=True):
+                link.accepted[request.command_id] = accepted(decision, receipt)
             return True
         if self._unchanged is not None and decided.unchanged:
             await self._unchanged.give_back_unchanged(_payer(decided), len(decided.unchanged))
         found: dict[UUID, Receipt] = {}
-        for step, outcome in zip(decided.steps, outcomes, strict=True):
+        for request, outcome in zip(decided.requests, outcomes, strict=True):
             if isinstance(outcome, Receipt):
-                found[step.request.command_id] = outcome
+                found[request.command_id] = outcome
             elif outcome.stream_id is not None:
                 self._store.state_cache.drop_stale(outcome.stream_id, outcome.current_version)
         if len(found) < len(outcomes):
@@ -415,7 +409,7 @@ class Executor:
         written = {one: stream.state for one, stream in streams if stream.version > stream.read_version}
         for decision, receipt in zip(decided.decisions, receipts, strict=True):
             # Of what changed nothing too: it may have been another process that had ended the session.
-            if decision.target.stream_id not in written:
+            if decision.stream_id not in written:
                 self._on_commit([decision.state], receipt.position)
         self._on_commit(written.values(), max(receipt.position for receipt in receipts))
 
@@ -433,19 +427,19 @@ class Executor:
     async def _replay_found(self, link: _Link, found: Mapping[UUID, Receipt], judge: Judge) -> None:
         """Answers those commands of a link that have receipts as their earlier copies were answered; where one of them
         may not be, that refuses the link."""
-        for step in link.left:
-            receipt = found.get(step.request.command_id)
+        for request in link.left:
+            receipt = found.get(request.command_id)
             if receipt is None:
                 continue
             try:
-                was = await self._replay(step.request, receipt)
+                was = await self._replay(request, receipt)
                 if receipt.replayed:
-                    await (step.judge or judge)(was)
+                    await (request.judge or judge)(was)
             except (Refusal, KeyReused) as refusal:
-                refusal.command_id = step.request.command_id
+                refusal.command_id = request.command_id
                 link.refusal = refusal
                 return
-            link.accepted[step.request.command_id] = was
+            link.accepted[request.command_id] = was
 
     async def _replay(self, request: Request, receipt: Receipt) -> Accepted:
         """The outcome of an earlier copy, as of its version."""
@@ -479,8 +473,8 @@ async def _stored(appends: Sequence[Append]) -> bool:
 
 def _payer(decided: Decided) -> UUID:
     """Whose limit counts what changes nothing."""
-    caller = decided.steps[0].request.caller
-    return caller if caller != NOBODY else decided.decisions[0].target.stream_id
+    caller = decided.requests[0].caller
+    return caller if caller != NOBODY else decided.decisions[0].stream_id
 
 
 def accepted(decision: Decision, receipt: Receipt) -> Accepted:
@@ -496,4 +490,4 @@ def accepted(decision: Decision, receipt: Receipt) -> Accepted:
         )
         for index, staged in enumerate(decision.staged)
     )
-    return Accepted(receipt, decision.target.kind, decision.state, events, appended, decision.project)
+    return Accepted(receipt, decision.kind, decision.state, events, appended, decision.project)

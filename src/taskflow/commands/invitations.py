@@ -26,7 +26,6 @@ from taskflow.commands.declaration import (
     TargetType,
     on_project,
 )
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import INVITATION_DAYS, INVITATIONS_MAX, Command, Email
 from taskflow.commands.invitation_tokens import TOKEN_MAX, named_by
 from taskflow.commands.project import only_owners_touch, room_for_a_member
@@ -151,7 +150,7 @@ def _counts(project: ProjectState, invitation: Invitation) -> bool:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def invite_member(unit: UnitOfWork, target: UUID, command: InviteMember) -> Target:
+async def invite_member(unit: UnitOfWork, target: UUID, command: InviteMember) -> UUID:
     project = await project_for(unit, target, "admin")
     unit.expect_version(target)
     versions = [invitation.version for invitation in pending(project, unit.at)]
@@ -165,10 +164,10 @@ async def invite_member(unit: UnitOfWork, target: UUID, command: InviteMember) -
     for one in project.invitations:
         if left.invitation(one.id) is None:
             unit.destroy_key(one.id)
-    return Target(PROJECT, target)
+    return target
 
 
-async def accept_invitation(unit: UnitOfWork, target: InvitationToken, _: AcceptInvitation) -> Target:
+async def accept_invitation(unit: UnitOfWork, target: InvitationToken, _: AcceptInvitation) -> UUID:
     user = require_user(unit)
     named = named_by(unit.token_secret, target.token)
     if named is None:
@@ -182,7 +181,7 @@ async def accept_invitation(unit: UnitOfWork, target: InvitationToken, _: Accept
     unit.expect_version(project_id)
     unit.append(PROJECT, project_id, *events)
     unit.destroy_key(invitation_id)
-    return Target(PROJECT, project_id)
+    return project_id
 
 
 def _revoke(on: DecisionContext[ProjectState, ProjectState, ProjectInvitation, RevokeInvitation]) -> list[Event]:

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from taskflow.commands.access import project_for, task_for, with_current_status
 from taskflow.commands.declaration import TASK_ID, CommandType, RestRoute
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import Command, StatusKey
 from taskflow.commands.project import require_not_archived
 from taskflow.commands.ranks import rank_at
@@ -96,7 +95,7 @@ def _status_there(task: TaskState, here: ProjectState, there: ProjectState) -> S
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def move_task(unit: UnitOfWork, target: UUID, command: MoveTask) -> Target:
+async def move_task(unit: UnitOfWork, target: UUID, command: MoveTask) -> UUID:
     task, here = await task_for(unit, target, "member")
     there = await project_for(unit, command.project_id, "member")
     unit.expect_version(target)
@@ -105,7 +104,7 @@ async def move_task(unit: UnitOfWork, target: UUID, command: MoveTask) -> Target
     unit.append(TASK, target, *events)
     for one in sorted(below, key=lambda task: (task.rank, task.id)):
         unit.append(TASK, one.id, follow(one, here, there, unit.at, len(unit.staged)))
-    return Target(TASK, target)
+    return target
 
 
 async def subtasks(unit: UnitOfWork, tops: Iterable[UUID], project: ProjectState) -> list[TaskState]:

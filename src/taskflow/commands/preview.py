@@ -15,29 +15,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskflow.commands.decision import Decision
-    from taskflow.commands.execute import Executor, Judge, Step
+    from taskflow.commands.execute import Executor, Judge, Request
     from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.errors import KeyReused
 
 
-async def preview(executor: Executor, steps: Sequence[Step], judge: Judge) -> list[Accepted | Refusal | KeyReused]:
+async def preview(
+    executor: Executor, requests: Sequence[Request], judge: Judge
+) -> list[Accepted | Refusal | KeyReused]:
     """What the commands would come to now, each decided on what those before it would leave.
 
     Commands that were accepted before are answered as they were. The receipts of the others do not exist in the store:
     their position is 0. Raises Unavailable or StoreError.
     """
     try:
-        known = await executor.repeats(steps, judge)
+        known = await executor.repeats(requests, judge)
         made = {
             command_id: created_by_event(outcome.receipt.stream_id, outcome.events)
             for command_id, outcome in known.items()
             if isinstance(outcome, Accepted)
         }
         for _ in range(executor.attempts_max):
-            unit = executor.unit_of_work(steps[0].request)
+            unit = executor.unit_of_work(requests[0])
             unit.made |= made
             try:
-                return [known.get(step.request.command_id) or await _outcome(unit, step) for step in steps]
+                return [known.get(request.command_id) or await _outcome(unit, request) for request in requests]
             except StaleDecision:
                 executor.invalidate_reads(unit)
     except TRANSIENT_ERRORS as error:
@@ -45,26 +47,26 @@ async def preview(executor: Executor, steps: Sequence[Step], judge: Judge) -> li
     raise Unavailable(f"the streams moved {executor.attempts_max} times while this was decided; send it again")
 
 
-async def _outcome(unit: UnitOfWork, step: Step) -> Accepted | Refusal:
+async def _outcome(unit: UnitOfWork, request: Request) -> Accepted | Refusal:
     """A command that is refused leaves nothing on the unit."""
     before = unit.saved()
     try:
-        decision = await decide_one(unit, step)
+        decision = await decide_one(unit, request)
     except Refusal as refusal:
         unit.restore(before)
         return refusal
-    return accepted(decision, _receipt(step, decision))
+    return accepted(decision, _receipt(request, decision))
 
 
-def _receipt(step: Step, decision: Decision) -> Receipt:
+def _receipt(request: Request, decision: Decision) -> Receipt:
     return Receipt(
-        fingerprint=step.request.fingerprint,
+        fingerprint=request.fingerprint,
         outcome=Outcome.APPLIED if decision.staged else Outcome.UNCHANGED,
-        stream_id=decision.target.stream_id,
+        stream_id=decision.stream_id,
         version=decision.state.version,
         position=0,
         events=len(decision.staged),
-        recorded_at=step.request.at,
+        recorded_at=request.at,
         replayed=False,
         own=True,
     )

@@ -19,7 +19,6 @@ from taskflow.commands.declaration import (
     TargetType,
     on_project,
 )
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import MEMBERS_MAX, Command, Description, Name
 from taskflow.errors import Forbidden, Rejected
 from taskflow.streams import PROJECT, USER, Event
@@ -181,13 +180,13 @@ def _not_the_last_owner(project: ProjectState) -> None:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def create_project(unit: UnitOfWork, target: UUID | None, command: CreateProject) -> Target:
+async def create_project(unit: UnitOfWork, target: UUID | None, command: CreateProject) -> UUID:
     owner = require_user(unit)
     await unit.get(USER, owner)
     project_id = await unit.new(PROJECT, target)
     unit.expect_version(project_id)
     unit.append(PROJECT, project_id, *create(owner, command))
-    return Target(PROJECT, project_id)
+    return project_id
 
 
 async def _set_member(on: DecisionContext[ProjectState, ProjectState, Member, SetMember]) -> list[Event]:

@@ -13,7 +13,6 @@ from msgspec import Meta, Struct
 
 from taskflow.commands.access import require_role, require_user
 from taskflow.commands.declaration import PROJECT_ID, CommandType, on_project
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import (
     PROJECT_LABELS_MAX,
     TRANSITIONS_MAX,
@@ -99,7 +98,7 @@ def configure(project: ProjectState, command: ImportProjectSettings) -> list[Eve
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def import_project(unit: UnitOfWork, _: UUID | None, command: ImportProject) -> Target:
+async def import_project(unit: UnitOfWork, _: UUID | None, command: ImportProject) -> UUID:
     """Who imports owns the project."""
     owner = require_user(unit)
     user = await unit.get(USER, owner)
@@ -111,7 +110,7 @@ async def import_project(unit: UnitOfWork, _: UUID | None, command: ImportProjec
     if project is None:
         require_past("/at", command.at, unit.at)
         unit.append(PROJECT, project_id, *create(owner, command), at=command.at.astimezone(UTC))
-    return Target(PROJECT, project_id)
+    return project_id
 
 
 # --- declared ------------------------------------------------------------------------------------

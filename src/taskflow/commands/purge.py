@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskflow.commands.execute import Target
 from taskflow.errors import Rejected
 from taskflow.streams import TASK, Event
 from taskflow.streams.task import TaskPurged, TaskState
@@ -26,7 +25,7 @@ def purge(task: TaskState, trashed_before: datetime) -> list[Event]:
     return [TaskPurged()]
 
 
-async def purge_task(unit: UnitOfWork, task_id: UUID, trashed_before: datetime) -> Target:
+async def purge_task(unit: UnitOfWork, task_id: UUID, trashed_before: datetime) -> UUID:
     task = await unit.get(TASK, task_id)
     unit.append(TASK, task_id, *purge(task, trashed_before))
-    return Target(TASK, task_id)
+    return task_id

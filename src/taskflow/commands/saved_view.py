@@ -18,7 +18,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from taskflow import task_query
 from taskflow.commands.access import project_for, require_user
 from taskflow.commands.declaration import CommandType, DecisionContext, RestRoute, TargetType, change
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import SAVED_VALUE_MAX, SAVED_VIEWS_MAX, Command, Name
 from taskflow.commands.project import require_not_archived
 from taskflow.errors import Invalid, Malformed, NotFound, Rejected, Uncounted
@@ -149,7 +148,7 @@ def _open(project: ProjectState | None) -> None:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def create_view(unit: UnitOfWork, target: UUID | None, command: CreateView) -> Target:
+async def create_view(unit: UnitOfWork, target: UUID | None, command: CreateView) -> UUID:
     owner = require_user(unit)
     user = await unit.get(USER, owner)
     project = None if command.project_id is None else await project_for(unit, command.project_id, "member")
@@ -159,7 +158,7 @@ async def create_view(unit: UnitOfWork, target: UUID | None, command: CreateView
     view_id = await unit.new(SAVED_VIEW, target)
     unit.expect_version(view_id)
     unit.append(SAVED_VIEW, view_id, *create(owner, project, command, saved))
-    return Target(SAVED_VIEW, view_id)
+    return view_id
 
 
 async def _next(unit: UnitOfWork, owner: UserState, project: ProjectState | None) -> tuple[int, UUID | None]:

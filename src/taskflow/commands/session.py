@@ -9,7 +9,6 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.commands.claims import ClaimedAddress, holders, settle_claim
-from taskflow.commands.execute import Target
 from taskflow.errors import Unauthenticated
 from taskflow.streams import SESSION, Event
 from taskflow.streams.session import SessionEnded, SessionRefreshed, SessionStarted, SessionState
@@ -61,7 +60,7 @@ def end(session: SessionState) -> list[Event]:
 
 async def start_session(
     unit: UnitOfWork, claim_secret: bytes, address: ClaimedAddress, checked: UserState, session: NewSession
-) -> Target:
+) -> UUID:
     """Starts a session of the person whose password was `checked`, and moves a claim of the earlier form. Raises
     Unauthenticated if the address or the password is no longer theirs."""
     user_id = checked.id
@@ -71,18 +70,18 @@ async def start_session(
     await settle_claim(unit, claim_secret, user)
     await unit.read(SESSION, session.session_id)
     unit.append(SESSION, session.session_id, *start(user_id, session), actor=user_id)
-    return Target(SESSION, session.session_id)
+    return session.session_id
 
 
-async def refresh_session(unit: UnitOfWork, session_id: UUID, generation: int) -> Target:
+async def refresh_session(unit: UnitOfWork, session_id: UUID, generation: int) -> UUID:
     session = await unit.read(SESSION, session_id)
     if session is None:
         raise Unauthenticated("the refresh token is not valid")
     unit.append(SESSION, session_id, *refresh(session, generation, unit.at), actor=session.user_id)
-    return Target(SESSION, session_id)
+    return session_id
 
 
-async def end_session(unit: UnitOfWork, session_id: UUID) -> Target:
+async def end_session(unit: UnitOfWork, session_id: UUID) -> UUID:
     session = await unit.get(SESSION, session_id)
     unit.append(SESSION, session_id, *end(session))
-    return Target(SESSION, session_id)
+    return session_id

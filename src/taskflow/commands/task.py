@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from taskflow.commands.access import project_for, require_user
 from taskflow.commands.declaration import TASK_ID, CommandType, DecisionContext, RestRoute, on_task
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import (
     DESCRIPTION_BYTES_MAX,
     LEVEL_TASKS_MAX,
@@ -268,14 +267,14 @@ def schedule_of(command: CreateTask | EditTask) -> Schedule:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def create_task(unit: UnitOfWork, target: UUID | None, command: CreateTask) -> Target:
+async def create_task(unit: UnitOfWork, target: UUID | None, command: CreateTask) -> UUID:
     project = await project_for(unit, command.project_id or await _inbox(unit), "member")
     task_id = await unit.new(TASK, target)
     unit.expect_version(task_id)
     await check_parent(unit, project, task_id, command.parent_id)
     zone = await zone_for(unit, schedule_of(command))
     unit.append(TASK, task_id, *create(project, command, unit.at, len(unit.staged), zone))
-    return Target(TASK, task_id)
+    return task_id
 
 
 async def _edit(on: DecisionContext[TaskState, ProjectState, UUID, EditTask]) -> list[Event]:

@@ -16,7 +16,6 @@ from msgspec import Meta, Struct
 from taskflow.commands.access import require_user
 from taskflow.commands.comments import add
 from taskflow.commands.declaration import PROJECT_ID, CommandType
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import (
     DESCRIPTION_BYTES_MAX,
     ITEMS_MAX,
@@ -361,7 +360,7 @@ def _require_here(task: TaskState, project: ProjectState, key: str) -> None:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def import_person(unit: UnitOfWork, target: UUID, command: ImportPerson) -> Target:
+async def import_person(unit: UnitOfWork, target: UUID, command: ImportPerson) -> UUID:
     """A person with a key of their own."""
     scope = await import_scope(unit, target, command.source)
     user_id = scope.id_of("person", command.key)
@@ -371,10 +370,10 @@ async def import_person(unit: UnitOfWork, target: UUID, command: ImportPerson) -
         require_past("/at", command.at, unit.at)
         unit.make_key(user_id)
         unit.append(USER, user_id, UserImported(name=command.name), at=command.at.astimezone(UTC))
-    return Target(USER, user_id)
+    return user_id
 
 
-async def import_task(unit: UnitOfWork, target: UUID, command: ImportTask) -> Target:
+async def import_task(unit: UnitOfWork, target: UUID, command: ImportTask) -> UUID:
     scope = await import_scope(unit, target, command.source)
     task_id = scope.id_of("task", command.key)
     task = await unit.read(TASK, task_id)
@@ -383,7 +382,7 @@ async def import_task(unit: UnitOfWork, target: UUID, command: ImportTask) -> Ta
     if task is not None:
         events = change(task, scope.project, command, assignee_id, unit.at)
         unit.append(TASK, task_id, *events, at=command.at.astimezone(UTC), actor=actor)
-        return Target(TASK, task_id)
+        return task_id
     parent_id = None if command.parent is None else scope.id_of("task", command.parent)
     named = Named(
         assignee_id=assignee_id,
@@ -399,10 +398,10 @@ async def import_task(unit: UnitOfWork, target: UUID, command: ImportTask) -> Ta
         raise Rejected("no-such-parent", "the task above it is not in this project") from None
     for at, event in created:
         unit.append(TASK, task_id, event, at=at.astimezone(UTC), actor=actor)
-    return Target(TASK, task_id)
+    return task_id
 
 
-async def import_task_change(unit: UnitOfWork, target: UUID, command: ImportTaskChange) -> Target:
+async def import_task_change(unit: UnitOfWork, target: UUID, command: ImportTaskChange) -> UUID:
     scope = await import_scope(unit, target, command.source)
     task_id = scope.id_of("task", command.key)
     task = await unit.read(TASK, task_id)
@@ -415,13 +414,13 @@ async def import_task_change(unit: UnitOfWork, target: UUID, command: ImportTask
     at = command.at.astimezone(UTC)
     if command.comment is None:
         unit.append(TASK, task_id, *change(task, scope.project, command, assignee_id, unit.at), at=at, actor=actor)
-        return Target(TASK, task_id)
+        return task_id
     require_past("/at", command.at, unit.at)
     author_id = await _author(unit, scope, command.comment)
     comment_id = scope.id_of("comment", command.key, command.comment.key)
     said = comment(task, scope.project, command, comment_id, author_id)
     unit.append(TASK, task_id, *said, at=at, actor=author_id)
-    return Target(TASK, task_id)
+    return task_id
 
 
 async def _people(scope: ImportScope, said: ImportTask | ImportTaskChange) -> tuple[UUID | None, UUID | None]:

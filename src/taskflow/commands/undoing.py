@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from taskflow.commands.access import project_for, require_user, task_for, with_current_status
 from taskflow.commands.declaration import TASK_ID, CommandType, RestRoute
-from taskflow.commands.execute import Target
 from taskflow.commands.move import follow, subtasks
 from taskflow.commands.project import require_not_archived
 from taskflow.commands.relations import check_way_back
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from taskflow.streams.task import TaskState
 
 
-async def undo_task(unit: UnitOfWork, target: UUID, command: UndoTask) -> Target:
+async def undo_task(unit: UnitOfWork, target: UUID, command: UndoTask) -> UUID:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
     require_not_archived(project)
@@ -58,7 +57,7 @@ async def undo_task(unit: UnitOfWork, target: UUID, command: UndoTask) -> Target
         await _take_back(
             unit, change, Undoing(task=task, before=effect.before, home=home, actor=require_user(unit)), back
         )
-        return Target(TASK, target)
+        return target
     events = undo(Undoing(task=task, before=effect.before, home=project, actor=require_user(unit)), back)
     for event in events:
         match event:
@@ -67,7 +66,7 @@ async def undo_task(unit: UnitOfWork, target: UUID, command: UndoTask) -> Target
             case RelationAdded(relation=relation, task_id=task_id):
                 await _check_relation(unit, target, Relation(relation, task_id))
     unit.append(TASK, target, *events, causation_id=change.event_id)
-    return Target(TASK, target)
+    return target
 
 
 # --- moves

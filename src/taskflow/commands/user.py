@@ -10,7 +10,6 @@ from msgspec import UNSET, Struct, UnsetType
 from taskflow.addresses import trimmed
 from taskflow.commands.claims import ClaimedAddress, claim_address
 from taskflow.commands.declaration import RestRoute, on_own_account
-from taskflow.commands.execute import Target
 from taskflow.commands.fields import SETTINGS_MAX, Command, Email, Name, Password, Setting, SettingName, Url
 from taskflow.commands.schedule import SETTING, known_zone
 from taskflow.commands.session import NewSession, start
@@ -93,7 +92,7 @@ def edit(user: UserState, command: EditProfile) -> list[Event]:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def register_user(unit: UnitOfWork, registration: Registration, command: RegisterUser) -> Target:
+async def register_user(unit: UnitOfWork, registration: Registration, command: RegisterUser) -> UUID:
     """Claims the address and creates the user with their key, their Inbox and any first session, in one append."""
     user_id = registration.user_id
     claim_id = await claim_address(unit, registration.address, user_id)
@@ -121,15 +120,15 @@ async def register_user(unit: UnitOfWork, registration: Registration, command: R
     if registration.session is not None:
         await unit.read(SESSION, registration.session.session_id)
         unit.append(SESSION, registration.session.session_id, *start(user_id, registration.session), actor=user_id)
-    return Target(USER, user_id)
+    return user_id
 
 
-async def set_roles(unit: UnitOfWork, user_id: UUID, roles: tuple[SystemRole, ...]) -> Target:
+async def set_roles(unit: UnitOfWork, user_id: UUID, roles: tuple[SystemRole, ...]) -> UUID:
     """Sets a user's system roles. The caller of this function has to check that this is allowed."""
     user = await unit.get(USER, user_id)
     wanted = tuple(sorted(set(roles)))
     unit.append(USER, user_id, *([UserRolesSet(roles=wanted)] if wanted != user.roles else []))
-    return Target(USER, user_id)
+    return user_id
 
 
 # --- declared ------------------------------------------------------------------------------------

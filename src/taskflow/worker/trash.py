@@ -11,9 +11,10 @@ import logging
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from taskflow.cancellation import raise_if_cancelled
-from taskflow.commands.execute import Request, Target
+from taskflow.commands.execute import Request
 from taskflow.commands.purge import purge_task
 from taskflow.errors import EpochChanged, Refusal, TaskflowError
 from taskflow.ids import derived_id
@@ -74,7 +75,7 @@ class TrashCollection:
             last = due[-1]
 
     async def _purge(self, task: Trashed, limit: datetime, now: datetime) -> bool:
-        async def handler(unit: UnitOfWork) -> Target:
+        async def handler(unit: UnitOfWork) -> UUID:
             return await purge_task(unit, task.task_id, limit)
 
         request = Request(
@@ -84,6 +85,7 @@ class TrashCollection:
             ),
             fingerprint=_FINGERPRINT,
             at=now,
+            handler=handler,
         )
-        accepted = await self._executor.execute(request, handler)
+        accepted = await self._executor.execute(request)
         return not accepted.receipt.replayed

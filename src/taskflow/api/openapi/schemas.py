@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from taskflow.api.command_messages import CommandBody
 from taskflow.api.command_references import REFERENCE
 from taskflow.api.openapi.parameters import ID, Schema, saved
 from taskflow.api.problems import ProblemBody
 from taskflow.api.render import WrittenPerson
-from taskflow.api.routes.commands import CommandBody
 from taskflow.api.targets import target_schema
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.saved_view import SavedQuery

@@ -17,24 +17,27 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from taskflow.api import render
+from taskflow.api.answers import render_answer
 from taskflow.api.bodies import FAULTS_MAX, decode
+from taskflow.api.command_messages import (
+    CommandBody,
+    CommandOutcome,
+    ParsedCommand,
+    outcome_of,
+    parse_command,
+    pointing_below,
+    request_for,
+)
 from taskflow.api.command_references import references, with_ids
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.preferences import APPLIED, prefers_minimal
 from taskflow.api.problems import problem_of
 from taskflow.api.route import BASE, RequestContext, Route
-from taskflow.api.routes.commands import (
-    CommandBody,
-    CommandOutcome,
-    outcome_of,
-    pointing_below,
-    read_command,
-)
 from taskflow.api.targets import target_as_text
-from taskflow.api.writes import Sent, dry_run, execute, execute_in_order, step_of, written
+from taskflow.api.writes import dry_run, execute, execute_in_order
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.created_ids import created_by_event
-from taskflow.commands.execute import Accepted, AppendedEvent, Target
+from taskflow.commands.execute import Accepted, AppendedEvent
 from taskflow.commands.import_scope import ImportCommand
 from taskflow.errors import BatchRefused, Fault, KeyReused, Malformed, Refusal
 from taskflow.ids import parse_id
@@ -43,7 +46,7 @@ from taskflow.off_loop import run_off_loop
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from taskflow.commands.execute import Step
+    from taskflow.commands.execute import Request
     from taskflow.commands.unit_of_work import UnitOfWork
 
 COMMANDS_MAX: Final = 100
@@ -100,28 +103,28 @@ class Batched(Struct, frozen=True, kw_only=True):
     """A command of a batch. `sent` is what its fingerprint is made of: where `refers`, the references themselves,
     and what it means is known only once those that it names are accepted."""
 
-    sent: Sent
+    sent: ParsedCommand
     plain: dict[str, Any]
     place: str
     refers: bool
 
-    def meant(self, made: Mapping[UUID, UUID]) -> Sent:
+    def meant(self, made: Mapping[UUID, UUID]) -> ParsedCommand:
         """With the ids of what earlier commands made. Raises Rejected where one that is named was refused."""
-        return read_command(with_ids(self.plain, made), self.place) if self.refers else self.sent
+        return parse_command(with_ids(self.plain, made), self.place) if self.refers else self.sent
 
-    def shown(self, made: Mapping[UUID, UUID]) -> Sent:
+    def shown(self, made: Mapping[UUID, UUID]) -> ParsedCommand:
         """With the target that it was done to, which is all that an answer takes of it: what else it names may have
         been withdrawn since. Raises Rejected as `meant` does."""
         if not isinstance(self.sent.target, str):
             return self.sent
         target = with_ids({"target": self.sent.target}, made)["target"]
-        return replace(self.sent, target=target_as_text(COMMANDS[self.sent.name], target, f"{self.place}/target"))
+        return replace(self.sent, target=target_as_text(self.sent.type, target, f"{self.place}/target"))
 
-    async def decide(self, unit: UnitOfWork) -> Target:
+    async def decide(self, unit: UnitOfWork) -> UUID:
         """Its handler, once it is known what earlier commands made. Raises what that and `meant` raise."""
         meant = self.meant(unit.made)
         with pointing_below(f"{self.place}/data"):
-            return await COMMANDS[meant.name].handler(unit, meant.target, meant.command)
+            return await meant.type.handler(unit, meant.target, meant.body)
 
 
 async def post_batch(call: RequestContext) -> Response[bytes]:
@@ -135,7 +138,7 @@ async def post_batch(call: RequestContext) -> Response[bytes]:
     elif envelope.atomic:
         outcomes = await all_or_nothing(call, batch)
     else:
-        outcomes = await execute_in_order(call, steps_of(call, batch))
+        outcomes = await execute_in_order(call, requests_of(call, batch))
     accepted = [one for one in outcomes if isinstance(one, Accepted)]
     made = {
         one.sent.command_id: created_by_event(outcome.receipt.stream_id, outcome.events)
@@ -203,7 +206,7 @@ def _read_one(plain: Any, place: str, earlier: Mapping[UUID, str]) -> Batched:
         if (fault := _reference_fault(command_id, earlier)) is not None
     ]
     try:
-        sent = read_command(meant, place)
+        sent = parse_command(meant, place)
     except Malformed as error:
         raise Malformed([*error.faults, *faults]) from None
     if faults:
@@ -211,7 +214,7 @@ def _read_one(plain: Any, place: str, earlier: Mapping[UUID, str]) -> Batched:
     if not named:
         return Batched(sent=sent, plain=plain, place=place, refers=False)
     target = sent.target if meant.get("target") == plain.get("target") else plain["target"]
-    if target is not sent.target and isinstance(sent.command, ImportCommand):
+    if target is not sent.target and isinstance(sent.body, ImportCommand):
         raise Malformed([Fault(f"{place}/target", "reference", "an import names its project by the project's id")])
     sent = replace(sent, target=target, plain=plain.get("data", {}))
     return Batched(sent=sent, plain=plain, place=place, refers=True)
@@ -236,16 +239,16 @@ def _id_of(plain: Any) -> UUID | None:
 # --- running
 
 
-def steps_of(call: RequestContext, batch: Sequence[Batched]) -> list[Step]:
+def requests_of(call: RequestContext, batch: Sequence[Batched]) -> list[Request]:
     """Each at a moment of its own, in their order."""
     now = datetime.now(UTC)
-    return [step_of(call, one.sent, one.decide, at=now + index * TICK) for index, one in enumerate(batch)]
+    return [request_for(call, one.sent, one.decide, at=now + index * TICK) for index, one in enumerate(batch)]
 
 
 async def all_or_nothing(call: RequestContext, batch: Sequence[Batched]) -> list[Accepted]:
     """Raises BatchRefused, and what is no command's own fault."""
     try:
-        return await execute(call, steps_of(call, batch))
+        return await execute(call, requests_of(call, batch))
     except (Refusal, KeyReused) as refusal:
         raise BatchRefused(refusal) from refusal
 
@@ -254,7 +257,7 @@ async def tried(
     call: RequestContext, batch: Sequence[Batched], *, atomic: bool
 ) -> list[Accepted | Refusal | KeyReused]:
     """What the commands would come to. Raises BatchRefused where one refusal would refuse them all."""
-    outcomes = await dry_run(call, steps_of(call, batch))
+    outcomes = await dry_run(call, requests_of(call, batch))
     for one, outcome in zip(batch, outcomes, strict=True):
         if isinstance(outcome, Refusal | KeyReused) and atomic:
             outcome.command_id = one.sent.command_id
@@ -273,9 +276,12 @@ async def _result(
     """Where no bytes are left, what was written is not shown, and not even rendered."""
     if isinstance(outcome, Accepted):
         if bytes_left < 0:
-            return outcome_of(one.sent, outcome)
+            return outcome_of(one.sent.command_id, outcome)
         try:
-            return outcome_of(one.sent, outcome, (await written(call, one.shown(made), outcome)).body)
+            shown = one.shown(made)
+            resource, _ = await render_answer(call.context, call.user, shown.type.answer, shown.target, outcome)
+            result = render.with_position(resource, outcome.receipt.position)
+            return outcome_of(one.sent.command_id, outcome, result)
         except Refusal as refusal:
             outcome = refusal
     problem = problem_of(outcome).body(call.request.scope["path"])

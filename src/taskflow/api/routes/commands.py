@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Any, Final, Literal
-from uuid import UUID
+from typing import Any, Final
 
 import msgspec
 from litestar import Response
-from msgspec import Meta, Raw, Struct
+from msgspec import Struct
 
 from taskflow.api import render
-from taskflow.api.bodies import decode
+from taskflow.api.answers import answer_headers, render_answer
+from taskflow.api.command_messages import (
+    CommandBody,
+    CommandOutcome,
+    outcome_of,
+    parse_command,
+    pointing_below,
+    request_for,
+)
 from taskflow.api.preferences import APPLIED, prefers_minimal
 from taskflow.api.reads import COMMON, begin
 from taskflow.api.route import BASE, RequestContext, Route
-from taskflow.api.targets import DIALECT, target_as_text, target_schema
-from taskflow.api.writes import Sent, send
+from taskflow.api.targets import DIALECT, target_schema
+from taskflow.api.writes import execute
 from taskflow.commands.catalog import COMMANDS
-from taskflow.commands.execute import Accepted, AppendedEvent
-from taskflow.errors import Fault, Invalid, Malformed
-from taskflow.store.append import Outcome
-
-
-class CommandBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A command as a client sends it; `id` is its own, and never expires."""
-
-    id: UUID
-    type: str
-    target: str | None = None
-    expected_version: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
-    data: dict[str, Any] = {}
-
-
-class CommandOutcome(Struct, frozen=True, kw_only=True):
-    """`result` is what the route answers that the type stands behind; null under `Prefer: return=minimal`."""
-
-    id: UUID
-    outcome: Literal["applied", "unchanged"]
-    replayed: bool
-    """Whether this is the outcome of an earlier copy."""
-    events: tuple[AppendedEvent, ...]
-    version: int
-    position: int
-    result: Raw
 
 
 class CommandKind(Struct, frozen=True, kw_only=True):
@@ -61,64 +40,17 @@ class CommandKind(Struct, frozen=True, kw_only=True):
 
 
 async def post_command(call: RequestContext) -> Response[bytes]:
-    sent = read_command(await call.json())
+    command = parse_command(await call.json())
     with pointing_below("/data"):
-        done = await send(call, sent)
-    outcome, headers = outcome_of(sent, done.accepted, done.body), done.headers
+        [accepted] = await execute(call, [request_for(call, command)])
+        resource, _ = await render_answer(call.context, call.user, command.type.answer, command.target, accepted)
+    headers = answer_headers(accepted, resource)
     if prefers_minimal(call.request.scope["headers"]):
-        outcome, headers = outcome_of(sent, done.accepted), headers | APPLIED
+        outcome, headers = outcome_of(command.command_id, accepted), headers | APPLIED
+    else:
+        result = render.with_position(resource, accepted.receipt.position)
+        outcome = outcome_of(command.command_id, accepted, result)
     return Response(render.ENCODER.encode(outcome), headers=headers, media_type="application/json")
-
-
-def read_command(plain: dict[str, Any], below: str = "") -> Sent:
-    """A command as it was sent. Raises Malformed with every fault; pointers begin with `below`."""
-    body = decode(plain, CommandBody, below=below)
-    entry = COMMANDS.get(body.type)
-    if entry is None:
-        raise Malformed([Fault(f"{below}/type", "choice", "expected a type of GET /commands/types")])
-    faults: list[Fault] = []
-    target, command = None, None
-    try:
-        target = target_as_text(entry, body.target, f"{below}/target")
-    except Malformed as error:
-        faults += error.faults
-    try:
-        command = decode(body.data, entry.body, below=f"{below}/data")
-    except Malformed as error:
-        faults += error.faults
-    if command is None or faults:
-        raise Malformed(faults)
-    return Sent(
-        name=body.type,
-        target=target,
-        plain=body.data,
-        command=command,
-        command_id=body.id,
-        expected_version=body.expected_version,
-    )
-
-
-def outcome_of(sent: Sent, accepted: Accepted, result: bytes = b"null") -> CommandOutcome:
-    receipt = accepted.receipt
-    return CommandOutcome(
-        id=sent.command_id,
-        outcome="applied" if receipt.outcome is Outcome.APPLIED else "unchanged",
-        replayed=receipt.replayed,
-        events=accepted.appended,
-        version=receipt.version,
-        position=receipt.position,
-        result=Raw(result),
-    )
-
-
-@contextmanager
-def pointing_below(place: str) -> Iterator[None]:
-    """A decider's pointers begin at the command's body: here they begin where that stands in the request's."""
-    try:
-        yield
-    except Invalid as invalid:
-        invalid.pointer = place + invalid.pointer
-        raise
 
 
 async def list_command_types(call: RequestContext) -> Response[bytes]:

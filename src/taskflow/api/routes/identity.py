@@ -198,8 +198,9 @@ async def _execute(call: RequestContext, handler: Handler, *, actor: UUID | None
         at=datetime.now(UTC),
         correlation_id=call.correlation_id,
         actor=actor,
+        handler=handler,
     )
-    return await call.context.executor.execute(request, handler)
+    return await call.context.executor.execute(request)
 
 
 def _new_session(call: RequestContext) -> NewSession:
