@@ -37,7 +37,9 @@ class Projection(Struct, frozen=True, eq=False):
     version: int
     kind: StreamType[Any]
     document: Callable[[Any], Document]
-    indexes: tuple[IndexModel, ...]
+    indexes: tuple[IndexModel, ...] = ()
+    former_indexes: tuple[str, ...] = ()
+    """Names of indexes that an earlier release created and that nothing reads any longer. They are dropped."""
     redact: Callable[[Any], Any] = lambda state: state
     """Removes secrets from the state before it is stored."""
     sums: Callable[[Any, Any, int], Sums] | None = None

@@ -23,7 +23,7 @@ from bson.raw_bson import RawBSONDocument
 from msgspec import Struct
 from msgspec.structs import replace
 from pymongo import InsertOne, ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from taskflow.errors import StoreError
 from taskflow.lru import LruCache
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DUPLICATE: Final = 11000
+_INDEX_NOT_FOUND: Final = 27
 FIRST_READ_MAX: Final = 16
 """States read from MongoDB before their size is known; as large as documents can be, they would be 256 MiB."""
 EVERYTHING: Final = "*"
@@ -104,13 +105,25 @@ class Writer:
         are then looked up for all streams."""
 
     async def prepare(self) -> None:
-        """Creates the view's indexes."""
+        """Creates the view's indexes, and drops those of earlier releases."""
+        if self._view.former_indexes:
+            await self._drop_former_indexes()
         if self._view.indexes:
             await self._documents.create_indexes(list(self._view.indexes))
         if self._view.sums:
             await self._database[self._view.sums_collection].create_index(
                 [("project_id", 1), ("status", 1), ("count", 1)]
             )
+
+    async def _drop_former_indexes(self) -> None:
+        existing = await self._documents.index_information()
+        for name in existing.keys() & set(self._view.former_indexes):
+            try:
+                await self._documents.drop_index(name)
+            except OperationFailure as error:
+                # Another worker may drop it at the same time.
+                if error.code != _INDEX_NOT_FOUND:
+                    raise
 
     def own(self, partitions: Iterable[int]) -> None:
         """Sets the partitions whose checkpoints this worker takes over as their owner, in place of those before."""

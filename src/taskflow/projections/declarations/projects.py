@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from pymongo import ASCENDING, IndexModel
-
 from taskflow.projections.declarations.tasks import board_key
 from taskflow.projections.projection import Document, Projection
 from taskflow.streams import PROJECT
@@ -25,6 +23,6 @@ PROJECTS: Final = Projection(
     version=3,  # 1: no invitations; 2: no consent
     kind=PROJECT,
     document=document,
-    indexes=(IndexModel([("members", ASCENDING), ("_id", ASCENDING)]),),
+    former_indexes=("members_1__id_1",),
     invalidates=boards_of,
 )

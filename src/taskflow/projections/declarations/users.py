@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec.structs import replace
-from pymongo import ASCENDING, IndexModel
 
 from taskflow.addresses import BadAddress, canonical_address, earlier_form
 from taskflow.projections.projection import Document, Projection
@@ -39,7 +38,7 @@ USERS: Final = Projection(
     version=2,
     kind=USER,
     document=document,
-    indexes=(IndexModel([("email", ASCENDING)], sparse=True),),
+    former_indexes=("email_1",),
     redact=redact,
     invalidates=cached,
 )
