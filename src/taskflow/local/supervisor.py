@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import httpx
 
+from taskflow.backoff import Backoff
 from taskflow.dev_secrets import with_secrets
 from taskflow.local.addresses import FIELDS, forget, remember
 from taskflow.local.program import CannotStart, Program, Running, free_port
@@ -103,15 +104,14 @@ async def _migrate(settings: Settings) -> None:
 
 async def _keep(process: Running) -> None:
     """Restarts a process whenever it ends, after a pause that doubles while it keeps dying early."""
-    pause_s = RESTART_PAUSE_S
+    backoff = Backoff(RESTART_PAUSE_S, RESTART_PAUSE_MAX_S)
     while True:
         started = time.monotonic()
         code = await process.wait()
         if time.monotonic() - started > STEADY_S:
-            pause_s = RESTART_PAUSE_S
+            backoff.reset()
         say(f"{process.program.name} ended ({code}); starting it again, see {process.program.log}")
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 2, RESTART_PAUSE_MAX_S)
+        await backoff.wait()
         await process.spawn()
 
 

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 from pymongo.errors import PyMongoError
 
+from taskflow.backoff import Backoff
 from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import BadMessage, Unavailable, UnverifiedMessage
 from taskflow.kafka.connection import connection
@@ -136,7 +137,7 @@ class Reading:
             knocking.cancel()
 
     async def _knock(self) -> None:
-        pause_s = PAUSE_S
+        backoff = Backoff(PAUSE_S, PAUSE_MAX_S)
         while True:
             try:
                 async with open_topics(self._settings) as topics:
@@ -145,8 +146,7 @@ class Reading:
                     log.warning("there is no topic yet", extra=self._context() | {"topic": self._generation.topic})
             except _TRANSIENT_KAFKA_ERRORS as error:
                 log.warning("Kafka does not answer", extra=self._context(error))
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+            await backoff.wait()
 
     # --- the consumer
 
@@ -263,15 +263,14 @@ class Reading:
 
     async def _learn_epoch(self) -> None:
         """Reads the epoch of the log: without it, messages of a tail that was lost in a failover would be believed."""
-        pause_s = PAUSE_S
+        backoff = Backoff(PAUSE_S, PAUSE_MAX_S)
         while True:
             raise_if_cancelled()
             try:
                 self._epoch = max(self._epoch, (await self._log.head()).epoch)
             except TRANSIENT_ERRORS as error:
                 log.warning("a step is tried again", extra=self._context(error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, PAUSE_MAX_S)
+                await backoff.wait()
             else:
                 return
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 from pymongo.errors import PyMongoError
 
+from taskflow.backoff import Backoff
 from taskflow.cancellation import raise_if_cancelled
 from taskflow.projections.checkpoints import Moved
 from taskflow.projections.faults import Faults
@@ -130,7 +131,7 @@ class Runner:
 
     async def _until_it_works(self, step: Callable[[], Awaitable[None]]) -> None:
         """Retries a step while its servers are unavailable, with a growing pause, clearing memory before each retry."""
-        pause_s = PAUSE_S
+        backoff = Backoff(PAUSE_S, PAUSE_MAX_S)
         while True:
             raise_if_cancelled()
             try:
@@ -141,8 +142,7 @@ class Runner:
                 if isinstance(error, Moved):
                     await self._yield_moved()
                 await self._writer.forget()
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, PAUSE_MAX_S)
+                await backoff.wait()
             else:
                 await self._faults.mended()
                 return

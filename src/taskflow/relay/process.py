@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from taskflow.backoff import Backoff
 from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import BrokerError, EpochChanged, LeaseLost
 from taskflow.kafka.connection import connection
@@ -34,7 +35,7 @@ async def run(settings: Settings) -> None:
     connection(settings)
     await wait_for_schema(settings)
     holder = holder_name()
-    backoff = _Backoff(settings)
+    backoff = Backoff(settings.relay_backoff_min_ms / 1000, settings.relay_backoff_max_ms / 1000)
     while True:
         raise_if_cancelled()
         try:
@@ -49,7 +50,7 @@ async def run(settings: Settings) -> None:
 
 
 async def _stand_by_and_lead(
-    pool: asyncpg.Pool[asyncpg.Record], settings: Settings, holder: str, backoff: _Backoff
+    pool: asyncpg.Pool[asyncpg.Record], settings: Settings, holder: str, backoff: Backoff
 ) -> None:
     while True:
         raise_if_cancelled()
@@ -75,18 +76,3 @@ async def _stand_by_and_lead(
         if time.monotonic() - started > settings.relay_backoff_max_ms / 1000:
             backoff.reset()
         await backoff.wait()
-
-
-class _Backoff:
-    """Waits twice as long each time, up to a bound."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.reset()
-
-    def reset(self) -> None:
-        self._wait_ms = self._settings.relay_backoff_min_ms
-
-    async def wait(self) -> None:
-        await asyncio.sleep(self._wait_ms / 1000)
-        self._wait_ms = min(self._wait_ms * 2, self._settings.relay_backoff_max_ms)

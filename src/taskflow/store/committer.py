@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Self
 import asyncpg
 from msgspec import Struct
 
+from taskflow.backoff import Backoff
 from taskflow.errors import EpochChanged, QueueFull, StoreError, Unavailable
 from taskflow.store.append import Append, Conflict, Receipt
 from taskflow.store.append_group import Writer, arguments, flat, outcome
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WRONG_LOG: Final = "TF001"
+RESEND_PAUSE_S: Final = 0.02
+RESEND_PAUSE_MAX_S: Final = 0.5
+"""Pauses before a group is sent again whose outcome is unknown: the first, and the bound that they double up to."""
 CLOSE_S: Final = 1.0
 """How long a process that stops waits for its queued appends."""
 
@@ -157,7 +161,7 @@ class Committer:
         sent = arguments(group)
         appends = flat(group)
         deadline = time.monotonic() + self._settings.append_deadline_ms / 1000
-        pause_s = 0.02
+        backoff = Backoff(RESEND_PAUSE_S, RESEND_PAUSE_MAX_S)
         resent = False
         while True:
             try:
@@ -169,7 +173,7 @@ class Committer:
                 await self._commit_apart(group, error)
                 return
             self._writer.drop()
-            if time.monotonic() + pause_s > deadline:
+            if time.monotonic() + backoff.next_s > deadline:
                 log.warning("append given up", extra={"commands": len(appends), "error": repr(reason)})
                 self._fail(
                     group,
@@ -178,8 +182,7 @@ class Committer:
                 return
             resent = True
             log.info("append is sent again", extra={"commands": len(appends), "error": repr(reason)})
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, 0.5)
+            await backoff.wait()
         self.groups += 1
         self.appends += len(appends)
         for append, row in zip(appends, rows, strict=True):
