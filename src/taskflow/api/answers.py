@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from taskflow.api import render
+from taskflow.api import encoding, render
 from taskflow.api.calendar_secrets import calendar_secret
 from taskflow.api.committed_state import committed
 from taskflow.api.invitation_bodies import NewInvitation, WrittenInvitation, invitation_body
@@ -53,11 +53,11 @@ async def render_answer(
     location = f"{BASE}/{accepted.kind.name}s/{accepted.receipt.stream_id}"
     state = accepted.state
     if accepted.kind is PROJECT:
-        return render.ENCODER.encode(render.project(state, state.members.get(caller))), location
+        return encoding.ENCODER.encode(render.project(state, state.members.get(caller))), location
     if accepted.kind is USER:
-        return render.ENCODER.encode(render.profile(state)), location
+        return encoding.ENCODER.encode(render.profile(state)), location
     if accepted.kind is SAVED_VIEW:
-        return render.ENCODER.encode(render.saved_view(state)), f"{BASE}/views/{accepted.receipt.stream_id}"
+        return encoding.ENCODER.encode(render.saved_view(state)), f"{BASE}/views/{accepted.receipt.stream_id}"
     if accepted.kind is not TASK:
         raise AssertionError(f"no route shows a {accepted.kind.name}")
     statuses = await _statuses(context, accepted)
@@ -69,7 +69,7 @@ def answer_headers(accepted: Accepted, resource: bytes) -> dict[str, str]:
     """The headers that tell a client the version and position of what it wrote, and whether this is a repeat."""
     receipt = accepted.receipt
     headers = {
-        "ETag": render.resource_etag(receipt.version, resource),
+        "ETag": encoding.resource_etag(receipt.version, resource),
         "Taskflow-Position": str(receipt.position),
     }
     if receipt.replayed:
@@ -100,7 +100,7 @@ async def _calendar(context: Context, _caller: UUID, _target: Any, accepted: Acc
     secret = calendar_secret(context.settings, accepted.receipt.stream_id, event.generation)
     location = f"{BASE}/calendar/{secret}.ics"
     url = f"{context.settings.public_url}{location}"
-    return render.ENCODER.encode(render.CalendarBody(secret, url, accepted.receipt.version)), location
+    return encoding.ENCODER.encode(render.CalendarBody(secret, url, accepted.receipt.version)), location
 
 
 async def _comment(context: Context, _caller: UUID, target: Any, accepted: Accepted) -> Rendered:
@@ -114,14 +114,14 @@ async def _comment(context: Context, _caller: UUID, target: Any, accepted: Accep
     members = () if project is None else project.members
     comment = task.comment(comment_id)
     names = await context.user_directory.stored_names(people_of(comment, members))
-    body = render.ENCODER.encode(comment_body(task, comment, members, names))
+    body = encoding.ENCODER.encode(comment_body(task, comment, members, names))
     return body, f"{BASE}/tasks/{task.id}/comments/{comment_id}"
 
 
 async def _added_item(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Rendered:
     (added,) = (event for event in accepted.events if isinstance(event, ChecklistItemAdded))
     task = accepted.state
-    body = render.ENCODER.encode(item_body(task, task.item(added.item_id)))
+    body = encoding.ENCODER.encode(item_body(task, task.item(added.item_id)))
     return body, f"{BASE}/tasks/{task.id}/checklist/{added.item_id}"
 
 
@@ -137,13 +137,13 @@ async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Ac
     body = invitation_body(project, project.invitation(event.invitation_id), event.email)
     token = token_of(context.settings.token_secret_bytes, project.id, event.invitation_id)
     answer = NewInvitation(**msgspec.structs.asdict(body), token=token)
-    return render.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}"
+    return encoding.ENCODER.encode(answer), f"{BASE}/projects/{project.id}/invitations/{event.invitation_id}"
 
 
 async def _person(_context: Context, _caller: UUID, _target: Any, accepted: Accepted) -> Rendered:
     """A person whom an import created."""
     person = accepted.state
-    body = render.ENCODER.encode(render.ImportedPerson(id=person.id, name=person.name, version=person.version))
+    body = encoding.ENCODER.encode(render.ImportedPerson(id=person.id, name=person.name, version=person.version))
     return body, f"{BASE}/users/{person.id}"
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.api import render
+from taskflow.api import encoding
 from taskflow.errors import Unavailable
 from taskflow.lru import LruCache
 from taskflow.off_loop import on_thread
@@ -77,7 +77,7 @@ class CalendarFeeds:
             async with asyncio.timeout(self._timeout_s), self._slots:
                 body = await make()
             self.rendered += 1
-            feed = Feed(body, f'"{await on_thread(render.digest, body)}"')
+            feed = Feed(body, f'"{await on_thread(encoding.digest, body)}"')
             if sources is not None:
                 self._kept.put(owner, (sources, feed), FEED_BYTES + len(body))
             return feed

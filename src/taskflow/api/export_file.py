@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Raw, Struct
 
-from taskflow.api import render
+from taskflow.api import encoding, render
 from taskflow.api.export_csv import header, line, project_line
 from taskflow.off_loop import on_thread
 from taskflow.projections.declarations.tasks import shown
@@ -115,7 +115,7 @@ async def json_pieces(
         for task in tasks:
             yield between + task
             between = b",\n"
-    yield b'\n],"people":%b}\n' % render.ENCODER.encode([render.Person(one, name) for one, name in met.items()])
+    yield b'\n],"people":%b}\n' % encoding.ENCODER.encode([render.Person(one, name) for one, name in met.items()])
 
 
 async def csv_pieces(
@@ -145,7 +145,7 @@ def _author(task: TaskState, names: dict[UUID, str | None]) -> str | None:
 
 def head_of(project: ProjectState, members: dict[UUID, str | None], position: int) -> bytes:
     """The JSON of an Export without its tasks and people."""
-    encode = render.ENCODER.encode
+    encode = encoding.ENCODER.encode
     roles = [ExportedMember(user_id, members.get(user_id), role) for user_id, role in project.members.items()]
     return b'{"format":"taskflow","version":%d,"position":%d,"project":%b,"members":%b}' % (
         FORMAT_VERSION,
@@ -185,4 +185,4 @@ def _task(project: ProjectState, task: TaskState, names: dict[UUID, str | None])
         if task.series is None
         else ExportedSeries(timestamp(task.series.start), timestamp(task.series.slot), task.series.days)
     )
-    return Raw(b'%b,"comments":%b,"series":%b}' % (body[:-1], *map(render.ENCODER.encode, (comments, series))))
+    return Raw(b'%b,"comments":%b,"series":%b}' % (body[:-1], *map(encoding.ENCODER.encode, (comments, series))))

@@ -20,7 +20,7 @@ from uuid import UUID
 from litestar import Response
 from msgspec import Raw, Struct
 
-from taskflow.api import render
+from taskflow.api import encoding
 from taskflow.api.committed_state import committed
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.json_response import JsonResponse
@@ -304,8 +304,8 @@ class Reading:
     # --- answers
 
     def resource(self, body: Struct | Raw, version: int) -> Response[bytes]:
-        encoded = bytes(body) if isinstance(body, Raw) else render.ENCODER.encode(body)
-        return self._answer(encoded, render.resource_etag(version, encoded))
+        encoded = bytes(body) if isinstance(body, Raw) else encoding.ENCODER.encode(body)
+        return self._answer(encoded, encoding.resource_etag(version, encoded))
 
     def encoded(self, body: bytes, etag: str) -> Response[bytes]:
         """A resource that was encoded before."""
@@ -313,8 +313,8 @@ class Reading:
 
     def unversioned(self, body: Any) -> Response[bytes]:
         """What is no single stream's: its ETag is opaque."""
-        encoded = render.ENCODER.encode(body)
-        return self._answer(encoded, f'"{render.digest(encoded)}"')
+        encoded = encoding.ENCODER.encode(body)
+        return self._answer(encoded, f'"{encoding.digest(encoded)}"')
 
     def page(
         self, items: Sequence[Any], next_cursor: str | None, *, cursor_after: Callable[[int], str] | None = None
@@ -322,14 +322,14 @@ class Reading:
         """`cursor_after` gives the cursor after an item by its index, for where not all of them fit; without it they
         were read no further than they do."""
         if cursor_after is not None:
-            encoded = [Raw(render.ENCODER.encode(item)) for item in items]
+            encoded = [Raw(encoding.ENCODER.encode(item)) for item in items]
             count = fitting([len(bytes(item)) for item in encoded], PAGE_BYTES_MAX)
             if count < len(encoded):
                 next_cursor = cursor_after(count - 1)
             items = encoded[:count]
-        return self.listing(render.listing(items, next_cursor))
+        return self.listing(encoding.listing(items, next_cursor))
 
-    def listing(self, page: render.Listing) -> Response[bytes]:
+    def listing(self, page: encoding.Listing) -> Response[bytes]:
         """A page that was encoded before."""
         cursor = page.next_cursor
         headers = {} if cursor is None else {"Link": f'<{self._next(cursor)}>; rel="next"'}

@@ -1,18 +1,14 @@
 """Renders states as bodies of answers: every field is always present, names are joined, times are in UTC with six
-digits.
-
-A body's ETag begins with the version; the rest is a digest of the whole body.
-"""
+digits."""
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-import msgspec
 from msgspec import Raw, Struct
 
+from taskflow.api.encoding import ENCODER
 from taskflow.projections.declarations.tasks import TaskFacts
 from taskflow.streams.project import Category, Label, Role, Statuses, Workflow
 from taskflow.streams.saved_view import Query
@@ -20,14 +16,12 @@ from taskflow.streams.user import Settings
 from taskflow.timestamps import Timestamp, timestamp, timestamp_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from taskflow.projections.declarations.tasks import ShownTask
     from taskflow.streams.project import ProjectState
     from taskflow.streams.saved_view import SavedViewState
     from taskflow.streams.user import UserState
-
-ENCODER: Final = msgspec.json.Encoder()
 
 
 class Person(Struct, frozen=True):
@@ -58,7 +52,7 @@ class TaskBody(TaskFacts, frozen=True, kw_only=True):
 
 
 class WrittenTask(TaskBody, frozen=True, kw_only=True):
-    """The answer to a write. Used for the OpenAPI document only, see `with_position`."""
+    """The answer to a write. Used for the OpenAPI document only, see `encoding.with_position`."""
 
     position: int
 
@@ -153,19 +147,6 @@ class WrittenProfile(Profile, frozen=True, kw_only=True):
     position: int
 
 
-class Listing(Struct, frozen=True):
-    """A page of a list as it is sent, with its opaque ETag."""
-
-    body: bytes
-    etag: str
-    next_cursor: str | None
-
-
-def listing(items: Sequence[Any], next_cursor: str | None) -> Listing:
-    body = ENCODER.encode({"items": items, "next_cursor": next_cursor})
-    return Listing(body, f'"{digest(body)}"', next_cursor)
-
-
 def person(user_id: UUID | None, names: Mapping[UUID, str | None]) -> Person | None:
     return None if user_id is None else Person(user_id, names.get(user_id))
 
@@ -221,17 +202,3 @@ def profile(state: UserState) -> Profile:
         created_at=timestamp(state.created_at),
         version=state.version,
     )
-
-
-def digest(body: bytes) -> str:
-    """A digest of the body, 16 characters."""
-    return blake2b(body, digest_size=8).hexdigest()
-
-
-def resource_etag(version: int, body: bytes) -> str:
-    return f'"{version}-{digest(body)}"'
-
-
-def with_position(body: bytes, position: int) -> bytes:
-    """A resource's JSON with the field `position` added, as answers to writes have it."""
-    return b'%b,"position":%d}' % (body[:-1], position)

@@ -34,7 +34,7 @@ class CommentBody(Struct, frozen=True, kw_only=True):
 
 
 class WrittenComment(CommentBody, frozen=True, kw_only=True):
-    """The answer to a write. Used for the OpenAPI document only, see `render.with_position`."""
+    """The answer to a write. Used for the OpenAPI document only, see `encoding.with_position`."""
 
     position: int
 

@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 
-from taskflow.api import render
+from taskflow.api import encoding
 from taskflow.api.answers import answer_headers, render_answer
 from taskflow.api.bodies import decode
 from taskflow.api.committed_state import committed
@@ -73,7 +73,7 @@ async def write(call: RequestContext, command: CommandType, target: Any) -> Resp
     if prefers_minimal(call.request.scope["headers"]):
         body, headers = minimal(resource, accepted), headers | APPLIED
     else:
-        body = render.with_position(resource, accepted.receipt.position)
+        body = encoding.with_position(resource, accepted.receipt.position)
     return JsonResponse(body, status_code=status, headers=headers)
 
 

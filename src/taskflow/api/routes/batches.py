@@ -16,7 +16,7 @@ from litestar import Response
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
-from taskflow.api import render
+from taskflow.api import encoding
 from taskflow.api.answers import render_answer
 from taskflow.api.bodies import FAULTS_MAX, decode
 from taskflow.api.command_messages import (
@@ -162,7 +162,7 @@ async def post_batch(call: RequestContext) -> Response[bytes]:
         headers["Taskflow-Position"] = str(max(one.receipt.position for one in accepted))
     if len(accepted) == len(batch) and all(one.receipt.replayed for one in accepted):
         headers["Idempotency-Replayed"] = "true"
-    return Response(render.ENCODER.encode({"results": results}), headers=headers, media_type="application/json")
+    return Response(encoding.ENCODER.encode({"results": results}), headers=headers, media_type="application/json")
 
 
 # --- reading
@@ -280,7 +280,7 @@ async def _result(
         try:
             shown = one.shown(made)
             resource, _ = await render_answer(call.context, call.user, shown.type.answer, shown.target, outcome)
-            result = render.with_position(resource, outcome.receipt.position)
+            result = encoding.with_position(resource, outcome.receipt.position)
             return outcome_of(one.sent.command_id, outcome, result)
         except Refusal as refusal:
             outcome = refusal

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response
 from msgspec import Struct
 
-from taskflow.api import render
+from taskflow.api import encoding
 from taskflow.api.answers import answer_headers, render_answer
 from taskflow.api.command_messages import (
     CommandBody,
@@ -48,9 +48,9 @@ async def post_command(call: RequestContext) -> Response[bytes]:
     if prefers_minimal(call.request.scope["headers"]):
         outcome, headers = outcome_of(command.command_id, accepted), headers | APPLIED
     else:
-        result = render.with_position(resource, accepted.receipt.position)
+        result = encoding.with_position(resource, accepted.receipt.position)
         outcome = outcome_of(command.command_id, accepted, result)
-    return Response(render.ENCODER.encode(outcome), headers=headers, media_type="application/json")
+    return Response(encoding.ENCODER.encode(outcome), headers=headers, media_type="application/json")
 
 
 async def list_command_types(call: RequestContext) -> Response[bytes]:

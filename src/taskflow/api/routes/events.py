@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.api import render
+from taskflow.api import encoding
 from taskflow.api.concurrency_limits import Work
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import Envelope, envelopes
@@ -74,8 +74,8 @@ async def list_events(call: RequestContext) -> Response[bytes]:
     page = await context.history.page(sought, after=positions.after, to=positions.to, limit=reading.limit)
     items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
     cursor = to_cursor(_LIST, page.position) if page.position < positions.to else None
-    body = render.ENCODER.encode(EventPage(items, cursor, page.position))
-    return reading.listing(render.Listing(body, f'"{render.digest(body)}"', cursor))
+    body = encoding.ENCODER.encode(EventPage(items, cursor, page.position))
+    return reading.listing(encoding.Listing(body, f'"{encoding.digest(body)}"', cursor))
 
 
 async def _asked(call: RequestContext) -> tuple[Reading, EventFilter, Range]:

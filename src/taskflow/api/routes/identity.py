@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 from litestar import Response
 from msgspec import Meta, Struct, structs
 
-from taskflow.api import render
+from taskflow.api import encoding, render
 from taskflow.api.bodies import decode
 from taskflow.api.committed_state import committed
 from taskflow.api.rate_limits import network_of
@@ -182,7 +182,7 @@ async def logout(call: RequestContext) -> Response[bytes]:
 
 async def jwks(call: RequestContext) -> Response[bytes]:
     return Response(
-        render.ENCODER.encode(call.context.tokens.jwks()),
+        encoding.ENCODER.encode(call.context.tokens.jwks()),
         headers={"Cache-Control": "public, max-age=300"},
         media_type="application/json",
     )
@@ -222,7 +222,7 @@ def _pair(call: RequestContext, profile: Profile, session_id: UUID) -> SignedIn:
 
 def _answer(body: Struct, accepted: Accepted, status: int = 200) -> Response[bytes]:
     headers = {"Taskflow-Position": str(accepted.receipt.position)} if accepted.events else {}
-    return Response(render.ENCODER.encode(body), status_code=status, headers=headers, media_type="application/json")
+    return Response(encoding.ENCODER.encode(body), status_code=status, headers=headers, media_type="application/json")
 
 
 AUTH: Final = f"{BASE}/auth"

@@ -8,7 +8,7 @@ from uuid import UUID
 from litestar import Response
 from msgspec import Raw, Struct
 
-from taskflow.api import render
+from taskflow.api import encoding, render
 from taskflow.api.cursors import after_page, page_of, to_cursor
 from taskflow.api.project_reads import load, load_one
 from taskflow.api.reads import COMMON, PAGED, begin
@@ -36,7 +36,7 @@ async def list_projects(call: RequestContext) -> Response[bytes]:
                 continue
             if archived is not None and (project.archived_at is not None) != archived:
                 continue
-            item = Raw(render.ENCODER.encode(render.project(project, role)))
+            item = Raw(encoding.ENCODER.encode(render.project(project, role)))
             size += len(bytes(item))
             if items and (len(items) == reading.limit or size > PAGE_BYTES_MAX):
                 return reading.page(items, to_cursor("projects", str(shown[-1])))

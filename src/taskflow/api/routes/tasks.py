@@ -8,7 +8,7 @@ from uuid import UUID
 from litestar import Response
 from msgspec import Struct
 
-from taskflow.api import historical_tasks, render
+from taskflow.api import encoding, historical_tasks, render
 from taskflow.api.committed_state import committed
 from taskflow.api.joins import joins
 from taskflow.api.project_reads import of_projects
@@ -50,7 +50,7 @@ async def list_tasks(call: RequestContext) -> Response[bytes]:
     page = await reading.read(one_page, Source("tasks", projects=projects))
     known = await joins(reading, page.projects, page.assignees)
     if page.rendered is None or page.rendered[0] != known:
-        page.rendered = (known, render.listing([known.render(task) for task in page.tasks], page.next_cursor))
+        page.rendered = (known, encoding.listing([known.render(task) for task in page.tasks], page.next_cursor))
     return reading.listing(page.rendered[1])
 
 
@@ -93,7 +93,7 @@ async def get_task(call: RequestContext) -> Response[bytes]:
     known = await joins(reading, {task.project_id}, set() if task.assignee_id is None else {task.assignee_id})
     if kept.rendered is None or kept.rendered[0] != known:
         body = bytes(known.render(task))
-        kept.rendered = (known, body, render.resource_etag(task.version, body))
+        kept.rendered = (known, body, encoding.resource_etag(task.version, body))
     return reading.encoded(*kept.rendered[1:])
 
 
