@@ -43,21 +43,21 @@ def canonical_address(address: str) -> str:
     if len(address) > ADDRESS_MAX:
         raise BadAddress(f"expected an address of at most {ADDRESS_MAX} characters")
     if _REFUSED.search(address):
-        raise BadAddress("expected an address without blanks and without characters that cannot be seen")
+        raise BadAddress("expected an address without blanks and invisible characters")
     given, at, domain = address.rpartition("@")
     # Normalised again, because lower-casing can produce characters that are not in NFKC.
     local = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", given).lower())
     if not at or not local or "@" in local or _REFUSED.search(local):
-        raise BadAddress("expected one @ with a name before it and a domain behind it")
+        raise BadAddress("expected one @ with a name before and a domain after it")
     if any(unicodedata.category(character) == "Cn" for character in local):
         # The canonical form of an unassigned character may change in a later version of Unicode.
-        raise BadAddress("expected an address of characters that Unicode knows")
+        raise BadAddress("expected an address of assigned Unicode characters")
     if max(len(given.encode()), len(local.encode())) > LOCAL_OCTETS_MAX:
         raise BadAddress(f"expected at most {LOCAL_OCTETS_MAX} octets before the @")
     try:
         host = idna.encode(domain, uts46=True, std3_rules=True, transitional=False).decode("ascii").removesuffix(".")
     except UnicodeError:
-        raise BadAddress("expected the name of a domain behind the @") from None
+        raise BadAddress("expected a domain name after the @") from None
     canonical = f"{local}@{host}"
     if len(canonical.encode()) > ADDRESS_MAX:
         raise BadAddress(f"expected an address of at most {ADDRESS_MAX} octets")

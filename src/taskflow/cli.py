@@ -39,20 +39,22 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"taskflow {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("up", help="run everything here; servers too, where no URL names one")
+    commands.add_parser("up", help="run all processes on this machine, and the servers that have no URL set")
     commands.add_parser("api", help="the HTTP API")
-    commands.add_parser("relay", help="publish the event log to Kafka; one leads, others stand by")
-    projector = commands.add_parser("projector", help="build the read models from Kafka and the log")
+    commands.add_parser("relay", help="publish the event log to Kafka; one process leads, the others stand by")
+    projector = commands.add_parser("projector", help="build the views from Kafka and the log")
     projector.add_argument("names", nargs="*", metavar="NAME", help="projections to run (default: all)")
-    commands.add_parser("worker", help="do the background tasks; one works, others stand by")
-    commands.add_parser("migrate", help="bring the event store's schema to this release")
-    commands.add_parser("config", help="every setting, its value and where it comes from; secrets masked")
-    log = commands.add_parser("logs", help="what the processes of `taskflow up` wrote")
+    commands.add_parser("worker", help="run the background tasks; one process works, the others stand by")
+    commands.add_parser("migrate", help="upgrade the event store's schema to this release")
+    commands.add_parser("config", help="show every setting, its value and its source; secrets are masked")
+    log = commands.add_parser("logs", help="show the logs of the processes of `taskflow up`")
     log.add_argument(
         "processes", nargs="*", metavar="PROCESS", help="api, relay, projector, worker, postgres … (default: all)"
     )
-    log.add_argument("-f", "--follow", action="store_true", help="go on as more is written")
-    admin = commands.add_parser("admin", help="what is done at the machine").add_subparsers(dest="admin", required=True)
+    log.add_argument("-f", "--follow", action="store_true", help="continue with new lines as they are written")
+    admin = commands.add_parser("admin", help="commands that run on the server's machine").add_subparsers(
+        dest="admin", required=True
+    )
     grant = admin.add_parser("grant", help="give a registered person a system role")
     grant.add_argument("email")
     grant.add_argument("role", choices=["admin", "analyst"])
@@ -172,7 +174,7 @@ async def _until_told(work: Coroutine[Any, Any, int | None], *, leaves: bool) ->
 def _leave() -> None:
     """Exits the process at once, because a driver may wait much longer for a server that hangs. Nothing is lost that a
     kill would not lose too."""
-    log.warning("a server kept this process from closing in order", extra={"after_s": LEAVE_S})
+    log.warning("the process exits before it could close all its connections", extra={"after_s": LEAVE_S})
     logging.shutdown()
     os._exit(0)
 

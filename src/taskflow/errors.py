@@ -114,7 +114,7 @@ class HistoryTooLarge(Refusal):
 
     def __init__(self, what: str, *, found: int, bytes_max: int) -> None:
         super().__init__(
-            f"{what} would be folded from {found} bytes of events; at most {bytes_max} are read for one request"
+            f"{what} would have to be computed from {found} bytes of events; one request reads at most {bytes_max}"
         )
 
 
@@ -122,7 +122,7 @@ class Erased(Rejected):
     """A command would write personal data of an erased person, for whom there is no key any more."""
 
     def __init__(self, person: object, turn: int) -> None:
-        super().__init__("erased", f"the personal data of {person} were erased; nothing more is written about them")
+        super().__init__("erased", f"the personal data of {person} was erased; no new personal data can be stored")
         self.turn = turn
         """The index of the command among those decided together."""
 
@@ -199,7 +199,7 @@ class BatchRefused(TaskflowError):
     """An all-or-nothing batch was refused because one of its commands was refused."""
 
     def __init__(self, refusal: TaskflowError) -> None:
-        super().__init__(f"command {refusal.command_id} was refused, and so nothing was done: {refusal}")
+        super().__init__(f"nothing was stored, because command {refusal.command_id} was refused: {refusal}")
         self.refusal = refusal
         self.command_id = refusal.command_id
 
@@ -276,7 +276,7 @@ class TopicMismatch(BrokerError):
     def __init__(self, topic: str, expected: int, found: int) -> None:
         super().__init__(
             f"topic {topic}: expected {expected} partitions, found {found}; "
-            f"delete the topic and the relay makes it again with {expected}"
+            f"delete the topic, and the relay creates it again with {expected}"
         )
         self.topic = topic
         self.expected = expected

@@ -150,7 +150,7 @@ def test_grace_works_with_a_checklist_and_relations(url: str, tmp_path: Path) ->
     grace = signed_up(url, tmp_path)
     does = grace.does
     tea, cups = (added(does("tasks", "add", title)) for title in ("Make 日本茶", "Find cups"))
-    assert does("tasks", "checklist", tea) == "nothing is on it\n"
+    assert does("tasks", "checklist", tea) == "the checklist is empty\n"
     assert does("tasks", "checklist", tea, "--add", "water", "--add", "leaves") == "  1 [ ] water\n  2 [ ] leaves\n"
     assert does("tasks", "check", tea, "2", "Water") == "  1 [x] water\n  2 [x] leaves\n"
     assert does("tasks", "uncheck", tea, "1") == "  1 [ ] water\n  2 [x] leaves\n"

@@ -196,7 +196,7 @@ class TestShortIds:
         token = json.loads(grace.file.read_text())["accounts"][url]["access"]
         said = grace.types("projects", "role", "Website", bob_id, "member")
         assert said.code == 5
-        assert "`taskflow projects invite` asks them" in said.err
+        assert "invite them with `taskflow projects invite`" in said.err
         with Client(url, token=token) as client:
             bob.joins(client, project["id"], "member")
             assert len(list(client.projects.members(project["id"]))) == 2  # waits until the view has the new member

@@ -71,7 +71,10 @@ async def test_each_bad_row_has_its_line_and_reason_and_the_rest_goes_on(
         (row(at="1969-12-31T10:00:00Z"), "expected a time since 1970"),
         (row(at="0001-01-01T00:00:00+01:00"), "expected a time as ISO 8601"),
         (row(at=tomorrow), "has not come yet"),
-        (row(at="2012-05-01T09:59:59+01:00"), "the time goes back: expected 2012-05-03T09:00:00+00:00 or later"),
+        (
+            row(at="2012-05-01T09:59:59+01:00"),
+            "the time is before the last change: expected 2012-05-03T09:00:00+00:00 or later",
+        ),
         (row(Status="Lost"), "the mapping has no status for 'Lost/In Progress'"),
         (row(SR_Latest_Impact="Cosmic"), "the mapping has no priority for 'Cosmic'"),
         (row(number="  "), "column 'SR Number' is empty"),

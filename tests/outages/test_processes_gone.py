@@ -33,7 +33,7 @@ async def test_relay_gone_projectors_read_the_log(
         return (await ada.read("/tasks", written["position"])).status_code == 200
 
     await until(there, "the view has it all the same")
-    assert await operator.until_degraded("relay") == "no relay leads"
+    assert await operator.until_degraded("relay") == "no relay holds the lease"
     assert await operator.ready()
     [lag] = await operator.metric("taskflow_relay_lag_events")
     assert lag > 0
@@ -50,7 +50,7 @@ async def test_worker_gone_nobody_waits_for_it(
     deployment: Deployment, http: httpx.AsyncClient, operator: Observer, ada: Caller
 ) -> None:
     deployment.kill("worker")
-    assert await operator.until_degraded("worker") == "no worker works"
+    assert await operator.until_degraded("worker") == "no worker holds the lease"
     assert await operator.ready()
     assert await operator.metric("taskflow_worker_working") == [0]
     written = await ada.task("written and read meanwhile")

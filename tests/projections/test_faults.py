@@ -151,7 +151,7 @@ async def test_a_worker_without_partitions_outlives_mongodb(
         async def noticed() -> bool:
             assert all(worker.alive for worker in workers)
             since = [worker.log.read_text()[begin:] for worker, begin in zip(workers, said, strict=True)]
-            return all("a step is tried again" in text for text in since)
+            return all("a step failed; it is retried" in text for text in since)
 
         await until(noticed, "those with a partition and the one without try again")
         await asyncio.to_thread(server("mongodb").start)

@@ -65,7 +65,7 @@ def _meant(value: Any, made: Mapping[UUID, UUID]) -> Any:
         if named is None:
             return value
         if named not in made:
-            raise Rejected("reference", f"command {named} was refused: there is nothing that it made")
+            raise Rejected("reference", f"command {named} was refused and created nothing")
         return str(made[named])
     if isinstance(value, dict):
         return {name: _meant(one, made) for name, one in value.items()}

@@ -77,7 +77,7 @@ class Slots:
         running, caller_max, process_max = self._running[work], self._caller_max[work], self._process_max.get(work)
         if process_max is not None and running.total() >= process_max:
             self.refused[work] += 1
-            raise Unavailable(f"{process_max} {work.value} run here already; try again shortly")
+            raise Unavailable(f"{process_max} {work.value} are already running in this process; try again shortly")
         if running[caller] >= caller_max:
             self.refused[work] += 1
             raise TooManyAtOnce(f"at most {caller_max} {work.value} of one caller at once", RETRY_AFTER_S)

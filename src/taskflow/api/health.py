@@ -114,23 +114,23 @@ class Health:
         except BrokerRefuses as refusal:
             raise _Unwell(refusal.why) from refusal
         except BadSettings as error:
-            raise _Unwell("the files of its certificates cannot be read") from error
+            raise _Unwell("the certificate files cannot be read") from error
 
     async def _relay(self) -> None:
         relay = await relay_status.read(self._context.store.pool)
         if relay.fault is not None:
             raise _Unwell(relay.fault)
         if relay.leader is None:
-            raise _Unwell("no relay leads")
+            raise _Unwell("no relay holds the lease")
         if relay.idle_s is None or relay.idle_s > RELAY_IDLE_MAX_S:
-            raise _Unwell("Kafka has acknowledged nothing lately")
+            raise _Unwell("Kafka has acknowledged no message recently")
 
     async def _projections(self) -> None:
         silent = await self._context.readmodels.freshness.silent_s()
         stale_s = self._context.settings.projector_stale_ms / 1000
         late = sorted(view for view in PROJECTIONS if silent[view] > stale_s)
         if late:
-            raise _Unwell(f"nothing was heard of {', '.join(late)} lately")
+            raise _Unwell(f"no recent checkpoint of {', '.join(late)}")
 
     async def _projectors(self) -> None:
         self._faults = await read_faults(self._context.store.pool)
@@ -139,7 +139,7 @@ class Health:
 
     async def _worker(self) -> None:
         if await holder(self._context.store.pool, WORKER) is None:
-            raise _Unwell("no worker works")
+            raise _Unwell("no worker holds the lease")
 
 
 class _Unwell(Exception):

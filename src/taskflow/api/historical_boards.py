@@ -55,7 +55,7 @@ async def _turn(reading: Reading) -> AsyncIterator[None]:
         async with asyncio.timeout(reading.left_s):
             await turns.acquire()
     except TimeoutError:
-        raise Unavailable("boards as they were are being folded for others; try again shortly") from None
+        raise Unavailable("too many historical boards are being computed; try again shortly") from None
     try:
         yield
     finally:
@@ -94,7 +94,7 @@ async def _columns(
     placed = await ever_placed(store, project.id, moment, limit=events_max + 1)
     events = sum(task.version for task in placed)
     if events > events_max:
-        raise Invalid("at", "too-much", f"this board would be folded from more than {events_max} events")
+        raise Invalid("at", "too-much", f"this board would have to be computed from more than {events_max} events")
     counts: Counter[str] = Counter()
     keys = [status.key for status in project.workflow.statuses]
     columns = {key: _Column(BOARD_BYTES_MAX // len(keys)) for key in keys}

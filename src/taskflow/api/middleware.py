@@ -157,7 +157,9 @@ class _Exchange:
             self._is_last = True
             raise fault
         if not self._is_canonical:
-            raise NoSuchPath("nothing is served at this path: expected no empty and no dot segment, and no slash last")
+            raise NoSuchPath(
+                "no route has this path: expected a path without empty segments, dot segments and a trailing slash"
+            )
         if len(self._headers) < len(self._scope["headers"]):
             names = [name for name, _ in self._scope["headers"]]
             repeated = sorted(name.decode("latin-1") for name in _ONCE if names.count(name) > 1)

@@ -76,7 +76,7 @@ class RateLimits:
             if counted.is_refused:
                 raise TooManyUnchanged(
                     f"at most {window.quota} commands that change nothing in {window.window_s} s: "
-                    "each leaves a receipt for ever",
+                    "each stores a receipt permanently",
                     counted.reset_s,
                 )
 

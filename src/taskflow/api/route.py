@@ -124,7 +124,7 @@ class RequestContext:
         self.parameters.done()
         encoding = self.header(b"content-encoding") or ""
         if encoding.lower() not in {"", "identity"}:
-            raise UnsupportedMedia(f"expected a body as it is, found one in the encoding {encoding}")
+            raise UnsupportedMedia(f"expected a body without a content encoding, found {encoding}")
         accepted = PATCH if request.method == "PATCH" else JSON
         body = self.body
         return await run_off_loop(len(body), read_json, body, self.header(b"content-type"), accepted)

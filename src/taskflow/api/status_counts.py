@@ -46,8 +46,8 @@ class ViewStatusCounts:
             await self._freshness.confirm([(VIEW, None)], position, timeout_s=CATCH_UP_S)
         except (Behind, Unavailable) as error:
             raise Uncounted(
-                "how many tasks are in the statuses that leave cannot be counted now: the view of tasks does not "
-                "answer, or not in time; try again shortly, or say in `mapping` which statuses take their place"
+                "the tasks in the removed statuses cannot be counted, because the view of tasks does not answer in time; "
+                "try again shortly, or name in `mapping` the statuses that replace them"
             ) from error
         return counts
 
@@ -58,6 +58,4 @@ class ViewStatusCounts:
                 await self._freshness.wait([SAVED_VIEW], self._follower.position, timeout_s=SAVED_S)
             return Saved(*await self._saved.count(owner=owner, project_id=project_id, most=SAVED_VIEWS_MAX))
         except (Unavailable, *TRANSIENT_ERRORS) as error:
-            raise Uncounted(
-                "how many views are saved cannot be counted now: the view of them does not answer"
-            ) from error
+            raise Uncounted("the saved views cannot be counted now, because their view does not answer") from error

@@ -73,7 +73,7 @@ class _Answer(ASGIResponse):
             if fault is not None and not (self._started and isinstance(fault, (TaskflowError, *TRANSIENT_ERRORS))):
                 raise fault
             if was_cut or fault is not None:
-                log.info("a streamed answer is cut off", extra={"error": None if fault is None else repr(fault)})
+                log.info("a streamed answer was aborted", extra={"error": None if fault is None else repr(fault)})
                 state.get("abort", lambda: None)()
                 await asyncio.wait({gone}, timeout=CUT_S)
         finally:

@@ -57,9 +57,9 @@ def read_token(settings: Settings, user: UUID, text: str, build: Build) -> SyncT
     try:
         token = _decoder.decode(body)
     except msgspec.MsgspecError:
-        raise Gone("the token is another release's; start again without one") from None
+        raise Gone("the token is from another release; start again without a token") from None
     if token.build != build:
-        raise Gone("the views were built anew since this token; start again without one")
+        raise Gone("the views were rebuilt after this token was made; start again without a token")
     return token
 
 

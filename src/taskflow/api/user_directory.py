@@ -153,10 +153,12 @@ class UserDirectory:
         try:
             states = await committed_many(self._store, USER, ids, within_s=NAMES_S)
         except TRANSIENT_ERRORS as error:
-            log.warning("names were not read for the answer to a write", extra={"error": repr(error)})
+            log.warning(
+                "people's names could not be read in time for the answer to a write", extra={"error": repr(error)}
+            )
             states = await self._last_known(ids)
         except Exception:
-            log.exception("names cannot be read for the answer to a write")
+            log.exception("people's names could not be read for the answer to a write")
             states = await self._last_known(ids)
         return {user_id: state.name for user_id, state in states.items()}
 

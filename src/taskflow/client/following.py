@@ -38,7 +38,9 @@ class Breaks:
         """Waits before the next attempt. Raises Unreachable after too many breaks."""
         self._count += 1
         if self._count >= self._retries.attempts_max:
-            raise Unreachable(f"{self._url} breaks off every answer ({self._count} in a row): {why}")
+            raise Unreachable(
+                f"{self._url} closed the connection {self._count} times in a row without an answer: {why}"
+            )
         yield Pause(max(least_s, self._retries.jitter(self._count)))
 
 
@@ -95,7 +97,9 @@ def pieces(session: Session, call: Call[Any], media_type: str) -> Telling[bytes]
         if piece is None:
             return
         if emitted:
-            raise Unreachable(f"{session.url} broke off in the middle of an answer; ask for it again: {piece}")
+            raise Unreachable(
+                f"{session.url} closed the connection in the middle of an answer; send the request again: {piece}"
+            )
         yield from breaks.pause(piece)
 
 

@@ -28,14 +28,14 @@ def require_role(project: ProjectState, user: UUID | None, minimum: Role) -> Rol
     if role is None:
         raise NotFound("project", project.id)
     if role_rank(role) < role_rank(minimum):
-        raise Forbidden(f"this takes the role {minimum}; yours in this project is {role}")
+        raise Forbidden(f"this requires the role {minimum}; your role in this project is {role}")
     return role
 
 
 def require_user(unit: UnitOfWork) -> UUID:
     """The user who sent the command. Raises Unauthenticated if there is none."""
     if unit.actor is None:
-        raise Unauthenticated("this takes a signed-in user")
+        raise Unauthenticated("this requires a signed-in user")
     return unit.actor
 
 

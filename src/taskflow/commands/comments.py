@@ -59,7 +59,7 @@ def edit(task: TaskState, project: ProjectState, actor: UUID, comment_id: UUID, 
     require_editable(task, project)
     comment = _comment(task, comment_id)
     if comment.author_id != actor:
-        raise Forbidden("only its author edits a comment")
+        raise Forbidden("only the author can edit a comment")
     if body == comment.body:
         return []
     _room_for(task, body, instead_of=comment.body)
@@ -92,7 +92,8 @@ def _room_for(task: TaskState, body: str, *, instead_of: str) -> None:
     size = grows + size_of(task)
     if grows > 0 and size > COMMENTS_BYTES_MAX:
         raise Rejected(
-            "too-many-comments", f"a task has at most {COMMENTS_BYTES_MAX} bytes of comments; this makes {size}"
+            "too-many-comments",
+            f"a task has at most {COMMENTS_BYTES_MAX} bytes of comments; with this one there would be {size}",
         )
 
 

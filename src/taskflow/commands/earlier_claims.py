@@ -78,7 +78,7 @@ class EarlierClaims:
             try:
                 await self.move()
             except (TaskflowError, *TRANSIENT_ERRORS) as error:
-                log.warning("claims of addresses were not moved", extra={"error": repr(error)})
+                log.warning("claims of e-mail addresses were not moved", extra={"error": repr(error)})
                 await asyncio.sleep(RETRY_S)
 
     async def move(self) -> int:
@@ -97,7 +97,7 @@ class EarlierClaims:
             await self._store.pool.execute(_WRITE, _NAME, after)
         self._done.set()
         if moved:
-            log.info("claims of addresses were moved", extra={"claims": moved})
+            log.info("claims of e-mail addresses were moved", extra={"claims": moved})
         return moved
 
     async def _hidden(self, page: Sequence[RecordedEvent]) -> list[UUID]:
@@ -108,7 +108,7 @@ class EarlierClaims:
             if len(page) > 1:
                 return [user_id for recorded in page for user_id in await self._hidden([recorded])]
             # Damaged data: it fails every request that needs this person, but must not stop registrations.
-            log.exception("a claim cannot be moved", extra={"user": str(page[0].stream_id)})
+            log.exception("a claim of an e-mail address cannot be moved", extra={"user": str(page[0].stream_id)})
             return []
         return [
             recorded.stream_id

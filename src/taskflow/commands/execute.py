@@ -255,7 +255,9 @@ class Executor:
             attempts = attempts + 1 if so_far == before else 1
             before = so_far
             if attempts > self.attempts_max:
-                raise Unavailable(f"the streams moved {self.attempts_max} times while this was decided; send it again")
+                raise Unavailable(
+                    f"other commands changed the same streams during each of {self.attempts_max} attempts; send it again"
+                )
             await self._attempt(left, {k: v for link in links for k, v in link.made.items()}, judge)
 
     async def _receipts(self, links: Sequence[_Link]) -> Mapping[UUID, Receipt]:
@@ -444,7 +446,7 @@ class Executor:
     async def _replay(self, request: Request, receipt: Receipt) -> Accepted:
         """The outcome of an earlier copy, as of its version."""
         if receipt.fingerprint != request.fingerprint:
-            raise KeyReused(f"command id {request.command_id} was accepted with another content")
+            raise KeyReused(f"command id {request.command_id} was accepted before with another content")
         kind = await self._store.kind_of(receipt.stream_id)
         if kind is None:
             raise NotFound("stream", receipt.stream_id)

@@ -94,7 +94,7 @@ def invite(
     """`addresses`: of the invitations that can still be accepted. Only an owner may invite admins and owners."""
     mine = require_role(project, actor, "admin")
     if project.inbox:
-        raise Rejected("inbox", "an Inbox is its owner's alone")
+        raise Rejected("inbox", "an Inbox cannot be shared")
     only_owners_touch(mine, command.role, None)
     try:
         canonical_address(command.email)
@@ -105,7 +105,7 @@ def invite(
     if len(pending(project, at)) >= INVITATIONS_MAX:
         raise Rejected(
             "too-many-invitations",
-            f"a project has at most {INVITATIONS_MAX} invitations that can be accepted; revoke some first",
+            f"a project has at most {INVITATIONS_MAX} pending invitations; revoke some first",
         )
     return [
         MemberInvited(

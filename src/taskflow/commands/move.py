@@ -86,7 +86,7 @@ def _status_there(task: TaskState, here: ProjectState, there: ProjectState) -> S
         known = ", ".join(status.key for status in there.workflow.statuses)
         raise Rejected(
             "no-such-status",
-            f"the project has neither {task.status!r}, in which task {task.id} is, nor a status of {category}; "
+            f"the project has neither the status {task.status!r} of task {task.id} nor a status of category {category}; "
             f"it has {known}",
         )
     return status
@@ -118,7 +118,7 @@ async def subtasks(unit: UnitOfWork, tops: Iterable[UUID], project: ProjectState
         unit.families |= dict.fromkeys(level)
         if len(ids) > unit.moves_left:
             raise Rejected(
-                "too-many-subtasks", f"more subtasks would move than may at once; {unit.moves_left} are left"
+                "too-many-subtasks", f"too many subtasks would move at once; at most {unit.moves_left} more can"
             )
         seen.update(ids)
         parents = set(level)

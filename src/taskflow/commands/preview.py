@@ -44,7 +44,9 @@ async def preview(
                 executor.invalidate_reads(unit)
     except TRANSIENT_ERRORS as error:
         raise Unavailable("the event store does not answer; repeat the dry run") from error
-    raise Unavailable(f"the streams moved {executor.attempts_max} times while this was decided; send it again")
+    raise Unavailable(
+        f"other commands changed the same streams during each of {executor.attempts_max} attempts; send it again"
+    )
 
 
 async def _outcome(unit: UnitOfWork, request: Request) -> Accepted | Refusal:

@@ -106,7 +106,7 @@ def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role, *,
     if current == role:
         return []
     if project.inbox:
-        raise Rejected("inbox", "an Inbox is its owner's alone")
+        raise Rejected("inbox", "an Inbox cannot be shared")
     only_owners_touch(mine, role, current)
     if current == "owner":
         _not_the_last_owner(project)
@@ -169,12 +169,12 @@ def room_for_a_member(project: ProjectState) -> None:
 def only_owners_touch(mine: Role, wanted: Role, current: Role | None) -> None:
     touched = max(role_rank(wanted), role_rank(current) if current else 0)
     if touched >= role_rank("admin") and mine != "owner":
-        raise Forbidden("only an owner makes or removes admins and owners")
+        raise Forbidden("only an owner can add or remove admins and owners")
 
 
 def _not_the_last_owner(project: ProjectState) -> None:
     if sum(role == "owner" for role in project.members.values()) == 1:
-        raise Rejected("last-owner", "a project has at least one owner: make another one first")
+        raise Rejected("last-owner", "a project needs at least one owner; make another member an owner first")
 
 
 # --- handlers ------------------------------------------------------------------------------------

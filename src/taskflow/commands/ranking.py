@@ -91,7 +91,7 @@ async def _named(unit: UnitOfWork, project: ProjectState, task_id: UUID) -> Task
 async def _place(unit: UnitOfWork, task_id: UUID, after: TaskState | None, before: TaskState | None) -> Place:
     if after is not None and before is not None:
         if (after.rank, after.id) >= (before.rank, before.id):
-            raise Rejected("order", f"task {after.id} does not stand before {before.id}: there is nothing between them")
+            raise Rejected("order", f"task {after.id} is not ranked before {before.id}, so no rank is between them")
         if is_room(after.rank, before.rank):
             return Place(after.rank, before.rank)
     if after is not None:
@@ -133,7 +133,7 @@ async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -
         if _room(named.rank, found.rank, side):
             return found.rank
         edge = found.rank
-    raise Unavailable("whoever was seen next to the task has moved, each time anew")
+    raise Unavailable("the adjacent tasks moved during every attempt")
 
 
 def _standing(unit: UnitOfWork, task_id: UUID, named: TaskState, edge: str, side: Side) -> Iterator[TaskState]:

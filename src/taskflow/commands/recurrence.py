@@ -82,8 +82,7 @@ def checked(text: str, start: datetime, zone: str = UTC_NAME, *, days: bool = Fa
     rule = _read(text, days=days)
     if _first(rule, start, None, zone_of(UTC_NAME if days else zone)) is None:
         raise _fault(
-            f"expected a rule that happens within {_periods(rule)} periods of its FREQ, from {start.isoformat()} on; "
-            "this one does not"
+            f"expected a rule with an occurrence within {_periods(rule)} periods of its FREQ from {start.isoformat()} on"
         )
     return text
 
@@ -142,7 +141,7 @@ def _read(text: str, *, days: bool) -> Rule:
     by["wkst"] = _wkst(parts.get("WKST", "MO"))
     _fit_together(frequency, by)
     if days and (times := [name for name in _OF_A_DAY if name in parts]):
-        raise _fault(f"expected no {times[0]}: the task is due on a day, not at a time of it")
+        raise _fault(f"expected no {times[0]}, because the task is due on a day, not at a time")
     count = _whole("COUNT", parts["COUNT"], COUNT_MAX) if "COUNT" in parts else None
     until = _until(parts["UNTIL"], days=days) if "UNTIL" in parts else None
     return Rule(frequency, _whole("INTERVAL", parts.get("INTERVAL", "1"), INTERVAL_MAX), count, until, by)
@@ -178,10 +177,10 @@ def _days(value: str, frequency: int, by: dict[str, Any]) -> tuple[weekday, ...]
             raise _fault(f"expected BYDAY of {', '.join(_DAYS)}, found {text[:20]!r}")
         nth = None if found[1] is None else int(found[1])
         if nth is not None and not (numbered and 1 <= abs(nth) <= most):
-            raise _fault(f"expected BYDAY with numbers to ±{most}, by month or year alone, found {text}")
+            raise _fault(f"expected numbers in BYDAY up to ±{most}, and only with FREQ=MONTHLY or YEARLY, found {text}")
         days.append(weekday(_DAYS.index(found[2]), nth))
     if len({day.n is None for day in days}) > 1:
-        raise _fault("expected BYDAY with a number before every day or before none")
+        raise _fault("expected BYDAY with a number before each day or before none")
     return tuple(days)
 
 

@@ -93,7 +93,7 @@ async def check_way_back(unit: UnitOfWork, task_id: UUID, blocked_id: UUID) -> N
             if relation.type != "blocks" or relation.task_id in found:
                 continue
             if relation.task_id == task_id:
-                raise Rejected("cycle", f"task {blocked_id} blocks this one already, itself or through others")
+                raise Rejected("cycle", f"task {blocked_id} already blocks this one, directly or through others")
             if len(found) == BLOCKED_MAX:
                 raise Rejected("too-deep", f"more than {BLOCKED_MAX} tasks wait for task {blocked_id}")
             found.add(relation.task_id)

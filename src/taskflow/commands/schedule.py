@@ -102,7 +102,7 @@ def _due(said: Schedule, task: TaskState | None, zone: str) -> Due:
     at, on = (None, None) if task is None else (task.due_at, task.due_on)
     at, on = at if said.due_at is UNSET else _in_utc(said.due_at), on if said.due_on is UNSET else said.due_on
     if isinstance(said.due_at, datetime) and isinstance(said.due_on, date):
-        raise Invalid("/due_on", "contradiction", "expected a moment, due_at, or a day, due_on, and not both")
+        raise Invalid("/due_on", "contradiction", "expected due_at or due_on, found both")
     if isinstance(said.due_at, datetime):
         on = None
     if isinstance(said.due_on, date):
@@ -131,7 +131,9 @@ def _fits(due: Due) -> None:
         readable(due.recurrence, days=due.on is not None)
     except Invalid as fault:
         pointer = "/due_at" if due.on is None else "/due_on"
-        raise Invalid(pointer, "rule", f"the task's rule does not go with this: {fault}; set both together") from None
+        raise Invalid(
+            pointer, "rule", f"the task's rule does not fit this due date: {fault}; set both together"
+        ) from None
 
 
 def end_of(day: date | None, zone: str | None) -> datetime | None:
@@ -142,7 +144,7 @@ def end_of(day: date | None, zone: str | None) -> datetime | None:
 def known_zone(name: str, pointer: str) -> str:
     """The name, if IANA's database has such a time zone. Raises Invalid otherwise."""
     if name not in NAMES:
-        raise Invalid(pointer, "time-zone", f"expected a time zone of IANA like Europe/Berlin, found {name[:50]!r}")
+        raise Invalid(pointer, "time-zone", f"expected an IANA time zone like Europe/Berlin, found {name[:50]!r}")
     return name
 
 

@@ -248,7 +248,7 @@ def named_status(project: ProjectState, key: str) -> Status:
 
 def assignable(project: ProjectState, user_id: UUID | None) -> None:
     if user_id is not None and user_id not in project.members:
-        raise Rejected("not-a-member", f"user {user_id} is no member of the project")
+        raise Rejected("not-a-member", f"user {user_id} is not a member of the project")
 
 
 def _description(text: str) -> str:
@@ -308,12 +308,12 @@ async def check_parent(unit: UnitOfWork, project: ProjectState, task_id: UUID, p
             await _check_height(unit, task_id, PARENT_DEPTH_MAX - depth)
             return
         if above == task_id:
-            raise Rejected("cycle", "a task cannot stand below itself")
+            raise Rejected("cycle", "a task cannot be its own parent or ancestor")
         ancestor = await unit.read(TASK, above)
         if above == parent_id:
             _fit_for_parent(above, ancestor, project)
         above = None if ancestor is None else ancestor.parent_id
-    raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep")
+    raise Rejected("too-deep", f"tasks can be nested at most {PARENT_DEPTH_MAX} deep")
 
 
 async def _check_height(unit: UnitOfWork, task_id: UUID, levels: int) -> None:
@@ -326,7 +326,9 @@ async def _check_height(unit: UnitOfWork, task_id: UUID, levels: int) -> None:
         level = await unit.children(level, limit=LEVEL_TASKS_MAX)
         if not level:
             return
-    raise Rejected("too-deep", f"tasks nest at most {PARENT_DEPTH_MAX} deep, those below this one included")
+    raise Rejected(
+        "too-deep", f"tasks can be nested at most {PARENT_DEPTH_MAX} deep, including the subtasks of this one"
+    )
 
 
 def _fit_for_parent(task_id: UUID, parent: TaskState | None, project: ProjectState) -> None:

@@ -310,7 +310,7 @@ def change(
     if said.at < task.updated_at:
         raise Rejected(
             "goes-back",
-            f"the time goes back: expected {task.updated_at.isoformat()} or later, "
+            f"the time is before the last change: expected {task.updated_at.isoformat()} or later, "
             f"found {said.at.astimezone(UTC).isoformat()}",
         )
     moves = status is not None and status.key != task.status
@@ -395,7 +395,7 @@ async def import_task(unit: UnitOfWork, target: UUID, command: ImportTask) -> UU
     try:
         await check_parent(unit, scope.project, task_id, parent_id)
     except NotFound:
-        raise Rejected("no-such-parent", "the task above it is not in this project") from None
+        raise Rejected("no-such-parent", "the parent task is not in this project") from None
     for at, event in created:
         unit.append(TASK, task_id, event, at=at.astimezone(UTC), actor=actor)
     return task_id
@@ -431,7 +431,7 @@ async def _people(scope: ImportScope, said: ImportTask | ImportTaskChange) -> tu
     if said.assignee is not None:
         return actor, await scope.person(said.assignee)
     if said.assignee_id is not None and said.assignee_id not in scope.project.members:
-        raise Rejected("not-a-member", f"user {said.assignee_id} is no member of the project")
+        raise Rejected("not-a-member", f"user {said.assignee_id} is not a member of the project")
     return actor, said.assignee_id
 
 
@@ -439,7 +439,7 @@ async def _author(unit: UnitOfWork, scope: ImportScope, said: ImportedComment) -
     if said.author is not None:
         return await scope.person(said.author)
     if said.author_id is not None and said.author_id != require_user(unit):
-        raise Rejected("not-the-caller", "a comment is by a person of the source, or by whoever imports it")
+        raise Rejected("not-the-caller", "expected as author a person of the source, or none for the importing user")
     return said.author_id
 
 

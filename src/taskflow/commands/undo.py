@@ -151,7 +151,7 @@ def change_of(changes: Sequence[Change], version: int) -> Change:
     for change in changes[1:]:
         if change.first <= version <= change.last:
             return change
-    raise NothingToUndo(f"version {version} is no version that a change after the creation led to")
+    raise NothingToUndo(f"no change after the creation led to version {version}")
 
 
 def candidates(changes: Sequence[Change]) -> Iterator[Change]:
@@ -236,7 +236,7 @@ def _field(name: str, event: Callable[[Any], Event]) -> Facet:
 def _resolved(project: ProjectState, key: str) -> Status:
     status = project.statuses.resolve(key)
     if status is None:
-        raise Rejected("no-such-status", f"the status {key!r} has left the project's workflow")
+        raise Rejected("no-such-status", f"the project's workflow no longer has the status {key!r}")
     return status
 
 
@@ -392,7 +392,7 @@ MOVES_ALONG: Final = ("status", "assignee", "parent", "rank")
 def undo(undoing: Undoing, back: Values) -> list[Event]:
     """The events that restore the values in `back`. Raises Rejected if there are none, or if one cannot be restored."""
     if undoing.task.trashed_at is not None and "trashed" not in back:
-        raise Rejected("trashed", "the task is in the trash: only what put it there can be undone")
+        raise Rejected("trashed", "the task is in the trash: only the change that put it there can be undone")
     back = dict(back)
     if "project" in back:
         back["project"] = {name: back.pop(name)[None] for name in MOVES_ALONG if name in back}
@@ -400,7 +400,7 @@ def undo(undoing: Undoing, back: Values) -> list[Event]:
         back[SCHEDULE[0]] = schedule
     events = [event for name, facet in FACETS.items() if name in back for event in facet.set_back(undoing, back[name])]
     if not events:
-        raise Rejected("changed-since", "nothing that the change set still has the value that it set")
+        raise Rejected("changed-since", "later changes have replaced every value that this change set")
     _check_room(undoing.task, _after(undoing, events))
     return events
 
@@ -423,4 +423,6 @@ def _check_room(now: TaskState, then: TaskState) -> None:
         ("too-many-comments", "bytes of comments", COMMENTS_BYTES_MAX, size_of(now), size_of(then)),
     ):
         if gets > max(most, has):
-            raise Rejected(code, f"a task has at most {most} {what}; this makes {gets}: remove some first")
+            raise Rejected(
+                code, f"a task has at most {most} {what}; with this there would be {gets}; remove some first"
+            )

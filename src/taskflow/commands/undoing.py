@@ -95,7 +95,7 @@ async def _take_back(unit: UnitOfWork, change: Change, undoing: Undoing, back: V
     # One undo may move back as many tasks as one move may move.
     unit.moves_left -= len(returning) - 1
     if unit.moves_left < 0:
-        raise Rejected("too-many-subtasks", "more tasks would move back than may move at once")
+        raise Rejected("too-many-subtasks", "too many tasks would move back at once")
     below = await subtasks(unit, returning, here)
     for one in sorted(below, key=lambda task: (task.rank, task.id)):
         goes_along = follow(one, here, home, unit.at, len(unit.staged) + len(returning))
@@ -126,7 +126,7 @@ async def _also_returning(
                 )
                 said_anew = {name: back[name][None] for name in MOVES_ALONG if name in back}
                 return _returning(move_back(undoing, said_anew), same)
-    raise Rejected("changed-since", f"task {task.id}, which moved along, is not where it was moved to any more")
+    raise Rejected("changed-since", f"task {task.id} was moved along with this task, and has been moved again since")
 
 
 def _returning(events: list[Event], change: Change) -> Returning:
@@ -163,7 +163,7 @@ async def _to_undo(unit: UnitOfWork, task_id: UUID, version: int | None) -> tupl
         effect = await _effect(unit, task_id, history, change)
         if set_by(effect):
             return change, effect
-    raise NothingToUndo("no change is left that is not undone")
+    raise NothingToUndo("every change is already undone")
 
 
 async def _changes(history: Sequence[Past]) -> list[Change]:
@@ -189,7 +189,7 @@ async def _check_former_parent(unit: UnitOfWork, project: ProjectState, task_id:
     try:
         await check_parent(unit, project, task_id, parent_id)
     except NotFound:
-        raise Rejected("no-such-parent", f"there is no task {parent_id} in project {project.id} any more") from None
+        raise Rejected("no-such-parent", f"task {parent_id} is no longer in project {project.id}") from None
 
 
 async def _check_relation(unit: UnitOfWork, task_id: UUID, relation: Relation) -> None:
@@ -197,7 +197,7 @@ async def _check_relation(unit: UnitOfWork, task_id: UUID, relation: Relation) -
     try:
         await task_for(unit, relation.task_id, "viewer")
     except NotFound:
-        raise Rejected("no-such-task", f"there is no task {relation.task_id} to be related to any more") from None
+        raise Rejected("no-such-task", f"the related task {relation.task_id} no longer exists") from None
     if relation.type == "blocks":
         await check_way_back(unit, task_id, relation.task_id)
 

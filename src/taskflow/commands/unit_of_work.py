@@ -245,7 +245,7 @@ class UnitOfWork:
         if read_version > self._history.events_max:
             raise Rejected(
                 "history-too-large",
-                f"expected at most {self._history.events_max} events to look through, found {read_version}",
+                f"expected at most {self._history.events_max} events in the history, found {read_version}",
             )
         headers = await self._store.headers.up_to(stream_id, read_version)
         if len(headers) < read_version:
@@ -302,7 +302,7 @@ class UnitOfWork:
     async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> AdjacentTask | None:
         """As `AdjacentTasks.next_to`, which has caught up with the log once since this unit began."""
         if self._adjacent_tasks is None:
-            raise Unavailable("nobody here knows who stands next to whom")
+            raise Unavailable("adjacent tasks cannot be looked up in this process; send this to the API")
         await self._previous_stored()
         if not self._caught_up:
             await self._adjacent_tasks.catch_up()
@@ -363,7 +363,7 @@ class UnitOfWork:
     async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> Mapping[str, int]:
         """As `StatusCounts.tasks_in`. Raises Uncounted where that cannot be had."""
         if self._status_counts is None:
-            raise Uncounted("nobody here can count tasks; send this to the API")
+            raise Uncounted("tasks cannot be counted in this process; send this to the API")
         await self._previous_stored()
         return await self._status_counts.tasks_in(project_id, statuses)
 
@@ -377,7 +377,7 @@ class UnitOfWork:
     async def views_of(self, owner: UUID, project_id: UUID | None) -> Saved:
         """As `StatusCounts.views_of`. Raises Uncounted where that cannot be had."""
         if self._status_counts is None:
-            raise Uncounted("nobody here can count saved views; send this to the API")
+            raise Uncounted("saved views cannot be counted in this process; send this to the API")
         await self._previous_stored()
         return await self._status_counts.views_of(owner, project_id)
 

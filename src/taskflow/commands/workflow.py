@@ -64,7 +64,7 @@ def workflow_of(command: SetWorkflow) -> Workflow:
     keys: set[str] = set()
     for index, status in enumerate(command.statuses):
         if status.key in keys:
-            raise Invalid(f"/statuses/{index}/key", "repeated", f"an earlier status has the key {status.key!r} already")
+            raise Invalid(f"/statuses/{index}/key", "repeated", f"an earlier status already has the key {status.key!r}")
         keys.add(status.key)
     statuses = tuple(Status(status.key, status.name, status.category) for status in command.statuses)
     if command.transitions is None:
@@ -100,7 +100,9 @@ def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str
     leaving_names = {normal_name(key) for key in leaving}
     for key, to in command.mapping.items():
         if key not in leaving_names:
-            raise Invalid(f"/mapping/{_escaped(key)}", "stays", f"no status {key!r} leaves the workflow")
+            raise Invalid(
+                f"/mapping/{_escaped(key)}", "stays", f"this change does not remove a status {key!r} from the workflow"
+            )
         if to not in keys:
             raise Invalid(f"/mapping/{_escaped(key)}", "no-such-status", _unknown(to, keys))
     for key in leaving:
@@ -108,18 +110,18 @@ def set_workflow(project: ProjectState, command: SetWorkflow, tasks: Mapping[str
         if _named_instead(command, key) is None and count:
             raise Rejected(
                 "status-in-use",
-                f"{_tasks(count)} in the status {key!r}, those in the trash included: "
-                "say in `mapping` which status takes its place",
+                f"{_tasks(count)} in the status {key!r}, including the trash: "
+                "name in `mapping` the status that replaces it",
             )
     for key in sorted(_returning(project, workflow)):
         if tasks.get(key, 0):
             raise Rejected(
                 "status-mapped",
-                f"{_tasks(tasks[key])} that entered the status {key!r}, whose place {project.mapped[key]!r} has taken: "
+                f"{_tasks(tasks[key])} that entered the status {key!r}, which {project.mapped[key]!r} has replaced: "
                 "a new status needs another key",
             )
     if len(project.mapped.keys() - keys | leaving.keys()) > STATUSES_LEFT_MAX:
-        raise Rejected("too-many-statuses-left", f"at most {STATUSES_LEFT_MAX} statuses may ever leave a workflow")
+        raise Rejected("too-many-statuses-left", f"at most {STATUSES_LEFT_MAX} statuses can be removed from a workflow")
     mapped = {key: _named_instead(command, key) or _successor(status, workflow) for key, status in leaving.items()}
     return [ProjectWorkflowSet(workflow=workflow, mapped=mapped)]
 

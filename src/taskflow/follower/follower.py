@@ -157,7 +157,7 @@ class Follower:
         except TRANSIENT_ERRORS as error:
             if self.age_s > self._settings.auth_stale_max_s:
                 raise Unavailable(
-                    f"this process has not seen the log for {self.age_s:.0f} s and may not judge access"
+                    f"this process has not read the log for {self.age_s:.0f} s, so it cannot check access"
                 ) from error
 
     async def past(self, position: int) -> None:
@@ -177,7 +177,7 @@ class Follower:
 
     def _heed_quiet(self) -> None:
         if time.monotonic() < self._quiet_until:
-            raise TimeoutError("the log could not be read a moment ago")
+            raise TimeoutError("the last read of the log has just failed")
 
     async def _poll(self, *, background: bool = False) -> None:
         self._asked += 1
@@ -231,7 +231,7 @@ class Follower:
             except Unavailable:
                 return
             except Exception:
-                log.exception("what was folded was not saved", extra={"position": self.access_state.position})
+                log.exception("the access state was not saved", extra={"position": self.access_state.position})
                 await asyncio.sleep(0.25)
 
     async def _read_to_head(self) -> None:

@@ -181,7 +181,7 @@ class SseHub:
                 await asyncio.sleep(PAUSE_S)
             except Exception:
                 # The clients reconnect, to a process that can read the log.
-                log.exception("live streams end", extra={"position": self._position})
+                log.exception("live streams are closed", extra={"position": self._position})
                 for listener in self._all():
                     listener.end()
                 await asyncio.sleep(PAUSE_S)

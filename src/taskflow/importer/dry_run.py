@@ -63,7 +63,8 @@ class Foresight:
             return _refused(result, f"the time {at.isoformat()} has not come yet")
         if at < task.at:
             return _refused(
-                result, f"the time goes back: expected {task.at.isoformat()} or later, found {at.isoformat()}"
+                result,
+                f"the time is before the last change: expected {task.at.isoformat()} or later, found {at.isoformat()}",
             )
         said = set(map(_plain, data.get("labels", ())))
         owned = {label for label in task.labels if label.startswith(tuple(data.get("prefixes", ())))}

@@ -163,7 +163,7 @@ def fault(export: Export, lines: Mapping[UUID, int]) -> str | None:
 def _schedule_fault(task: Task) -> str | None:
     """A due or a zone that no task can have had. Rules are the server's to judge."""
     if task.due_at is not None and task.due_on is not None:
-        return "expected a moment, due_at, or a day, due_on, and not both"
+        return "expected due_at or due_on, found both"
     if task.time_zone is not None and task.time_zone not in NAMES:
         return f"expected a time zone of IANA, found {task.time_zone[:50]!r}"
     return None

@@ -64,7 +64,7 @@ async def current_generation(pool: asyncpg.Pool[asyncpg.Record], settings: Setti
     found = Generation(number=row[0], topic=row[1], partitions=row[2])
     if (found.topic, found.partitions) != (settings.kafka_topic, settings.kafka_partitions):
         log.warning(
-            "the settings name another topic than the generation in use, which stays",
+            "the settings name another topic than the generation in use; it is kept",
             extra={
                 "generation": found.number,
                 "topic": found.topic,
@@ -121,7 +121,7 @@ class Topics:
                 error = for_code(code)
                 if code and error is not TopicAlreadyExistsError:
                     raise error(f"creating topic {name}: {' '.join(map(str, message))}")
-            log.info("topic made", extra={"topic": generation.topic, "partitions": generation.partitions})
+            log.info("topic created", extra={"topic": generation.topic, "partitions": generation.partitions})
             while not await self.check(generation):  # noqa: ASYNC110 - the broker tells nobody
                 await asyncio.sleep(settings.relay_backoff_min_ms / 1000)
         return True

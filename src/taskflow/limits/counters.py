@@ -188,7 +188,9 @@ class Counters:
                 return await work()
         except _TRANSIENT_ERRORS as error:
             if not self.is_local:
-                log.warning("limits are counted by this process alone", extra={"error": repr(error)})
+                log.warning(
+                    "Redis is unavailable; this process counts its share of the limits", extra={"error": repr(error)}
+                )
             self._quiet_until = time.monotonic() + self._pause_s
             return None
 

@@ -36,11 +36,11 @@ def with_local_urls(settings: Settings, needed: Sequence[str] = FIELDS) -> Setti
         return settings
     names = ", ".join(variable(name) for name in missing)
     if settings.env == "production":
-        raise BadSettings(f"production needs servers from outside; not set: {names}")
+        raise BadSettings(f"production requires the URLs of its servers; not set: {names}")
     try:
         known = dict(line.split("=", 1) for line in _path(settings).read_text().splitlines())
     except FileNotFoundError:
-        raise BadSettings(f"no servers are known: run `taskflow up` first, or set {names}") from None
+        raise BadSettings(f"no running servers found: run `taskflow up` first, or set {names}") from None
     return replace(settings, **{name: known[name] for name in missing})
 
 

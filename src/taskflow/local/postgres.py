@@ -90,7 +90,7 @@ def _elsewhere(folder: Path, installed: Path) -> tuple[Path, Path]:
     place.mkdir(mode=0o711, exist_ok=True)
     found = place.lstat()  # anybody can write to /var/tmp: the folder must be ours, and writable only by us
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise CannotStart(f"{place} is not this user's own folder; remove it, or set TASKFLOW_DATA_DIR to another")
+        raise CannotStart(f"{place} does not belong to this user; remove it, or set TASKFLOW_DATA_DIR to another")
     copy = place / "wheel"
     if not copy.exists():
         partial = place / "wheel.partial"

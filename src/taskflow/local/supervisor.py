@@ -54,7 +54,7 @@ async def up(settings: Settings) -> None:
     settings = with_secrets(settings, SECRETS)
     missing = [variable(name) for name in FIELDS if not getattr(settings, name)]
     if missing and settings.env == "production":
-        raise CannotStart(f"production needs servers from outside; not set: {', '.join(missing)}")
+        raise CannotStart(f"production requires the URLs of its servers; not set: {', '.join(missing)}")
     await free_port("the API", settings.api_port, "TASKFLOW_API_PORT", wait_s=PORT_WAIT_S)
     say(f"starting; data and logs in {settings.data_dir}/")
     servers = Servers(settings)
@@ -99,7 +99,7 @@ async def _migrate(settings: Settings) -> None:
         for name in await migrate(settings):
             say(f"migrated {name}")
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise CannotStart(f"PostgreSQL of {variable('postgres_url')} does not answer as it should: {error}") from error
+        raise CannotStart(f"PostgreSQL of {variable('postgres_url')} does not answer as expected: {error}") from error
 
 
 async def _keep(process: Running) -> None:

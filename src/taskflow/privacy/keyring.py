@@ -80,8 +80,8 @@ class KeyRing:
                 key = aes_key_unwrap(self._master_key, row[1])
             except InvalidUnwrap:
                 raise StoreError(
-                    f"the key of person {person} does not open: TASKFLOW_MASTER_KEY is not the one "
-                    "that this log was written with"
+                    f"the key of person {person} cannot be decrypted: TASKFLOW_MASTER_KEY is not the "
+                    "key that this log was written with"
                 ) from None
             self.remember(person, key)
             found[person] = key

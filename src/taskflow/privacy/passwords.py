@@ -31,7 +31,7 @@ def judge_password(password: str, address: str, pointer: str, *, least: int) -> 
     if plain.casefold() in _common():
         raise Invalid(pointer, "common", "this password is among the most common ones; choose another")
     if _plain(address).strip().casefold() == plain.strip().casefold() or same_address(address, plain):
-        raise Invalid(pointer, "own-address", "this password is your own address; choose another")
+        raise Invalid(pointer, "own-address", "this password is your e-mail address; choose another")
 
 
 @cache

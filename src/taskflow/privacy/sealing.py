@@ -97,7 +97,7 @@ def open_fields(
             value = cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _associated(context, field))
         except (InvalidTag, ValueError):
             raise StoreError(
-                f"{struct.__name__}.{field} does not open with the person's key: "
-                "the master key is another, or the data was moved"
+                f"{struct.__name__}.{field} cannot be decrypted with the person's key: "
+                "the master key is wrong, or the data was moved"
             ) from None
         plain[field] = msgspec.json.decode(value)

@@ -114,7 +114,7 @@ class Reading:
             try:
                 await self._consume()
             except _TRANSIENT_KAFKA_ERRORS as error:
-                log.warning("Kafka is away; reading the log instead", extra=self._context(error))
+                log.warning("Kafka is unavailable; the log is read instead", extra=self._context(error))
                 self._away()
                 # Also if Kafka keeps coming back and failing: the views advance, and this is no hot loop.
                 await asyncio.sleep(AWAY_S)
@@ -143,7 +143,9 @@ class Reading:
                 async with open_topics(self._settings) as topics:
                     if await topics.check(self._generation):
                         return
-                    log.warning("there is no topic yet", extra=self._context() | {"topic": self._generation.topic})
+                    log.warning(
+                        "the topic does not exist yet", extra=self._context() | {"topic": self._generation.topic}
+                    )
             except _TRANSIENT_KAFKA_ERRORS as error:
                 log.warning("Kafka does not answer", extra=self._context(error))
             await backoff.wait()
@@ -174,7 +176,9 @@ class Reading:
                     given_at = time.monotonic()
                     self._mind_silence(assignment)
                 elif time.monotonic() - given_at > REJOIN_S and any(one.stood_in for one in self._runners):
-                    raise Unavailable("partitions stand still and this worker is given none; joining again")
+                    raise Unavailable(
+                        "no worker advances some partitions, and this worker is assigned none; it joins the group again"
+                    )
 
     @asynccontextmanager
     async def _open_consumer(self) -> AsyncIterator[Any]:
@@ -241,7 +245,7 @@ class Reading:
         """Tells the projections their partitions, and seeks to the newest offset that one of them has saved. A
         projection that is further behind reads what it lacks from the log."""
         if any(partition >= self._generation.partitions for partition in partitions):
-            raise Unavailable(f"partitions {sorted(partitions)} were assigned: the topic is another")
+            raise Unavailable(f"partitions {sorted(partitions)} were assigned, but the topic has fewer")
         self._assigned = frozenset(partitions)
         for inbox in self._inboxes:
             inbox.assign(partitions)
@@ -269,7 +273,7 @@ class Reading:
             try:
                 self._epoch = max(self._epoch, (await self._log.head()).epoch)
             except TRANSIENT_ERRORS as error:
-                log.warning("a step is tried again", extra=self._context(error))
+                log.warning("a step failed; it is retried", extra=self._context(error))
                 await backoff.wait()
             else:
                 return
@@ -281,7 +285,7 @@ class Reading:
             return
         sharing_s = 0.0 if assignment.awaited_since is None else now - assignment.awaited_since
         if not 0 < sharing_s < REJOIN_S:
-            raise Unavailable("the consumer is silent; making a new one")
+            raise Unavailable("the consumer received nothing for too long; a new one is created")
 
     # --- the messages
 
@@ -323,7 +327,10 @@ class Reading:
         except UnverifiedMessage as error:
             self._reject(partition, error.reason, record.offset)
         except BadMessage as error:
-            log.error("a message of another release", extra=self._context(error) | {"offset": record.offset})  # noqa: TRY400 - the message says it all
+            log.error(
+                "a message cannot be parsed; another release may have published it",
+                extra=self._context(error) | {"offset": record.offset},
+            )
             self._reject(partition, "malformed", record.offset)
         return None
 
@@ -340,7 +347,7 @@ async def _stop(consumer: Any) -> None:
     try:
         await consumer.stop()
     except (KafkaError, OSError, TimeoutError) as error:
-        log.info("a consumer did not stop in order", extra={"error": repr(error)})
+        log.info("a consumer did not stop in time", extra={"error": repr(error)})
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

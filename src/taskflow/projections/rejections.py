@@ -42,9 +42,7 @@ class Rejections:
         if time.monotonic() - self._told_at > TELL_S:
             self._told_at = time.monotonic()
             about = {"reader": self._reader, "partition": partition, "offset": offset}
-            log.error(
-                "messages are not believed; the log is read instead", extra=about | {"reasons": dict(self._untold)}
-            )
+            log.error("messages were rejected; the log is read instead", extra=about | {"reasons": dict(self._untold)})
             self._untold.clear()
 
     async def run(self) -> None:

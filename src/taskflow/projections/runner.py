@@ -137,7 +137,7 @@ class Runner:
             try:
                 await step()
             except (Moved, *REFUSALS, *TRANSIENT_ERRORS) as error:
-                log.warning("a step is tried again", extra=self._context(error))
+                log.warning("a step failed; it is retried", extra=self._context(error))
                 await self._faults.note(error)
                 if isinstance(error, Moved):
                     await self._yield_moved()
@@ -251,7 +251,10 @@ class Runner:
                 self._heard_at |= dict.fromkeys(self._assigned, time.monotonic())
             others.update(still - self._assigned)
             if still:
-                log.warning("nobody advances these partitions", extra=self._context() | {"partitions": sorted(still)})
+                log.warning(
+                    "no worker advances these partitions; they are read from the log",
+                    extra=self._context() | {"partitions": sorted(still)},
+                )
                 await self._read_log(still)
 
         await self._until_it_works(advance)

@@ -228,7 +228,7 @@ class Writer:
         for was, now in zip(old, new, strict=True):
             if now.halted is not None and was.halted is None:
                 about = {"projection": self._view.name, "partition": now.partition, "reason": now.halted}
-                log.critical("a partition stands still", extra=about)
+                log.critical("a partition is halted", extra=about)
         for parked in (parked for one in changes for parked in one.parked):
             about = {"projection": self._view.name, **msgspec.to_builtins(parked)}
             log.error("a stream is parked", extra=about)

@@ -216,7 +216,7 @@ class Views:
             documents = await _found(found, index=in_order_of(field), narrowed=_narrowed(wanted, sorted_by=field))
         except ExecutionTimeout:
             raise Unavailable(
-                f"this list takes more than {QUERY_MS_MAX} ms to find; narrow it to a project, or by another filter"
+                f"this list takes more than {QUERY_MS_MAX} ms to query; restrict it to a project or add a filter"
             ) from None
         values = values_of(documents, SHOWN)
         whole = await fetch_fitting(self._tasks, query, SHOWN, values[:limit], PAGE_BYTES_MAX)
@@ -443,5 +443,5 @@ def _read_cursor(cursor: str, sort: str) -> tuple[Any, UUID]:
     if _cursor(order, value, last_id) != cursor:
         raise Invalid("cursor", "cursor", "expected a next_cursor of this list")
     if order != sort:
-        raise Invalid("cursor", "cursor", f"this cursor is of a list sorted by {order}, not by {sort}")
+        raise Invalid("cursor", "cursor", f"the cursor belongs to a list sorted by {order}, not by {sort}")
     return value, last_id

@@ -71,7 +71,7 @@ async def keep_ranges(pool: asyncpg.Pool[asyncpg.Record], settings: Settings) ->
             await attach_ahead(pool, settings)
         except (*TRANSIENT_ERRORS, asyncpg.PostgresError):
             # Publishing goes on: whole partitions are still empty.
-            log.exception("no partition of events could be attached")
+            log.exception("a partition of events could not be attached")
         await asyncio.sleep(settings.relay_ranges_check_s)
 
 
@@ -145,7 +145,7 @@ class Leadership:
         if row is None:
             raise AssertionError("log_head, log_meta and relay have one row each since the first migration")
         if row["fence"] != self._lease.fence or not row["held"]:
-            raise LeaseLost(f"fence {self._lease.fence} is not the leader's any more: {row['fence']} is the newest")
+            raise LeaseLost(f"fence {self._lease.fence} is no longer the leader's; the newest is {row['fence']}")
         if not row["same_server"]:
             raise EpochChanged(f"this server is not the one that epoch {row['epoch']} of the log belongs to")
         if self._epoch and row["epoch"] != self._epoch:
@@ -168,7 +168,7 @@ class Leadership:
         progress.last = last
         await self._delivered(delivered)
         if before < self._mended_to <= progress.position:
-            log.info("published again what the broker had lost", extra={"to": self._mended_to})
+            log.info("lost messages were published again", extra={"to": self._mended_to})
 
     def _messages(self, events: Sequence[RecordedEvent], last: list[int]) -> list[tuple[int, Encoded]]:
         """Events as messages for their partitions; updates `last`, each partition's last position."""
@@ -244,7 +244,7 @@ class Leadership:
         progress.position = min(kept_from, before)
         progress.last = await progress_row.last_of_partitions(self._log, self._generation, progress.position)
         log.warning(
-            "the broker lost messages that it had acknowledged: publishing them again",
+            "the broker lost acknowledged messages; they are published again",
             extra={"partitions": sorted(lost), "from": progress.position, "to": before},
         )
 

@@ -45,7 +45,7 @@ async def run(settings: Settings) -> None:
             finally:
                 pool.terminate()
         except TRANSIENT_ERRORS as error:
-            log.warning("PostgreSQL is away", extra={"error": repr(error)})
+            log.warning("PostgreSQL is unavailable", extra={"error": repr(error)})
             await backoff.wait()
 
 

@@ -103,7 +103,7 @@ class Committer:
             self._queued + len(queued.keys) > self._settings.append_queue_max
             or self._queued_bytes + queued.bytes > self._settings.append_queue_bytes_max
         ):
-            raise QueueFull(f"{self._queued} commands wait to be stored; try again shortly")
+            raise QueueFull(f"{self._queued} commands are waiting to be stored; try again shortly")
         self._queue.append(queued)
         self._queued += len(queued.keys)
         self._queued_bytes += queued.bytes
@@ -123,7 +123,7 @@ class Committer:
                     await self._commit(group)
                 except Exception as error:
                     # The writer goes on: it is the only one of this process.
-                    log.exception("a group was not committed", extra={"commands": len(flat(group))})
+                    log.exception("a group could not be committed", extra={"commands": len(flat(group))})
                     self._writer.drop()
                     self._fail(group, StoreError(f"an append failed: {error!r}"))
 
@@ -174,14 +174,14 @@ class Committer:
                 return
             self._writer.drop()
             if time.monotonic() + backoff.next_s > deadline:
-                log.warning("append given up", extra={"commands": len(appends), "error": repr(reason)})
+                log.warning("an append was given up", extra={"commands": len(appends), "error": repr(reason)})
                 self._fail(
                     group,
                     Unavailable("the event store does not answer; repeat the command under the same id"),
                 )
                 return
             resent = True
-            log.info("append is sent again", extra={"commands": len(appends), "error": repr(reason)})
+            log.info("an an append is sent again", extra={"commands": len(appends), "error": repr(reason)})
             await backoff.wait()
         self.groups += 1
         self.appends += len(appends)

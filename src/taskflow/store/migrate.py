@@ -81,7 +81,7 @@ async def _apply_missing(connection: Any, folder: Traversable) -> list[str]:
     if applied and first.number not in applied:
         require_adoptable(applied)
         await adopt(connection, first, folder)
-        log.info("the schema of development was taken over", extra={"migration": first.name})
+        log.info("the schema of a development version was adopted", extra={"migration": first.name})
         applied_now.append(first.name)
         applied = {first.number: {"checksum": first.checksum}}
     for migration in migrations:
@@ -98,7 +98,7 @@ async def _apply_missing(connection: Any, folder: Traversable) -> list[str]:
 
 
 async def wait_for_schema(settings: Settings) -> None:
-    """Returns once the schema is this release's or a later one's: a process that starts before its store, or
+    """Returns once the schema is up to date or a later one's: a process that starts before its store, or
     before the migrations, is not a fault. Says every `TELL_S` that it waits."""
     told_at = float("-inf")
     while (why := await _schema_fault(settings)) is not None:
@@ -131,4 +131,4 @@ async def _schema_fault(settings: Settings) -> str | None:
 async def migrate_and_tell(settings: Settings) -> None:
     """`taskflow migrate`."""
     applied = await migrate(settings)
-    log.info("the schema is this release's", extra={"applied": applied})
+    log.info("the schema is up to date", extra={"applied": applied})

@@ -97,7 +97,7 @@ async def in_transaction(connection: Any, name: str, work: Callable[[], Awaitabl
                 return await work()
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
             reason = error
-            log.info("a migration step gives way", extra={"step": name, "error": str(error)})
+            log.info("a migration step waits for locks", extra={"step": name, "error": str(error)})
         await asyncio.sleep(LOCK_PAUSE_S)
     raise StoreError(
         f"{name} did not get its locks in {LOCK_ATTEMPTS_MAX} attempts ({reason}); end what holds them for long "

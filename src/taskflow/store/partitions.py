@@ -35,5 +35,5 @@ async def attach_ahead(connection: Any, settings: Settings) -> int:
             asyncpg.DuplicateObjectError,
             asyncpg.UniqueViolationError,
         ) as error:
-            log.info("a partition of events is left for later", extra={"from": number * size, "error": str(error)})
+            log.info("a partition of events will be attached later", extra={"from": number * size, "error": str(error)})
     return made

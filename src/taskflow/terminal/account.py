@@ -23,7 +23,9 @@ def register(context: CommandContext) -> None:
         if context.json:
             context.screen.document({"user": None, "url": context.url})
         else:
-            context.screen.say(f"confirm the address {email} by the mail that was sent to it, then `taskflow login`")
+            context.screen.say(
+                f"confirm the address {email} with the mail that was sent to it, then run `taskflow login`"
+            )
         return
     _told(context, registered.user)
 
@@ -93,7 +95,7 @@ def _password(context: CommandContext, *, twice: bool = False) -> str:
             raise Unclear("the standard input is closed; there is no password to read")
         return sys.stdin.readline().removesuffix("\n")
     if not at_a_terminal():
-        raise Unclear("there is no terminal to ask for the password at; pipe it in with --password-stdin")
+        raise Unclear("there is no terminal to prompt for the password; pass it with --password-stdin")
     password = getpass.getpass("Password: ")
     if twice and getpass.getpass("Once more: ") != password:
         raise Unclear("the two passwords differ; try again")
@@ -103,6 +105,6 @@ def _password(context: CommandContext, *, twice: bool = False) -> str:
 def _ask(question: str) -> str:
     """Asks on standard error, because standard output may be read by a program."""
     if not at_a_terminal():
-        raise Unclear(f"there is no terminal to ask for it at; expected the {question.rstrip(': ').lower()}")
+        raise Unclear(f"there is no terminal for a prompt; expected the {question.rstrip(': ').lower()}")
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()

@@ -67,7 +67,7 @@ def uninvite(context: CommandContext) -> None:
     found = found or [one for one in pending if piece is not None and short_ids.fits(piece, one.id)]
     only = short_ids.one_of(((one.id, one.email or "") for one in found), text, "invitation")
     if only is None:
-        raise short_ids.NoSuch(f"no invitation {text}; `taskflow projects invitations` shows those there are")
+        raise short_ids.NoSuch(f"no invitation {text}; `taskflow projects invitations` lists them")
     told(context, f"{text} is no longer invited to", context.client.projects.invitations.withdraw(project.id, only))
 
 

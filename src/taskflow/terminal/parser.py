@@ -74,8 +74,8 @@ def _account(commands: Commands) -> None:
         "The tokens are kept in a file that only you may read, and renewed when they expire. TASKFLOW_URL and\n"
         "TASKFLOW_TOKEN, where they are set, come first.",
     )
-    login.add_argument("email", nargs="?", metavar="EMAIL", help="asked for where it is missing")
-    login.add_argument("--otp", metavar="CODE", help="the second factor; asked for where it is needed")
+    login.add_argument("email", nargs="?", metavar="EMAIL", help="prompted for if missing")
+    login.add_argument("--otp", metavar="CODE", help="the code of the second factor; prompted for if needed")
     for parser in (register, login):
         parser.add_argument("--password-stdin", action="store_true", help="read the password from the standard input")
     leaf(commands, "logout", "end the session and forget its tokens")

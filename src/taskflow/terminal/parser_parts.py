@@ -23,7 +23,7 @@ NONE: Final = "none"
 EXIT_CODES: Final = """\
 exit codes:
   0 done                       4 not signed in, or forbidden
-  1 failed                     5 conflict: what is there forbids it
+  1 failed                     5 conflict: the present state forbids it
   2 wrong arguments            6 the server is unavailable
   3 not found                  130 interrupted"""
 
@@ -59,7 +59,7 @@ def calling(commands: Commands, name: str, what: str, more: str = "") -> argpars
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(json=False)
-    parser.add_argument("--url", help="the server (default: $TASKFLOW_URL, else where you signed in last)")
+    parser.add_argument("--url", help="the server (default: $TASKFLOW_URL, else where you last signed in)")
     return parser
 
 
@@ -74,10 +74,10 @@ def filters(parser: argparse.ArgumentParser) -> None:
     many(parser, "--parent", "TASK", "parts of these tasks", None)
     parser.add_argument("--due-before", type=time, metavar="TIME")
     parser.add_argument("--due-after", type=time, metavar="TIME")
-    parser.add_argument("--text", metavar="TEXT", help="with these words in it")
-    parser.add_argument("--all", action="store_true", help="done and cancelled ones too")
-    parser.add_argument("--trashed", action="store_true", help="what is in the trash instead")
-    parser.add_argument("--archived", action="store_true", help="what is in archived projects instead")
+    parser.add_argument("--text", metavar="TEXT", help="containing these words")
+    parser.add_argument("--all", action="store_true", help="include done and cancelled tasks")
+    parser.add_argument("--trashed", action="store_true", help="the tasks in the trash instead")
+    parser.add_argument("--archived", action="store_true", help="the tasks of archived projects instead")
     parser.add_argument("--sort", choices=(*SORTS, *(f"-{sort}" for sort in SORTS)), metavar="FIELD",
                         help=f"{', '.join(SORTS)}; with - in front, descending (--sort=-due_at)")  # fmt: skip
 

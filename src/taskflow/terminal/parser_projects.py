@@ -36,7 +36,7 @@ def add_projects(commands: Commands) -> None:
         ("board", "show a project's tasks by status"),
         ("stats", "count a project's tasks"),
         ("archive", "archive a project: it is read and no longer written to"),
-        ("unarchive", "take a project back from the archive"),
+        ("unarchive", "unarchive a project"),
     ):
         _project(projects, name, what)
     export = _project(
@@ -50,9 +50,7 @@ def add_projects(commands: Commands) -> None:
     label = _project(projects, "label", "give a label a colour")
     label.add_argument("name", metavar="NAME", help="the label's")
     label.add_argument("colour", metavar="COLOUR", help="like #ff8800")
-    _project(projects, "unlabel", "take a label's colour away; tasks keep the label").add_argument(
-        "name", metavar="NAME"
-    )
+    _project(projects, "unlabel", "remove a label's colour; tasks keep the label").add_argument("name", metavar="NAME")
 
 
 def _people(projects: Commands) -> None:

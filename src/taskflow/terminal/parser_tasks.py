@@ -92,7 +92,7 @@ def _changing(tasks: Commands) -> None:
         ("reopen", "move tasks back to the first status of to do"),
         ("cancel", "move tasks to the first status of cancelled"),
         ("trash", "put tasks in the trash, for 30 days"),
-        ("restore", "take tasks out of the trash"),
+        ("restore", "restore tasks from the trash"),
     ):
         leaf(tasks, verb, what).add_argument(
             "tasks", nargs="+", metavar="TASK", help="its id, or the beginning or the end of it"
@@ -108,7 +108,7 @@ def _changing(tasks: Commands) -> None:
     undo = _task(
         tasks,
         "undo",
-        "undo a task's newest change that still stands; repeated, it walks back",
+        "undo a task's newest change that is not undone yet; repeat it to undo earlier ones",
         "An undo is a change too: undoing it (--version) redoes what it undid.",
     )
     undo.add_argument("--version", type=int, metavar="N", help="the change that made this version instead")
@@ -120,10 +120,10 @@ def _parts(tasks: Commands) -> None:
     item = "its number in the list, its text, or its id"
     checklist = _task(tasks, "checklist", "show a task's checklist, and add to it")
     many(checklist, "--add", "TEXT", "a new item, at the end", None)
-    many(checklist, "--remove", "ITEM", f"an item to take away: {item}", None)
-    for verb, what in (("check", "tick items of a task's checklist"), ("uncheck", "take the tick from items")):
+    many(checklist, "--remove", "ITEM", f"an item to remove: {item}", None)
+    for verb, what in (("check", "tick items of a task's checklist"), ("uncheck", "untick items")):
         _task(tasks, verb, what).add_argument("items", nargs="+", metavar="ITEM", help=item)
-    for verb, what in (("link", "relate a task to another"), ("unlink", "take a relation away")):
+    for verb, what in (("link", "relate a task to another"), ("unlink", "remove a relation")):
         link = _task(tasks, verb, what)
         link.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
         link.add_argument("other", metavar="OTHER", help="the other task")

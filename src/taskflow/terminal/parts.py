@@ -68,7 +68,7 @@ def _shown(context: CommandContext, task: Task) -> None:
     elif task.checklist:
         show_checklist(context, task)
     else:
-        context.screen.say("nothing is on it")
+        context.screen.say("the checklist is empty")
 
 
 def link(context: CommandContext) -> None:

@@ -184,13 +184,13 @@ def _what_to_do(error: Exception) -> str | None:
     match error:
         case Unauthenticated():
             given = os.environ.get(TOKEN)
-            return f"the token in {TOKEN} does not count" if given else "sign in with `taskflow login`"
+            return f"the server does not accept the token in {TOKEN}" if given else "sign in with `taskflow login`"
         case Forbidden():
             return "ask an admin of the project for another role"
         case Rejected(code="must-be-invited"):
-            return "`taskflow projects invite` asks them"
+            return "invite them with `taskflow projects invite`"
         case NotFound():
-            return "`taskflow tasks list --all` and `taskflow projects list` show what there is"
+            return "`taskflow tasks list --all` and `taskflow projects list` list what exists"
         case VersionConflict():
             return "look at `taskflow tasks history`, then change it again"
         case RateLimited(retry_after_s=seconds) if seconds:
@@ -198,7 +198,7 @@ def _what_to_do(error: Exception) -> str | None:
         case Unavailable() | RateLimited():
             return "try again in a moment"
         case Unreachable():
-            return f"is it running there? --url or {URL} names another"
+            return f"check that it is running; set another server with --url or {URL}"
         case Invalid(errors=faults) if len(faults) == 1 and faults[0].pointer and faults[0].pointer not in str(error):
             return f"see {faults[0].pointer}"
         case _:

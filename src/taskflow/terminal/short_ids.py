@@ -93,13 +93,13 @@ def task_id(client: Client, text: str) -> str:
         found = []
         for count, task in enumerate(client.tasks.list(trashed=trashed, archived=archived, limit=PAGE)):
             if count == LOOKED_AT_MAX:
-                raise Unclear(f"there are more than {LOOKED_AT_MAX} tasks to look through; type the whole id")
+                raise Unclear(f"there are more than {LOOKED_AT_MAX} tasks to search; type the whole id")
             if fits(piece, task.id):
                 found.append((task.id, task.title))
         only = one_of(found, text, "task")
         if only is not None:
             return only
-    raise NoSuch(f"no task {text}; `taskflow tasks list --all` shows those there are")
+    raise NoSuch(f"no task {text}; `taskflow tasks list --all` lists them")
 
 
 def project(client: Client, text: str) -> Project:
@@ -120,7 +120,7 @@ def view(client: Client, text: str) -> SavedView:
         return client.views.get(known)
     found = named(client.views.list(limit=PAGE), text, "view")
     if found is None:
-        raise NoSuch(f"no view {text}; `taskflow views list` shows those there are")
+        raise NoSuch(f"no view {text}; `taskflow views list` lists them")
     return found
 
 
@@ -133,5 +133,5 @@ def person_id(client: Client, text: str, project_id: UUID | str) -> str:
         return known
     found = named((member.user for member in client.projects.members(project_id, limit=PAGE)), text, "member")
     if found is None:
-        raise NoSuch(f"no member {text}; `taskflow projects members {short(project_id)}` shows who there is")
+        raise NoSuch(f"no member {text}; `taskflow projects members {short(project_id)}` lists them")
     return str(found.id)

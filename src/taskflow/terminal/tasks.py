@@ -202,7 +202,7 @@ def edit(context: CommandContext) -> None:
         "recurrence": _clearable(typed.repeat),
     }
     if all(value is UNSET for value in changes.values()):
-        raise short_ids.Unclear("nothing to change; `taskflow tasks edit --help` lists what can be")
+        raise short_ids.Unclear("nothing to change; see `taskflow tasks edit --help`")
     task = client.tasks.edit(task_id, expected_version=typed.expect, **changes)
     told(context, "edited", task)
 
@@ -261,7 +261,7 @@ def _assignee(context: CommandContext, project_id: Callable[[], str | None]) -> 
 def _person(context: CommandContext, who: str, project_id: Callable[[], str | None]) -> str:
     known = None if who == "me" or short_ids.whole(who) else project_id()
     if known is None and who != "me" and not short_ids.whole(who):
-        raise short_ids.Unclear(f"nobody but you is in your Inbox: expected me, found {who}; or name a --project")
+        raise short_ids.Unclear(f"only you are in your Inbox: expected me, found {who}; or name a --project")
     return short_ids.person_id(context.client, who, known or "")
 
 

@@ -183,7 +183,13 @@ def read(commands: Sequence[Any]) -> list[Batched]:
                 break
         command_id = _id_of(plain)
         if command_id in earlier:
-            faults.append(Fault(f"{place}/id", "repeated", "an earlier command of this batch has the same id"))
+            faults.append(
+                Fault(
+                    f"{place}/id",
+                    "repeated",
+                    "an earlier command of this batch has the same id",
+                )
+            )
         elif command_id is not None:
             earlier[command_id] = str(plain.get("type"))
     if faults:
@@ -225,7 +231,7 @@ def _reference_fault(command_id: UUID, earlier: Mapping[UUID, str]) -> str | Non
         return f"no earlier command of this batch has the id {command_id}"
     entry = COMMANDS.get(earlier[command_id])
     if entry is not None and not entry.creates:
-        return f"command {command_id} makes nothing that could be named: it is a {earlier[command_id]}"
+        return f"command {command_id} creates nothing that a reference could name: it is a {earlier[command_id]}"
     return None
 
 

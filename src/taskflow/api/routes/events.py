@@ -170,7 +170,7 @@ def _must_still_see(follower: Follower, user: UUID, session: UUID, sought: Event
         is_analyst(follower, user)
         or (sought.projects is not None and sought.projects <= follower.projects_of(user).keys())
     ):
-        raise Forbidden("access was withdrawn while this was sent")
+        raise Forbidden("access was withdrawn while the answer was sent")
 
 
 ROUTES: Final = (

@@ -58,7 +58,7 @@ async def _seen(
             await context.follower.ready()
             call.still_signed_in()
             if context.follower.known_role(project_id, call.user) is None:
-                raise Forbidden("access was withdrawn while this was sent")
+                raise Forbidden("access was withdrawn while the answer was sent")
             yield page
     finally:
         await pages.aclose()

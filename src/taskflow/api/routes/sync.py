@@ -147,7 +147,7 @@ def _begun(context: Context, freshness: Freshness, user: UUID, text: str | None)
 def _build(context: Context, freshness: Freshness) -> Build:
     marks = freshness.build("tasks")
     if marks is None:
-        raise Unavailable("the views cannot be seen now; try again shortly")
+        raise Unavailable("the views cannot be read now; try again shortly")
     views = (*(PROJECTIONS[name].collection for name in DRAWN), *marks)
     return Build(context.follower.epoch, blake2b(repr(views).encode(), digest_size=8).hexdigest())
 
