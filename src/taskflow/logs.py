@@ -44,7 +44,7 @@ class JsonFormatter(logging.Formatter):
         return _encoder.encode(line).decode()
 
 
-class Seldom(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Passes each message template at most once in `every_s`, with the number of suppressed records (`held_back`).
 
     aiokafka logs each failed attempt while a broker is unavailable: thousands of lines in seconds.
@@ -78,7 +78,7 @@ def configure(settings: Settings, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    seldom = Seldom()
+    seldom = RateLimitFilter()
     for name in (
         "aiokafka",
         "aiokafka.conn",

@@ -43,7 +43,7 @@ class Turns:
         while True:
             woken = self._loop.create_future()
             heappush(self._waiting, (number, woken))
-            self._go_on()
+            self._wake_next()
             await woken
             if self._has_time():
                 return
@@ -56,11 +56,11 @@ class Turns:
     def _has_time(self) -> bool:
         if self._ends is None:
             self._ends = self._loop.time() + self._round_s
-            self._go_on()
+            self._wake_next()
             return True
         return self._loop.time() < self._ends
 
-    def _go_on(self) -> None:
+    def _wake_next(self) -> None:
         if self._next is None:
             # `call_soon` runs the callback in the next round.
             self._next = self._loop.call_soon(self._begin)
@@ -77,7 +77,7 @@ class Turns:
             if not woken.done():
                 woken.set_result(None)
         if self._waiting:
-            self._go_on()
+            self._wake_next()
 
 
 _of_loops: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Turns]] = WeakKeyDictionary()

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from icalendar import Calendar
 
-from taskflow.api.calendar_file import CUT, TEXT_BYTES_MAX
+from taskflow.api.calendar_file import TEXT_BYTES_MAX, TRUNCATION_NOTICE
 from tests.api.stack import Caller, accepted, refused, until
 
 DUE = datetime(2031, 3, 1, 12, 30, 15, tzinfo=UTC)
@@ -165,8 +165,8 @@ async def test_long_texts_are_cut_and_say_so(ada: Caller, http: httpx.AsyncClien
     whole, cut = await _events(http, calendar)
     assert whole["description"] == short
     assert TEXT_BYTES_MAX - 2 <= len(cut["description"].encode()) <= TEXT_BYTES_MAX
-    assert cut["description"].endswith(CUT)
-    assert long.startswith(cut["description"].removesuffix(CUT))
+    assert cut["description"].endswith(TRUNCATION_NOTICE)
+    assert long.startswith(cut["description"].removesuffix(TRUNCATION_NOTICE))
     shown = [str(one) for one in cut["categories"].cats]
     assert shown == labels[: len(shown)]
     assert 0 < len(shown) < len(labels)

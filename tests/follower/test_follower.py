@@ -319,7 +319,7 @@ async def assert_ring_is_right(store: EventStore, follower: Follower, began: int
             known = follower.recent_positions.last_event_of(kind.name, partition, at_or_before=at)
             assert known == max(before, at_start) if at >= began else known is None
             after = min((p for p in positions if p > at), default=head + 1)
-            fresh = follower.recent_positions.fresh_to(kind.name, partition, at)
+            fresh = follower.recent_positions.fresh_up_to(kind.name, partition, at)
             assert at <= fresh <= after - 1
             if at >= began:
                 assert fresh == after - 1

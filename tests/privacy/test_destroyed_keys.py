@@ -188,7 +188,7 @@ class TestOneAddress:
                 await invite(executor, owner, project, at=now)
             if ends is not None:
                 await ends(executor, owner, project, first)
-        later = now + invitations.LASTS
+        later = now + invitations.INVITATION_LIFETIME
         token = InvitationToken(token_of(settings.token_secret_bytes, project, first))
         with pytest.raises(NotFound):
             await send(executor, dora, invitations.accept_invitation, token, AcceptInvitation(), at=later)

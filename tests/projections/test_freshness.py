@@ -15,7 +15,7 @@ from taskflow.ids import shard_of
 from taskflow.projections import process as projections
 from taskflow.projections.declarations.tasks import TASKS
 from taskflow.readmodels.freshness import open_freshness
-from taskflow.readmodels.mongo_breaker import AWAY_S
+from taskflow.readmodels.mongo_breaker import UNANSWERED_S_MAX
 from taskflow.settings import Settings
 from taskflow.streams import STREAM_TYPE_OF_EVENT
 from tests.projections.conftest import Start
@@ -112,9 +112,9 @@ async def test_a_process_that_was_held_up_does_not_take_the_database_for_gone(se
             looking = asyncio.create_task(freshness.look_again(timeout_s=60))
             for _ in range(3):
                 await asyncio.sleep(0)  # the question is on its way
-            time.sleep(AWAY_S + 0.1)  # and nobody in this process is there for the answer
+            time.sleep(UNANSWERED_S_MAX + 0.1)  # and nobody in this process is there for the answer
             await looking
-            assert not freshness.reach.away
+            assert not freshness.breaker.away
 
 
 async def test_partitions_without_an_event_cost_nothing(settings: Settings, world: World, start: Start) -> None:

@@ -13,7 +13,7 @@ from taskflow.ids import new_id
 from taskflow.projections.declarations.tasks import board_key
 from taskflow.projections.invalidation_versions import bucket
 from taskflow.readmodels.freshness import Freshness, open_freshness
-from taskflow.readmodels.pages import Pages, Wanted
+from taskflow.readmodels.pages import PageKey, Pages
 from taskflow.readmodels.queries import TaskFilter, Views
 from taskflow.settings import Settings
 from taskflow.streams import TASK
@@ -24,8 +24,8 @@ from tests.projections.world import World, until
 MUCH = 10_000_000
 
 
-def of(project: UUID, sort: str = "created_at") -> Wanted:
-    return Wanted(TaskFilter(projects=frozenset({project})), sort, 200, None)
+def of(project: UUID, sort: str = "created_at") -> PageKey:
+    return PageKey(TaskFilter(projects=frozenset({project})), sort, 200, None)
 
 
 async def fresh(world: World, settings: Settings, freshness: Freshness, position: int) -> None:
@@ -214,6 +214,6 @@ async def test_a_page_is_served_for_as_long_as_the_view_was_seen_a_moment_ago(
 
 def _seen(freshness: Freshness, world: World) -> Any:
     async def seen() -> bool:
-        return freshness.mark("tasks", board_key(world.story.projects[0])) is not None
+        return freshness.bucket_version("tasks", board_key(world.story.projects[0])) is not None
 
     return seen

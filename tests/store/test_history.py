@@ -77,9 +77,9 @@ async def told(store: EventStore) -> Told:
 def history(request: Any, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> History:
     match request.param:
         case "along the streams":
-            monkeypatch.setattr(histories, "NEAR", 0)
+            monkeypatch.setattr(histories, "SHORT_RANGE_MAX", 0)
         case "stretch by stretch":
-            monkeypatch.setattr(histories, "NEAR", 0)
+            monkeypatch.setattr(histories, "SHORT_RANGE_MAX", 0)
             monkeypatch.setattr(histories, "SCAN_MAX", 37)
             monkeypatch.setattr(histories, "FEW_STREAMS", 0)
     return History(store.pool)
@@ -177,7 +177,7 @@ async def test_the_few_events_of_somebody_are_found_in_one_page_of_a_long_log(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "SCAN_MAX", 10)
-    monkeypatch.setattr(histories, "NEAR", 10)
+    monkeypatch.setattr(histories, "SHORT_RANGE_MAX", 10)
     history = History(told.store.pool)
     mine = UUID(int=77)
     stream = new_id()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from taskflow.readmodels.batch_loader import KEYS_MAX, OUT_MAX, BatchLoader
+from taskflow.readmodels.batch_loader import CONCURRENT_QUERIES_MAX, KEYS_MAX, BatchLoader
 
 
 class Source:
@@ -42,10 +42,10 @@ async def test_who_comes_while_questions_are_out_is_asked_for_together() -> None
     source.values = {key: str(key) for key in range(10)}
     together = BatchLoader(source.look)
     tasks = await begun(together, *range(10), 5, 77)
-    assert source.asked == [[key] for key in range(OUT_MAX)], "the first go out at once"
+    assert source.asked == [[key] for key in range(CONCURRENT_QUERIES_MAX)], "the first go out at once"
     source.go_on.set()
     assert await asyncio.gather(*tasks) == [*[str(key) for key in range(10)], "5", None]
-    assert source.asked[OUT_MAX:] == [[*range(OUT_MAX, 10), 77]]
+    assert source.asked[CONCURRENT_QUERIES_MAX:] == [[*range(CONCURRENT_QUERIES_MAX, 10), 77]]
 
 
 async def test_nobody_is_answered_from_a_question_that_was_asked_before() -> None:
@@ -62,10 +62,10 @@ async def test_nobody_is_answered_from_a_question_that_was_asked_before() -> Non
 async def test_a_question_is_bounded() -> None:
     source = Source()
     together = BatchLoader(source.look)
-    tasks = await begun(together, *range(OUT_MAX + KEYS_MAX + 1))
+    tasks = await begun(together, *range(CONCURRENT_QUERIES_MAX + KEYS_MAX + 1))
     source.go_on.set()
     await asyncio.gather(*tasks)
-    assert [len(keys) for keys in source.asked] == [*[1] * OUT_MAX, KEYS_MAX, 1]
+    assert [len(keys) for keys in source.asked] == [*[1] * CONCURRENT_QUERIES_MAX, KEYS_MAX, 1]
 
 
 async def test_a_failure_is_everybodys_and_not_the_next_ones() -> None:

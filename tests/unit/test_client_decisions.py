@@ -17,11 +17,11 @@ from taskflow.client import errors
 from taskflow.client.answers import Board, Changes, Event, Outcome, Page, Project, Task
 from taskflow.client.call import Value, at, read, write
 from taskflow.client.errors import problem_of, retry_after
-from taskflow.client.retries import ONCE, Retries, passing
+from taskflow.client.retries import ONCE, Retries, is_transient
 from taskflow.client.sse import Lines, Message, Messages
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
-MOST = Retries(drawn=lambda: 1.0)
+MOST = Retries(random_share=lambda: 1.0)
 
 
 class TestTryingAgain:
@@ -39,7 +39,7 @@ class TestTryingAgain:
         ids=repr,
     )
     def test_what_passes_is_tried_again(self, outcome: httpx.Response | httpx.TransportError) -> None:
-        assert passing(outcome)
+        assert is_transient(outcome)
         assert MOST.pause(outcome, attempts=1, spent_s=0) is not None
 
     @pytest.mark.parametrize(
@@ -58,19 +58,19 @@ class TestTryingAgain:
         assert MOST.pause(outcome, attempts=1, spent_s=0) is None
 
     def test_pauses_double_up_to_a_bound(self) -> None:
-        retries = Retries(attempts_max=100, drawn=lambda: 1.0)
+        retries = Retries(attempts_max=100, random_share=lambda: 1.0)
         pauses = [retries.jitter(failures) for failures in range(1, 10)]
         assert pauses == [0.25, 0.5, 1, 2, 4, 8, 8, 8, 8]
         assert retries.jitter(10**9) == 8
 
     @given(st.floats(0, 1), st.integers(1, 100))
-    def test_jitter_is_full(self, drawn: float, failures: int) -> None:
-        retries = Retries(drawn=lambda: drawn)
-        assert retries.jitter(failures) == drawn * Retries(drawn=lambda: 1.0).jitter(failures)
+    def test_jitter_is_full(self, random_share: float, failures: int) -> None:
+        retries = Retries(random_share=lambda: random_share)
+        assert retries.jitter(failures) == random_share * Retries(random_share=lambda: 1.0).jitter(failures)
 
     def test_a_named_time_is_waited_for_in_full_and_then_spread(self) -> None:
         asked = answer(503, "unavailable", {"Retry-After": "7"})
-        assert Retries(drawn=lambda: 0.0).pause(asked, attempts=1, spent_s=0) == 7
+        assert Retries(random_share=lambda: 0.0).pause(asked, attempts=1, spent_s=0) == 7
         assert MOST.pause(asked, attempts=1, spent_s=0) == 7.25
 
     def test_attempts_are_bounded(self) -> None:

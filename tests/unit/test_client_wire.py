@@ -85,7 +85,7 @@ class TestRepeating:
     def test_pauses_are_waited_for(self) -> None:
         async def scenario() -> float:
             wire = Wire(broken(), broken(), ok())
-            retries = Retries(first_pause_s=0.05, drawn=lambda: 1.0)
+            retries = Retries(first_pause_s=0.05, random_share=lambda: 1.0)
             async with AsyncClient(URL, token="t", retries=retries, transport=httpx.MockTransport(wire)) as client:
                 began = asyncio.get_running_loop().time()
                 await client.tasks.get("x")
@@ -252,7 +252,7 @@ class TestTokens:
     def test_a_refresh_is_given_up_before_its_token_would_end_the_session(self) -> None:
         """The server takes a spent token for ten seconds: no attempt may begin, or wait, beyond that."""
         wire = Wire(answer(401, "unauthenticated"), *[httpx.ReadTimeout("slow") for _ in range(9)])
-        retries = Retries(drawn=lambda: 0.0, attempts_max=3, total_s=3600)
+        retries = Retries(random_share=lambda: 0.0, attempts_max=3, total_s=3600)
         with wire.client(token=None, token_store=Tally(Tokens("x", "y")), retries=retries) as client:
             with pytest.raises(Unreachable):
                 client.tasks.get("a")

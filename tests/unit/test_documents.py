@@ -89,12 +89,12 @@ def test_every_command_is_one(path: Path) -> None:
 
 
 def test_the_map_names_every_room() -> None:
-    drawn = re.search(
+    random_share = re.search(
         r"## The map of the code\n+```\nsrc/taskflow/\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
     )
-    assert drawn is not None
+    assert random_share is not None
     rooms = {path.name for path in (ROOT / "src" / "taskflow").iterdir() if (path / "__init__.py").exists()}
-    assert set(re.findall(r"^  (\w+)/", drawn[1], re.MULTILINE)) == rooms
+    assert set(re.findall(r"^  (\w+)/", random_share[1], re.MULTILINE)) == rooms
 
 
 def test_each_outage_names_its_test_and_each_test_of_outages_is_named() -> None:

@@ -40,8 +40,8 @@ PLAIN = Task(
 WORKFLOW = msgspec.convert(msgspec.to_builtins(DEFAULT_WORKFLOW), Workflow)
 EMPTY = Export("taskflow", 1, Project(UUID(int=6), "P", "", WORKFLOW, (), AT), (), ())
 
-MARKS = st.sampled_from("=+-@'\t\r\n,;\"{[ é漢\u2028\x85\0🙂")
-LETTERS = st.one_of(MARKS, st.characters(exclude_categories=["Cs"]))
+BUCKETS = st.sampled_from("=+-@'\t\r\n,;\"{[ é漢\u2028\x85\0🙂")
+LETTERS = st.one_of(BUCKETS, st.characters(exclude_categories=["Cs"]))
 IDS = st.uuids()
 DAYS = st.dates(date(1970, 1, 2), date(2100, 1, 1)).map(lambda day: datetime.combine(day, datetime.min.time(), UTC))
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis adds the zone

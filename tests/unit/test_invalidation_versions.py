@@ -1,11 +1,11 @@
-"""Marks: a key's mark changes whenever the key is invalidated, on whatever partition."""
+"""A key's bucket version changes whenever the key is invalidated, on whatever partition."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.projections.invalidation_versions import MARKS, begun, bucket, by_bucket, marked
+from taskflow.projections.invalidation_versions import BUCKETS, begun, bucket, by_bucket, marked
 
 PARTITIONS = 3
 KEYS = [f"board:{number}" for number in range(400)]
@@ -14,11 +14,11 @@ batches = st.lists(st.tuples(st.integers(0, PARTITIONS - 1), st.sets(st.sampled_
 
 @given(batches)
 def test_a_mark_changes_exactly_with_its_bucket(batches: list[tuple[int, set[str]]]) -> None:
-    marks = [begun() for _ in range(PARTITIONS)]
+    bucket_versions = [begun() for _ in range(PARTITIONS)]
     for position, (partition, keys) in enumerate(batches, 1):
-        before = by_bucket(marks)
-        marks[partition] = marked(marks[partition], keys, position)
-        after = by_bucket(marks)
+        before = by_bucket(bucket_versions)
+        bucket_versions[partition] = marked(bucket_versions[partition], keys, position)
+        after = by_bucket(bucket_versions)
         moved = {bucket(key) for key in keys}
         assert {number for number, (was, now) in enumerate(zip(before, after, strict=True)) if was != now} == moved
         assert all(after[number][partition] == position for number in moved)
@@ -26,11 +26,11 @@ def test_a_mark_changes_exactly_with_its_bucket(batches: list[tuple[int, set[str
 
 @given(st.integers(0, PARTITIONS - 1))
 def test_what_is_built_again_has_other_marks_everywhere(partition: int) -> None:
-    marks = [begun() for _ in range(PARTITIONS)]
-    before = by_bucket(marks)
-    marks[partition] = begun()
-    assert len(before) == MARKS
-    assert not any(was == now for was, now in zip(before, by_bucket(marks), strict=True))
+    bucket_versions = [begun() for _ in range(PARTITIONS)]
+    before = by_bucket(bucket_versions)
+    bucket_versions[partition] = begun()
+    assert len(before) == BUCKETS
+    assert not any(was == now for was, now in zip(before, by_bucket(bucket_versions), strict=True))
 
 
 def test_a_bucket_is_the_same_in_every_process() -> None:

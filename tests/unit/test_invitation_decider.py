@@ -14,7 +14,7 @@ from tests.unit.test_project_decider import ADMIN, MEMBER, NOW, OWNER, PROJECT_I
 
 from taskflow.commands.fields import INVITATIONS_MAX, MEMBERS_MAX
 from taskflow.commands.invitation_tokens import named_by, token_of
-from taskflow.commands.invitations import LASTS, InviteMember, accept, invite, pending, revoke
+from taskflow.commands.invitations import INVITATION_LIFETIME, InviteMember, accept, invite, pending, revoke
 from taskflow.errors import Forbidden, Invalid, NotFound, Rejected
 from taskflow.streams import Event
 from taskflow.streams.project import (
@@ -44,7 +44,9 @@ def inviting(
 
 def invited(role: Role = "member", *more: Event) -> ProjectState:
     """By the owner."""
-    event = MemberInvited(invitation_id=INVITATION, email="ada@example.com", role=role, expires_at=NOW + LASTS)
+    event = MemberInvited(
+        invitation_id=INVITATION, email="ada@example.com", role=role, expires_at=NOW + INVITATION_LIFETIME
+    )
     return team(event, *more)
 
 
@@ -102,7 +104,9 @@ def test_an_invitation_of_before_without_a_canonical_form_is_compared_as_before(
 
 def test_there_are_only_so_many_that_can_be_accepted() -> None:
     many = [
-        MemberInvited(invitation_id=UUID(int=100 + n), email="x@example.com", role="viewer", expires_at=NOW + LASTS)
+        MemberInvited(
+            invitation_id=UUID(int=100 + n), email="x@example.com", role="viewer", expires_at=NOW + INVITATION_LIFETIME
+        )
         for n in range(INVITATIONS_MAX)
     ]
     with pytest.raises(Rejected) as refusal:
@@ -161,9 +165,9 @@ class TestAccepting:
         assert more == ([] if changed is None else [MemberRoleChanged(user_id=user, role=changed)])
 
     def test_not_after_it_ran_out(self) -> None:
-        assert accept(invited(), STRANGER, INVITATION, NOW + LASTS - timedelta(microseconds=1))
+        assert accept(invited(), STRANGER, INVITATION, NOW + INVITATION_LIFETIME - timedelta(microseconds=1))
         with pytest.raises(NotFound):
-            accept(invited(), STRANGER, INVITATION, NOW + LASTS)
+            accept(invited(), STRANGER, INVITATION, NOW + INVITATION_LIFETIME)
 
     def test_not_one_that_there_is_not(self) -> None:
         for project in (team(), invited("member", InvitationRevoked(invitation_id=INVITATION))):

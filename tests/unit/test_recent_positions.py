@@ -40,7 +40,7 @@ def test_it_agrees_with_the_whole_log(
                 assert last in mine
             after = [p for p in mine if p > checkpoint]
             truth = after[0] - 1 if after else len(log)
-            found = recent_positions.fresh_to(kind, partition, checkpoint)
+            found = recent_positions.fresh_up_to(kind, partition, checkpoint)
             assert checkpoint <= found <= truth
 
 
@@ -48,15 +48,15 @@ def test_an_idle_partition_is_fresh_to_the_head() -> None:
     recent_positions = RecentPositions(2, positions_max=10)
     recent_positions.start(5, {0: 3, 1: 5})
     recent_positions.add(6, 0, "task")
-    assert recent_positions.fresh_to("task", 1, 5) == 6
+    assert recent_positions.fresh_up_to("task", 1, 5) == 6
     assert recent_positions.last_event_of("task", 1, at_or_before=6) == 5
-    assert recent_positions.fresh_to("task", 0, 5) == 5
+    assert recent_positions.fresh_up_to("task", 0, 5) == 5
 
 
 def test_events_of_other_kinds_keep_nobody_from_being_fresh() -> None:
     recent_positions = RecentPositions(1, positions_max=10)
     for position in range(1, 4):
         recent_positions.add(position, 0, "task")
-    assert recent_positions.fresh_to("user", 0, 0) == 3
+    assert recent_positions.fresh_up_to("user", 0, 0) == 3
     assert recent_positions.last_event_of("user", 0, at_or_before=3) == 0
-    assert recent_positions.fresh_to("task", 0, 1) == 1
+    assert recent_positions.fresh_up_to("task", 0, 1) == 1

@@ -22,7 +22,7 @@ from taskflow.client.answers import Event
 from taskflow.client.errors import Problem, ProblemBody
 from taskflow.settings import Settings
 from taskflow.terminal import run, short_ids
-from taskflow.terminal.accounts import Account, Accounts, BadFile, Kept, Known, reached, url_of
+from taskflow.terminal.accounts import Account, Accounts, BadFile, Kept, StoredAccounts, reached, url_of
 from taskflow.terminal.completion import script
 from taskflow.terminal.event_format import describe
 from taskflow.terminal.output import Screen, clean, lines, short
@@ -41,7 +41,7 @@ def accounts(tmp_path: Path) -> Accounts:
 
 class TestAccounts:
     def test_tokens_are_kept_for_each_server(self, accounts: Accounts) -> None:
-        assert accounts.read() == Known()
+        assert accounts.read() == StoredAccounts()
         assert Kept(accounts, URL).read() is None
         Kept(accounts, URL).write(Tokens("a", "r"))
         Kept(accounts, OTHER).write(Tokens("b", "s"))
@@ -108,15 +108,15 @@ class TestAccounts:
         assert accounts.of("x") == Account("a")
 
     def test_no_secret_is_shown(self) -> None:
-        assert "secret" not in repr(Known(URL, {URL: Account("secret", "secret")}))
+        assert "secret" not in repr(StoredAccounts(URL, {URL: Account("secret", "secret")}))
 
     def test_the_server_is_the_one_named_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("TASKFLOW_URL", raising=False)
-        assert url_of(None, Known()) == "http://127.0.0.1:8000"
-        assert url_of(None, Known(OTHER)) == OTHER
+        assert url_of(None, StoredAccounts()) == "http://127.0.0.1:8000"
+        assert url_of(None, StoredAccounts(OTHER)) == OTHER
         monkeypatch.setenv("TASKFLOW_URL", f"{URL}/")
-        assert url_of(None, Known(OTHER)) == URL
-        assert url_of(OTHER, Known()) == OTHER
+        assert url_of(None, StoredAccounts(OTHER)) == URL
+        assert url_of(OTHER, StoredAccounts()) == OTHER
 
     def test_its_variables_may_be_set_where_a_server_runs(self) -> None:
         environment = {"TASKFLOW_URL": URL, "TASKFLOW_TOKEN": "t", "TASKFLOW_API_PORT": "1"}
@@ -177,12 +177,12 @@ class TestText:
         assert row == "12345678  日本日本日本日 …  q4, reports, mo…"
         screen.table(
             ("ID", "TITLE", "LABELS"), [["1234", "a title of thirty characters..", "q4, reports, more"]],
-            flexible=("TITLE",), spare=("LABELS",),
+            flexible=("TITLE",), droppable=("LABELS",),
         )  # fmt: skip
         assert capsys.readouterr().out.splitlines()[1] == "1234  a title of thirty character…  q4, rep…"
         screen.table(
             ("ID", "TITLE", "LABELS"), [["12345678901234", "a title of thirty characters..", "q4, reports"]],
-            flexible=("TITLE",), spare=("LABELS",),
+            flexible=("TITLE",), droppable=("LABELS",),
         )  # fmt: skip
         assert capsys.readouterr().out.splitlines()[0].split() == ["ID", "TITLE"]
         screen.table(("ID", "TITLE"), [["x" * 60, "a long title"]], flexible=("TITLE",))

@@ -9,7 +9,7 @@ import httpx
 from taskflow.client import Client, Retries, Tokens
 
 URL = "http://taskflow.test"
-AT_ONCE = Retries(drawn=lambda: 0.0)
+AT_ONCE = Retries(random_share=lambda: 0.0)
 
 Answer = httpx.Response | Exception
 

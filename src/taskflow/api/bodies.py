@@ -40,14 +40,14 @@ _CODES: Final = (
     ("RFC3339", "format"),
     ("Expected", "type"),
 )
-WHOLE_MAX: Final = 2**53
+WHOLE_NUMBER_MAX: Final = 2**53
 """Below this a number is the same whole one however it is written."""
 
 
 def _number(text: str) -> int | float:
     """`3.0` and `3e0` are 3: JSON knows one kind of number, and so do schemas."""
     number = float(text)
-    return int(number) if number.is_integer() and abs(number) < WHOLE_MAX else number
+    return int(number) if number.is_integer() and abs(number) < WHOLE_NUMBER_MAX else number
 
 
 _plain: Final = msgspec.json.Decoder(float_hook=_number)

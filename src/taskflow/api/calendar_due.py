@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from taskflow.projections.declarations.tasks import TaskFacts
     from taskflow.streams.schedule import Series
 
-LASTS: Final = timedelta(minutes=30)
+ENTRY_LENGTH: Final = timedelta(minutes=30)
 """Length of a calendar entry: a due time is a moment, and calendars show only entries with a length."""
-LAST: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
+LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
 """The last moment of the calendar, where every entry ends at the latest."""
 COUNTED_MAX: Final = 100
 """Occurrences that are counted for one rule; a rule with a greater COUNT is not written."""
@@ -55,9 +55,9 @@ def add_due(event: Event, task: TaskFacts, series: Series | None) -> str | None:
         zone = _local_zone(slot, task.time_zone)
         event.add("dtstart", slot if zone is None else slot.astimezone(zone_of(zone)))
         if zone is None:
-            event.add("dtend", slot + min(LASTS, LAST - slot))
+            event.add("dtend", slot + min(ENTRY_LENGTH, LAST_MOMENT - slot))
         else:
-            event.add("duration", LASTS)
+            event.add("duration", ENTRY_LENGTH)
     if zone is not None or task.due_on is not None or task.time_zone in _UTC:
         rule = _rule(task, series, slot)
         if rule is not None:
@@ -113,8 +113,8 @@ def clocks_of(name: str, first_year: int, last_year: int) -> Timezone:
     zone = zone_of(name)
     begins = datetime(first_year, 1, 1, tzinfo=UTC)
     ends = datetime(last_year + 1, 1, 1, tzinfo=UTC)
-    told = Timezone()
-    told.add("tzid", name)
+    component = Timezone()
+    component.add("tzid", name)
     onsets: dict[tuple[timedelta, timedelta, str, bool], list[datetime]] = {}
     for at, before, after in [(begins, _offset(begins, zone), _offset(begins, zone)), *_changes(zone, begins, ends)]:
         there = at.astimezone(zone)
@@ -128,8 +128,8 @@ def clocks_of(name: str, first_year: int, last_year: int) -> Timezone:
         part.add("tzname", label)
         part.add("tzoffsetfrom", before)
         part.add("tzoffsetto", after)
-        told.add_component(part)
-    return told
+        component.add_component(part)
+    return component
 
 
 def _changes(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[tuple[datetime, timedelta, timedelta]]:

@@ -32,7 +32,7 @@ PAGE: Final = 200
 """Tasks in memory at once while a feed is read, or fewer: a page is bounded in bytes."""
 TEXT_BYTES_MAX: Final = 2_048
 """Length limit of a task's description in the feed, and of all its labels together."""
-CUT: Final = "\n[cut here: the whole text is in taskflow]"
+TRUNCATION_NOTICE: Final = "\n[cut here: the whole text is in taskflow]"
 """The end of a description that was cut at TEXT_BYTES_MAX."""
 OPEN: Final = frozenset(("todo", "in_progress", "waiting"))
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -41,11 +41,11 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 def feed_sources(models: ReadModels, user: UserState, projects: Mapping[UUID, OpenStatuses]) -> Hashable | None:
     """The identity of a feed's data: the owner's version, their projects' versions, and the invalidation versions of
     these projects' tasks. None while the invalidation versions are not available."""
-    marks = [models.freshness.mark("tasks", board_key(project_id)) for project_id in projects]
-    if None in marks:
+    bucket_versions = [models.freshness.bucket_version("tasks", board_key(project_id)) for project_id in projects]
+    if None in bucket_versions:
         return None
     versions = [(project_id, project.version) for project_id, project in projects.items()]
-    return (user.version, frozenset(zip(versions, marks, strict=True)))
+    return (user.version, frozenset(zip(versions, bucket_versions, strict=True)))
 
 
 class OpenStatuses(Struct, frozen=True):
@@ -87,18 +87,20 @@ def _shortened(tasks: Sequence[ShownTask]) -> list[DueTask]:
 
 
 def _short(facts: TaskFacts) -> TaskFacts:
-    return replace(facts, description=_cut(facts.description), labels=_few(facts.labels), checklist=(), relations=())
+    return replace(
+        facts, description=_truncated(facts.description), labels=_first_labels(facts.labels), checklist=(), relations=()
+    )
 
 
-def _cut(text: str) -> str:
+def _truncated(text: str) -> str:
     """The text, cut to TEXT_BYTES_MAX with a notice if it is longer."""
     if len(text) <= TEXT_BYTES_MAX and len(text.encode()) <= TEXT_BYTES_MAX:
         return text
-    room = TEXT_BYTES_MAX - len(CUT)
-    return text[:room].encode()[:room].decode(errors="ignore") + CUT
+    room = TEXT_BYTES_MAX - len(TRUNCATION_NOTICE)
+    return text[:room].encode()[:room].decode(errors="ignore") + TRUNCATION_NOTICE
 
 
-def _few(labels: tuple[str, ...]) -> tuple[str, ...]:
+def _first_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
     """The first labels, up to TEXT_BYTES_MAX of them."""
     few: list[str] = []
     size = 0

@@ -33,9 +33,9 @@ def with_ids(command: Mapping[str, Any], made: Mapping[UUID, UUID]) -> dict[str,
     """The decoded command with its references replaced by ids. Raises Rejected for a reference without an id."""
     meant = dict(command)
     if isinstance(command.get("target"), str):
-        meant["target"] = "/".join([_meant(part, made) for part in command["target"].split("/")])
+        meant["target"] = "/".join([_with_ids(part, made) for part in command["target"].split("/")])
     if "data" in command:
-        meant["data"] = _meant(command["data"], made)
+        meant["data"] = _with_ids(command["data"], made)
     return meant
 
 
@@ -59,7 +59,7 @@ def _within(value: Any, pointer: str) -> Iterator[tuple[str, UUID]]:
             yield from _within(one, f"{pointer}/{index}")
 
 
-def _meant(value: Any, made: Mapping[UUID, UUID]) -> Any:
+def _with_ids(value: Any, made: Mapping[UUID, UUID]) -> Any:
     if isinstance(value, str):
         named = _named(value)
         if named is None:
@@ -68,7 +68,7 @@ def _meant(value: Any, made: Mapping[UUID, UUID]) -> Any:
             raise Rejected("reference", f"command {named} was refused and created nothing")
         return str(made[named])
     if isinstance(value, dict):
-        return {name: _meant(one, made) for name, one in value.items()}
+        return {name: _with_ids(one, made) for name, one in value.items()}
     if isinstance(value, list):
-        return [_meant(one, made) for one in value]
+        return [_with_ids(one, made) for one in value]
     return value

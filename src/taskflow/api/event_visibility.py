@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from taskflow.follower.follower import Follower
 
 
-def who_is_seen(follower: Follower, caller: UUID) -> Callable[[UUID], bool]:
+def personal_fields_visible_to(follower: Follower, caller: UUID) -> Callable[[UUID], bool]:
     """A function that tells whether the caller may read a person's personal fields: their own, and those of people with
     whom they share a project that both created or accepted an invitation to. Being added to a project directly does not
     count, nor does a system role."""

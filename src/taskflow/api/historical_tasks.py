@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from taskflow.streams.project import Statuses
     from taskflow.streams.task import TaskState
 
-AT: Final = ("at", "clock")
+POINT_IN_TIME: Final = ("at", "clock")
 CLOCKS: Final = ("occurred", "recorded")
 VERSION_MAX: Final = 2**62
 """Largest version that a query may name. No stream is that long: a version beyond its end is not found."""

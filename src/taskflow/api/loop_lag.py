@@ -14,7 +14,7 @@ from prometheus_client.core import HistogramMetricFamily
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-BEAT_S: Final = 0.02
+MEASURE_INTERVAL_S: Final = 0.02
 BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -25,11 +25,11 @@ class LoopLag:
         self._counts = [0] * (len(BUCKETS_S) + 1)
         self._sum_s = 0.0
 
-    async def beat(self) -> None:
+    async def measure(self) -> None:
         """Beats until cancelled."""
         while True:
-            due = time.monotonic() + BEAT_S
-            await asyncio.sleep(BEAT_S)
+            due = time.monotonic() + MEASURE_INTERVAL_S
+            await asyncio.sleep(MEASURE_INTERVAL_S)
             self.count(max(0.0, time.monotonic() - due))
 
     def count(self, late_s: float) -> None:
@@ -51,7 +51,7 @@ class LoopLag:
 @asynccontextmanager
 async def open_loop_lag() -> AsyncIterator[LoopLag]:
     lag = LoopLag()
-    task = asyncio.create_task(lag.beat(), name="loop lag")
+    task = asyncio.create_task(lag.measure(), name="loop lag")
     try:
         yield lag
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from taskflow.api.committed_state import committed_many, committed_parts
-from taskflow.api.reads import ASK_S, Source
+from taskflow.api.reads import LATE_TIMEOUT_S, Source
 from taskflow.errors import NotFound, Unavailable
 from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import PROJECT
@@ -47,7 +47,7 @@ async def of_projects(reading: Reading, ids: Collection[UUID], part: Callable[[P
     """A part of each of any number of projects, from the event store, as fresh as this process's position in the log;
     from the projection if the event store does not answer."""
     try:
-        found = await committed_parts(reading.context.store, PROJECT, ids, part, within_s=ASK_S)
+        found = await committed_parts(reading.context.store, PROJECT, ids, part, within_s=LATE_TIMEOUT_S)
     except (*TRANSIENT_ERRORS, Unavailable):
         return await reading.read(
             lambda models: models.views.parts_of_projects(list(ids), part), Source("projects", ids)

@@ -40,14 +40,14 @@ class RateLimits:
         if user_id is None:
             window = self._anonymous
             counted = await self._counters.count(window, network_of(address))
-            _tell(headers, window.name, window.quota, window.window_s, counted)
+            _add_policy(headers, window.name, window.quota, window.window_s, counted)
             _refuse(
                 counted, f"at most {window.quota} requests in {window.window_s} s without a token; sign in for more"
             )
             return
         bucket = self._user
         counted = await self._counters.take(bucket, str(user_id))
-        _tell(headers, bucket.name, bucket.size, max(1, bucket.size // bucket.per_s), counted)
+        _add_policy(headers, bucket.name, bucket.size, max(1, bucket.size // bucket.per_s), counted)
         _refuse(counted, f"at most {bucket.per_s} requests a second, {bucket.size} at once")
 
     async def batch(self, user_id: UUID, commands: int) -> None:
@@ -99,7 +99,7 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
-def _tell(headers: dict[str, str], policy: str, quota: int, window_s: int, counted: Counted) -> None:
+def _add_policy(headers: dict[str, str], policy: str, quota: int, window_s: int, counted: Counted) -> None:
     """Adds the header fields of draft-ietf-httpapi-ratelimit-headers-11."""
     headers["RateLimit-Policy"] = f'"{policy}";q={quota};w={window_s}'
     headers["RateLimit"] = f'"{policy}";r={max(0, counted.left)};t={counted.reset_s}'

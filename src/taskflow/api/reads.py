@@ -50,9 +50,9 @@ LIMIT: Final = 50
 LIMIT_MAX: Final = 200
 USERS: Final = "users"
 """The view that names of people are drawn from."""
-ASK_S: Final = 1.0
+LATE_TIMEOUT_S: Final = 1.0
 """The log and the checkpoints are asked for at least this long, whatever the wait for views may be."""
-ASK_AGAIN_S: Final = 0.05
+POLL_RETRY_S: Final = 0.05
 """Between two questions to a log that does not answer."""
 
 
@@ -124,9 +124,9 @@ class Reading:
         if self.min_position <= follower.position:
             return
         try:
-            async with asyncio.timeout(max(self.left_s, ASK_S)):
+            async with asyncio.timeout(max(self.left_s, LATE_TIMEOUT_S)):
                 while not await self._polled():  # noqa: ASYNC110 - PostgreSQL sets no event when it is back
-                    await asyncio.sleep(ASK_AGAIN_S)
+                    await asyncio.sleep(POLL_RETRY_S)
         except TimeoutError as error:
             raise Behind(self.min_position, follower.position) from error
         if self.min_position > follower.position:
@@ -235,7 +235,7 @@ class Reading:
         await self.context.follower.ready()  # whoever was stopped, or waited, learns first what was withdrawn
         if self._read:
             await self.context.readmodels.freshness.confirm(
-                self._read, self.min_position, timeout_s=max(self.left_s, ASK_S)
+                self._read, self.min_position, timeout_s=max(self.left_s, LATE_TIMEOUT_S)
             )
         if self._signed_in:
             self._call.still_signed_in()

@@ -71,24 +71,24 @@ class SignInLimits:
         try:
             return Attempt(self._counters, await self._counters.reserve(wanted))
         except Full as full:
-            raise RateLimited(_why(full.limit), full.reset_s) from None
+            raise RateLimited(_limit_reason(full.limit), full.reset_s) from None
 
     async def signed_in(self, user_id: UUID) -> None:
         """Counts a successful sign-in, since each starts a session that the log keeps for ever. Raises RateLimited."""
         if self._on:
             counted = await self._counters.count(self._sign_ins, str(user_id))
             if counted.is_refused:
-                raise RateLimited(_why(self._sign_ins), counted.reset_s)
+                raise RateLimited(_limit_reason(self._sign_ins), counted.reset_s)
 
     async def register(self, address: str) -> None:
         """Counts a registration from a network, before its password is hashed. Raises RateLimited."""
         if self._on:
             counted = await self._counters.count(self._registrations, network_of(address))
             if counted.is_refused:
-                raise RateLimited(_why(self._registrations), counted.reset_s)
+                raise RateLimited(_limit_reason(self._registrations), counted.reset_s)
 
 
-def _why(limit: Window) -> str:
+def _limit_reason(limit: Window) -> str:
     return f"at most {limit.quota} {_OF[limit.name]} in {limit.window_s} s; try again later"
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 Pieces = AsyncGenerator[bytes, None]
 Make = Callable[[Callable[[], None]], Pieces]
 """Makes the pieces; the argument is a function that cuts off the connection, whatever the client does."""
-CUT_S: Final = 1.0
+ABORT_TIMEOUT_S: Final = 1.0
 """How long closing a connection that was cut off may take."""
 
 
@@ -75,7 +75,7 @@ class _Answer(ASGIResponse):
             if was_cut or fault is not None:
                 log.info("a streamed answer was aborted", extra={"error": None if fault is None else repr(fault)})
                 state.get("abort", lambda: None)()
-                await asyncio.wait({gone}, timeout=CUT_S)
+                await asyncio.wait({gone}, timeout=ABORT_TIMEOUT_S)
         finally:
             pump.cancel()
             gone.cancel()

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from taskflow.store.eventstore import EventStore
 
 VIEW: Final = "users"
-MARK_S: Final = 2.0
+POSITION_AGE_S_MAX: Final = 2.0
 """How old the projection's position may be that cached entries are compared with. It bounds the effect of a lost
 invalidation to seconds, and lets the position that a read reports advance."""
 
-NAMES_S: Final = 1.0
+NAMES_TIMEOUT_S: Final = 1.0
 """How long the answer to a write waits for people's names, and once more for their last known names."""
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class UserDirectory:
                 people[user_id] = held[user_id].state
                 position = min(
                     position,
-                    recent_positions.fresh_to(USER.name, self._freshness.partition_of(user_id), held[user_id].stamp),
+                    recent_positions.fresh_up_to(USER.name, self._freshness.partition_of(user_id), held[user_id].stamp),
                 )
                 continue
             stored = await committed(self._store, USER, user_id)
@@ -151,7 +151,7 @@ class UserDirectory:
         """Names in the event store now, for the answer to a write. If they cannot be read in time, the names that this
         process or the projection last knew, else None: a stored write is acknowledged all the same."""
         try:
-            states = await committed_many(self._store, USER, ids, within_s=NAMES_S)
+            states = await committed_many(self._store, USER, ids, within_s=NAMES_TIMEOUT_S)
         except TRANSIENT_ERRORS as error:
             log.warning(
                 "people's names could not be read in time for the answer to a write", extra={"error": repr(error)}
@@ -172,7 +172,7 @@ class UserDirectory:
         missing = [user_id for user_id in ids if user_id not in states]
         if missing:
             with suppress(Exception):
-                states |= await abandon_after(NAMES_S, self._views.users(missing))
+                states |= await abandon_after(NAMES_TIMEOUT_S, self._views.users(missing))
         return states
 
     def _last_held(self, user_id: UUID) -> UserState | None:
@@ -187,7 +187,7 @@ class UserDirectory:
 
     def _recent(self) -> int:
         now = asyncio.get_running_loop().time()
-        if now - self._marked_at > MARK_S:
+        if now - self._marked_at > POSITION_AGE_S_MAX:
             self._mark, self._next_mark = self._next_mark, self._freshness.position([VIEW])
             self._marked_at = now
         return self._mark

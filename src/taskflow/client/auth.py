@@ -17,7 +17,7 @@ from taskflow.client.session import Tokens
 A = TypeVar("A")
 
 
-def _asks(path: str, answer: type[A], body: Mapping[str, Any]) -> Call[A]:
+def _token_call(path: str, answer: type[A], body: Mapping[str, Any]) -> Call[A]:
     """A call that asks for tokens, and therefore sends none."""
     return Call(method="POST", path=path, answer=answer, kind="once", body=body, signed_in=False)
 
@@ -27,7 +27,7 @@ class Auth(Resource[F]):
     def register(self, email: str, password: str, name: str) -> Flow[Registered]:
         """Creates an account and signs in. If addresses must be confirmed first, the answer holds no tokens."""
         body = {"email": email, "password": password, "name": name}
-        answer = yield from self._session.exchange(_asks(at("auth", "register"), Registered, body))
+        answer = yield from self._session.exchange(_token_call(at("auth", "register"), Registered, body))
         if answer.access_token is not None:
             self._session.keep(Tokens(answer.access_token, answer.refresh_token))
         return answer
@@ -40,7 +40,7 @@ class Auth(Resource[F]):
         one from the last sign-in on this device; with it, wrong passwords sent by others do not lock this device
         out."""
         body = given(email=email, password=password, otp=otp, device_token=device_token)
-        answer = yield from self._session.exchange(_asks(at("auth", "login"), SignedIn, body))
+        answer = yield from self._session.exchange(_token_call(at("auth", "login"), SignedIn, body))
         self._session.keep(Tokens(answer.access_token, answer.refresh_token))
         return answer
 

@@ -52,5 +52,5 @@ class Emit(Struct, Generic[T], frozen=True):
 
 Step = Send | Open | Piece | Pause | Alone
 Flow = Generator[Step, Any, A]
-Telling = Generator[Step | Emit[T], Any, None]
+EmittingFlow = Generator[Step | Emit[T], Any, None]
 """A flow that also emits items."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from taskflow.client.answers import Changes, Event, EventPage
 from taskflow.client.call import Call, Id, Value, at, read
-from taskflow.client.effects import Emit, Telling
+from taskflow.client.effects import Emit, EmittingFlow
 from taskflow.client.errors import Gone
 from taskflow.client.following import CSV, download, follow, pieces
 from taskflow.client.resource import F, Resource, call, listed, streaming
@@ -92,7 +92,7 @@ class Events(Resource[F]):
         from_time: datetime | None = None,
         to_time: datetime | None = None,
         clock: str | None = None,
-    ) -> Telling[Event]:
+    ) -> EmittingFlow[Event]:
         """All events up to now in one answer (NDJSON), resumed after a break."""
         first = _events(after, None, types, stream, project, actor, command, correlation, from_time, to_time, clock)
         yield from download(self._session, first)
@@ -111,13 +111,13 @@ class Events(Resource[F]):
         from_time: datetime | None = None,
         to_time: datetime | None = None,
         clock: str | None = None,
-    ) -> Telling[bytes]:
+    ) -> EmittingFlow[bytes]:
         """All events up to now as a CSV file, in pieces. Raises Unreachable if the answer breaks off."""
         first = _events(after, None, types, stream, project, actor, command, correlation, from_time, to_time, clock)
         yield from pieces(self._session, first, CSV)
 
     @streaming
-    def stream(self, *, project: Id | None = None, last_event_id: str | int | None = None) -> Telling[Event]:
+    def stream(self, *, project: Id | None = None, last_event_id: str | int | None = None) -> EmittingFlow[Event]:
         """The live stream of events, without end: from now on, or after the event with this id (its position). It is
         resumed after breaks and token renewals, without gaps and without repeats."""
         first = read(at("stream"), Event, {"project": project}, fresh=False)
@@ -133,7 +133,7 @@ class Sync(Resource[F]):
         self.token: str | None = None
 
     @streaming
-    def changes(self) -> Telling[Changes]:
+    def changes(self) -> EmittingFlow[Changes]:
         """Everything that changed since `token`, or all there is without one, in several answers. The token advances
         when the next answer is requested, so that an answer that was not processed comes again.
 

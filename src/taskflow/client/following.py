@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from taskflow.client.answers import Event
 from taskflow.client.call import Call
-from taskflow.client.effects import Emit, Flow, Pause, Piece, Telling
+from taskflow.client.effects import Emit, EmittingFlow, Flow, Pause, Piece
 from taskflow.client.errors import Unreachable, Unreadable
 from taskflow.client.session import Session
 from taskflow.client.sse import Lines, Messages
@@ -23,7 +23,7 @@ JSON: Final = "application/json"
 CSV: Final = "text/csv"
 
 
-class Breaks:
+class BrokenStreams:
     """Counts consecutive breaks without any data between them."""
 
     def __init__(self, session: Session) -> None:
@@ -31,7 +31,7 @@ class Breaks:
         self._url = session.url
         self._count = 0
 
-    def heard(self) -> None:
+    def data_received(self) -> None:
         self._count = 0
 
     def pause(self, why: object, *, least_s: float = 0.0) -> Flow[None]:
@@ -44,10 +44,10 @@ class Breaks:
         yield Pause(max(least_s, self._retries.jitter(self._count)))
 
 
-def follow(session: Session, call: Call[Any], last_id: str | None) -> Telling[Event]:
+def follow(session: Session, call: Call[Any], last_id: str | None) -> EmittingFlow[Event]:
     """Reads Server-Sent Events without end; after a break it resumes after the last event emitted. Raises ClientError
     if the stream may not be read (any longer)."""
-    breaks = Breaks(session)
+    broken = BrokenStreams(session)
     while True:
         headers = {"Accept": EVENT_STREAM} | ({} if last_id is None else {"Last-Event-ID": last_id})
         response = yield from session.answered(replace(call, headers=headers), streamed=True)
@@ -57,16 +57,16 @@ def follow(session: Session, call: Call[Any], last_id: str | None) -> Telling[Ev
             last_id = response.headers.get("taskflow-position")
         messages = Messages()
         while isinstance(piece := (yield Piece()), bytes):
-            breaks.heard()
+            broken.data_received()
             for message in messages.feed(piece):
                 yield Emit(_event(message.data.encode()))
                 last_id = message.id or last_id
-        yield from breaks.pause(piece or "it ended", least_s=messages.retry_s or 0.0)
+        yield from broken.pause(piece or "it ended", least_s=messages.retry_s or 0.0)
 
 
-def download(session: Session, call: Call[Any]) -> Telling[Event]:
+def download(session: Session, call: Call[Any]) -> EmittingFlow[Event]:
     """Reads all events as NDJSON; after a break it resumes after the last one emitted."""
-    breaks = Breaks(session)
+    broken = BrokenStreams(session)
     while True:
         response = yield from session.answered(replace(call, headers={"Accept": NDJSON}), streamed=True)
         _must_be(response, NDJSON)
@@ -76,17 +76,17 @@ def download(session: Session, call: Call[Any]) -> Telling[Event]:
                 if line:
                     event = _event(line)
                     yield Emit(event)
-                    breaks.heard()
+                    broken.data_received()
                     call = replace(call, query={**call.query, "after": event.position})
         if piece is None and not lines.rest:
             return
-        yield from breaks.pause(piece or "a line has no end")
+        yield from broken.pause(piece or "a line has no end")
 
 
-def pieces(session: Session, call: Call[Any], media_type: str) -> Telling[bytes]:
+def pieces(session: Session, call: Call[Any], media_type: str) -> EmittingFlow[bytes]:
     """Reads an answer in pieces. If it breaks off before the first piece, it is requested again; later, Unreachable is
     raised, and the pieces emitted so far are incomplete."""
-    breaks = Breaks(session)
+    broken = BrokenStreams(session)
     emitted = False
     while True:
         response = yield from session.answered(replace(call, headers={"Accept": media_type}), streamed=True)
@@ -100,7 +100,7 @@ def pieces(session: Session, call: Call[Any], media_type: str) -> Telling[bytes]
             raise Unreachable(
                 f"{session.url} closed the connection in the middle of an answer; send the request again: {piece}"
             )
-        yield from breaks.pause(piece)
+        yield from broken.pause(piece)
 
 
 def _event(line: bytes) -> Event:

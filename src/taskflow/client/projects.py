@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from taskflow.client.answers import Board, Event, Invitation, Member, Page, Project, Stats, Status, Transition
 from taskflow.client.call import Call, Id, Value, at, given, pages, read, write
-from taskflow.client.effects import Telling
+from taskflow.client.effects import EmittingFlow
 from taskflow.client.following import CSV, JSON, pieces
 from taskflow.client.resource import F, Resource, call, listed, streaming
 from taskflow.client.session import Session
@@ -115,7 +115,7 @@ class Projects(Resource[F]):
         return pages(at("projects", project, "activity"), Event, {"limit": limit}, fresh=False)
 
     @streaming
-    def export(self, project: Id, *, csv: bool = False) -> Telling[bytes]:
+    def export(self, project: Id, *, csv: bool = False) -> EmittingFlow[bytes]:
         """The whole project as a JSON or CSV file, in pieces: `file.writelines(client.projects.export(id))`. Raises
         Unreachable if the answer breaks off; the file is then incomplete."""
         whole = read(at("projects", project, "export"), bytes)

@@ -16,7 +16,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from taskflow.client.answers import Paged
 from taskflow.client.call import Call
-from taskflow.client.effects import Flow, Telling
+from taskflow.client.effects import EmittingFlow, Flow
 from taskflow.client.session import Session
 from taskflow.client.transports import Async, Sync
 
@@ -59,7 +59,7 @@ class SingleAnswer(Generic[P, A]):
 class StreamedAnswer(Generic[P, T]):
     """Descriptor of a method that returns an iterator."""
 
-    def __init__(self, flow: Callable[Concatenate[Any, P], Telling[T]]) -> None:
+    def __init__(self, flow: Callable[Concatenate[Any, P], EmittingFlow[T]]) -> None:
         self._flow = flow
         update_wrapper(self, flow)  # type: ignore[arg-type]  # it is no function, and called like one
 
@@ -72,10 +72,10 @@ class StreamedAnswer(Generic[P, T]):
             return self
 
         @wraps(self._flow)
-        def tell(*args: P.args, **kwargs: P.kwargs) -> Any:
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
             return resource._face.each(self._flow(resource, *args, **kwargs))  # noqa: SLF001 - a resource's own descriptor
 
-        return tell
+        return method
 
 
 def call(describe: Callable[Concatenate[Any, P], Call[A]]) -> SingleAnswer[P, A]:
@@ -93,7 +93,7 @@ def listed(describe: Callable[Concatenate[Any, P], Call[Paged[T]]]) -> StreamedA
     """Decorates a method that describes the first page of a list; it iterates over the items of all pages."""
 
     @wraps(describe)
-    def flow(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Telling[T]:
+    def flow(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> EmittingFlow[T]:
         yield from self._session.pages(describe(self, *args, **kwargs))
 
     return StreamedAnswer(flow)
@@ -104,6 +104,6 @@ def flow(make: Callable[Concatenate[Any, P], Flow[A]]) -> SingleAnswer[P, A]:
     return SingleAnswer(make)
 
 
-def streaming(make: Callable[Concatenate[Any, P], Telling[T]]) -> StreamedAnswer[P, T]:
+def streaming(make: Callable[Concatenate[Any, P], EmittingFlow[T]]) -> StreamedAnswer[P, T]:
     """Decorates a method that is a flow which emits items."""
     return StreamedAnswer(make)

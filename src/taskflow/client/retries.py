@@ -23,8 +23,8 @@ TOTAL_S: Final = 30.0
 FIRST_PAUSE_S: Final = 0.25
 PAUSE_MAX_S: Final = 8.0
 
-_PASSING: Final = frozenset((429, 503))
-_BROKEN: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
+_TRANSIENT_STATUS_CODES: Final = frozenset((429, 503))
+_BROKEN_CONNECTION: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
 
 Outcome = httpx.Response | httpx.TransportError
 """The outcome of one attempt."""
@@ -37,17 +37,17 @@ class Retries(Struct, frozen=True, kw_only=True):
     total_s: float = TOTAL_S
     first_pause_s: float = FIRST_PAUSE_S
     pause_max_s: float = PAUSE_MAX_S
-    drawn: Callable[[], float] = random.random
+    random_share: Callable[[], float] = random.random
     """The random source of the jitter: a number from 0 to 1."""
 
     def jitter(self, failures: int) -> float:
         """Seconds to wait after this many consecutive failures (at least one)."""
         bound = min(self.pause_max_s, self.first_pause_s * 2.0 ** min(failures - 1, 30))
-        return self.drawn() * bound
+        return self.random_share() * bound
 
     def pause(self, outcome: Outcome, *, attempts: int, spent_s: float) -> float | None:
         """Seconds to wait before the next attempt; None if this outcome is final."""
-        if attempts >= self.attempts_max or not passing(outcome):
+        if attempts >= self.attempts_max or not is_transient(outcome):
             return None
         pause = self.jitter(attempts)
         if isinstance(outcome, httpx.Response):
@@ -59,10 +59,10 @@ ONCE: Final = Retries(attempts_max=1)
 """For calls that could take effect twice."""
 
 
-def passing(outcome: Outcome) -> bool:
+def is_transient(outcome: Outcome) -> bool:
     """Whether the outcome is transient, so that the same request may succeed later."""
     if isinstance(outcome, httpx.Response):
         if outcome.status_code == httpx.codes.CONFLICT:
             return isinstance(problem_of(outcome), CommandInProgress)
-        return outcome.status_code in _PASSING
-    return isinstance(outcome, _BROKEN)
+        return outcome.status_code in _TRANSIENT_STATUS_CODES
+    return isinstance(outcome, _BROKEN_CONNECTION)

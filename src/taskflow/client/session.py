@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from taskflow import __version__
 from taskflow.client.answers import Paged, TokenPair
 from taskflow.client.call import NOTHING, Call, at
-from taskflow.client.effects import Alone, Emit, Flow, Open, Pause, Send, Telling
+from taskflow.client.effects import Alone, Emit, EmittingFlow, Flow, Open, Pause, Send
 from taskflow.client.errors import ClientError, Invalid, Unauthenticated, Unreachable, Unreadable, problem_of
 from taskflow.client.retries import ONCE, Outcome, Retries
 
@@ -125,7 +125,7 @@ class Session:
     def refresh_token(self) -> str | None:
         return None if self._tokens is None else self._tokens.refresh
 
-    def _reached(self, position: str | None) -> None:
+    def _advance_position(self, position: str | None) -> None:
         if position is not None and position.isascii() and position.isdigit():
             with self._moving:
                 self._position = max(self._position, int(position))
@@ -144,7 +144,7 @@ class Session:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Unreadable(f"{call.method} {call.path}: expected {call.answer.__name__}: {error}") from error
 
-    def pages(self, call: Call[Paged[T]]) -> Telling[T]:
+    def pages(self, call: Call[Paged[T]]) -> EmittingFlow[T]:
         """Emits all items of a list, page by page."""
         while True:
             page = yield from self.exchange(call)
@@ -167,7 +167,7 @@ class Session:
             if isinstance(outcome, httpx.Response):
                 if outcome.is_success:
                     if call.kind != "read":
-                        self._reached(outcome.headers.get("taskflow-position"))
+                        self._advance_position(outcome.headers.get("taskflow-position"))
                     return outcome
                 if _not_signed_in(outcome) and not refreshed and call.signed_in and _renewable(tokens):
                     refreshed = True

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from taskflow.client.effects import Alone, Emit, Flow, Open, Pause, Piece, Send, Step, Telling
+from taskflow.client.effects import Alone, Emit, EmittingFlow, Flow, Open, Pause, Piece, Send, Step
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Sync:
                 raise AssertionError(f"{step} is a step of iterators")
         return None
 
-    def each(self, flow: Telling[T]) -> Iterator[T]:
+    def each(self, flow: EmittingFlow[T]) -> Iterator[T]:
         came: Any = None
         opened: httpx.Response | None = None
         pieces: Iterator[bytes] = iter(())
@@ -128,7 +128,7 @@ class Async:
                 raise AssertionError(f"{step} is a step of iterators")
         return None
 
-    async def each(self, flow: Telling[T]) -> AsyncIterator[T]:
+    async def each(self, flow: EmittingFlow[T]) -> AsyncIterator[T]:
         came: Any = None
         opened: httpx.Response | None = None
         pieces: AsyncIterator[bytes] | None = None

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from taskflow.client.answers import Page, SavedView, Task
 from taskflow.client.call import Call, Id, Scalar, at, given, pages, read, write
-from taskflow.client.effects import Telling
+from taskflow.client.effects import EmittingFlow
 from taskflow.client.resource import F, Resource, call, listed, streaming
 
 Query = Mapping[str, Scalar | Sequence[Scalar] | None]
@@ -48,7 +48,7 @@ class Views(Resource[F]):
         return write("DELETE", at("views", view), SavedView, expected=expected_version)
 
     @streaming
-    def tasks(self, view: SavedView | Id, *, limit: int | None = None) -> Telling[Task]:
+    def tasks(self, view: SavedView | Id, *, limit: int | None = None) -> EmittingFlow[Task]:
         """All tasks that match the view now, page by page. A view given by its id is read first."""
         saved = view if isinstance(view, SavedView) else (yield from self._session.exchange(_one(view)))
         yield from self._session.pages(pages(at("tasks"), Task, {**saved.query, "limit": limit}))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-class Read(Protocol):
+class ReadStream(Protocol):
     """Reads a stream's state by type and id; None if the stream does not exist."""
 
     async def __call__(self, kind: StreamType[S], stream_id: UUID, /) -> S | None: ...
@@ -82,7 +82,7 @@ def claimed_address(claim_secret: bytes, text: str) -> ClaimedAddress:
     return ClaimedAddress(text, claim_id(claim_secret, canonical), (typed, earlier_claim_id(claim_secret, canonical)))
 
 
-async def holders(read: Read, address: ClaimedAddress) -> list[UserState]:
+async def holders(read: ReadStream, address: ClaimedAddress) -> list[UserState]:
     """The people who claim the address, the holder of the canonical form first; several may claim spellings of it."""
     found: dict[UUID, UserState] = {}
     for stream_id in address.stream_ids:
@@ -97,7 +97,7 @@ async def holders(read: Read, address: ClaimedAddress) -> list[UserState]:
     return list(found.values())
 
 
-async def holder(read: Read, address: ClaimedAddress) -> UserState | None:
+async def holder(read: ReadStream, address: ClaimedAddress) -> UserState | None:
     """The one person with this address, for operators' commands; of several, the one with exactly this spelling. Raises
     Rejected if more than one is left."""
     found = await holders(read, address)
@@ -135,12 +135,12 @@ async def settle_claim(unit: UnitOfWork, claim_secret: bytes, user: UserState) -
     if any((one.created_at, one.id) < (user.created_at, user.id) for one in others):
         return
     for one in others:
-        if one.claim_id == own.claim_id and not await _send_back(unit, claim_secret, one):
+        if one.claim_id == own.claim_id and not await _move_back_claim(unit, claim_secret, one):
             return
     await _move(unit, user, own.claim_id)
 
 
-async def _send_back(unit: UnitOfWork, claim_secret: bytes, user: UserState) -> bool:
+async def _move_back_claim(unit: UnitOfWork, claim_secret: bytes, user: UserState) -> bool:
     """Moves a claim back to the stream of the earlier form; returns False if somebody claims that one."""
     if user.email is None:
         return False

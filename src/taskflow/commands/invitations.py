@@ -28,7 +28,7 @@ from taskflow.commands.declaration import (
 )
 from taskflow.commands.fields import INVITATION_DAYS, INVITATIONS_MAX, Command, Email
 from taskflow.commands.invitation_tokens import TOKEN_MAX, named_by
-from taskflow.commands.project import only_owners_touch, room_for_a_member
+from taskflow.commands.project import require_owner_for_owners, room_for_a_member
 from taskflow.errors import Invalid, NotFound, Rejected
 from taskflow.streams import PROJECT, USER, Event
 from taskflow.streams.project import (
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from taskflow.commands.unit_of_work import UnitOfWork
 
-LASTS: Final = timedelta(days=INVITATION_DAYS)
+INVITATION_LIFETIME: Final = timedelta(days=INVITATION_DAYS)
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ def invite(
     mine = require_role(project, actor, "admin")
     if project.inbox:
         raise Rejected("inbox", "an Inbox cannot be shared")
-    only_owners_touch(mine, command.role, None)
+    require_owner_for_owners(mine, command.role, None)
     try:
         canonical_address(command.email)
     except BadAddress as error:
@@ -109,7 +109,10 @@ def invite(
         )
     return [
         MemberInvited(
-            invitation_id=invitation_id, email=trimmed(command.email), role=command.role, expires_at=at + LASTS
+            invitation_id=invitation_id,
+            email=trimmed(command.email),
+            role=command.role,
+            expires_at=at + INVITATION_LIFETIME,
         )
     ]
 

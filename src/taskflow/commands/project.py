@@ -107,7 +107,7 @@ def set_member(project: ProjectState, actor: UUID, user_id: UUID, role: Role, *,
         return []
     if project.inbox:
         raise Rejected("inbox", "an Inbox cannot be shared")
-    only_owners_touch(mine, role, current)
+    require_owner_for_owners(mine, role, current)
     if current == "owner":
         _not_the_last_owner(project)
     if current is None:
@@ -129,7 +129,7 @@ def remove_member(project: ProjectState, actor: UUID, user_id: UUID) -> list[Eve
         require_role(project, actor, "admin")
         if current is None:
             return []
-        only_owners_touch(mine, current, current)
+        require_owner_for_owners(mine, current, current)
     if current == "owner":
         _not_the_last_owner(project)
     return [MemberRemoved(user_id=user_id)]
@@ -166,7 +166,7 @@ def room_for_a_member(project: ProjectState) -> None:
         raise Rejected("too-many-members", f"a project has at most {MEMBERS_MAX} members")
 
 
-def only_owners_touch(mine: Role, wanted: Role, current: Role | None) -> None:
+def require_owner_for_owners(mine: Role, wanted: Role, current: Role | None) -> None:
     touched = max(role_rank(wanted), role_rank(current) if current else 0)
     if touched >= role_rank("admin") and mine != "owner":
         raise Forbidden("only an owner can add or remove admins and owners")

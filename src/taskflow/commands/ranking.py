@@ -107,7 +107,7 @@ async def _beside(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side)
     try:
         found, known = await _next(unit, task_id, named, side), True
     except (Behind, Unavailable):
-        nearest = next(_standing(unit, task_id, named, named.rank, side), None)
+        nearest = next(_known_adjacent(unit, task_id, named, named.rank, side), None)
         close = close_after(named.rank) if side == "after" else close_before(named.rank)
         pick = min if side == "after" else max
         found, known = close if nearest is None else pick(nearest.rank, close), False
@@ -119,16 +119,16 @@ async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -
     edge = named.rank
     for _ in range(LOOKS_MAX):
         besides = [task_id, *unit.streams]
-        nearest = next(_standing(unit, task_id, named, edge, side), None)
+        nearest = next(_known_adjacent(unit, task_id, named, edge, side), None)
         found = await unit.next_to(named.project_id, edge, side, besides)
-        if found is None or (nearest is not None and not _nearer(found.rank, nearest.rank, side)):
+        if found is None or (nearest is not None and not _is_nearer(found.rank, nearest.rank, side)):
             if nearest is None or _room(named.rank, nearest.rank, side):
                 return None if nearest is None else nearest.rank
             edge = nearest.rank
             continue
         # The append checks the version of every stream read. If the task has moved since it was indexed, search again.
         state = await unit.read(TASK, found.task_id)
-        if state is None or state.rank != found.rank or not _stands(state, named.project_id):
+        if state is None or state.rank != found.rank or not _is_ranked(state, named.project_id):
             continue
         if _room(named.rank, found.rank, side):
             return found.rank
@@ -136,24 +136,24 @@ async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -
     raise Unavailable("the adjacent tasks moved during every attempt")
 
 
-def _standing(unit: UnitOfWork, task_id: UUID, named: TaskState, edge: str, side: Side) -> Iterator[TaskState]:
+def _known_adjacent(unit: UnitOfWork, task_id: UUID, named: TaskState, edge: str, side: Side) -> Iterator[TaskState]:
     """The tasks that this unit of work has read, and whose ranks are beyond `edge`, nearest first."""
     tasks = [
         stream.state
         for stream in unit.streams.values()
         if isinstance(stream.state, TaskState)
         and stream.state.id not in {task_id, named.id}
-        and _stands(stream.state, named.project_id)
-        and _nearer(edge, stream.state.rank, side)
+        and _is_ranked(stream.state, named.project_id)
+        and _is_nearer(edge, stream.state.rank, side)
     ]
     return iter(sorted(tasks, key=lambda task: task.rank, reverse=side == "before"))
 
 
-def _stands(task: TaskState, project_id: UUID) -> bool:
+def _is_ranked(task: TaskState, project_id: UUID) -> bool:
     return task.project_id == project_id and task.trashed_at is None
 
 
-def _nearer(one: str, other: str, side: Side) -> bool:
+def _is_nearer(one: str, other: str, side: Side) -> bool:
     return one < other if side == "after" else one > other
 
 

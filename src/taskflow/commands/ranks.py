@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-OWN_DIGITS: Final = 4
+ID_DIGITS: Final = 4
 _BASE: Final = len(DIGITS)
 
 
@@ -33,14 +33,14 @@ def rank_between(after: str | None, before: str | None, of: UUID) -> str:
     low = after or ""
     if before is not None and not is_room(low, before):
         before = None
-    return _middle(low, before) + _own(of)
+    return _middle(low, before) + _id_digits(of)
 
 
-def _own(of: UUID) -> str:
+def _id_digits(of: UUID) -> str:
     """Four digits derived from an id, the last not a zero; among a hundred ids, two hardly ever get the same digits."""
     rest, last = divmod(crc32(of.bytes), _BASE - 1)
     digits = DIGITS[1 + last]
-    for _ in range(OWN_DIGITS - 1):
+    for _ in range(ID_DIGITS - 1):
         rest, digit = divmod(rest, _BASE)
         digits = DIGITS[digit] + digits
     return digits

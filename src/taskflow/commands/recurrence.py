@@ -109,7 +109,7 @@ def slots(text: str, start: datetime, zone: str = UTC_NAME, *, days: bool = Fals
             if rule.until is not None and at > rule.until:
                 return
             yield at
-    except (_TooFarError, ValueError, OverflowError, IndexError):
+    except (_TooManyPeriodsError, ValueError, OverflowError, IndexError):
         return
 
 
@@ -139,7 +139,7 @@ def _read(text: str, *, days: bool) -> Rule:
     if "BYDAY" in parts:
         by["byweekday"] = _days(parts["BYDAY"], frequency, by)
     by["wkst"] = _wkst(parts.get("WKST", "MO"))
-    _fit_together(frequency, by)
+    _check_combination(frequency, by)
     if days and (times := [name for name in _OF_A_DAY if name in parts]):
         raise _fault(f"expected no {times[0]}, because the task is due on a day, not at a time")
     count = _whole("COUNT", parts["COUNT"], COUNT_MAX) if "COUNT" in parts else None
@@ -201,7 +201,7 @@ def _until(value: str, *, days: bool) -> datetime:
     raise _fault(f"expected UNTIL as a time in UTC like 20301231T235959Z, found {value[:30]!r}")
 
 
-def _fit_together(frequency: int, by: dict[str, Any]) -> None:
+def _check_combination(frequency: int, by: dict[str, Any]) -> None:
     """Raises Invalid for combinations of parts that RFC 5545 does not allow, and for too many times a day."""
     outside = {
         "bymonthday": frequency == WEEKLY,
@@ -225,7 +225,7 @@ def _fit_together(frequency: int, by: dict[str, Any]) -> None:
 # --- following -----------------------------------------------------------------------------------
 
 
-class _TooFarError(Exception):
+class _TooManyPeriodsError(Exception):
     """The search has gone through as many periods as a rule may take."""
 
 
@@ -244,7 +244,7 @@ class _Interval(int):
     def _step(self) -> None:
         self.left -= 1
         if self.left < 0:
-            raise _TooFarError
+            raise _TooManyPeriodsError
 
     def __radd__(self, other: int) -> int:
         self._step()
@@ -268,7 +268,7 @@ def _first(rule: Rule, start: datetime, after: datetime | None, zone: ZoneInfo) 
             if to_local(at, zone) == local:
                 break
             # A change of clocks skips this local time: it becomes a later moment, and the next slot may be earlier.
-    except (_TooFarError, ValueError, OverflowError, IndexError):
+    except (_TooManyPeriodsError, ValueError, OverflowError, IndexError):
         # Too few occurrences; or the search left the calendar, where python-dateutil raises various errors.
         return found
     return found
@@ -298,12 +298,12 @@ def _locals(rule: Rule, start: datetime, after: datetime | None) -> Iterator[dat
     and the caller compares moments."""
     by = dict(rule.by)
     if rule.count is None and after is not None:
-        start = _nearer(rule, start, after, by)
+        start = _later_start(rule, start, after, by)
     interval = _Interval.bounded(rule.interval, _periods(rule) + (0 if after is None else _counted(rule)))
     return iter(rrule(rule.frequency, dtstart=start, interval=interval, count=rule.count, **by))
 
 
-def _nearer(rule: Rule, start: datetime, after: datetime, by: dict[str, Any]) -> datetime:
+def _later_start(rule: Rule, start: datetime, after: datetime, by: dict[str, Any]) -> datetime:
     """A later start that gives the same slots after `after`, a whole number of intervals on, one or more before
     `after`. If this changes the day or the month of the start, `by` gets those of the old start, which the rule
     implies."""

@@ -69,7 +69,7 @@ class RecentPositions:
         index = bisect_right(recent.positions, at_or_before)
         return recent.positions[index - 1] if index else recent.before
 
-    def fresh_to(self, kind: str, partition: int, checkpoint: int) -> int:
+    def fresh_up_to(self, kind: str, partition: int, checkpoint: int) -> int:
         """Returns the position up to which a view of the stream type with this checkpoint is fresh: just before the
         next event of the type, or the head."""
         recent = self._recent.get((kind, partition))

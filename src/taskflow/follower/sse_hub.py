@@ -47,7 +47,7 @@ class OutboundEvent(Struct, frozen=True):
     text: bytes
 
 
-Tell = Callable[[Sequence["RecordedEvent"]], "Awaitable[list[bytes]]"]
+RenderEvents = Callable[[Sequence["RecordedEvent"]], "Awaitable[list[bytes]]"]
 """Renders events, each as the bytes that listeners receive."""
 
 
@@ -68,10 +68,10 @@ class Listener:
         self._bytes = 0
         self._batch = 0
 
-    def tell(self, told: OutboundEvent, batch: int, bytes_max: int) -> bool:
+    def tell(self, event: OutboundEvent, batch: int, bytes_max: int) -> bool:
         """Puts an event of a batch into the buffer. Returns False, and drops the listener, if the buffer held more than
         `bytes_max` before the batch. The events of one batch do not count: no client could have read them yet."""
-        if told.position <= self.after or (self.projects is not None and told.project not in self.projects):
+        if event.position <= self.after or (self.projects is not None and event.project not in self.projects):
             return True
         if batch != self._batch:
             self._batch = batch
@@ -79,8 +79,8 @@ class Listener:
                 self._told.clear()
                 self._drop()
                 return False
-        self._told.append(told)
-        self._bytes += len(told.text)
+        self._told.append(event)
+        self._bytes += len(event.text)
         self._ready.set()
         return True
 
@@ -98,18 +98,18 @@ class Listener:
                     await self._ready.wait()
             except TimeoutError:
                 return []
-        told = list(self._told)
+        events = list(self._told)
         self._told.clear()
         self._bytes = 0
-        return told
+        return events
 
 
 class SseHub:
     """The open SSE connections of one process, and the one task that reads for all of them."""
 
-    def __init__(self, follower: Follower, history: History, tell: Tell, settings: Settings) -> None:
+    def __init__(self, follower: Follower, history: History, render: RenderEvents, settings: Settings) -> None:
         self._follower = follower
-        self._tell = tell
+        self._render = render
         self._history = history
         self._settings = settings
         self._position = 0
@@ -191,21 +191,21 @@ class SseHub:
         found, position = await self._history.live(self._position, to=to, limit=BATCH_MAX)
         self._batches += 1
         shown = [(event, project) for event, project in found if project is not None]
-        texts = await self._tell([event for event, _ in shown])
+        texts = await self._render([event for event, _ in shown])
         for (event, project), text in zip(shown, texts, strict=True):
-            self._hand_out(OutboundEvent(event.position, project, text))
+            self._deliver(OutboundEvent(event.position, project, text))
         self._position = position
         for listener in self._all():
             self.judge(listener)
 
-    def _hand_out(self, told: OutboundEvent) -> None:
-        members = self._follower.access_state.members.get(told.project, {})
+    def _deliver(self, event: OutboundEvent) -> None:
+        members = self._follower.access_state.members.get(event.project, {})
         # Iterates over whichever is smaller.
         for user in members if len(members) < len(self._listeners) else list(self._listeners):
             if user not in members:
                 continue
             for listener in list(self._listeners.get(user, ())):
-                if not listener.tell(told, self._batches, self._settings.stream_buffer_bytes_max):
+                if not listener.tell(event, self._batches, self._settings.stream_buffer_bytes_max):
                     self.dropped += 1
                     self._listeners[user].discard(listener)
 

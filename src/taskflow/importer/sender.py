@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 AWAY: Final = (Unreachable, Unavailable, RateLimited, CommandInProgress)
 """What the same request may fare better after."""
-_PASSING: Final = frozenset((429, 503))
+_TRANSIENT_STATUS_CODES: Final = frozenset((429, 503))
 _ENDS: Final = frozenset((401, 403, 404))
 """Statuses of a refused command that every later one would meet, too."""
 _ARCHIVED: Final = "project-archived"
@@ -152,7 +152,7 @@ class Sender:
                 request_id=self._request_id,
             )
             for outcome in answer.results:
-                if outcome.problem is not None and outcome.problem.get("status") in _PASSING:
+                if outcome.problem is not None and outcome.problem.get("status") in _TRANSIENT_STATUS_CODES:
                     raise refusal_of(outcome.problem)
             return answer.results
 

@@ -84,7 +84,9 @@ class Counters:
         local = self._local_buckets.get(limit)
         if local is None:
             local = self._local_buckets[limit] = LocalBuckets(limit)
-        answer = await self._ask(lambda: self._bucket(keys=[_name(limit, key)], args=[limit.size, limit.per_s, cost]))
+        answer = await self._call_redis(
+            lambda: self._bucket(keys=[_name(limit, key)], args=[limit.size, limit.per_s, cost])
+        )
         now = time.monotonic()
         if answer is None:
             self.counted_here += 1
@@ -123,7 +125,7 @@ class Counters:
             by_key.setdefault(key, []).append(limit)
         for key, limits in by_key.items():
             names = [_name(limit, key) for limit in limits]
-            await self._ask(partial(self._give_back, keys=names, args=[cost]))
+            await self._call_redis(partial(self._give_back, keys=names, args=[cost]))
 
     async def uncount(self, limit: Window, key: str, cost: int = 1) -> None:
         """Subtracts what was counted against one window."""
@@ -144,7 +146,7 @@ class Counters:
         names = [_name(limit, key) for limit in limits]
         answer = None
         try:
-            answer = await self._ask(lambda: self._windows(keys=names, args=[cost, *arguments]))
+            answer = await self._call_redis(lambda: self._windows(keys=names, args=[cost, *arguments]))
         finally:
             if answer is None or answer[0]:
                 for limit in limits:
@@ -179,7 +181,7 @@ class Counters:
             local = self._local_windows[limit] = LocalWindows(limit)
         return local
 
-    async def _ask(self, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def _call_redis(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of Redis, or None if it fails or is late; then Redis is not called again for `limits_breaker_open_ms`."""
         if self.is_local:
             return None

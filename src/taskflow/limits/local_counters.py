@@ -20,7 +20,7 @@ ROWS: Final = 4
 CELLS: Final = 65_536
 """Cells of each row. The cells of a window take 1 MiB, those of a bucket 2 MiB. After 65,536 keys with one request
 each, one in six new keys starts with a count of one instead of zero."""
-_NEAR: Final = 1e-3
+_TOLERANCE: Final = 1e-3
 """Tolerance for comparing sums of fractional weights."""
 
 
@@ -51,10 +51,10 @@ class LocalWindows:
         """Counts against this process's share of the limit, unless that is used up."""
         weight = weight_of(self._limit.quota, processes) * cost
         counted = self.look(key, now)
-        if counted + weight > self._limit.quota + _NEAR:
+        if counted + weight > self._limit.quota + _TOLERANCE:
             return Counted(-1, self.reset_s(now))
         self.add(key, weight, now)
-        return Counted(int((self._limit.quota - counted - weight + _NEAR) / weight * cost), self.reset_s(now))
+        return Counted(int((self._limit.quota - counted - weight + _TOLERANCE) / weight * cost), self.reset_s(now))
 
     def _turn(self, now: float) -> None:
         window = int(now // self._limit.window_s)
@@ -81,10 +81,10 @@ class LocalBuckets:
         token_s = weight_of(self._limit.size, processes) / self._limit.per_s
         full_s = self._limit.size / self._limit.per_s
         missing_s = self._full_at(key, now) + cost * token_s - now
-        if missing_s > full_s + _NEAR:
+        if missing_s > full_s + _TOLERANCE:
             return Counted(-1, max(1, math.ceil(missing_s - full_s)))
         self._fill(key, cost * token_s, now)
-        return Counted(int((full_s - missing_s + _NEAR) / token_s), max(1, math.ceil(token_s)))
+        return Counted(int((full_s - missing_s + _TOLERANCE) / token_s), max(1, math.ceil(token_s)))
 
     def _full_at(self, key: str, now: float) -> float:
         return max(now, min(row[cell] for row, cell in zip(self._rows, _cells(key, self._salt), strict=True)))

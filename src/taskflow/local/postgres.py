@@ -39,7 +39,7 @@ async def prepare(folder: Path, port: int, log: Path, *, durable: bool = True) -
     user = _unprivileged()
     installed, data = binaries(), folder / "postgres"
     if user is not None and not (_reachable(installed) and _reachable(folder)):
-        installed, data = _elsewhere(folder, installed)
+        installed, data = _make_reachable(folder, installed)
     if data.exists() and not (folder / "secrets" / "postgres-password").exists():
         raise CannotStart(f"the password of {data} is gone with {folder / 'secrets'}; bring it back, or remove {data}")
     password = kept_secret(folder / "secrets", "postgres-password", secrets.token_urlsafe(24))
@@ -84,7 +84,7 @@ async def prepare(folder: Path, port: int, log: Path, *, durable: bool = True) -
     return program, url
 
 
-def _elsewhere(folder: Path, installed: Path) -> tuple[Path, Path]:
+def _make_reachable(folder: Path, installed: Path) -> tuple[Path, Path]:
     """Puts binaries and data where another user can reach them: initdb refuses root, and home directories are private."""
     place = Path("/var/tmp") / f"taskflow-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"  # noqa: S108 - the server's user owns it alone
     place.mkdir(mode=0o711, exist_ok=True)

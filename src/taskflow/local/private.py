@@ -13,9 +13,9 @@ from typing import IO, Any, Final, Literal
 
 UMASK: Final = 0o077
 """The umask of all child processes: only their user can read what they create."""
-OURS: Final = frozenset(("cache", "kafka", "lock", "logs", "mongodb", "postgres", "secrets", "valkey"))
+LAUNCHER_ENTRIES: Final = frozenset(("cache", "kafka", "lock", "logs", "mongodb", "postgres", "secrets", "valkey"))
 """The entries that a launcher creates in its folder. PostgreSQL makes its own folder private by itself."""
-_OTHERS: Final = 0o077
+_GROUP_AND_OTHERS: Final = 0o077
 
 
 def open_private(path: Path, mode: Literal["w", "ab"]) -> IO[Any]:
@@ -39,7 +39,7 @@ def write_private(path: Path, text: str) -> None:
 def make_private(folder: Path) -> None:
     """Makes the launcher's files in the folder private, also those that earlier releases left readable. Other entries
     stay as they are, because the folder may be used for other things too."""
-    for name in OURS - {"postgres"}:
+    for name in LAUNCHER_ENTRIES - {"postgres"}:
         place = folder / name
         if place.is_symlink() or not place.exists():
             continue
@@ -47,13 +47,13 @@ def make_private(folder: Path) -> None:
         for below, folders, files in os.walk(place):
             for one in (*folders, *files):
                 _close(Path(below, one))
-    if {entry.name for entry in folder.iterdir()} <= OURS:
+    if {entry.name for entry in folder.iterdir()} <= LAUNCHER_ENTRIES:
         # If the launcher is root, PostgreSQL runs as another user, who must still be able to traverse the folder.
         passing = 0o011 if os.geteuid() == 0 else 0
-        _close(folder, _OTHERS & ~passing)
+        _close(folder, _GROUP_AND_OTHERS & ~passing)
 
 
-def _close(path: Path, bits: int = _OTHERS) -> None:
+def _close(path: Path, bits: int = _GROUP_AND_OTHERS) -> None:
     try:
         found = path.lstat()
         if found.st_uid == os.geteuid() and not stat.S_ISLNK(found.st_mode) and found.st_mode & bits:

@@ -30,8 +30,8 @@ that connects to the port of a dead server could otherwise be assigned that same
 server from restarting."""
 _answered: Final[set[int]] = set()
 POLL_S: Final = 0.05
-ORPHANS_S: Final = 0.5
-LEAVE_S: Final = 15.0
+ORPHANS_NOTICE_S: Final = 0.5
+ORPHANS_TIMEOUT_S: Final = 15.0
 """Processes left by a killed launcher have already been told to stop; after this time they are killed."""
 
 
@@ -109,8 +109,8 @@ class Running:
         """
         folder = self.program.folder
         # If this launcher started it, only orphaned children can be left; a busy one would never end by itself.
-        deadline = time.monotonic() + (LEAVE_S if self._process is None else ORPHANS_S)
-        while folder is not None and (left := _at_work(folder, self.program.argv[0])):
+        deadline = time.monotonic() + (ORPHANS_TIMEOUT_S if self._process is None else ORPHANS_NOTICE_S)
+        while folder is not None and (left := _pids_running(folder, self.program.argv[0])):
             if time.monotonic() > deadline:
                 for pid in left:
                     with suppress(ProcessLookupError):
@@ -214,7 +214,7 @@ async def _spawn(
         )
 
 
-def _at_work(folder: Path, executable: str) -> list[int]:
+def _pids_running(folder: Path, executable: str) -> list[int]:
     """The ids of processes that run this executable in this working directory."""
     binary = Path(shutil.which(executable) or executable).resolve()
     return [

@@ -1,6 +1,6 @@
 """Batches lookups by key from many callers into few queries.
 
-A query costs a driver as much as a few dozen results. The first query is sent at once; keys requested while `OUT_MAX`
+A query costs a driver as much as a few dozen results. The first query is sent at once; keys requested while `CONCURRENT_QUERIES_MAX`
 queries are running are collected for the next query. A caller is never answered from a query that was sent before the
 caller asked.
 """
@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-OUT_MAX: Final = 2
+CONCURRENT_QUERIES_MAX: Final = 2
 KEYS_MAX: Final = 200
 
 
@@ -31,12 +31,12 @@ class BatchLoader(Generic[K, V]):
         found = self._wanted.get(key)
         if found is None:
             found = self._wanted[key] = asyncio.get_running_loop().create_future()
-            self._ask()
+            self._query()
         # Shielded: the future is shared, so a cancelled caller must not cancel it for the others.
         return await asyncio.shield(found)
 
-    def _ask(self) -> None:
-        if not self._wanted or len(self._out) >= OUT_MAX:
+    def _query(self) -> None:
+        if not self._wanted or len(self._out) >= CONCURRENT_QUERIES_MAX:
             return
         keys = list(self._wanted)[:KEYS_MAX]
         asking = asyncio.create_task(self._answer({key: self._wanted.pop(key) for key in keys}))
@@ -45,7 +45,7 @@ class BatchLoader(Generic[K, V]):
 
     def _answered(self, asking: asyncio.Task[None]) -> None:
         self._out.discard(asking)
-        self._ask()
+        self._query()
 
     async def _answer(self, wanted: Mapping[K, asyncio.Future[V | None]]) -> None:
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from taskflow.readmodels.queries import Views
     from taskflow.streams.project import ProjectState
 
-DRAWN_FROM: Final = ("tasks", "projects")
+BOARD_VIEWS: Final = ("tasks", "projects")
 
 
 class Board(Struct, frozen=True):
@@ -65,11 +65,11 @@ class Boards:
             return stamp, _decoder.decode(body)
 
     async def _load(self, project: ProjectState) -> tuple[int, bytes]:
-        stamp = self._freshness.position(DRAWN_FROM)
+        stamp = self._freshness.position(BOARD_VIEWS)
         # The project is read again: the entry must be as fresh as its stamp, and `project` was read before the lease.
         today = (await self._views.projects([project.id])).get(project.id, project)
         counts, tasks = await asyncio.gather(
             self._views.counts(project.id), self._views.board(project.id, today.statuses)
         )
-        stamp = await self._freshness.confirmed(stamp, DRAWN_FROM)
+        stamp = await self._freshness.confirmed(stamp, BOARD_VIEWS)
         return stamp, _encode(Board(today.statuses, counts, tasks))

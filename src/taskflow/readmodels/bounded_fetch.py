@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from taskflow.projections.mongo import Collection
 
 
-class Large(Struct, frozen=True):
+class OversizedField(Struct, frozen=True):
     """Replaces a field that was too large for the first query."""
 
     id: UUID
     size: int
 
 
-Value = bytes | Large
+Value = bytes | OversizedField
 
 _BY_ID: Final = [("_id", 1)]
 """Index hint: when MongoDB compares query plans, it fetches the large documents for each plan."""
@@ -45,11 +45,11 @@ def values_of(documents: Sequence[Mapping[str, Any]], field: str) -> list[Value]
     found = [document[field] for document in documents]
     if dict not in set(map(type, found)):
         return found
-    return [value if isinstance(value, bytes) else Large(value["id"], int(value["size"])) for value in found]
+    return [value if isinstance(value, bytes) else OversizedField(value["id"], int(value["size"])) for value in found]
 
 
 def size_of(value: Value) -> int:
-    return value.size if isinstance(value, Large) else len(value)
+    return value.size if isinstance(value, OversizedField) else len(value)
 
 
 async def fetch_fitting(
@@ -67,11 +67,11 @@ async def fetch_whole(
     """Returns the values with the large ones fetched; None for a document that no longer matches the query."""
     if not _any_large(found):
         return cast(list[bytes | None], found)
-    large = [value.id for value in found if isinstance(value, Large)]
+    large = [value.id for value in found if isinstance(value, OversizedField)]
     again = collection.find({"$and": [query, {"_id": {"$in": large}}]}, {field: 1}).hint(_BY_ID)
     fields: dict[UUID, bytes] = {document["_id"]: document[field] async for document in again}
-    return [fields.get(value.id) if isinstance(value, Large) else value for value in found]
+    return [fields.get(value.id) if isinstance(value, OversizedField) else value for value in found]
 
 
 def _any_large(found: Sequence[Value]) -> bool:
-    return Large in set(map(type, found))
+    return OversizedField in set(map(type, found))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from taskflow.projections.mongo import Collection as MongoCollection
     from taskflow.projections.mongo import Database
 
-MANY_S: Final = 2.5
+QUERY_TIMEOUT_S: Final = 2.5
 _shown: Final = msgspec.json.Decoder(ShownTask)
 _projects: Final = msgspec.json.Decoder(ProjectState)
 _TASK: Final = {"_id": 1, "position": 1, TRASHED: 1}
@@ -73,12 +73,12 @@ class ChangedPage(Struct, frozen=True):
 class ChangeFeed:
     """Reads changed documents of the views. Raises Unavailable if MongoDB does not answer."""
 
-    def __init__(self, database: Database, reach: MongoBreaker) -> None:
-        self.reach = reach
+    def __init__(self, database: Database, breaker: MongoBreaker) -> None:
+        self.breaker = breaker
         self._tasks = database[PROJECTIONS["tasks"].collection]
         self._projects = database[PROJECTIONS["projects"].collection]
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def projects(
         self, ids: Collection[UUID], *, whole: Collection[UUID], since: int, room: PageBounds
     ) -> ChangedPage:
@@ -91,7 +91,7 @@ class ChangeFeed:
         items = [ChangedDocument(_place(one), project=_projects.decode(state)) for one, state in fit]
         return ChangedPage(items, last, sum(len(state) for _, state in fit))
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def tasks(
         self,
         projects: Collection[UUID],
@@ -109,14 +109,14 @@ class ChangeFeed:
             query["$and"] = [{"$or": [{TRASHED: False}, {"position": {"$gt": trashed_since}}]}]
         return await self._changed(query, _OF_PROJECT, room)
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def moved_away(self, projects: Collection[UUID], *, since: int, room: PageBounds) -> ChangedPage:
         """Returns tasks that moved from these projects to other ones, and changed after `since`."""
         ids = list(projects)
         query = {FORMER_PROJECTS: {"$in": ids}, PROJECT_ID: {"$nin": ids}, **_beyond(since, room.after)}
         return await self._changed(query, _FORMER, room)
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def assigned(self, projects: Collection[UUID], *, to: Collection[UUID], room: PageBounds) -> ChangedPage:
         """Returns the tasks of these projects outside the trash that are assigned to the users `to`."""
         query = {ASSIGNEE_ID: {"$in": list(to)}, PROJECT_ID: {"$in": list(projects)}, TRASHED: False}

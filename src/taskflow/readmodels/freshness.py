@@ -14,7 +14,7 @@ from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import Behind, Unavailable
 from taskflow.ids import shard_of
 from taskflow.projections.collection_names import CHECKPOINTS, PARKED
-from taskflow.projections.invalidation_versions import NONE, Mark, bucket, by_bucket
+from taskflow.projections.invalidation_versions import NONE, BucketVersion, bucket, by_bucket
 from taskflow.projections.projection import ATTEMPT
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.mongo_breaker import MongoBreaker
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_POLL_S: Final = 0.25
-SEEN_S: Final = 2.0
+CHECKPOINTS_AGE_S_MAX: Final = 2.0
 """Maximum age of the last read of the checkpoints for validating pages in memory."""
 _FIELDS: Final = {"projection": 1, "partition": 1, "position": 1, "halted": 1, "marks": 1}
-LOOK_S: Final = 5.0
+CONFIRM_TIMEOUT_S: Final = 5.0
 """Timeout for reading the checkpoints again after the documents have been read."""
 READ_S: Final = 0.9
 """Timeout of one read of the checkpoints; after it they are read again, on another connection."""
@@ -51,7 +51,7 @@ class RecentPositions(Protocol):
     partitions: int
 
     def last_event_of(self, kind: str, partition: int, *, at_or_before: int) -> int | None: ...
-    def fresh_to(self, kind: str, partition: int, checkpoint: int) -> int: ...
+    def fresh_up_to(self, kind: str, partition: int, checkpoint: int) -> int: ...
 
 
 class Freshness:
@@ -65,13 +65,13 @@ class Freshness:
         self._recent_positions = recent_positions
         self._generation = generation
         self._settings = settings
-        self.reach = MongoBreaker()
+        self.breaker = MongoBreaker()
         self._checkpoints: dict[tuple[str, int], int] = {}
         self.halted: dict[str, str] = {}
         self.parked: dict[UUID, int] = {}
         """Stream parked in any view → the position of its first waiting event."""
-        self._raw_marks: dict[str, list[bytes]] = {}
-        self._marks: dict[str, list[Mark]] = {}
+        self._raw_versions: dict[str, list[bytes]] = {}
+        self._bucket_versions: dict[str, list[BucketVersion]] = {}
         self._read_at = float("-inf")
         self._waiting = 0
         self._wanted = asyncio.Event()
@@ -87,7 +87,7 @@ class Freshness:
         numbers = range(self._recent_positions.partitions) if partitions is None else list(partitions)
         return min(
             (
-                self._recent_positions.fresh_to(
+                self._recent_positions.fresh_up_to(
                     PROJECTIONS[view].kind.name, number, self._checkpoints.get((view, number), 0)
                 )
                 for view in views
@@ -114,7 +114,7 @@ class Freshness:
                 while not self._fresh(names, position, numbers):
                     await self._next_look()
         except TimeoutError:
-            if self.reach.silent:
+            if self.breaker.unanswered:
                 raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
             raise Behind(position, self.position(names, numbers)) from None
         finally:
@@ -140,7 +140,7 @@ class Freshness:
         await self.look_again()
         return min(stamp, self.position(views, partitions))
 
-    async def look_again(self, *, timeout_s: float = LOOK_S) -> None:
+    async def look_again(self, *, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Waits for a read of the checkpoints that began after this call. Raises Unavailable."""
         mine = self._begun + 1
         try:
@@ -151,7 +151,7 @@ class Freshness:
             raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
 
     async def _next_look(self) -> None:
-        self.reach.must_answer()
+        self.breaker.require_available()
         self._wanted.set()
         self._looked.clear()
         await self._looked.wait()
@@ -168,22 +168,22 @@ class Freshness:
                     return False
         return True
 
-    def mark(self, view: str, key: str) -> Mark | None:
-        """Returns the mark of a cache key, which changes whenever the documents behind the key do. None if the
-        checkpoints were not read within SEEN_S."""
-        marks = self.marks(view)
-        return None if marks is None else marks[bucket(key)]
+    def bucket_version(self, view: str, key: str) -> BucketVersion | None:
+        """Returns the version of a cache key, which changes whenever the documents behind the key do. None if the
+        checkpoints were not read within CHECKPOINTS_AGE_S_MAX."""
+        bucket_versions = self.bucket_versions(view)
+        return None if bucket_versions is None else bucket_versions[bucket(key)]
 
-    def marks(self, view: str) -> Sequence[Mark] | None:
-        """Returns the marks of all buckets of cache keys, as last read. The sequence is never changed, only replaced by
-        the next read. None if the checkpoints were not read within SEEN_S."""
-        return None if time.monotonic() - self._read_at > SEEN_S else self._marks[view]
+    def bucket_versions(self, view: str) -> Sequence[BucketVersion] | None:
+        """Returns the versions of all buckets of cache keys, as last read. The sequence is never changed, only replaced by
+        the next read. None if the checkpoints were not read within CHECKPOINTS_AGE_S_MAX."""
+        return None if time.monotonic() - self._read_at > CHECKPOINTS_AGE_S_MAX else self._bucket_versions[view]
 
-    def build(self, view: str) -> Mark | None:
+    def build(self, view: str) -> BucketVersion | None:
         """Returns the random numbers that identify the builds of a view's partitions; they change if it is dropped
-        and rebuilt. None if the checkpoints were not read within SEEN_S."""
-        mark = self.mark(view, "")
-        return None if mark is None else mark[self._recent_positions.partitions :]
+        and rebuilt. None if the checkpoints were not read within CHECKPOINTS_AGE_S_MAX."""
+        bucket_version = self.bucket_version(view, "")
+        return None if bucket_version is None else bucket_version[self._recent_positions.partitions :]
 
     async def watch(self) -> None:
         """Reads the checkpoints until cancelled: often while a request waits, seldom otherwise."""
@@ -193,11 +193,11 @@ class Freshness:
             try:
                 async with asyncio.timeout(READ_S):
                     await self._read()
-                self.reach.answered()
+                self.breaker.answered()
             except (PyMongoError, TimeoutError) as error:
                 # If the timeout fired much later than READ_S, this process is slow, not MongoDB.
                 if time.monotonic() - started < READ_S + LATE_S:
-                    self.reach.failed()
+                    self.breaker.failed()
                 self._looked.set()
                 log.warning("checkpoints cannot be read", extra={"error": repr(error)})
                 await asyncio.sleep(IDLE_POLL_S)
@@ -214,7 +214,9 @@ class Freshness:
         begun = self._begun
         checkpoints: dict[tuple[str, int], int] = {}
         halted: dict[str, str] = {}
-        marks = {view.name: [NONE] * self._recent_positions.partitions for view in PROJECTIONS.values() if view.marks}
+        bucket_versions = {
+            view.name: [NONE] * self._recent_positions.partitions for view in PROJECTIONS.values() if view.marks
+        }
         started = time.monotonic()
         query = _SERVING | {"generation": self._generation}
         async for found in self._collection.find(query, _FIELDS):
@@ -222,7 +224,7 @@ class Freshness:
             if found["halted"]:
                 halted[found["projection"]] = found["halted"]
             if found.get("marks"):
-                marks[found["projection"]][found["partition"]] = found["marks"]
+                bucket_versions[found["projection"]][found["partition"]] = found["marks"]
         parked: dict[UUID, int] = {}
         async for found in self._parked.find(_SERVING_PARKED, {"stream_id": 1, "position": 1}):
             stream = found["stream_id"]
@@ -230,9 +232,9 @@ class Freshness:
         # Replaced together, and parked streams are read after the checkpoints: so for every checkpoint, the streams
         # that were parked before it are known.
         self._checkpoints, self.halted, self.parked = checkpoints, halted, parked
-        if marks != self._raw_marks:
-            self._raw_marks = marks
-            self._marks = {view: by_bucket(partitions) for view, partitions in marks.items()}
+        if bucket_versions != self._raw_versions:
+            self._raw_versions = bucket_versions
+            self._bucket_versions = {view: by_bucket(partitions) for view, partitions in bucket_versions.items()}
         self._read_at = started
         self._ended = begun
         self._looked.set()

@@ -20,7 +20,7 @@ from taskflow.errors import Unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AWAY_S: Final = 2.0
+UNANSWERED_S_MAX: Final = 2.0
 """After this time without an answer MongoDB counts as unavailable. Longer than one read of the watcher, so that a busy
 process does not mistake its own delay for a failure."""
 
@@ -30,21 +30,21 @@ class MongoBreaker:
 
     def __init__(self) -> None:
         self._answered_at = time.monotonic()
-        self.silent = False
+        self.unanswered = False
         """Whether the watcher's last read had no answer."""
 
     @property
     def away(self) -> bool:
-        return self.silent and time.monotonic() - self._answered_at > AWAY_S
+        return self.unanswered and time.monotonic() - self._answered_at > UNANSWERED_S_MAX
 
     def answered(self) -> None:
         self._answered_at = time.monotonic()
-        self.silent = False
+        self.unanswered = False
 
     def failed(self) -> None:
-        self.silent = True
+        self.unanswered = True
 
-    def must_answer(self) -> None:
+    def require_available(self) -> None:
         """Raises Unavailable while MongoDB is unavailable."""
         if self.away:
             raise Unavailable("the views cannot be read now; try again shortly")
@@ -53,7 +53,7 @@ class MongoBreaker:
 class Reader(Protocol):
     """A class that reads the views, with its breaker."""
 
-    reach: MongoBreaker
+    breaker: MongoBreaker
 
 
 S = TypeVar("S", bound=Reader)
@@ -71,7 +71,7 @@ def read_within(
     ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
         @wraps(read)
         async def ask(self: S, /, *arguments: P.args, **named: P.kwargs) -> T:
-            self.reach.must_answer()
+            self.breaker.require_available()
             try:
                 async with asyncio.timeout(seconds):
                     return await read(self, *arguments, **named)

@@ -31,14 +31,14 @@ _state: Final = msgspec.json.Decoder(TaskState)
 class Exported:
     """Reads the tasks view from a snapshot. MongoDB keeps a snapshot for some minutes; a longer read fails."""
 
-    def __init__(self, database: Database, reach: MongoBreaker) -> None:
-        self._reach = reach
+    def __init__(self, database: Database, breaker: MongoBreaker) -> None:
+        self._breaker = breaker
         self._tasks = database[PROJECTIONS["tasks"].collection].with_options(read_concern=ReadConcern("snapshot"))
 
     async def tasks(self, project_id: UUID) -> AsyncGenerator[list[TaskState], None]:
         """Yields pages of the tasks outside the trash, the oldest first. A page ends after PAGE tasks, or with the task
         that reaches PAGE_BYTES_MAX. Raises Unavailable if MongoDB does not answer."""
-        self._reach.must_answer()
+        self._breaker.require_available()
         cursor = self._tasks.find({PROJECT_ID: project_id, TRASHED: False}, {"state": 1}, batch_size=FETCH)
         try:
             async with cursor.sort([(CREATED_AT, 1), ("_id", 1)]).hint(in_order_of(CREATED_AT)) as found:

@@ -37,7 +37,7 @@ from taskflow.projections.declarations.tasks import ShownTask
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels import stats
 from taskflow.readmodels.batch_loader import BatchLoader
-from taskflow.readmodels.bounded_fetch import Large, fetch_fitting, fetch_whole, size_of, sized, values_of
+from taskflow.readmodels.bounded_fetch import OversizedField, fetch_fitting, fetch_whole, size_of, sized, values_of
 from taskflow.readmodels.mongo_breaker import MongoBreaker, read_within
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
@@ -70,11 +70,11 @@ PLANNED_MS_MAX: Final = 1_000
 """The part of QUERY_MS_MAX for a plan that MongoDB chooses: to compare plans, MongoDB fetches and sorts documents for
 each plan, which takes long for large documents."""
 COUNT_MS_MAX: Final = 200
-RARE_MAX: Final = 1_000
+WORD_COUNT_MAX: Final = 1_000
 """The tasks with a word are counted up to this number."""
-ONE_S: Final = 1.0
+FIND_BY_ID_TIMEOUT_S: Final = 1.0
 """Timeout for reading documents by id; after it callers use another source, or fail."""
-MANY_S: Final = 2.5
+QUERY_TIMEOUT_S: Final = 2.5
 """Timeout for other reads; above `QUERY_MS_MAX`, which the server itself enforces."""
 
 _Value = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str
@@ -174,8 +174,8 @@ class BoardColumn(Struct, frozen=True):
 class Views:
     """Reads the documents of the views. Every read raises Unavailable if MongoDB does not answer."""
 
-    def __init__(self, database: Database, reach: MongoBreaker | None = None) -> None:
-        self.reach = MongoBreaker() if reach is None else reach
+    def __init__(self, database: Database, breaker: MongoBreaker | None = None) -> None:
+        self.breaker = MongoBreaker() if breaker is None else breaker
         self._tasks = database[PROJECTIONS["tasks"].collection]
         self._projects = database[PROJECTIONS["projects"].collection]
         self._users = database[PROJECTIONS["users"].collection]
@@ -183,18 +183,18 @@ class Views:
         # One snapshot: a task that changes its status during the read would be counted twice, or not at all.
         self._sums = database[PROJECTIONS["tasks"].sums_collection].with_options(read_concern=ReadConcern("snapshot"))
 
-    @read_within(ONE_S)
+    @read_within(FIND_BY_ID_TIMEOUT_S)
     async def task(self, task_id: UUID) -> ShownTask | None:
         found = await self._one_task.get(task_id)
         return None if found is None else _shown.decode(found)
 
-    @read_within(ONE_S)
+    @read_within(FIND_BY_ID_TIMEOUT_S)
     async def _documents(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Returns the encoded ShownTask of each of these tasks that is in the view."""
         found = await self._tasks.find({"_id": _any_of(frozenset(ids)), PURGED: False}, {SHOWN: 1}).to_list()
         return {document["_id"]: document[SHOWN] for document in found}
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def tasks(self, wanted: TaskFilter, *, sort: str, limit: int, cursor: str | None) -> Page:
         """Returns a page in the order of `sort` (with a leading `-`: descending), ties by id.
 
@@ -213,7 +213,7 @@ class Views:
         fields = sized(SHOWN, count=limit, bytes_max=PAGE_BYTES_MAX) | {field: 1}
         found = self._tasks.find(query, fields).sort([(field, direction), ("_id", direction)]).limit(limit + 1)
         try:
-            documents = await _found(found, index=in_order_of(field), narrowed=_narrowed(wanted, sorted_by=field))
+            documents = await _found(found, index=in_order_of(field), narrowed=_is_narrow(wanted, sorted_by=field))
         except ExecutionTimeout:
             raise Unavailable(
                 f"this list takes more than {QUERY_MS_MAX} ms to query; restrict it to a project or add a filter"
@@ -224,7 +224,7 @@ class Views:
         next_cursor = None
         if len(values) > len(whole):
             last = values[len(whole) - 1]
-            last_id = last.id if isinstance(last, Large) else tasks[-1].id
+            last_id = last.id if isinstance(last, OversizedField) else tasks[-1].id
             next_cursor = _cursor(sort, documents[len(whole) - 1][field], last_id)
         return Page(tasks, next_cursor)
 
@@ -237,14 +237,14 @@ class Views:
         return replace(wanted, terms=tuple(term for _, term in ordered))
 
     async def _count(self, wanted: TaskFilter, term: Term) -> int:
-        """Counts the tasks that have the word, up to RARE_MAX."""
+        """Counts the tasks that have the word, up to WORD_COUNT_MAX."""
         query = {PROJECT_ID: _any_of(wanted.projects), WORDS: _word(term)}
         try:
-            return await self._tasks.count_documents(query, limit=RARE_MAX, maxTimeMS=COUNT_MS_MAX)
+            return await self._tasks.count_documents(query, limit=WORD_COUNT_MAX, maxTimeMS=COUNT_MS_MAX)
         except ExecutionTimeout:
-            return RARE_MAX
+            return WORD_COUNT_MAX
 
-    @read_within(ONE_S)
+    @read_within(FIND_BY_ID_TIMEOUT_S)
     async def next_to(
         self, project_id: UUID, rank: str, *, above: bool, besides: Collection[UUID]
     ) -> tuple[UUID, str] | None:
@@ -260,7 +260,7 @@ class Views:
         found = await self._tasks.find_one(query, {RANK: 1}, sort=[(RANK, order), ("_id", order)], hint=by_rank)
         return None if found is None else (found["_id"], found[RANK])
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def trashed_before(self, at: datetime, *, after: Trashed | None, limit: int) -> list[Trashed]:
         """Returns tasks that were trashed at or before `at`, the oldest first, starting after the task `after`."""
         query: dict[str, Any] = {TRASHED: True, TRASHED_AT: {"$lte": micros(at)}}
@@ -279,12 +279,12 @@ class Views:
             Trashed(document["_id"], int(document[TRASHED_AT]), int(document["version"])) async for document in found
         ]
 
-    @read_within(ONE_S)
+    @read_within(FIND_BY_ID_TIMEOUT_S)
     async def projects(self, ids: Sequence[UUID]) -> dict[UUID, ProjectState]:
         """Returns those of these projects that are in the view. For few ids: all of the projects are held in memory."""
         return await self._parts_of_projects(ids, lambda project: project)
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def parts_of_projects(self, ids: Sequence[UUID], part: Callable[[ProjectState], T]) -> dict[UUID, T]:
         """Returns a part of each of these projects that is in the view; holds only one batch of projects in memory."""
         return await self._parts_of_projects(ids, part)
@@ -293,13 +293,13 @@ class Views:
         found = self._projects.find({"_id": {"$in": list(ids)}}, {"state": 1}, batch_size=PROJECTS_FETCHED)
         return {document["_id"]: part(_projects.decode(document["state"])) async for document in found}
 
-    @read_within(ONE_S)
+    @read_within(FIND_BY_ID_TIMEOUT_S)
     async def users(self, ids: Sequence[UUID]) -> dict[UUID, UserState]:
         """Returns those of these users that are in the view."""
         found = self._users.find({"_id": {"$in": list(ids)}}, {"state": 1})
         return {document["_id"]: _users.decode(document["state"]) async for document in found}
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def counts(self, project_id: UUID) -> dict[str, int]:
         """Returns the number of tasks outside the trash by stored status."""
         pipeline: list[dict[str, Any]] = [
@@ -308,7 +308,7 @@ class Views:
         ]
         return {found["_id"]: found["count"] async for found in await self._sums.aggregate(pipeline) if found["count"]}
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def board(self, project_id: UUID, statuses: Statuses) -> dict[str, BoardColumn]:
         """Returns the first tasks of each current status, by rank: as many as fit into BOARD_BYTES_MAX."""
         keys = [status.key for status in statuses.workflow.statuses]
@@ -338,7 +338,7 @@ class Views:
             for key, column, count in zip(keys, columns, counts, strict=True)
         }
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> dict[str, int]:
         """Returns the number of tasks, including trashed ones, in each of these stored statuses."""
         query = {
@@ -350,7 +350,7 @@ class Views:
         found = await self._tasks.aggregate([{"$match": query}, by_status], maxTimeMS=QUERY_MS_MAX)
         return {one["_id"]: int(one["count"]) async for one in found}
 
-    @read_within(MANY_S)
+    @read_within(QUERY_TIMEOUT_S)
     async def stats(self, project_id: UUID, *, over: Collection[str], at: int) -> Counts:
         """Returns all statistics of a project's tasks, computed in one query; see `stats`."""
         pipeline = stats.pipeline(project_id, over=over, at=at)
@@ -363,7 +363,7 @@ def in_order_of(field: str) -> Index:
     return [(PROJECT_ID, 1), (TRASHED, 1), (field, 1), ("_id", 1)]
 
 
-def _narrowed(wanted: TaskFilter, *, sorted_by: str) -> bool:
+def _is_narrow(wanted: TaskFilter, *, sorted_by: str) -> bool:
     """Whether the filter is narrow enough that an index other than the sort order's may examine fewer documents."""
     sets = (wanted.pairs, wanted.assignees, wanted.labels, wanted.priorities, wanted.parents, wanted.terms)
     due = wanted.due_before is not None or wanted.due_after is not None

@@ -48,14 +48,14 @@ async def open_read_models(
         open_database(settings) as database,
         open_freshness(database, recent_positions, generation, settings) as freshness,
     ):
-        views = Views(database, freshness.reach)
+        views = Views(database, freshness.breaker)
         yield ReadModels(
             database=database,
             freshness=freshness,
             views=views,
             pages=Pages(views, freshness, bytes_max=settings.pages_bytes_max),
             boards=Boards(views, freshness, cache, ttl_s=settings.board_cache_ttl_s),
-            saved=SavedViews(database, freshness.reach),
-            changed=ChangeFeed(database, freshness.reach),
-            exported=Exported(database, freshness.reach),
+            saved=SavedViews(database, freshness.breaker),
+            changed=ChangeFeed(database, freshness.breaker),
+            exported=Exported(database, freshness.breaker),
         )

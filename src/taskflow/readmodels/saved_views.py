@@ -24,8 +24,8 @@ class SavedViews:
     """Reads the documents of the projection `views`. Callers check access. Every read raises Unavailable if MongoDB
     does not answer."""
 
-    def __init__(self, database: Database, reach: MongoBreaker | None = None) -> None:
-        self.reach = MongoBreaker() if reach is None else reach
+    def __init__(self, database: Database, breaker: MongoBreaker | None = None) -> None:
+        self.breaker = MongoBreaker() if breaker is None else breaker
         self._views = database[PROJECTIONS["views"].collection]
 
     @read_within(READ_S)

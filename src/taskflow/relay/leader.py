@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_STANDING: Final = """
+_STATE: Final = """
 select s.position, s.epoch, s.same_server, r.fence, r.expires_at > clock_timestamp() as held
   from log_status_v1() s, relay r
 """
@@ -129,7 +129,7 @@ class Leadership:
                 await self._publish_next(head)
             now = time.monotonic()
             if now >= watermark_at:
-                await self._say_watermarks(head)
+                await self._publish_watermarks(head)
                 watermark_at = now + settings.watermark_interval_ms / 1000
             if now >= check_at:
                 if not await self._broker.topics.check(self._generation):
@@ -141,7 +141,7 @@ class Leadership:
 
     async def _head(self) -> int:
         """The last position of the log, read before anything is published. Raises LeaseLost and EpochChanged."""
-        row = await self._pool.fetchrow(_STANDING)
+        row = await self._pool.fetchrow(_STATE)
         if row is None:
             raise AssertionError("log_head, log_meta and relay have one row each since the first migration")
         if row["fence"] != self._lease.fence or not row["held"]:
@@ -181,7 +181,7 @@ class Leadership:
             last[partition] = event.position
         return messages
 
-    async def _say_watermarks(self, head: int) -> None:
+    async def _publish_watermarks(self, head: int) -> None:
         position, last = self._progress.position, self._progress.last
         if position < self._mended_to:
             # New events are published after those that are published again. Readers need not wait for that: a watermark at

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PASSING: Final = (*TRANSIENT_ERRORS, KafkaError, LeaseLost)
+_RETRIED_ERRORS: Final = (*TRANSIENT_ERRORS, KafkaError, LeaseLost)
 """Errors after which it tries again: a server does not answer, or another relay leads."""
 
 
@@ -41,7 +41,7 @@ async def run(settings: Settings) -> None:
         try:
             pool = await open_pool(settings, "taskflow relay")
             try:
-                await _stand_by_and_lead(pool, settings, holder, backoff)
+                await _wait_for_lease_and_lead(pool, settings, holder, backoff)
             finally:
                 pool.terminate()
         except TRANSIENT_ERRORS as error:
@@ -49,7 +49,7 @@ async def run(settings: Settings) -> None:
             await backoff.wait()
 
 
-async def _stand_by_and_lead(
+async def _wait_for_lease_and_lead(
     pool: asyncpg.Pool[asyncpg.Record], settings: Settings, holder: str, backoff: Backoff
 ) -> None:
     while True:
@@ -66,7 +66,7 @@ async def _stand_by_and_lead(
             with suppress(*TRANSIENT_ERRORS):
                 await lease.record_fault(str(error))
             raise
-        except _PASSING as error:
+        except _RETRIED_ERRORS as error:
             log.warning(
                 "leadership ended",
                 extra={"fence": lease.fence, "error": repr(error), "lasted_s": round(time.monotonic() - started, 3)},

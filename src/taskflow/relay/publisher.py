@@ -65,13 +65,13 @@ class Publisher:
             raise KafkaError(f"sending to {topic}: {error}") from error
         finally:
             for one in delivered:
-                _heed(one)
+                _retrieve_exception(one)
 
 
-def _heed(future: asyncio.Future[Any]) -> None:
+def _retrieve_exception(future: asyncio.Future[Any]) -> None:
     """Marks a future's exception as retrieved: the batch has already failed with the first exception."""
     if not future.done():
-        future.add_done_callback(_heed)
+        future.add_done_callback(_retrieve_exception)
     elif not future.cancelled():
         future.exception()
 

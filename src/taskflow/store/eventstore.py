@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from taskflow.streams import StreamType
 
 # The receipts, and whether a stream has another version than the checks say: one statement, so all of one snapshot.
-_STANDING: Final = """
+_RECHECK: Final = """
 select r.command_id, r.fingerprint, r.outcome, r.stream_id, r.version, r.position, r.events, r.recorded_at,
        exists (select 1 from unnest($3::uuid[], $4::integer[]) as c (stream_id, version)
                left join streams s on s.stream_id = c.stream_id
@@ -100,7 +100,7 @@ class EventStore(Struct, frozen=True, eq=False):
         """
         named = list(checks)
         rows = await self.pool.fetch(
-            _STANDING,
+            _RECHECK,
             [caller for caller, _ in commands],
             [command_id for _, command_id in commands],
             [check[0] for check in named],

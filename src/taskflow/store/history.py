@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SCAN_MAX: Final = 20_000
 """Positions that one page scans."""
-NEAR: Final = 500
+SHORT_RANGE_MAX: Final = 500
 """A part of the log that is this short is scanned, whatever the filter: clients that follow the log ask for less."""
 FEW_STREAMS: Final = 1_000
 FEW_EVENTS: Final = 20_000
@@ -83,7 +83,7 @@ class History:
         """The first events with `after` < position ≤ `to`. Ends with the event whose data reach PAGE_BYTES_MAX in all."""
         if after >= to or _nothing(sought):
             return Page([], max(after, to))
-        if sought.streams is not None or (to - after > NEAR and await self._few(sought)):
+        if sought.streams is not None or (to - after > SHORT_RANGE_MAX and await self._few(sought)):
             rows = await self._streams(sought, after, to, limit)
         else:
             to = min(to, after + SCAN_MAX)
@@ -96,7 +96,7 @@ class History:
         if before <= 1 or _nothing(sought):
             return Page([], 0)
         least = max(1, before - SCAN_MAX)
-        if sought.streams is not None or (before > NEAR and await self._few(sought)):
+        if sought.streams is not None or (before > SHORT_RANGE_MAX and await self._few(sought)):
             least = 1
             rows = await self._streams(sought, 0, before - 1, limit, bytes_max, descending=True)
         else:

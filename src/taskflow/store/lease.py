@@ -35,7 +35,7 @@ _RENEW: Final = """
 update $table set expires_at = clock_timestamp() + $2 * interval '1 ms' where fence = $1 returning true
 """
 _RELEASE: Final = "update $table set expires_at = '-infinity', holder = null where fence = $1"
-_BLAME: Final = "update relay set fault = $2 where fence = $1"
+_RECORD_FAULT: Final = "update relay set fault = $2 where fence = $1"
 
 
 _HOLDER: Final = "select holder from $table where expires_at > clock_timestamp()"
@@ -116,4 +116,4 @@ class Lease:
 
     async def record_fault(self, fault: str) -> None:
         """Stores why the relay stopped, for `relay.status`."""
-        await self._pool.execute(_BLAME, self.fence, fault)
+        await self._pool.execute(_RECORD_FAULT, self.fence, fault)

@@ -100,10 +100,10 @@ async def _apply_missing(connection: Any, folder: Traversable) -> list[str]:
 async def wait_for_schema(settings: Settings) -> None:
     """Returns once the schema is up to date or a later one's: a process that starts before its store, or
     before the migrations, is not a fault. Says every `TELL_S` that it waits."""
-    told_at = float("-inf")
+    logged_at = float("-inf")
     while (why := await _schema_fault(settings)) is not None:
-        if time.monotonic() - told_at > TELL_S:
-            told_at = time.monotonic()
+        if time.monotonic() - logged_at > TELL_S:
+            logged_at = time.monotonic()
             log.warning("waiting for the event store", extra={"why": why})
         await asyncio.sleep(RETRY_S)
 

@@ -27,7 +27,7 @@ def register(context: CommandContext) -> None:
                 f"confirm the address {email} with the mail that was sent to it, then run `taskflow login`"
             )
         return
-    _told(context, registered.user)
+    _report(context, registered.user)
 
 
 def login(context: CommandContext) -> None:
@@ -40,7 +40,7 @@ def login(context: CommandContext) -> None:
         if not refused.otp_required or otp is not None or context.typed.password_stdin:
             raise
         signed_in = _login(context, email, password, _ask("Code of the second factor: "))
-    _told(context, signed_in)
+    _report(context, signed_in)
 
 
 def _login(context: CommandContext, email: str, password: str, otp: str | None) -> Profile:
@@ -82,7 +82,7 @@ def calendar(context: CommandContext) -> None:
         context.screen.say(opened.url)
 
 
-def _told(context: CommandContext, user: Profile) -> None:
+def _report(context: CommandContext, user: Profile) -> None:
     if context.json:
         context.screen.document({"user": user, "url": context.url})
     else:

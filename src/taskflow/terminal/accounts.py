@@ -41,7 +41,7 @@ class Account(Struct, frozen=True, omit_defaults=True):
         return "Account(…)"
 
 
-class Known(Struct, frozen=True):
+class StoredAccounts(Struct, frozen=True):
     """The content of the file. `current` is the server of the last sign-in."""
 
     current: str | None = None
@@ -54,12 +54,12 @@ class Accounts:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "accounts.json"
 
-    def read(self) -> Known:
+    def read(self) -> StoredAccounts:
         """Raises BadFile."""
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Known)
+            return msgspec.json.decode(self.path.read_bytes(), type=StoredAccounts)
         except FileNotFoundError:
-            return Known()
+            return StoredAccounts()
         except (OSError, msgspec.MsgspecError) as error:
             raise BadFile(f"cannot read {self.path} ({error}); remove it and sign in again") from error
 
@@ -72,7 +72,7 @@ class Accounts:
         with self._locked():
             known = self.read()
             account = change(known.accounts.get(url, Account()))
-            known = Known(url if current else known.current, {**known.accounts, url: account})
+            known = StoredAccounts(url if current else known.current, {**known.accounts, url: account})
             self._write(msgspec.json.format(msgspec.json.encode(known)))
 
     @contextmanager
@@ -126,5 +126,5 @@ def config_folder() -> Path:
     return (Path(home) if home else Path.home() / ".config") / "taskflow"
 
 
-def url_of(given: str | None, known: Known) -> str:
+def url_of(given: str | None, known: StoredAccounts) -> str:
     return (given or os.environ.get(URL) or known.current or URL_DEFAULT).rstrip("/")

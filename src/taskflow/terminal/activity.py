@@ -43,8 +43,8 @@ def activity(context: CommandContext) -> None:
         for event, project in found
     ]
     columns = ("WHEN", "WHO", "WHAT", "ID", "OF", "PROJECT", "HOW")
-    context.screen.table(columns, rows, flexible=("OF",), spare=("WHO", "PROJECT", "HOW"))
-    context.hint(more=more)
+    context.screen.table(columns, rows, flexible=("OF",), droppable=("WHO", "PROJECT", "HOW"))
+    context.say_more(more=more)
 
 
 def _projects(context: CommandContext) -> list[Project]:

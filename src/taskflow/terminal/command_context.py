@@ -45,7 +45,7 @@ class CommandContext(Struct, frozen=True):
         limit: int = self.typed.limit
         return min(limit + 1, PAGE_MAX)
 
-    def hint(self, *, more: bool) -> None:
+    def say_more(self, *, more: bool) -> None:
         if more:
             self.screen.say(f"these are the first {self.typed.limit}; --limit shows more")
 
@@ -66,5 +66,5 @@ def at_a_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def given(typed: str | None) -> str | UnsetType:
+def unset_if_none(typed: str | None) -> str | UnsetType:
     return UNSET if typed is None else typed

@@ -9,7 +9,7 @@ from rich.text import Text
 from taskflow.terminal import short_ids
 from taskflow.terminal.command_context import PAGE_MAX, CommandContext
 from taskflow.terminal.output import clean, short, when
-from taskflow.terminal.projects import named, told
+from taskflow.terminal.projects import named, report_project
 
 
 def members(context: CommandContext) -> None:
@@ -24,7 +24,7 @@ def members(context: CommandContext) -> None:
 def role(context: CommandContext) -> None:
     project = named(context)
     user = short_ids.person_id(context.client, context.typed.who, project.id)
-    told(
+    report_project(
         context,
         f"{context.typed.who} is {context.typed.role} of",
         context.client.projects.set_member(project.id, user, context.typed.role),
@@ -35,7 +35,7 @@ def remove(context: CommandContext) -> None:
     project, who = named(context), context.typed.who
     user = short_ids.person_id(context.client, who, project.id)
     left = context.client.projects.remove_member(project.id, user)
-    told(context, "left" if left.role is None else f"{who} is no longer in", left)
+    report_project(context, "left" if left.role is None else f"{who} is no longer in", left)
 
 
 def invite(context: CommandContext) -> None:
@@ -68,7 +68,9 @@ def uninvite(context: CommandContext) -> None:
     only = short_ids.one_of(((one.id, one.email or "") for one in found), text, "invitation")
     if only is None:
         raise short_ids.NoSuch(f"no invitation {text}; `taskflow projects invitations` lists them")
-    told(context, f"{text} is no longer invited to", context.client.projects.invitations.withdraw(project.id, only))
+    report_project(
+        context, f"{text} is no longer invited to", context.client.projects.invitations.withdraw(project.id, only)
+    )
 
 
 def _plain(address: str) -> str:

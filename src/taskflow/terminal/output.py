@@ -23,7 +23,7 @@ from rich.text import Text
 
 WIDTH_MAX: Final = 100_000
 """Line width given to rich, so that it never wraps: the terminal does, and in a pipe nothing should."""
-CUT_MIN: Final = 8
+COLUMN_WIDTH_MIN: Final = 8
 """The least width to which a column is cut, however narrow the terminal is."""
 ROOM_MIN: Final = 20
 """The least width of a flexible column while a spare column can be dropped instead."""
@@ -90,7 +90,7 @@ class Screen:
         rows: Iterable[Sequence[str | Text]],
         *,
         flexible: Sequence[str] = (),
-        spare: Sequence[str] = (),
+        droppable: Sequence[str] = (),
     ) -> None:
         """Writes a table, without columns that are empty in every row. If the terminal is too narrow, the spare columns
         are cut, then the flexible ones; if those would become too narrow, spare columns are dropped, the last first."""
@@ -98,10 +98,10 @@ class Screen:
         shown = [at for at in range(len(columns)) if any(row[at].plain for row in kept)]
         widths = {at: max([cell_len(columns[at]), *[row[at].cell_len for row in kept]]) for at in shown}
         first = [at for at in shown if columns[at] in flexible]
-        second = sorted((at for at in shown if columns[at] in spare), key=lambda at: spare.index(columns[at]))
+        second = sorted((at for at in shown if columns[at] in droppable), key=lambda at: droppable.index(columns[at]))
         while True:
             room = self._width - GAP * (len(shown) - 1)
-            cut = _cut(_cut(widths, second, room), first, room)
+            cut = _narrowed(_narrowed(widths, second, room), first, room)
             if not second or all(cut[at] >= min(widths[at], ROOM_MIN) for at in first):
                 break
             gone = second.pop()
@@ -123,12 +123,12 @@ class Screen:
         write(text if self.coloured else "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
 
 
-def _cut(widths: dict[int, int], among: Sequence[int], room: int) -> dict[int, int]:
+def _narrowed(widths: dict[int, int], among: Sequence[int], room: int) -> dict[int, int]:
     """The widths of all columns, after narrowing the widest of `among` until the table fits or none can shrink."""
     cut = dict(widths)
     while among and sum(cut.values()) > room:
         widest = max(among, key=lambda at: cut[at])
-        if cut[widest] <= CUT_MIN:
+        if cut[widest] <= COLUMN_WIDTH_MIN:
             break
         cut[widest] -= 1
     return cut

@@ -7,7 +7,7 @@ from typing import Final
 
 from taskflow.terminal.parser_parts import ROLES, Commands, group, leaf, limited
 
-_MORE: Final = """\
+_EPILOG: Final = """\
 PROJECT is a name, an id, or the beginning or the end of an id.
 
 examples:
@@ -21,7 +21,7 @@ examples:
 
 
 def add_projects(commands: Commands) -> None:
-    projects = group(commands, "projects", "look at projects, make them, and say who is in them", _MORE)
+    projects = group(commands, "projects", "look at projects, make them, and say who is in them", _EPILOG)
     listing = limited(leaf(projects, "list", "list your projects"))
     listing.add_argument("--archived", action="store_true", help="only those that are archived")
     add = leaf(projects, "add", "make a project")

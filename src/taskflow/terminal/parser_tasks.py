@@ -21,7 +21,7 @@ from taskflow.terminal.parser_parts import (
 
 KINDS: Final = ("blocks", "relates_to", "duplicates")
 
-_MORE: Final = """\
+_EPILOG: Final = """\
 TASK is an id, or the beginning or the end of one: lists show the last eight characters. Where several may be
 named, --json gives a list of them.
 Times are ISO 8601, like 2026-12-01 or 2026-12-01T17:00+01:00; without an offset they are local: of --zone, else of the
@@ -39,7 +39,7 @@ examples:
 
 
 def add_tasks(commands: Commands) -> None:
-    tasks = group(commands, "tasks", "look at tasks and change them", _MORE)
+    tasks = group(commands, "tasks", "look at tasks and change them", _EPILOG)
     _looking(tasks)
     _writing(tasks)
     _changing(tasks)

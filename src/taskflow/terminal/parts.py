@@ -8,7 +8,7 @@ from taskflow.client.answers import ChecklistItem, Task
 from taskflow.terminal import short_ids
 from taskflow.terminal.command_context import CommandContext, text_of
 from taskflow.terminal.output import short
-from taskflow.terminal.tasks import show_checklist, told
+from taskflow.terminal.tasks import report_task, show_checklist
 
 
 def comment(context: CommandContext) -> None:
@@ -74,13 +74,13 @@ def _shown(context: CommandContext, task: Task) -> None:
 def link(context: CommandContext) -> None:
     task_id, other = _task(context), short_ids.task_id(context.client, context.typed.other)
     task = context.client.tasks.relations.add(task_id, context.typed.kind, other)
-    told(context, f"{context.typed.kind.replace('_', ' ')} {short(other)}:", task)
+    report_task(context, f"{context.typed.kind.replace('_', ' ')} {short(other)}:", task)
 
 
 def unlink(context: CommandContext) -> None:
     task_id, other = _task(context), short_ids.task_id(context.client, context.typed.other)
     task = context.client.tasks.relations.remove(task_id, context.typed.kind, other)
-    told(context, f"no longer {context.typed.kind.replace('_', ' ')} {short(other)}:", task)
+    report_task(context, f"no longer {context.typed.kind.replace('_', ' ')} {short(other)}:", task)
 
 
 def _task(context: CommandContext) -> str:

@@ -7,9 +7,9 @@ from rich.text import Text
 
 from taskflow.client.answers import Project
 from taskflow.terminal import short_ids
-from taskflow.terminal.command_context import CommandContext, given, text_of
+from taskflow.terminal.command_context import CommandContext, text_of, unset_if_none
 from taskflow.terminal.output import clean, lines, short, styled, when
-from taskflow.terminal.tasks import SPARE, row
+from taskflow.terminal.tasks import DROPPABLE_COLUMNS, row
 
 
 def list_projects(context: CommandContext) -> None:
@@ -23,11 +23,11 @@ def list_projects(context: CommandContext) -> None:
         for one in found
     ]
     context.screen.table(("ID", "NAME", "ROLE", "UPDATED", ""), rows, flexible=("NAME",))
-    context.hint(more=more)
+    context.say_more(more=more)
 
 
 def add(context: CommandContext) -> None:
-    told(
+    report_project(
         context,
         "added",
         context.client.projects.create(context.typed.name, description=text_of(context.typed.description)),
@@ -35,25 +35,25 @@ def add(context: CommandContext) -> None:
 
 
 def edit(context: CommandContext) -> None:
-    typed, name, description = context.typed, given(context.typed.name), text_of(context.typed.description)
+    typed, name, description = context.typed, unset_if_none(context.typed.name), text_of(context.typed.description)
     if name is UNSET and description is UNSET:
         raise short_ids.Unclear("nothing to change; name --name or --description")
     project = named(context)
     edited = context.client.projects.edit(project.id, name=name, description=description, expected_version=typed.expect)
-    told(context, "edited", edited)
+    report_project(context, "edited", edited)
 
 
 def archive(context: CommandContext) -> None:
-    told(context, "archived", context.client.projects.archive(named(context).id))
+    report_project(context, "archived", context.client.projects.archive(named(context).id))
 
 
 def unarchive(context: CommandContext) -> None:
-    told(context, "unarchived", context.client.projects.unarchive(named(context).id))
+    report_project(context, "unarchived", context.client.projects.unarchive(named(context).id))
 
 
 def label(context: CommandContext) -> None:
     typed = context.typed
-    told(
+    report_project(
         context,
         f"{typed.name} is {typed.colour}:",
         context.client.projects.set_label(named(context).id, typed.name, typed.colour),
@@ -62,10 +62,10 @@ def label(context: CommandContext) -> None:
 
 def unlabel(context: CommandContext) -> None:
     name = context.typed.name
-    told(context, f"{name} has no colour:", context.client.projects.remove_label(named(context).id, name))
+    report_project(context, f"{name} has no colour:", context.client.projects.remove_label(named(context).id, name))
 
 
-def told(context: CommandContext, what: str, project: Project) -> None:
+def report_project(context: CommandContext, what: str, project: Project) -> None:
     if context.json:
         context.screen.document(project)
     else:
@@ -115,7 +115,10 @@ def board(context: CommandContext) -> None:
             # As in a list of tasks, without the status, which is the heading.
             rows = [[cell for place, cell in enumerate(row(task)) if place != 1] for task in column.tasks]
             context.screen.table(
-                ("ID", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS"), rows, flexible=("TITLE",), spare=SPARE
+                ("ID", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS"),
+                rows,
+                flexible=("TITLE",),
+                droppable=DROPPABLE_COLUMNS,
             )
         if column.count > len(column.tasks):
             context.screen.say(f"and {column.count - len(column.tasks)} more")

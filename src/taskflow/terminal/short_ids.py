@@ -12,13 +12,13 @@ from taskflow.client import Client
 from taskflow.client.answers import Project, SavedView
 from taskflow.terminal.output import clean, short
 
-PIECE_MIN: Final = 4
-LOOKED_AT_MAX: Final = 20_000
+ID_PART_MIN: Final = 4
+TASKS_SEARCHED_MAX: Final = 20_000
 """The most tasks that are searched for a part of an id."""
 CANDIDATES_MAX: Final = 5
 PAGE: Final = 200
 
-_PIECE: Final = re.compile(rf"[0-9a-f]{{{PIECE_MIN},32}}")
+_PIECE: Final = re.compile(rf"[0-9a-f]{{{ID_PART_MIN},32}}")
 
 
 class Named(Protocol):
@@ -87,13 +87,13 @@ def task_id(client: Client, text: str) -> str:
     piece = piece_of(text)
     if piece is None:
         raise Unclear(
-            f"expected a task's id, or {PIECE_MIN} or more characters of its beginning or end, found {text or 'none'}"
+            f"expected a task's id, or {ID_PART_MIN} or more characters of its beginning or end, found {text or 'none'}"
         )
     for archived, trashed in product((False, True), repeat=2):
         found = []
         for count, task in enumerate(client.tasks.list(trashed=trashed, archived=archived, limit=PAGE)):
-            if count == LOOKED_AT_MAX:
-                raise Unclear(f"there are more than {LOOKED_AT_MAX} tasks to search; type the whole id")
+            if count == TASKS_SEARCHED_MAX:
+                raise Unclear(f"there are more than {TASKS_SEARCHED_MAX} tasks to search; type the whole id")
             if fits(piece, task.id):
                 found.append((task.id, task.title))
         only = one_of(found, text, "task")

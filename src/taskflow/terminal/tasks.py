@@ -13,7 +13,7 @@ from rich.text import Text
 
 from taskflow.client.answers import Task
 from taskflow.terminal import short_ids
-from taskflow.terminal.command_context import PAGE_MAX, CommandContext, given, text_of
+from taskflow.terminal.command_context import PAGE_MAX, CommandContext, text_of, unset_if_none
 from taskflow.terminal.event_format import describe, describe_all, people
 from taskflow.terminal.output import clean, lines, short, styled, when
 from taskflow.terminal.parser_parts import NONE
@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 
 def list_tasks(context: CommandContext) -> None:
-    listed(context, context.client.tasks.list(**asked(context), limit=context.page))
+    listed(context, context.client.tasks.list(**task_filters(context), limit=context.page))
 
 
 def search(context: CommandContext) -> None:
     listed(context, context.client.tasks.list(q=context.typed.text, project=_projects(context), limit=context.page))
 
 
-def asked(context: CommandContext) -> dict[str, Any]:
+def task_filters(context: CommandContext) -> dict[str, Any]:
     """The filters for tasks from the arguments; without one that says otherwise, only open tasks."""
     typed = context.typed
     return {
@@ -60,14 +60,14 @@ def listed(context: CommandContext, found: Iterator[Task]) -> None:
     if context.json:
         context.screen.document(tasks)
     elif tasks:
-        context.screen.table(COLUMNS, [row(task) for task in tasks], flexible=("TITLE",), spare=SPARE)
-        context.hint(more=more)
+        context.screen.table(COLUMNS, [row(task) for task in tasks], flexible=("TITLE",), droppable=DROPPABLE_COLUMNS)
+        context.say_more(more=more)
     else:
         context.screen.say("no tasks")
 
 
 COLUMNS: Final = ("ID", "STATUS", "PRIORITY", "DUE", "ASSIGNEE", "TITLE", "LABELS")
-SPARE: Final = ("ASSIGNEE", "LABELS")
+DROPPABLE_COLUMNS: Final = ("ASSIGNEE", "LABELS")
 
 
 def row(task: Task) -> list[str | Text]:
@@ -148,7 +148,7 @@ def history(context: CommandContext) -> None:
         [str(event.stream_version), when(event.occurred_at), names[event.actor], event.type, describe(event)]
         for event in events
     ]
-    context.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible=("HOW",), spare=("WHO",))
+    context.screen.table(("VERSION", "WHEN", "WHO", "WHAT", "HOW"), rows, flexible=("HOW",), droppable=("WHO",))
 
 
 def diff(context: CommandContext) -> None:
@@ -176,25 +176,25 @@ def add(context: CommandContext) -> None:
         typed.title,
         project_id=project_id,
         description=text_of(typed.description),
-        status=given(typed.status),
-        priority=given(typed.priority),
+        status=unset_if_none(typed.status),
+        priority=unset_if_none(typed.priority),
         **_due(context),
         labels=_labels(context),
         assignee_id=_assignee(context, lambda: None if project_id is UNSET else project_id),
         parent_id=_parent(context),
         recurrence=_clearable(typed.repeat),
     )
-    told(context, "added", task)
+    report_task(context, "added", task)
 
 
 def edit(context: CommandContext) -> None:
     typed, client = context.typed, context.client
     task_id = short_ids.task_id(client, typed.task)
     changes: dict[str, Any] = {
-        "title": given(typed.title),
+        "title": unset_if_none(typed.title),
         "description": text_of(typed.description),
-        "status": given(typed.status),
-        "priority": given(typed.priority),
+        "status": unset_if_none(typed.status),
+        "priority": unset_if_none(typed.priority),
         **_due(context),
         "labels": _labels(context),
         "assignee_id": _assignee(context, lambda: str(client.tasks.get(task_id).project_id)),
@@ -204,7 +204,7 @@ def edit(context: CommandContext) -> None:
     if all(value is UNSET for value in changes.values()):
         raise short_ids.Unclear("nothing to change; see `taskflow tasks edit --help`")
     task = client.tasks.edit(task_id, expected_version=typed.expect, **changes)
-    told(context, "edited", task)
+    report_task(context, "edited", task)
 
 
 def _due(context: CommandContext) -> dict[str, Any]:
@@ -273,37 +273,37 @@ def _parent(context: CommandContext) -> str | UnsetType | None:
 
 
 def start(context: CommandContext) -> None:
-    _each(context, "started", context.client.tasks.start)
+    _change_each(context, "started", context.client.tasks.start)
 
 
 def done(context: CommandContext) -> None:
-    _each(context, "done", context.client.tasks.complete)
+    _change_each(context, "done", context.client.tasks.complete)
 
 
 def reopen(context: CommandContext) -> None:
-    _each(context, "reopened", context.client.tasks.reopen)
+    _change_each(context, "reopened", context.client.tasks.reopen)
 
 
 def cancel(context: CommandContext) -> None:
-    _each(context, "cancelled", context.client.tasks.cancel)
+    _change_each(context, "cancelled", context.client.tasks.cancel)
 
 
 def trash(context: CommandContext) -> None:
-    _each(context, "in the trash", context.client.tasks.trash)
+    _change_each(context, "in the trash", context.client.tasks.trash)
 
 
 def restore(context: CommandContext) -> None:
-    _each(context, "restored", context.client.tasks.restore)
+    _change_each(context, "restored", context.client.tasks.restore)
 
 
-def _each(context: CommandContext, what: str, change: Callable[[str], Task]) -> None:
+def _change_each(context: CommandContext, what: str, change: Callable[[str], Task]) -> None:
     """Changes several tasks, after all of them were found."""
     ids = dict.fromkeys(short_ids.task_id(context.client, text) for text in context.typed.tasks)
     changed: list[Task] = []
     for task_id in ids:
         changed.append(change(task_id))
         if not context.json:
-            told(context, what, changed[-1])
+            report_task(context, what, changed[-1])
     if context.json:
         context.screen.document(changed if len(context.typed.tasks) > 1 else changed[0])
 
@@ -312,18 +312,18 @@ def assign(context: CommandContext) -> None:
     task_id, who = _task(context), context.typed.who
     user = None if who == NONE else _person(context, who, lambda: str(context.client.tasks.get(task_id).project_id))
     task = context.client.tasks.assign(task_id, user)
-    told(context, f"given to {_name(task)}" if task.assignee else "given to nobody", task)
+    report_task(context, f"given to {_name(task)}" if task.assignee else "given to nobody", task)
 
 
 def move(context: CommandContext) -> None:
     project = short_ids.project(context.client, context.typed.project)
-    task = context.client.tasks.move(_task(context), project.id, status=given(context.typed.status))
-    told(context, f"moved to {project.name}", task)
+    task = context.client.tasks.move(_task(context), project.id, status=unset_if_none(context.typed.status))
+    report_task(context, f"moved to {project.name}", task)
 
 
 def undo(context: CommandContext) -> None:
     version = UNSET if context.typed.version is None else context.typed.version
-    told(context, "undone", context.client.tasks.undo(_task(context), version=version))
+    report_task(context, "undone", context.client.tasks.undo(_task(context), version=version))
 
 
 def rank(context: CommandContext) -> None:
@@ -331,14 +331,14 @@ def rank(context: CommandContext) -> None:
     after, before = (
         UNSET if one is None else short_ids.task_id(context.client, one) for one in (typed.after, typed.before)
     )
-    told(context, "moved", context.client.tasks.rank(_task(context), after=after, before=before))
+    report_task(context, "moved", context.client.tasks.rank(_task(context), after=after, before=before))
 
 
 def _task(context: CommandContext) -> str:
     return short_ids.task_id(context.client, context.typed.task)
 
 
-def told(context: CommandContext, what: str, task: Task) -> None:
+def report_task(context: CommandContext, what: str, task: Task) -> None:
     if context.json:
         context.screen.document(task)
     else:

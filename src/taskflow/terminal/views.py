@@ -12,7 +12,7 @@ from taskflow.terminal import short_ids
 from taskflow.terminal.command_context import PAGE_MAX, CommandContext
 from taskflow.terminal.event_format import describe_all
 from taskflow.terminal.output import clean, short, when
-from taskflow.terminal.tasks import asked, listed
+from taskflow.terminal.tasks import listed, task_filters
 
 
 def list_views(context: CommandContext) -> None:
@@ -27,12 +27,12 @@ def list_views(context: CommandContext) -> None:
         context.screen.say("no views")
         return
     names = {one.id: one.name for one in context.client.projects.list(limit=PAGE_MAX)}
-    rows = [[short(view.id), view.name, _whose(view, names), _words(view)] for view in views]
-    context.screen.table(("ID", "NAME", "OF", "FILTERS"), rows, flexible=("NAME", "FILTERS"), spare=("OF",))
-    context.hint(more=more)
+    rows = [[short(view.id), view.name, _owner_of(view, names), _words(view)] for view in views]
+    context.screen.table(("ID", "NAME", "OF", "FILTERS"), rows, flexible=("NAME", "FILTERS"), droppable=("OF",))
+    context.say_more(more=more)
 
 
-def _whose(view: SavedView, names: dict[UUID, str]) -> str:
+def _owner_of(view: SavedView, names: dict[UUID, str]) -> str:
     return "you" if view.project_id is None else names.get(view.project_id, short(view.project_id))
 
 
@@ -73,33 +73,33 @@ def run(context: CommandContext) -> None:
 
 def save(context: CommandContext) -> None:
     views, name, shared = context.client.views, context.typed.name, _shared(context)
-    typed = asked(context)
+    typed = task_filters(context)
     query: dict[str, Any] = {filter_: value for filter_, value in typed.items() if value not in (None, [])}
     there = [one for one in views.list(project=[] if shared is None else [shared]) if one.project_id == shared]
     same = [one for one in there if one.name.casefold() == name.casefold()]
     known = short_ids.named(same, name, "view")
     if known is None:
-        _told(context, "saved", views.create(name, query, project_id=shared))
+        _report(context, "saved", views.create(name, query, project_id=shared))
     else:
         # A merge patch keeps what it does not mention, so every filter is sent, with None for those not given.
-        _told(context, "changed", views.edit(known.id, query={**dict.fromkeys(typed), **query}))
+        _report(context, "changed", views.edit(known.id, query={**dict.fromkeys(typed), **query}))
 
 
 def rename(context: CommandContext) -> None:
     view = short_ids.view(context.client, context.typed.view)
-    _told(context, "renamed", context.client.views.edit(view.id, name=context.typed.name))
+    _report(context, "renamed", context.client.views.edit(view.id, name=context.typed.name))
 
 
 def delete(context: CommandContext) -> None:
     view = short_ids.view(context.client, context.typed.view)
-    _told(context, "deleted", context.client.views.delete(view.id))
+    _report(context, "deleted", context.client.views.delete(view.id))
 
 
 def _shared(context: CommandContext) -> UUID | None:
     return None if context.typed.shared is None else short_ids.project(context.client, context.typed.shared).id
 
 
-def _told(context: CommandContext, what: str, view: SavedView) -> None:
+def _report(context: CommandContext, what: str, view: SavedView) -> None:
     if context.json:
         context.screen.document(view)
     else:

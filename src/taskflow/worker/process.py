@@ -37,13 +37,13 @@ async def run(settings: Settings) -> None:
         try:
             async with open_event_store(settings, "taskflow worker") as store, open_database(settings) as database:
                 trash = TrashCollection(Executor(store, settings), Views(database), settings)
-                await _stand_by_and_work(store, trash, settings, holder)
+                await _wait_for_lease_and_work(store, trash, settings, holder)
         except TRANSIENT_ERRORS as error:
             log.warning("the event store does not answer", extra={"error": repr(error)})
             await asyncio.sleep(RETRY_S)
 
 
-async def _stand_by_and_work(store: EventStore, trash: TrashCollection, settings: Settings, holder: str) -> None:
+async def _wait_for_lease_and_work(store: EventStore, trash: TrashCollection, settings: Settings, holder: str) -> None:
     while True:
         raise_if_cancelled()
         lease = await Lease.acquire(store.pool, settings, holder, WORKER)

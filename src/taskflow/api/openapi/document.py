@@ -14,7 +14,7 @@ from taskflow import __version__
 from taskflow.api.bodies import JSON, PATCH
 from taskflow.api.openapi import operators
 from taskflow.api.openapi.parameters import HEADERS, IN_PATH, Schema, parameters_of
-from taskflow.api.openapi.schemas import schemas_of, told
+from taskflow.api.openapi.schemas import event_stream_schema, schemas_of
 from taskflow.api.preferences import MinimalBody
 from taskflow.api.problems import MEDIA_TYPE, ProblemBody
 from taskflow.api.route import BASE
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _AUTH: Final = f"{BASE}/auth/"
 _COMMANDS: Final = f"{BASE}/commands"
-_NAMING: Final = frozenset(("project", "stream"))
+_RESOURCE_PARAMETERS: Final = frozenset(("project", "stream"))
 """Query parameters with ids of resources that the caller may not be allowed to see."""
 _INFO: Final = (
     "Times are RFC 3339 in UTC with six digits, ids are UUIDs, errors are RFC 9457 problems. Unknown fields and unknown "
@@ -181,7 +181,7 @@ def _others(route: Route) -> set[int]:
     statuses = {400, 401, 408, 413, 429, 431, 500, 503, *route.refusals}
     if route.signed_in:
         statuses.add(403)
-    if "{" in route.path or _NAMING & set(route.query):
+    if "{" in route.path or _RESOURCE_PARAMETERS & set(route.query):
         statuses.add(404)
     if route.method != "GET":
         statuses.add(415)
@@ -200,7 +200,7 @@ def _answer(route: Route, schema_of: dict[type[Struct], Schema]) -> Schema:
             schema = {"anyOf": [schema, schema_of[MinimalBody]]}
         content[JSON[0]] = {"schema": schema}
     for form in route.also:
-        content[form] = {"schema": told() if form == STREAM else {"type": "string"}}
+        content[form] = {"schema": event_stream_schema() if form == STREAM else {"type": "string"}}
     answer: Schema = {"description": route.summary, "headers": _headers(route)}
     return answer | {"content": content} if content else answer
 

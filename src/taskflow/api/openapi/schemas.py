@@ -51,7 +51,7 @@ def schemas_of(
         if "description" in schema:
             schema["description"] = cleandoc(schema["description"])
     components[SavedQuery.__name__]["properties"] = {name: saved(name) for name in FILTERS}
-    _say_what_is_named(components)
+    _add_names(components)
     components |= _commands(components)
     answers = {route.answer for route in routes if route.body in _BODIES and route.answer is not None}
     result = {"anyOf": [*_any_of({*answers, WrittenPerson})["anyOf"], {"type": "null"}]}
@@ -63,7 +63,7 @@ def schemas_of(
 _BODIES: Final = frozenset(entry.body for entry in COMMANDS.values())
 
 
-def _say_what_is_named(components: Mapping[str, Schema]) -> None:
+def _add_names(components: Mapping[str, Schema]) -> None:
     """Adds the names of event types and of commands, and that RankTask needs at least one task."""
     envelope = components["Envelope"]["properties"]
     envelope["type"] = {"type": "string", "enum": sorted(EVENT_TYPES)}
@@ -134,7 +134,7 @@ def _with_references(schema: Any, components: Mapping[str, Schema]) -> Any:
     return {key: _with_references(value, components) for key, value in schema.items()}
 
 
-def told() -> Schema:
+def event_stream_schema() -> Schema:
     """The schema of an event of a `text/event-stream`, as clients parse it."""
     data = {"type": "string", "contentMediaType": "application/json", "contentSchema": _ref("Envelope")}
     event = {"type": "string", "enum": sorted(EVENT_TYPES)}

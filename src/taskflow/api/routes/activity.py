@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import EnvelopePage, envelopes
-from taskflow.api.event_visibility import who_is_seen
+from taskflow.api.event_visibility import personal_fields_visible_to
 from taskflow.api.reads import PAGED, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import Invalid
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from taskflow.store.history import History
 
-LOOKS_MAX: Final = 10
+RANGES_SEARCHED_MAX: Final = 10
 """Ranges of the log that one answer searches; a page may be short or empty without being the last."""
 _LIST: Final = "activity"
 
@@ -32,14 +32,16 @@ async def list_activity(call: RequestContext) -> Response[bytes]:
     before = head + 1 if reading.cursor is None else _before(reading.cursor)
     sought = EventFilter(projects=frozenset((project_id,)))
     page = await _newest(context.history, sought, before, reading.limit)
-    items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
+    items = await envelopes(
+        context.store.mapper, page.events, personal_fields_visible_to(context.follower, reading.caller)
+    )
     reading.note_position(head)
     return reading.page(items, to_cursor(_LIST, page.position) if page.position else None)
 
 
 async def _newest(history: History, sought: EventFilter, before: int, limit: int) -> Page:
     page, left = Page([], before), PAGE_BYTES_MAX
-    for _ in range(LOOKS_MAX):
+    for _ in range(RANGES_SEARCHED_MAX):
         more = await history.newest(sought, before=page.position, limit=limit - len(page.events), bytes_max=left)
         page = Page(page.events + more.events, more.position)
         left -= sum(len(event.data) for event in more.events)

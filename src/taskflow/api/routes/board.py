@@ -8,7 +8,7 @@ from litestar import Response
 
 from taskflow.api import historical_boards, render
 from taskflow.api.concurrency_limits import Work
-from taskflow.api.historical_tasks import AT, moment_of
+from taskflow.api.historical_tasks import POINT_IN_TIME, moment_of
 from taskflow.api.project_reads import load_one
 from taskflow.api.reads import COMMON, Source, begin
 from taskflow.api.render import BoardBody
@@ -52,6 +52,6 @@ ROUTES: Final = (
         get_board,
         "A project's board, also as it was",
         answer=BoardBody,
-        query=(*AT, *COMMON),
+        query=(*POINT_IN_TIME, *COMMON),
     ),
 )

@@ -14,7 +14,7 @@ from taskflow.api.route import BASE, RequestContext, Route
 if TYPE_CHECKING:
     from litestar import Response
 
-UNSAID: Final = frozenset(("version", "updated_at"))
+NOT_COMPARED: Final = frozenset(("version", "updated_at"))
 """Fields that every change sets, and that are left out."""
 
 
@@ -42,7 +42,7 @@ async def diff_task(call: RequestContext) -> Response[bytes]:
     changes = [
         FieldChange(field, before[field], after[field])
         for field in before
-        if field not in UNSAID and before[field] != after[field]
+        if field not in NOT_COMPARED and before[field] != after[field]
     ]
     return reading.unversioned(DiffBody(changes))
 

@@ -17,7 +17,7 @@ from taskflow.api.concurrency_limits import Work
 from taskflow.api.cursors import after_cursor, to_cursor
 from taskflow.api.envelopes import Envelope, envelopes
 from taskflow.api.event_files import CSV, NDJSON, csv_header, csv_lines, ndjson
-from taskflow.api.event_visibility import is_analyst, who_is_seen
+from taskflow.api.event_visibility import is_analyst, personal_fields_visible_to
 from taskflow.api.reads import PAGED, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.api.streaming_response import Streamed
@@ -63,7 +63,7 @@ class Range(Struct, frozen=True):
 
 
 async def list_events(call: RequestContext) -> Response[bytes]:
-    reading, sought, positions = await _asked(call)
+    reading, sought, positions = await _requested(call)
     context = reading.context
     reading.note_position(positions.head)
     form = reading.preferred((_JSON, NDJSON, CSV))
@@ -72,13 +72,15 @@ async def list_events(call: RequestContext) -> Response[bytes]:
         headers = reading.headers | {"Content-Disposition": _attached(form)}
         return Streamed(lambda _: _file(context, call, sought, positions, form), media_type=form, headers=headers)
     page = await context.history.page(sought, after=positions.after, to=positions.to, limit=reading.limit)
-    items = await envelopes(context.store.mapper, page.events, who_is_seen(context.follower, reading.caller))
+    items = await envelopes(
+        context.store.mapper, page.events, personal_fields_visible_to(context.follower, reading.caller)
+    )
     cursor = to_cursor(_LIST, page.position) if page.position < positions.to else None
     body = encoding.ENCODER.encode(EventPage(items, cursor, page.position))
     return reading.listing(encoding.Listing(body, f'"{encoding.digest(body)}"', cursor))
 
 
-async def _asked(call: RequestContext) -> tuple[Reading, EventFilter, Range]:
+async def _requested(call: RequestContext) -> tuple[Reading, EventFilter, Range]:
     """The requested filter and range, limited to events that the caller may see. Raises NotFound for other projects and
     streams."""
     take, context = call.parameters, call.context
@@ -151,7 +153,7 @@ async def _file(context: Context, call: RequestContext, sought: EventFilter, pos
         async with context.slots.page_turn:
             page = await context.history.page(sought, after=after, to=positions.to, limit=FILE_PAGE)
             size = sum(len(event.data) for event in page.events)
-            seen = await _seen(context, page.events, caller.user_id)
+            seen = await _visible_envelopes(context, page.events, caller.user_id)
             piece = await run_off_loop(size, lines, seen) if seen else b""
         after = page.position
         if piece:
@@ -161,8 +163,8 @@ async def _file(context: Context, call: RequestContext, sought: EventFilter, pos
         yield begun
 
 
-async def _seen(context: Context, events: Sequence[RecordedEvent], caller: UUID) -> list[Envelope]:
-    return await envelopes(context.store.mapper, events, who_is_seen(context.follower, caller))
+async def _visible_envelopes(context: Context, events: Sequence[RecordedEvent], caller: UUID) -> list[Envelope]:
+    return await envelopes(context.store.mapper, events, personal_fields_visible_to(context.follower, caller))
 
 
 def _must_still_see(follower: Follower, user: UUID, session: UUID, sought: EventFilter) -> None:

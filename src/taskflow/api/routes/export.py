@@ -38,7 +38,7 @@ async def export_project(call: RequestContext) -> Response[bytes]:
     names = await reading.names(project.members)
 
     async def begun(models: ReadModels) -> tuple[list[TaskState], AsyncGenerator[list[TaskState], None]]:
-        pages = _seen(context, call, project_id, models.exported.tasks(project_id))
+        pages = _while_visible(context, call, project_id, models.exported.tasks(project_id))
         return await anext(pages), pages
 
     first, pages = await reading.read(begun, Source("tasks", projects=[project_id]))
@@ -49,7 +49,7 @@ async def export_project(call: RequestContext) -> Response[bytes]:
     return Streamed(lambda _: pieces, media_type=form, headers=headers)
 
 
-async def _seen(
+async def _while_visible(
     context: Context, call: RequestContext, project_id: UUID, pages: AsyncGenerator[list[TaskState], None]
 ) -> AsyncGenerator[list[TaskState], None]:
     """The pages of tasks. Raises Forbidden once the caller may no longer see them."""

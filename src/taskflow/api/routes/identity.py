@@ -100,7 +100,7 @@ async def register(call: RequestContext) -> Response[bytes]:
 
 async def login(call: RequestContext) -> Response[bytes]:
     context = call.context
-    body = await _of_a_stranger_unless_read(call, Login)
+    body = await _body_or_count_as_stranger(call, Login)
     secret = context.settings.claim_secret_bytes
     address = claimed_address(secret, body.email)
     device = context.device_tokens.read(body.device_token, address.key)
@@ -125,7 +125,7 @@ async def login(call: RequestContext) -> Response[bytes]:
     return _answer(answer, accepted)
 
 
-async def _of_a_stranger_unless_read(call: RequestContext, body: type[C]) -> C:
+async def _body_or_count_as_stranger(call: RequestContext, body: type[C]) -> C:
     """The body. A request whose body cannot be parsed is counted against its network, since nobody is identified.
     Raises Malformed, UnsupportedMedia and RateLimited."""
     try:
@@ -150,7 +150,7 @@ async def _person(call: RequestContext, address: ClaimedAddress, password: str, 
 
 async def refresh(call: RequestContext) -> Response[bytes]:
     context = call.context
-    body = await _of_a_stranger_unless_read(call, Refresh)
+    body = await _body_or_count_as_stranger(call, Refresh)
     try:
         session_id, generation = context.tokens.read_refresh(body.refresh_token)
     except Unauthenticated:

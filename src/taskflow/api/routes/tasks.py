@@ -16,7 +16,7 @@ from taskflow.api.reads import COMMON, PAGED, Source, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.declarations.tasks import shown
-from taskflow.readmodels.pages import KeptTask, Wanted
+from taskflow.readmodels.pages import KeptTask, PageKey
 from taskflow.readmodels.queries import Page, TaskFilter, all_pairs, status_pairs
 from taskflow.streams import TASK
 from taskflow.task_query import FILTERS, TaskQuery, parse_task_query
@@ -45,7 +45,7 @@ async def list_tasks(call: RequestContext) -> Response[bytes]:
             pairs=pairs,
             assignees=_people(asked.assignees, reading.caller),
         )
-        return await models.pages.get(Wanted(wanted, asked.sort, reading.limit, reading.cursor))
+        return await models.pages.get(PageKey(wanted, asked.sort, reading.limit, reading.cursor))
 
     page = await reading.read(one_page, Source("tasks", projects=projects))
     known = await joins(reading, page.projects, page.assignees)
@@ -119,6 +119,6 @@ ROUTES: Final = (
         get_task,
         "A task, also as it was",
         answer=render.TaskBody,
-        query=("version", *historical_tasks.AT, *COMMON),
+        query=("version", *historical_tasks.POINT_IN_TIME, *COMMON),
     ),
 )

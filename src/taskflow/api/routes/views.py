@@ -61,12 +61,12 @@ async def get_view(call: RequestContext) -> Response[bytes]:
     view_id = call.id("view_id", "view")
     reading = await begin(call)
     view = await reading.read(lambda models: models.saved.get(view_id), Source(VIEW, [view_id]))
-    if view is None or not await _may_see(reading, view):
+    if view is None or not await _is_visible(reading, view):
         raise NotFound("view", view_id)
     return reading.resource(render.saved_view(view), view.version)
 
 
-async def _may_see(reading: Reading, view: SavedViewState) -> bool:
+async def _is_visible(reading: Reading, view: SavedViewState) -> bool:
     if view.project_id is None:
         return view.owner_id == reading.caller
     return await reading.role(view.project_id) is not None
