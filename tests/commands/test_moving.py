@@ -14,6 +14,7 @@ from taskflow.commands import move, purge, ranking, task
 from taskflow.commands.adjacent_tasks import AdjacentTask, Side
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor
+from taskflow.commands.hints import Hints
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Behind, Forbidden, NotFound, Rejected, VersionConflict
 from taskflow.settings import Settings
@@ -186,7 +187,7 @@ class Board:
 async def board(store: EventStore, settings: Settings, executor: Executor, owner: UUID, project_id: UUID) -> Board:
     cards = [await make_task(executor, owner, project_id, title=str(n)) for n in range(4)]
     seen = Seen(project_id, {card: await rank_of(store, card) for card in cards})
-    return Board(project_id, cards, seen, Executor(store, settings, adjacent_tasks=seen))
+    return Board(project_id, cards, seen, Executor(store, settings, hints=Hints(adjacent_tasks=seen)))
 
 
 async def rank_of(store: EventStore, task_id: UUID) -> str:

@@ -15,6 +15,7 @@ from taskflow.commands import move, project, purge, task, undoing
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Accepted, Executor, Handler
 from taskflow.commands.fields import PARENT_DEPTH_MAX
+from taskflow.commands.hints import Hints
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.commands.workflow import NewStatus, SetWorkflow
@@ -127,7 +128,7 @@ async def test_the_status_named_is_the_tops_and_each_other_takes_its_own(
 
 
 async def _set_workflow(unit: UnitOfWork, project_id: UUID, command: SetWorkflow) -> UUID:
-    unit._status_counts = _Nothing()  # type: ignore[assignment]  # nothing here is in a status that leaves
+    unit._hints = Hints(status_counts=_Nothing())  # type: ignore[arg-type]  # nothing here is in a status that leaves
     return await handler_of(SetWorkflow)(unit, project_id, command)
 
 

@@ -24,6 +24,7 @@ from taskflow.api.user_directory import UserDirectory
 from taskflow.cache.cache import open_cache
 from taskflow.commands.earlier_claims import EarlierClaims, open_earlier_claims
 from taskflow.commands.execute import Executor
+from taskflow.commands.hints import Hints
 from taskflow.follower.follower import open_follower
 from taskflow.follower.sse_hub import SseHub
 from taskflow.kafka.topics import current_generation
@@ -97,10 +98,12 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         executor = Executor(
             store,
             settings,
-            adjacent_tasks=ViewAdjacentTasks(views, freshness, follower),
-            status_counts=ViewStatusCounts(views, readmodels.saved, freshness, follower),
+            hints=Hints(
+                adjacent_tasks=ViewAdjacentTasks(views, freshness, follower),
+                status_counts=ViewStatusCounts(views, readmodels.saved, freshness, follower),
+                acquaintances=follower,
+            ),
             unchanged=limits,
-            acquaintances=follower,
             on_commit=follower.wrote,
         )
         earlier_claims = await stack.enter_async_context(open_earlier_claims(store, executor, settings))

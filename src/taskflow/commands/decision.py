@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskflow.commands.created_ids import created_by_event
+from taskflow.commands.sealed_events import sealed_events
 from taskflow.errors import Erased, Refusal
 from taskflow.store.append import Append, Outcome
 from taskflow.streams.project import ProjectState
@@ -69,7 +70,7 @@ async def decide(unit: UnitOfWork, requests: Sequence[Request]) -> Decided:
         if len(unit.staged) > 1:
             # A single event is sealed in the turn that decided it.
             await turn()
-        events = await unit.sealed(correlation_id=requests[0].correlation_id, causation_id=None)
+        events = await sealed_events(unit, correlation_id=requests[0].correlation_id)
     except Refusal as refusal:
         refused = requests[refusal.turn - 1] if isinstance(refusal, Erased) else request
         refusal.command_id = refused.command_id

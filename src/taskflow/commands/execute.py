@@ -30,6 +30,7 @@ from msgspec.structs import replace
 
 from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.decision import Decided, Decision, decide
+from taskflow.commands.hints import NO_HINTS, Hints
 from taskflow.commands.unit_of_work import HistoryBounds, UnitOfWork
 from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StaleDecision, StoreError, Unavailable
 from taskflow.store.append import NOBODY, Append, Receipt
@@ -37,9 +38,6 @@ from taskflow.store.committer import has_failed
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 
 if TYPE_CHECKING:
-    from taskflow.commands.acquaintances import Acquaintances
-    from taskflow.commands.adjacent_tasks import AdjacentTasks
-    from taskflow.commands.status_counts import StatusCounts
     from taskflow.commands.unchanged import UnchangedLimit
     from taskflow.settings import Settings
     from taskflow.store.eventstore import CommandKey, EventStore
@@ -166,17 +164,13 @@ class Executor:
         store: EventStore,
         settings: Settings,
         *,
-        adjacent_tasks: AdjacentTasks | None = None,
-        status_counts: StatusCounts | None = None,
+        hints: Hints = NO_HINTS,
         unchanged: UnchangedLimit | None = None,
-        acquaintances: Acquaintances | None = None,
         on_commit: OnCommit = _nobody_told,
     ) -> None:
         self._store = store
         self._on_commit = on_commit
-        self._acquaintances = acquaintances
-        self._adjacent_tasks = adjacent_tasks
-        self._status_counts = status_counts
+        self._hints = hints
         self._unchanged = unchanged
         self._token_secret = settings.token_secret_bytes
         self._claim_secret = settings.claim_secret_bytes
@@ -314,10 +308,8 @@ class Executor:
             at=request.at,
             token_secret=self._token_secret,
             claim_secret=self._claim_secret,
-            adjacent_tasks=self._adjacent_tasks,
-            status_counts=self._status_counts,
+            hints=self._hints,
             history=self._history,
-            acquaintances=self._acquaintances,
             move_tasks_max=self._move_tasks_max,
         )
 

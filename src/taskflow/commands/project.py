@@ -199,7 +199,7 @@ async def _acquainted(unit: UnitOfWork, one: UUID, other: UUID) -> bool:
     """Whether two people are members of some project by their own consent. This is decided on that project's stream,
     whose version the append checks."""
     for fresh in (False, True):
-        for project_id in (await unit.shared_projects(one, other, fresh=fresh))[:SHARED_PROJECTS_READ_MAX]:
+        for project_id in (await unit.hints.shared_projects(one, other, fresh=fresh))[:SHARED_PROJECTS_READ_MAX]:
             shared = await unit.read(PROJECT, project_id)
             if shared is not None and shared.consents(one, other):
                 return True

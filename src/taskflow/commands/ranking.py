@@ -120,7 +120,7 @@ async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -
     for _ in range(LOOKS_MAX):
         besides = [task_id, *unit.streams]
         nearest = next(_known_adjacent(unit, task_id, named, edge, side), None)
-        found = await unit.next_to(named.project_id, edge, side, besides)
+        found = await unit.hints.next_to(named.project_id, edge, side, besides)
         if found is None or (nearest is not None and not _is_nearer(found.rank, nearest.rank, side)):
             if nearest is None or _room(named.rank, nearest.rank, side):
                 return None if nearest is None else nearest.rank

@@ -166,7 +166,7 @@ async def _next(unit: UnitOfWork, owner: UserState, project: ProjectState | None
     any id will do: 0 and None."""
     whose = owner if project is None else project
     try:
-        known = await unit.views_of(owner.id, None if project is None else project.id)
+        known = await unit.hints.views_of(owner.id, None if project is None else project.id)
     except Uncounted:
         return 0, None
     saved, last = known.count, known.newest

@@ -9,38 +9,32 @@ from __future__ import annotations
 
 import asyncio
 from copy import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import Struct
 
+from taskflow.commands.hints import UnitHints
 from taskflow.errors import (
-    Erased,
     HistoryTooLarge,
     NotFound,
     Rejected,
     StaleDecision,
-    Unavailable,
-    Uncounted,
     VersionConflict,
 )
 from taskflow.ids import new_id
-from taskflow.privacy.sealing import personal_fields, says_of_person
-from taskflow.store.append import NewEvent, NewKey
+from taskflow.store.append import NewKey
 from taskflow.store.committer import has_failed
-from taskflow.store.mapper import encode
-from taskflow.streams import USER, Event, EventMetadata
-from taskflow.streams.project_scope import parent_decided_by, project_decided_by
+from taskflow.streams import Event, EventMetadata
 from taskflow.streams.task import TaskState
 from taskflow.turns import turn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from taskflow.commands.acquaintances import Acquaintances
-    from taskflow.commands.adjacent_tasks import AdjacentTask, AdjacentTasks, Side
-    from taskflow.commands.status_counts import Saved, StatusCounts
+    from taskflow.commands.hints import Hints
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
     from taskflow.streams import StreamType
@@ -104,18 +98,13 @@ class UnitOfWork:
         expected_version: int | None = None,
         token_secret: bytes,
         claim_secret: bytes,
-        adjacent_tasks: AdjacentTasks | None = None,
-        status_counts: StatusCounts | None = None,
-        acquaintances: Acquaintances | None = None,
+        hints: Hints,
         history: HistoryBounds,
         move_tasks_max: int,
     ) -> None:
         self._store = store
         self._history = history
-        self._adjacent_tasks = adjacent_tasks
-        self._acquaintances = acquaintances
-        self._caught_up = False
-        self._status_counts = status_counts
+        self._hints = hints
         self.token_secret = token_secret
         """The key that derives tokens which somebody can present, such as an invitation's."""
         self.claim_secret = claim_secret
@@ -135,10 +124,16 @@ class UnitOfWork:
         """Tasks whose children were all read: see `Append.families`."""
         self.moves_left = move_tasks_max
         """Subtasks that may still go along with a task that moves."""
-        self._new_keys: dict[UUID, tuple[bytes, bytes]] = {}
+        self.new_keys: dict[UUID, tuple[bytes, bytes]] = {}
+        """Keys of persons and invitations, stored with this append: the key, and the key as it is stored."""
         self._destroyed_keys: list[UUID] = []
         self._previous: Append | None = None
         self._refused_checks: tuple[tuple[UUID, str, int], ...] = ()
+
+    @cached_property
+    def hints(self) -> UnitHints:
+        """What views know, for this unit's decisions."""
+        return UnitHints(self._hints, self._previous_stored)
 
     def follow(self, previous: Append | None, refused: UnitOfWork | None) -> None:
         """Makes this the next unit of a chain: it is stored only after `previous`, and only where nothing that the
@@ -299,16 +294,6 @@ class UnitOfWork:
             raise Rejected("exists", f"there is a {self.streams[stream_id].kind.name} {stream_id} already")
         return stream_id
 
-    async def next_to(self, project_id: UUID, rank: str, side: Side, besides: Collection[UUID]) -> AdjacentTask | None:
-        """As `AdjacentTasks.next_to`, which has caught up with the log once since this unit began."""
-        if self._adjacent_tasks is None:
-            raise Unavailable("adjacent tasks cannot be looked up in this process; send this to the API")
-        await self._previous_stored()
-        if not self._caught_up:
-            await self._adjacent_tasks.catch_up()
-            self._caught_up = True
-        return await self._adjacent_tasks.next_to(project_id, rank, side, besides)
-
     def expect_version(self, stream_id: UUID) -> None:
         """Compares the command's target with the version its caller expected. Raises VersionConflict.
 
@@ -360,27 +345,6 @@ class UnitOfWork:
         ]
         return [*await self._store.mapper.decode(recorded), *here]
 
-    async def tasks_in(self, project_id: UUID, statuses: Collection[str]) -> Mapping[str, int]:
-        """As `StatusCounts.tasks_in`. Raises Uncounted where that cannot be had."""
-        if self._status_counts is None:
-            raise Uncounted("tasks cannot be counted in this process; send this to the API")
-        await self._previous_stored()
-        return await self._status_counts.tasks_in(project_id, statuses)
-
-    async def shared_projects(self, one: UUID, other: UUID, *, fresh: bool) -> Sequence[UUID]:
-        """As `Acquaintances.shared_projects`; none where nobody here can tell."""
-        if self._acquaintances is None:
-            return ()
-        await self._previous_stored()
-        return await self._acquaintances.shared_projects(one, other, fresh=fresh)
-
-    async def views_of(self, owner: UUID, project_id: UUID | None) -> Saved:
-        """As `StatusCounts.views_of`. Raises Uncounted where that cannot be had."""
-        if self._status_counts is None:
-            raise Uncounted("saved views cannot be counted in this process; send this to the API")
-        await self._previous_stored()
-        return await self._status_counts.views_of(owner, project_id)
-
     @staticmethod
     def fresh_id() -> UUID:
         """An id that nothing has had: of a part of a stream. Another attempt at deciding gets another."""
@@ -388,7 +352,7 @@ class UnitOfWork:
 
     def make_key(self, person: UUID) -> None:
         """Makes the key of a person who registers, or of an invitation: stored with this append and no other."""
-        self._new_keys[person] = self._store.keyring.make()
+        self.new_keys[person] = self._store.keyring.make()
 
     def destroy_key(self, person: UUID) -> None:
         """With this append, so that what the key sealed is read by nobody any more."""
@@ -403,44 +367,13 @@ class UnitOfWork:
 
     @property
     def keys(self) -> tuple[NewKey, ...]:
-        made = [NewKey(person, wrapped) for person, (_, wrapped) in self._new_keys.items()]
+        made = [NewKey(person, wrapped) for person, (_, wrapped) in self.new_keys.items()]
         return (*made, *[NewKey(person, None) for person in self._destroyed_keys])
 
-    async def sealed(self, *, correlation_id: str | None, causation_id: UUID | None) -> tuple[NewEvent, ...]:
-        """The staged events, encoded; personal fields under their person's key.
-
-        Whatever appends a person's fields guards that person's stream, so an erasure in between makes
-        the append lose. `causation_id` is that of the events that have none of their own.
-
-        Raises Erased where the key is destroyed, and KeyMissing where there is none and no record of it.
-        """
-        persons = [_person(staged) for staged in self.staged]
-        needed = {person for person in persons if person is not None and person not in self._new_keys}
-        for person in needed:
-            await self.read(USER, person)
-        keys = await self._store.keyring.fetch(needed) if needed else {}
-        keys |= {person: key for person, (key, _) in self._new_keys.items()}
-        for staged, whose in zip(self.staged, persons, strict=True):
-            if whose is not None and whose not in keys and says_of_person(staged.event):
-                raise Erased(whose, staged.turn)
-        return tuple(
-            NewEvent(
-                stream_id=staged.metadata.stream_id,
-                kind=staged.kind.name,
-                version=staged.metadata.version,
-                type=type(staged.event).__name__,
-                schema_version=staged.event.schema_version,
-                event_id=staged.event_id,
-                occurred_at=staged.metadata.occurred_at,
-                actor=staged.metadata.actor,
-                correlation_id=correlation_id,
-                causation_id=staged.causation_id or causation_id,
-                data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys.get(person)),
-                project=project_decided_by(staged.event, staged.metadata.stream_id),
-                parent=parent_decided_by(staged.event),
-            )
-            for staged, person in zip(self.staged, persons, strict=True)
-        )
+    async def person_keys(self, persons: Collection[UUID]) -> dict[UUID, bytes]:
+        """The keys of persons, without those that are destroyed, and the keys that this unit made. Raises KeyMissing."""
+        keys = await self._store.keyring.fetch(persons) if persons else {}
+        return keys | {person: key for person, (key, _) in self.new_keys.items()}
 
     def publish_pending(self, pending: Append) -> None:
         """Leaves the new states for the next command of this process, on the condition of `pending`."""
@@ -454,11 +387,3 @@ class UnitOfWork:
         """Those that were destroyed, in this process; any other keeps a key for a bounded time."""
         for person in self._destroyed_keys:
             self._store.keyring.forget(person)
-
-
-def _person(staged: Staged) -> UUID | None:
-    event = type(staged.event)
-    if not personal_fields(event):
-        return None
-    person: UUID = getattr(staged.event, event.person_field) if event.person_field else staged.metadata.stream_id
-    return person

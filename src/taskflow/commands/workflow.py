@@ -165,7 +165,7 @@ def _escaped(key: str) -> str:
 async def _set_workflow(on: DecisionContext[ProjectState, ProjectState, UUID, SetWorkflow]) -> list[Event]:
     project = on.state
     statuses = in_question(project, on.command) if project.archived_at is None else frozenset()
-    tasks = await on.unit.tasks_in(project.id, statuses) if statuses else NO_TASKS
+    tasks = await on.unit.hints.tasks_in(project.id, statuses) if statuses else NO_TASKS
     return set_workflow(project, on.command, tasks)
 
 
