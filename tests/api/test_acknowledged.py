@@ -24,7 +24,7 @@ REFUSED = {404, 503}
 """Somebody who is no member as far as is known, where nobody can be asked whether they are one by now."""
 
 
-class Here(Struct):
+class HeldProcess(Struct):
     """A process that can be held up, and people who registered there: what is asked for first is in its memory."""
 
     http: httpx.AsyncClient
@@ -36,16 +36,16 @@ class Here(Struct):
 
 
 @pytest.fixture
-async def here(stack: Stack, tmp_path: Path) -> AsyncIterator[Here]:
+async def here(stack: Stack, tmp_path: Path) -> AsyncIterator[HeldProcess]:
     settings = replace(stack.settings, auth_stale_max_s=PATIENCE_S)
     async with open_held(settings, tmp_path) as (url, way), client(url) as http:
         ada, bob = await register(http, "Ada Lovelace"), await register(http, "Bob")
         project = (await ada.project())["id"]
         await ada.add(project, bob, "admin")
-        yield Here(http, way, ada, bob, project)
+        yield HeldProcess(http, way, ada, bob, project)
 
 
-async def test_who_signs_out_is_out(here: Here) -> None:
+async def test_who_signs_out_is_out(here: HeldProcess) -> None:
     here.way.hold()
     done = await here.ada.post("/auth/logout")
     assert done.status_code == 204, done.text
@@ -55,7 +55,7 @@ async def test_who_signs_out_is_out(here: Here) -> None:
     assert (await here.bob.task())["id"], "and others are not"
 
 
-async def test_a_session_that_ended_elsewhere_is_out_here_too(here: Here, stack: Stack) -> None:
+async def test_a_session_that_ended_elsewhere_is_out_here_too(here: HeldProcess, stack: Stack) -> None:
     async with client(stack.urls[0]) as elsewhere:
         there = Caller(elsewhere, here.ada.id, here.ada.name, here.ada.token)
 
@@ -76,7 +76,7 @@ async def test_a_session_that_ended_elsewhere_is_out_here_too(here: Here, stack:
     await until(out, "it is known here")
 
 
-async def test_a_spent_refresh_token_ends_its_family(here: Here) -> None:
+async def test_a_spent_refresh_token_ends_its_family(here: HeldProcess) -> None:
     account = {"email": f"{uuid4().hex}@example.com", "password": f"correct horse {uuid4().hex}", "name": "Eve"}
     path = "/api/v1/auth"
     begun = accepted(await here.http.post(f"{path}/register", json=account), 201)
@@ -92,7 +92,7 @@ async def test_a_spent_refresh_token_ends_its_family(here: Here) -> None:
 
 
 @pytest.mark.parametrize("door", ["route", "command", "batch", "atomic"])
-async def test_who_is_removed_sees_and_changes_nothing_more(here: Here, door: str) -> None:
+async def test_who_is_removed_sees_and_changes_nothing_more(here: HeldProcess, door: str) -> None:
     task = await here.ada.task("Ours", project_id=here.project)
     accepted(await here.bob.read(f"/tasks/{task['id']}", task["position"]))
     here.way.hold()
@@ -123,7 +123,7 @@ async def test_who_is_removed_sees_and_changes_nothing_more(here: Here, door: st
     accepted(await here.ada.get(f"/projects/{here.project}"))
 
 
-async def test_who_leaves_and_who_loses_a_role(here: Here) -> None:
+async def test_who_leaves_and_who_loses_a_role(here: HeldProcess) -> None:
     here.way.hold()
     demoted = await here.ada.put(f"/projects/{here.project}/members/{here.bob.id}", {"role": "viewer"})
     assert accepted(demoted)["role"] == "owner"
@@ -134,7 +134,7 @@ async def test_who_leaves_and_who_loses_a_role(here: Here) -> None:
     assert (await here.bob.get(f"/projects/{here.project}")).status_code in REFUSED
 
 
-async def test_what_is_granted_works_here_at_once(here: Here) -> None:
+async def test_what_is_granted_works_here_at_once(here: HeldProcess) -> None:
     here.way.hold()
     project = await here.bob.project("New")
     path = f"/projects/{project['id']}"
@@ -144,7 +144,7 @@ async def test_what_is_granted_works_here_at_once(here: Here) -> None:
     assert accepted(await here.ada.get(path))["role"] == "member"
 
 
-async def test_whatever_is_written_is_answered_whole(here: Here) -> None:
+async def test_whatever_is_written_is_answered_whole(here: HeldProcess) -> None:
     """From what was decided: neither project nor people are read for it."""
     assigned = await here.ada.task("Old", project_id=here.project, assignee_id=here.bob.id)
     accepted(await here.ada.patch("/users/me", {"avatar_url": "https://example.com/a.png"}))  # her key is known here

@@ -178,10 +178,10 @@ async def test_a_change_is_in_the_feed_at_the_next_look(ada: Caller, http: httpx
     await ada.read("/tasks", task["position"])
 
     async def titled(title: str) -> None:
-        async def so() -> bool:
+        async def shows_it() -> bool:
             return await _titles(http, calendar) == [title]
 
-        await until(so, f"the feed says {title}")
+        await until(shows_it, f"the feed says {title}")
 
     await titled("before")
     path = f"/api/v1/calendar/{calendar['secret']}.ics"

@@ -181,7 +181,7 @@ async def test_of_an_addition_and_an_end_of_what_is_shared_one_comes_first(
 # --- whose personal fields are in clear
 
 
-async def told_of(caller: Caller, user: Caller) -> dict[str, set[Any]]:
+async def changes_seen_by(caller: Caller, user: Caller) -> dict[str, set[Any]]:
     """Every value that the log shows the caller of a person's fields, in pages and in files."""
     whole = await every(caller, actor=user.id)
     assert lines(await file(caller, NDJSON, actor=user.id)) == whole
@@ -207,7 +207,7 @@ async def test_no_role_opens_what_consent_has_not(
     carol = await person("Carol")
     await beside.grant(ada.id, role)
     must_be_invited(await put(ada, (await ada.project())["id"], bob.id))
-    assert await told_of(ada, bob) == HIDDEN
+    assert await changes_seen_by(ada, bob) == HIDDEN
     # By way of somebody whom both know, they come into one project; he was not asked.
     await shared(carol, ada)
     await shared(carol, bob)
@@ -216,17 +216,17 @@ async def test_no_role_opens_what_consent_has_not(
     accepted(await put(carol, project, ada.id))
     assert {one["user"]["name"] for one in await members(ada, project)} == {"Ada Lovelace", "Bob", "Carol"}
     assert accepted(await ada.get(f"/users/{bob.id}"))["name"] == "Bob", "fellow members know each other by name"
-    assert await told_of(ada, bob) == HIDDEN
-    assert (await told_of(ada, carol))["name"] == {"Carol"}
+    assert await changes_seen_by(ada, bob) == HIDDEN
+    assert (await changes_seen_by(ada, carol))["name"] == {"Carol"}
     for one in (ada, bob):
         token = (await carol.invite(project))["token"]
         accepted(await one.post(f"/invitations/{token}/accept"))
-    open_ = await told_of(ada, bob)
+    open_ = await changes_seen_by(ada, bob)
     assert open_["name"] == {"Bob"}
     assert None not in open_["address"] | open_["email"]
     await leave(bob, project)
-    assert await told_of(ada, bob) == HIDDEN
-    mine = await told_of(ada, ada)
+    assert await changes_seen_by(ada, bob) == HIDDEN
+    mine = await changes_seen_by(ada, ada)
     assert (mine["name"], None in mine["email"]) == ({"Ada Lovelace"}, False), "everybody sees themselves"
 
 
@@ -237,9 +237,9 @@ async def test_who_was_added_before_there_was_a_rule_stays_and_has_not_consented
     position = await beside.add_without_asking(ada.id, project, bob.id, "member")
     assert accepted(await bob.read(f"/projects/{project}", position))["role"] == "member"
     await beside.grant(ada.id, "analyst")
-    assert await told_of(ada, bob) == HIDDEN
+    assert await changes_seen_by(ada, bob) == HIDDEN
     must_be_invited(await put(ada, (await ada.project())["id"], bob.id))
     token = (await ada.invite(project, "viewer"))["token"]
     assert accepted(await bob.post(f"/invitations/{token}/accept"))["role"] == "member"
-    assert (await told_of(ada, bob))["name"] == {"Bob"}
+    assert (await changes_seen_by(ada, bob))["name"] == {"Bob"}
     accepted(await put(ada, (await ada.project())["id"], bob.id))

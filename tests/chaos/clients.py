@@ -129,7 +129,7 @@ class Client:
             if response.status_code in {200, 201}:
                 return response
             if response.status_code != 503:
-                self._odd(response)
+                self._note_unexpected(response)
                 return None
             self._journal.retries += 1
             await asyncio.sleep(PAUSE_S)
@@ -179,13 +179,13 @@ class Client:
         if response.status_code == 503:
             self._journal.refused += 1
         else:
-            self._odd(response)
+            self._note_unexpected(response)
         return None
 
     def _note(self, what: str, position: int, wanted: int, found: int | None) -> None:
         self._journal.reads.append(Read(what=what, position=position, wanted=wanted, found=found))
 
-    def _odd(self, response: httpx.Response) -> None:
+    def _note_unexpected(self, response: httpx.Response) -> None:
         request = response.request
         self._journal.odd.append(f"{request.method} {request.url}: {response.status_code} {response.text[:300]}")
 

@@ -69,7 +69,7 @@ class Run:
 
     async def _gathered(self) -> Gathered:
         while True:
-            await self.world.well()
+            await self.world.wait_until_well()
             gathered = await gather(self.world.direct, self.crowd.journal)
             if gathered.of_one_moment:
                 return gathered

@@ -142,7 +142,7 @@ class World:
         victims = (*self.processes.values(), *self.servers.victims.values())
         return [fall for victim in victims for fall in victim.falls]
 
-    async def well(self) -> None:
+    async def wait_until_well(self) -> None:
         """Until every API is ready, the relay has no lag, and each view has the last event of each partition."""
         async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
             for url in self.urls:
@@ -199,7 +199,7 @@ async def open_world(pace: Pace) -> AsyncIterator[World]:
             world = World(servers, pace)
             try:
                 await world.start()
-                await world.well()
+                await world.wait_until_well()
                 yield world
             finally:
                 await world.stop()

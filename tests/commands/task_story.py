@@ -263,7 +263,7 @@ command = st.lists(action, min_size=1, max_size=3)
 stories = st.lists(st.one_of(command, command, st.just("undo")), max_size=25)
 
 
-def tell(story: Story, steps: list[Any]) -> None:
+def run_story(story: Story, steps: list[Any]) -> None:
     """Commands that each change something, and undos among them."""
     for step in steps:
         if step == "undo":

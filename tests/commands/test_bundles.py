@@ -377,12 +377,12 @@ async def test_a_bundle_is_its_commands_one_by_one_or_nothing(
         except Refusal as error:
             refusal = error
             break
-        expected.append(told(accepted, alone))
+        expected.append(seen_by_the_client(accepted, alone))
     before = await head(store)
     steps = [small_step(one, together, who) for one in sent]
     if refusal is None:
         answers = await executor.execute_together(steps)
-        assert [told(one, together) for one in answers] == expected
+        assert [seen_by_the_client(one, together) for one in answers] == expected
         for left, right in zip(alone[1:], together[1:], strict=True):
             assert await versions(store, left) == await versions(store, right)
     else:
@@ -437,7 +437,7 @@ def small_step(command: Any, world: Any, who: int) -> Request:
     return request(users[who], lambda unit: handler(unit, *arguments), expected_version=expected)
 
 
-def told(accepted: Accepted, world: Any) -> Any:
+def seen_by_the_client(accepted: Accepted, world: Any) -> Any:
     """What a client is told, with the names that the two worlds have in common."""
     users, *streams = world
     named = {str(one): f"<{index}>" for index, one in enumerate((*users, *streams))}

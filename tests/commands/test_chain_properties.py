@@ -18,9 +18,9 @@ from taskflow.store.eventstore import EventStore
 
 from .test_bundles import (
     commands,
+    seen_by_the_client,
     small_step,
     small_world,
-    told,
 )
 from .test_chains import positions
 from .world import (
@@ -41,7 +41,7 @@ async def test_a_chain_is_its_commands_one_by_one(
     expected: list[Any] = []
     for one in sent:
         try:
-            expected.append(told(await executor.execute(small_step(one, alone, who)), alone))
+            expected.append(seen_by_the_client(await executor.execute(small_step(one, alone, who)), alone))
         except Refusal as refusal:
             expected.append(_of_refusal(refusal, alone))
     steps = [small_step(one, chained, who) for one in sent]
@@ -89,7 +89,9 @@ async def test_concurrent_chains_are_all_of_them_in_some_order(
 
     await look(0)
     for position, command, who, done in applied:
-        assert told(await executor.execute(small_step(command, replayed, who)), replayed) == told(done, world)
+        assert seen_by_the_client(
+            await executor.execute(small_step(command, replayed, who)), replayed
+        ) == seen_by_the_client(done, world)
         await look(position)
     assert held == set(range(len(refused)))
     for left, right in zip(world[1:], replayed[1:], strict=True):
@@ -111,7 +113,7 @@ async def _said(executor: Executor, command: Any, world: Any, who: int) -> Any:
 
 
 def _of(answer: Accepted | Refusal | KeyReused, world: Any) -> Any:
-    return told(answer, world) if isinstance(answer, Accepted) else _of_refusal(answer, world)
+    return seen_by_the_client(answer, world) if isinstance(answer, Accepted) else _of_refusal(answer, world)
 
 
 def _of_refusal(refusal: Refusal | KeyReused, world: Any) -> Any:

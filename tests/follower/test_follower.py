@@ -40,7 +40,7 @@ PARTITIONS = 4
 
 
 @pytest.fixture
-def seldom(settings: Settings) -> Settings:
+def without_polls(settings: Settings) -> Settings:
     """A follower that does not poll by itself, as one that has been stopped for a while."""
     return replace(settings, follower_poll_ms=10**9)
 
@@ -80,9 +80,9 @@ async def test_what_is_withdrawn_elsewhere_is_known_here(
 
 
 async def test_who_polls_for_a_position_knows_what_it_withdrew(
-    store: EventStore, seldom: Settings, other: Executor, owner: UUID, member: UUID, project_id: UUID
+    store: EventStore, without_polls: Settings, other: Executor, owner: UUID, member: UUID, project_id: UUID
 ) -> None:
-    async with open_follower(store, seldom, PARTITIONS) as follower:
+    async with open_follower(store, without_polls, PARTITIONS) as follower:
         removed = await remove_member(other, owner, project_id, member)
         assert follower.known_role(project_id, member) == "member"
         await follower.poll()
@@ -91,9 +91,9 @@ async def test_who_polls_for_a_position_knows_what_it_withdrew(
 
 
 async def test_a_process_that_was_stopped_polls_before_it_answers(
-    store: EventStore, seldom: Settings, other: Executor, owner: UUID, member: UUID, project_id: UUID
+    store: EventStore, without_polls: Settings, other: Executor, owner: UUID, member: UUID, project_id: UUID
 ) -> None:
-    async with open_follower(store, seldom, PARTITIONS) as follower:
+    async with open_follower(store, without_polls, PARTITIONS) as follower:
         await remove_member(other, owner, project_id, member)
         await follower.ready()
         assert follower.known_role(project_id, member) == "member", "its last poll is recent enough"
@@ -103,10 +103,10 @@ async def test_a_process_that_was_stopped_polls_before_it_answers(
 
 
 async def test_what_is_granted_elsewhere_works_at_once(
-    store: EventStore, seldom: Settings, other: Executor, owner: UUID, project_id: UUID
+    store: EventStore, without_polls: Settings, other: Executor, owner: UUID, project_id: UUID
 ) -> None:
-    newcomer = await register(other, seldom)
-    async with open_follower(store, seldom, PARTITIONS) as follower:
+    newcomer = await register(other, without_polls)
+    async with open_follower(store, without_polls, PARTITIONS) as follower:
         assert await follower.role(project_id, newcomer) is None
         await set_member(other, owner, project_id, newcomer, "viewer")
         assert await follower.role(project_id, newcomer) == "viewer"
@@ -154,11 +154,11 @@ async def test_who_is_cut_off_from_the_log_answers_for_a_while_and_then_nobody(
 
 
 async def test_a_log_that_hangs_is_as_good_as_none(
-    store: EventStore, seldom: Settings, owner: UUID, project_id: UUID
+    store: EventStore, without_polls: Settings, owner: UUID, project_id: UUID
 ) -> None:
-    patient = replace(seldom, auth_stale_max_s=3)
+    patient = replace(without_polls, auth_stale_max_s=3)
     async with open_follower(store, patient, PARTITIONS) as follower:
-        hanging = await asyncpg.connect(seldom.postgres_url)
+        hanging = await asyncpg.connect(without_polls.postgres_url)
         try:
             async with hanging.transaction():
                 await hanging.execute("lock table log_head in access exclusive mode")
@@ -184,14 +184,14 @@ async def test_a_log_that_hangs_is_as_good_as_none(
     ],
 )
 async def test_an_event_that_cannot_be_folded_makes_the_process_unready(
-    store: EventStore, other_store: EventStore, settings: Settings, seldom: Settings, changes: Any, reason: str
+    store: EventStore, other_store: EventStore, settings: Settings, without_polls: Settings, changes: Any, reason: str
 ) -> None:
     stream = new_id()
     strange = append((stream, 0))
     strange = replace(strange, events=(event(stream, 1, **changes),), done=asyncio.get_running_loop().create_future())
     async with (
         open_follower(store, settings, PARTITIONS) as follower,
-        open_follower(other_store, seldom, PARTITIONS) as stopped,
+        open_follower(other_store, without_polls, PARTITIONS) as stopped,
     ):
         before = follower.position
         await other_store.committer.submit(strange)
@@ -285,15 +285,15 @@ async def test_a_follower_from_its_snapshot_knows_what_one_from_the_beginning_kn
 
         await until(saved_late, "a snapshot")
     # What came after the snapshot, before the restart.
-    seldom = replace(settings, follower_snapshot_every_events=10**9)
+    without_polls = replace(settings, follower_snapshot_every_events=10**9)
     await write(4)
     head = (await store.log.head()).position
     began = await saved()
     assert 0 < began < head
-    async with open_follower(other_store, seldom, PARTITIONS) as restarted:
+    async with open_follower(other_store, without_polls, PARTITIONS) as restarted:
         assert restarted._saved_position == began
         await store.pool.execute("delete from progress")
-        async with open_follower(store, seldom, PARTITIONS) as anew:
+        async with open_follower(store, without_polls, PARTITIONS) as anew:
             assert anew._saved_position == 0
             assert restarted.position == anew.position == head
             assert restarted.access_state == anew.access_state
@@ -359,10 +359,10 @@ async def test_a_snapshot_that_cannot_be_written_ends_nothing(
 
 
 async def test_large_facts_are_read_a_few_at_a_time(
-    store: EventStore, settings: Settings, seldom: Settings, monkeypatch: pytest.MonkeyPatch
+    store: EventStore, settings: Settings, without_polls: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = Executor(store, settings)
-    async with open_follower(store, seldom, PARTITIONS) as behind:
+    async with open_follower(store, without_polls, PARTITIONS) as behind:
         people = [await register(executor, settings) for _ in range(4)]
         project_id = await make_project(executor, people[0])
         for person in people[1:]:

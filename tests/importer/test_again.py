@@ -23,19 +23,19 @@ from tests.importer.world import (
     MAPPING,
     Person,
     head,
+    history_of,
     imported_people,
     people_in,
     rows_of,
     run,
     stored,
     streams,
-    told_by,
     write,
 )
 
 MakePerson = Callable[[str], Awaitable[Person]]
 ROWS = rows_of(INCIDENTS)
-TOLD = told_by(ROWS)
+TOLD = history_of(ROWS)
 BOUND_S = 60.0
 
 
@@ -177,7 +177,7 @@ async def test_rows_that_say_the_same_are_commands_of_their_own(ada: Person, sto
     rows = [ROWS[0], row, row, elsewhere, row, elsewhere]
     report = await run(ada, write(tmp_path / "same.csv", rows), tmp_path)
     assert (report.counts.applied, report.counts.unchanged) == (4, 1)
-    assert await stored(store) == told_by(rows)
+    assert await stored(store) == history_of(rows)
     again = await run(ada, tmp_path / "same.csv", tmp_path)
     assert again.counts.already_there == 5
 
@@ -202,7 +202,7 @@ async def test_a_killed_import_goes_on_where_it_stopped(ada: Person, store: Even
     assert sum(len(steps) for steps in partly.values()) < 8 * sum(len(steps) for steps in TOLD.values())
     report = await run(ada, file, tmp_path)
     assert report.counts.already_there > 0
-    assert await stored(store) == told_by(rows)
+    assert await stored(store) == history_of(rows)
     assert await imported_people(store) == sorted(people_in(ROWS))
     last = await run(ada, file, tmp_path)
     assert last.counts.already_there == len(rows) - 1
@@ -226,4 +226,4 @@ async def test_an_interrupted_import_says_so(ada: Person, store: EventStore, tmp
     assert process.returncode == 130
     assert "interrupted: run it again, and it goes on where it stopped" in told
     await run(ada, file, tmp_path)
-    assert await stored(store) == told_by(rows)
+    assert await stored(store) == history_of(rows)

@@ -18,17 +18,17 @@ from tests.importer.world import (
     SINCE,
     Person,
     head,
+    history_of,
     imported_people,
     people_in,
     rows_of,
     run,
     stored,
     streams,
-    told_by,
 )
 
 ROWS = rows_of(INCIDENTS)
-TOLD = told_by(ROWS)
+TOLD = history_of(ROWS)
 
 
 @pytest.fixture(params=["plain", "gzip"])

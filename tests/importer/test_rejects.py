@@ -13,12 +13,12 @@ from tests.importer.world import (
     MAPPING,
     Person,
     head,
+    history_of,
     imported_people,
     rows_of,
     run,
     stored,
     streams,
-    told_by,
     write,
 )
 
@@ -92,7 +92,7 @@ async def test_each_bad_row_has_its_line_and_reason_and_the_rest_goes_on(
     for (line, reason, fields), (sent, expected) in zip(found, bad, strict=True):
         assert expected in reason, line
         assert fields == sent or "no CSV" in reason
-    assert await stored(store) == told_by([HEADER, *good, row("1-2")])
+    assert await stored(store) == history_of([HEADER, *good, row("1-2")])
     assert "Zoë 🦊 (France)" in await imported_people(store)
     assert (report.counts.rejected, report.counts.applied) == (len(bad), 4)
 
@@ -126,7 +126,7 @@ async def test_a_ticket_whose_first_row_is_bad_begins_with_its_next(
     report = await run(ada, write(tmp_path / "a.csv", mended), tmp_path)
     assert (report.counts.already_there, report.counts.rejected) == (1, 1)
     assert len(await streams(store, "task")) == 1
-    assert await stored(store) == told_by([HEADER, later])
+    assert await stored(store) == history_of([HEADER, later])
 
 
 async def test_mended_rejects_are_imported_as_they_are(ada: Person, store: EventStore, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_mended_rejects_are_imported_as_they_are(ada: Person, store: Event
     again = await run(ada, tmp_path / "mended.csv", tmp_path, rejects=tmp_path / "none")
     assert (again.counts.applied, again.counts.rejected) == (1, 0)
     rows[2] = row("1-2")
-    assert await stored(store) == told_by(rows)
+    assert await stored(store) == history_of(rows)
     whole = await run(ada, write(tmp_path / "b.csv", rows), tmp_path)
     assert whole.counts.already_there == 3
 

@@ -18,12 +18,12 @@ from tests.importer.world import (
     MAPPING,
     Person,
     head,
+    history_of,
     imported_people,
     people_in,
     rows_of,
     run,
     stored,
-    told_by,
     write,
 )
 
@@ -50,7 +50,7 @@ async def test_an_import_waits_for_a_store_that_was_killed(
     assert not work.done()
     await asyncio.to_thread(postgres.start)
     report = await work
-    told = told_by(MANY)
+    told = history_of(MANY)
     steps = sum(len(steps) for steps in told.values())
     assert (report.counts.applied, report.counts.unchanged) == (steps, len(MANY) - 1 - steps)
     assert (report.counts.already_there, report.counts.rejected) == (0, 0)
@@ -72,7 +72,7 @@ async def test_a_store_that_stays_away_ends_the_import_with_a_word(
     await asyncio.to_thread(postgres.start)
     await run(ada, tmp_path / "many.csv", tmp_path)
     async with open_event_store(api.settings, "after") as after:
-        assert await stored(after) == told_by(MANY)
+        assert await stored(after) == history_of(MANY)
 
 
 def test_an_import_without_a_server_does_not_begin_and_says_why(ada: Person) -> None:

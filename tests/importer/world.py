@@ -106,7 +106,7 @@ def write(path: Path, rows: list[list[str]]) -> Path:
     return path
 
 
-def told_by(rows: list[list[str]]) -> History:
+def history_of(rows: list[list[str]]) -> History:
     """What the tickets went through, by the columns of the incident log: a row that says nothing new is no step."""
     history: History = {}
     for row in rows[1:]:

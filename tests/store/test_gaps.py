@@ -27,7 +27,7 @@ EVENTS = 100_000
 BURST = 50
 
 
-async def _polite(store: EventStore, stop: asyncio.Event) -> int:
+async def _commit_bursts(store: EventStore, stop: asyncio.Event) -> int:
     done = 0
     while not stop.is_set():
         stream = new_id()
@@ -39,7 +39,7 @@ async def _polite(store: EventStore, stop: asyncio.Event) -> int:
     return done
 
 
-async def _rude(settings: Settings, stop: asyncio.Event, dice: random.Random) -> int:
+async def _hold_lock_and_roll_back(settings: Settings, stop: asyncio.Event, dice: random.Random) -> int:
     """Holds the lock for a moment, with positions handed out, and then changes its mind or does not."""
     connection = await asyncpg.connect(settings.postgres_url)
     done = 0
@@ -78,9 +78,9 @@ async def test_a_tailing_reader_skips_nothing(store: EventStore, other_store: Ev
         return 0
 
     written = await asyncio.gather(
-        *[_polite(store, stop) for _ in range(4)],
-        *[_polite(other_store, stop) for _ in range(4)],
-        *[_rude(settings, stop, dice) for _ in range(3)],
+        *[_commit_bursts(store, stop) for _ in range(4)],
+        *[_commit_bursts(other_store, stop) for _ in range(4)],
+        *[_hold_lock_and_roll_back(settings, stop, dice) for _ in range(3)],
         tail(),
     )
     while await read_on():

@@ -21,7 +21,7 @@ PROJECTS = [UUID(int=n) for n in range(1, 5)]
 ACTORS = [UUID(int=n) for n in range(11, 14)]
 
 
-class Told:
+class LogStory:
     """A log told at random, and what it says by itself."""
 
     def __init__(self, store: EventStore) -> None:
@@ -30,7 +30,7 @@ class Told:
         self._versions: dict[UUID, int] = {}
         self._dice = random.Random(7)
 
-    async def tell(self, count: int) -> None:
+    async def append(self, count: int) -> None:
         appends = [self._next() for _ in range(count)]
         for outcome in await commit(self.store, *appends):
             assert isinstance(outcome, Receipt)
@@ -67,10 +67,10 @@ class Told:
 
 
 @pytest.fixture
-async def told(store: EventStore) -> Told:
-    told = Told(store)
-    await told.tell(400)
-    return told
+async def log_story(store: EventStore) -> LogStory:
+    story = LogStory(store)
+    await story.append(400)
+    return story
 
 
 @pytest.fixture(params=["along the log", "along the streams", "stretch by stretch"])
@@ -99,9 +99,11 @@ SOUGHT = [
 
 
 @pytest.mark.parametrize("sought", SOUGHT, ids=range(len(SOUGHT)))
-async def test_pages_put_together_are_what_was_sought(history: History, told: Told, sought: EventFilter) -> None:
-    expected = await told.expected(sought)
-    head = (await told.store.log.head()).position
+async def test_pages_put_together_are_what_was_sought(
+    history: History, log_story: LogStory, sought: EventFilter
+) -> None:
+    expected = await log_story.expected(sought)
+    head = (await log_story.store.log.head()).position
     for limit in (1, 7, 1000):
         found: list[RecordedEvent] = []
         after = 0
@@ -125,19 +127,19 @@ async def test_pages_put_together_are_what_was_sought(history: History, told: To
         assert backwards == expected[::-1]
 
 
-async def test_streams_by_name_are_read_to_the_end(history: History, told: Told) -> None:
-    streams = frozenset(list(told.project)[:3])
-    head = (await told.store.log.head()).position
+async def test_streams_by_name_are_read_to_the_end(history: History, log_story: LogStory) -> None:
+    streams = frozenset(list(log_story.project)[:3])
+    head = (await log_story.store.log.head()).position
     page = await history.page(EventFilter(streams=streams), after=0, to=head, limit=1000)
     assert page.position == head
-    assert page.events == await told.expected(EventFilter(streams=streams))
+    assert page.events == await log_story.expected(EventFilter(streams=streams))
 
 
 async def test_a_page_ends_where_its_data_are_large(
-    history: History, told: Told, monkeypatch: pytest.MonkeyPatch
+    history: History, log_story: LogStory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "PAGE_BYTES_MAX", 400)
-    head = (await told.store.log.head()).position
+    head = (await log_story.store.log.head()).position
     sought = EventFilter(projects=frozenset(PROJECTS))
     found: list[RecordedEvent] = []
     after = 0
@@ -146,39 +148,39 @@ async def test_a_page_ends_where_its_data_are_large(
         assert sum(len(one.data) for one in page.events[:-1]) < 400
         found += page.events
         after = page.position
-    assert found == await told.expected(sought)
+    assert found == await log_story.expected(sought)
 
 
 async def test_what_is_told_live_is_read_in_pages_that_end_where_the_data_are_large(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+    log_story: LogStory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "PAGE_BYTES_MAX", 400)
-    head = (await told.store.log.head()).position
+    head = (await log_story.store.log.head()).position
     found: list[RecordedEvent] = []
     after = 0
     while after < head:
-        page, position = await History(told.store.pool).live(after, to=head, limit=50)
+        page, position = await History(log_story.store.pool).live(after, to=head, limit=50)
         assert sum(len(one.data) for one, _ in page[:-1]) < 400
         assert after < position <= head
         found += [one for one, _ in page]
         after = position
-    assert found == await told.expected(EventFilter())
+    assert found == await log_story.expected(EventFilter())
 
 
-async def test_the_newest_are_read_within_the_bytes_that_are_left(history: History, told: Told) -> None:
-    head = (await told.store.log.head()).position
+async def test_the_newest_are_read_within_the_bytes_that_are_left(history: History, log_story: LogStory) -> None:
+    head = (await log_story.store.log.head()).position
     sought = EventFilter(projects=frozenset(PROJECTS))
     page = await history.newest(sought, before=head + 1, limit=50, bytes_max=1)
     assert [one.position for one in page.events] == [page.position]
-    assert page.events == (await told.expected(sought))[-1:]
+    assert page.events == (await log_story.expected(sought))[-1:]
 
 
 async def test_the_few_events_of_somebody_are_found_in_one_page_of_a_long_log(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+    log_story: LogStory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(histories, "SCAN_MAX", 10)
     monkeypatch.setattr(histories, "SHORT_RANGE_MAX", 10)
-    history = History(told.store.pool)
+    history = History(log_story.store.pool)
     mine = UUID(int=77)
     stream = new_id()
     first = append((stream, 0))
@@ -186,19 +188,19 @@ async def test_the_few_events_of_somebody_are_found_in_one_page_of_a_long_log(
         **{name: getattr(first, name) for name in first.__struct_fields__ if name != "events"},
         events=(event(stream, 1, project=mine),),
     )
-    await commit(told.store, first)
-    head = (await told.store.log.head()).position
+    await commit(log_story.store, first)
+    head = (await log_story.store.log.head()).position
     page = await history.page(EventFilter(projects=frozenset((mine,))), after=0, to=head, limit=10)
     assert ([one.stream_id for one in page.events], page.position) == ([stream], head)
 
 
-async def test_a_stream_belongs_to_the_project_that_was_decided_last(told: Told) -> None:
-    found = await History(told.store.pool).projects_of(told.project)
-    assert found == told.project
-    head = (await told.store.log.head()).position
-    live, position = await History(told.store.pool).live(0, to=head, limit=1000)
+async def test_a_stream_belongs_to_the_project_that_was_decided_last(log_story: LogStory) -> None:
+    found = await History(log_story.store.pool).projects_of(log_story.project)
+    assert found == log_story.project
+    head = (await log_story.store.log.head()).position
+    live, position = await History(log_story.store.pool).live(0, to=head, limit=1000)
     assert position == head
-    assert {(one.stream_id, project) for one, project in live} == set(told.project.items())
+    assert {(one.stream_id, project) for one, project in live} == set(log_story.project.items())
 
 
 async def test_a_loser_decides_nothing(store: EventStore) -> None:

@@ -106,11 +106,11 @@ async def test_whatever_was_ever_in_a_project_is_found_whatever_it_says(store: E
 
     moment = PointInTime("position", before)
     placed = await ever_placed(store, here, PointInTime("position", HUGE), limit=10)
-    told = {
+    states = {
         now.id: (then.project_id, now.project_id)
         async for then, now in then_and_now(store, placed, moment, bytes_max=HUGE)
     }
-    assert told == {stays: (here, here), leaves: (there, there)}
+    assert states == {stays: (here, here), leaves: (there, there)}
 
 
 async def test_many_are_read_in_bounded_portions(store: EventStore, settings: Settings) -> None:
@@ -121,8 +121,8 @@ async def test_many_are_read_in_bounded_portions(store: EventStore, settings: Se
     placed = await ever_placed(store, project_id, PointInTime("position", HUGE), limit=10)
     # Each told to be as long as a whole portion: three reads, and nothing is lost between them.
     long = [Placed(one.stream_id, READ_EVENTS, one.first_position, one.last_position) for one in placed]
-    told = {now.id async for _, now in then_and_now(store, long, PointInTime("position", HUGE), bytes_max=HUGE)}
-    assert told == tasks
+    states = {now.id async for _, now in then_and_now(store, long, PointInTime("position", HUGE), bytes_max=HUGE)}
+    assert states == tasks
 
 
 async def test_long_stories_are_read_in_chunks_and_no_further_than_the_bound(
@@ -138,19 +138,19 @@ async def test_long_stories_are_read_in_chunks_and_no_further_than_the_bound(
     middle = PointInTime("position", (await store.log.head()).position - 10)
     placed = await ever_placed(store, project_id, PointInTime("position", HUGE), limit=10)
 
-    async def told(bytes_max: int = HUGE) -> list[tuple[Any, Any]]:
+    async def states(bytes_max: int = HUGE) -> list[tuple[Any, Any]]:
         return [pair async for pair in then_and_now(store, placed, middle, bytes_max=bytes_max)]
 
-    whole = await told()
+    whole = await states()
     assert sorted(now.id for _, now in whole) == sorted(tasks)
     for then, now in whole:
         assert then == await state_at(store, TASK, now.id, middle)
         assert now == await state_at(store, TASK, now.id, PointInTime("position", HUGE))
     for chunk in (1, 150, 500):
         monkeypatch.setattr(historical_tasks, "CHUNK_BYTES_MAX", chunk)
-        assert await told() == whole
+        assert await states() == whole
     with pytest.raises(HistoryTooLarge):
-        await told(1_000)
+        await states(1_000)
 
 
 async def test_ranges_that_are_attached_later_have_the_index(store: EventStore) -> None:

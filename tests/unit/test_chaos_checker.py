@@ -67,7 +67,7 @@ def _topic(log: list[RecordedEvent]) -> list[list[Message]]:
     return topic
 
 
-def _acknowledged(event: RecordedEvent, told: Event) -> Acknowledged:
+def _acknowledged(event: RecordedEvent, said: Event) -> Acknowledged:
     return Acknowledged(
         caller=ANN,
         command_id=event.command_id,
@@ -75,7 +75,7 @@ def _acknowledged(event: RecordedEvent, told: Event) -> Acknowledged:
         stream_id=event.stream_id,
         version=event.stream_version,
         position=event.position,
-        title=told.title if isinstance(told, TaskCreated | TaskRetitled) else None,
+        title=said.title if isinstance(said, TaskCreated | TaskRetitled) else None,
     )
 
 

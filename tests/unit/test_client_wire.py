@@ -143,7 +143,7 @@ class TestFreshness:
 THREADS = 16
 
 
-class Doorman:
+class TokenServer:
     """Takes the newest access token alone, and gives a new pair for a refresh token."""
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class Doorman:
 
 class TestTokens:
     def test_a_refused_one_is_renewed_and_the_call_sent_again(self) -> None:
-        door, token_store = Doorman(), Tally(Tokens("old", "r1"))
+        door, token_store = TokenServer(), Tally(Tokens("old", "r1"))
         with Client(URL, token_store=token_store, transport=httpx.MockTransport(door)) as client:
             client.tasks.get("a")
             client.tasks.get("a")
@@ -176,7 +176,7 @@ class TestTokens:
         assert token_store.tokens == Tokens("a2", "r2")
 
     def test_many_threads_renew_it_once(self) -> None:
-        door, token_store = Doorman(), Tally(Tokens("old", "r1"))
+        door, token_store = TokenServer(), Tally(Tokens("old", "r1"))
         together, another = threading.Barrier(THREADS), threading.Event()
         refreshes: list[httpx.Request] = []
 
@@ -198,7 +198,7 @@ class TestTokens:
         assert (door.refreshes, token_store.writes) == (1, 1)
 
     def test_so_do_many_tasks(self) -> None:
-        door, token_store = Doorman(), Tally(Tokens("old", "r1"))
+        door, token_store = TokenServer(), Tally(Tokens("old", "r1"))
 
         async def at_the_door(request: httpx.Request) -> httpx.Response:
             await asyncio.sleep(0)  # so that all of them are refused before the first is renewed
@@ -212,7 +212,7 @@ class TestTokens:
         assert (door.refreshes, token_store.writes) == (1, 1)
 
     def test_one_that_another_client_renewed_is_taken_from_the_keeper(self) -> None:
-        door, token_store = Doorman(), Tally(Tokens("old", "r1"))
+        door, token_store = TokenServer(), Tally(Tokens("old", "r1"))
         with (
             Client(URL, token_store=token_store, transport=httpx.MockTransport(door)) as first,
             Client(URL, token_store=token_store, transport=httpx.MockTransport(door)) as second,
@@ -222,7 +222,7 @@ class TestTokens:
         assert door.refreshes == 1
 
     def test_where_the_session_has_ended_it_is_told_and_forgotten(self) -> None:
-        door, token_store = Doorman(), Tally(Tokens("old", "spent"))
+        door, token_store = TokenServer(), Tally(Tokens("old", "spent"))
         with Client(URL, token_store=token_store, transport=httpx.MockTransport(door)) as client:
             with pytest.raises(Unauthenticated, match="sign in again"):
                 client.tasks.get("a")

@@ -20,8 +20,8 @@ from tests.commands.task_story import (
     Story,
     moved,
     project,
+    run_story,
     stories,
-    tell,
     walk_back,
 )
 
@@ -66,7 +66,7 @@ DAYS = [NOW + timedelta(days=n) for n in range(5)]
 @given(stories, st.integers(1, 4))
 def test_a_story_that_is_told_in_pieces_has_the_same_changes(steps: list[Any], size: int) -> None:
     story = Story()
-    tell(story, steps)
+    run_story(story, steps)
     walk_back(story)
     told = undo.Story()
     for first in range(0, len(story.past), size):
@@ -90,7 +90,7 @@ def test_an_action_is_tried_for_every_event_of_a_task() -> None:
 def test_undoing_everything_leads_back_to_the_creation(steps: list[Any]) -> None:
     story = Story()
     created = story.facets
-    tell(story, steps)
+    run_story(story, steps)
     walk_back(story)
     assert story.facets == created
     assert [past.metadata.version for past in story.past] == list(range(1, len(story.past) + 1))
@@ -99,7 +99,7 @@ def test_undoing_everything_leads_back_to_the_creation(steps: list[Any]) -> None
 @given(stories)
 def test_redoing_all_of_it_leads_forth_again(steps: list[Any]) -> None:
     story = Story()
-    tell(story, steps)
+    run_story(story, steps)
     there = story.facets
     for version in reversed(walk_back(story)):
         story.undo(version)
@@ -109,7 +109,7 @@ def test_redoing_all_of_it_leads_forth_again(steps: list[Any]) -> None:
 @given(stories, st.integers(1, 60))
 def test_an_undo_and_its_redo_leave_everything_as_it_was(steps: list[Any], version: int) -> None:
     story = Story()
-    tell(story, steps)
+    run_story(story, steps)
     there = story.facets
     try:
         story.undo(version)
@@ -123,7 +123,7 @@ def test_an_undo_and_its_redo_leave_everything_as_it_was(steps: list[Any], versi
 @given(stories, st.integers(1, 60))
 def test_an_undo_touches_only_what_the_change_set_and_what_still_stands(steps: list[Any], version: int) -> None:
     story = Story()
-    tell(story, steps)
+    run_story(story, steps)
     try:
         change = story.pick(version)
         before = story.state
@@ -146,7 +146,7 @@ def test_an_undo_touches_only_what_the_change_set_and_what_still_stands(steps: l
 @given(stories, st.lists(st.integers(1, 80), max_size=8))
 def test_what_counts_as_undone_is_what_an_undo_that_stands_undid(steps: list[Any], versions: list[int]) -> None:
     story = Story()
-    tell(story, steps)
+    run_story(story, steps)
     for version in versions:
         try:
             story.undo(version)

@@ -70,13 +70,13 @@ def due_next(draft: Draft) -> Series | None:
         return None
     series, zone = facts.series, facts.zone or "UTC"
 
-    def to_come(slot: datetime) -> bool:
+    def is_later(slot: datetime) -> bool:
         passed = day_end(written(slot)[:10], zone) if series.days else slot
         return slot > read(series.slot) and passed > read(draft.at)
 
     latest = max(read(draft.at), read(series.slot)) + timedelta(days=DAYS_MAX)
     found = takewhile(lambda at: at < latest, slots(facts.recurrence, series, zone))
-    following = next(filter(to_come, found), None)
+    following = next(filter(is_later, found), None)
     return None if following is None else Series(series.start, written(following), series.days)
 
 
