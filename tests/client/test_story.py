@@ -158,7 +158,7 @@ def test_grace_works_with_a_checklist_and_relations(url: str, tmp_path: Path) ->
     assert "no item 3" in grace.fails(3, "tasks", "check", tea, "1", "3")
     assert [item["done"] for item in grace.gets("tasks", "checklist", tea, "--remove", "water")["checklist"]] == [True]
     assert does("tasks", "link", cups, "blocks", tea).startswith(f"blocks {tea}:  {cups}  Find cups")
-    assert "blocks this one already" in grace.fails(5, "tasks", "link", tea, "blocks", cups)
+    assert "already blocks this one" in grace.fails(5, "tasks", "link", tea, "blocks", cups)
     assert grace.gets("tasks", "unlink", cups, "blocks", tea)["relations"] == []
     does("tasks", "rank", cups, "--before", tea)
     assert [one["title"] for one in grace.gets("tasks", "list", "--sort", "rank")] == ["Find cups", "Make 日本茶"]

@@ -162,7 +162,7 @@ class TestExitCodes:
     def test_6_if_the_server_does_not_answer(self, grace: Person) -> None:
         said = grace.fails(6, "tasks", "list", "--url", f"http://127.0.0.1:{unused_port()}", TASKFLOW_TOKEN="t")
         assert "does not answer" in said
-        assert "is it running there?" in said
+        assert "check that it is running" in said
 
     def test_1_for_other_errors(self, grace: Person) -> None:
         assert "/title" in grace.fails(1, "tasks", "add", "")
@@ -205,7 +205,7 @@ class TestShortIds:
         assert "given to nobody" in grace.does("tasks", "assign", task["id"], "none")
         assert "given to Bob" in grace.does("tasks", "assign", task["id"], bob_id[-8:])
         assert "no member Alice" in grace.fails(3, "tasks", "assign", task["id"], "Alice")
-        assert "nobody but you is in your Inbox" in grace.fails(2, "tasks", "add", "x", "--assignee", "bob")
+        assert "only you are in your Inbox" in grace.fails(2, "tasks", "add", "x", "--assignee", "bob")
 
 
 class TestOutput:
@@ -290,7 +290,7 @@ class TestOutput:
         ("closed", "words", "code", "line"),
         [
             ("<&-", "tasks list", 0, ""),
-            ("<&-", "login a@example.com", 2, "there is no terminal to ask for the password at"),
+            ("<&-", "login a@example.com", 2, "there is no terminal to prompt for the password"),
             ("<&-", "login a@example.com --password-stdin", 2, "the standard input is closed"),
             ("<&-", "tasks add x --description -", 2, "the standard input is closed"),
             (">&-", "tasks list", 1, "the standard output is closed"),

@@ -482,7 +482,7 @@ def test_grace_undoes_comments_moves_and_searches(url: str, stack: Stack, tmp_pa
     piece = task[-8:]
     grace.does("tasks", "edit", piece, "--title", "Burn the report")
     assert grace.does("tasks", "undo", piece) == f"undone  {piece}  Write the report  (todo, version 3)\n"
-    assert "no change is left" in grace.fails(5, "tasks", "undo", piece)
+    assert "every change is already undone" in grace.fails(5, "tasks", "undo", piece)
     assert grace.does("tasks", "comment", piece, "-", stdin="*First* thought\n") == f"commented  {piece}\n"
     assert grace.gets("tasks", "comment", piece, "second")["body"] == "second"
     assert "*First* thought" in grace.does("tasks", "show", piece)

@@ -115,7 +115,7 @@ class Story:
         for change in candidates(changes):
             if set_by(self.effect(change)):
                 return change
-        raise NothingToUndo("no change is left")
+        raise NothingToUndo("every change is already undone")
 
     def effect(self, change: Change) -> Effect:
         return Effect(self.states[change.first - 1], self.states[change.last])

@@ -144,7 +144,7 @@ async def test_a_cycle_is_none_the_less_one_through_two_projects(
     third = await make_task(executor, owner, there)
     await edit(executor, owner, above, parent_id=third)
     await move_as(executor, owner, third, project_id)
-    with pytest.raises(Rejected, match="below itself"):
+    with pytest.raises(Rejected, match="its own parent or ancestor"):
         await edit(executor, owner, third, parent_id=below)
 
 

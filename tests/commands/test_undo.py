@@ -166,7 +166,7 @@ class TestReadingBack:
         await gate.decided.wait()
         await edit(other, owner, task_id, title="b")
         gate.open.set()
-        with pytest.raises(Rejected, match="nothing that the change set"):
+        with pytest.raises(Rejected, match="later changes have replaced"):
             await undone
 
 

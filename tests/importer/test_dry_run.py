@@ -35,7 +35,7 @@ async def test_of_a_csv_file_it_says_what_the_import_then_does(ada: Person, stor
     assert dry.stdout.startswith("dry run: nothing was written")
     assert f"it would make a project, owned by {ada.me.email}" in dry.stdout
     assert "rejected: line 394: expected 12 fields, found 1" in dry.stdout
-    assert "the time goes back" in dry.stdout
+    assert "the time is before the last change" in dry.stdout
     assert await head(store) == before
     assert not file.with_name("bad.csv.rejects.csv").exists()
     real = ada.types(*arguments)

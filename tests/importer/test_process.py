@@ -75,7 +75,7 @@ async def test_a_truncated_gzip_is_said_after_what_could_be_read(ada: Person, tm
 
 async def test_nobody_imports_who_is_not_signed_in(ada: Person, store: EventStore, tmp_path: Path) -> None:
     before = await head(store)
-    for token, expected in (("", "sign in with `taskflow login`"), ("nonsense", "does not count")):
+    for token, expected in (("", "sign in with `taskflow login`"), ("nonsense", "does not accept the token")):
         ada.token = token
         done = ada.types("import", INCIDENTS, "--mapping", MAPPING)
         assert (done.returncode, done.stdout) == (4, "")

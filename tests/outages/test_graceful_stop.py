@@ -20,7 +20,7 @@ CLIENTS = 6
 END_S = 5.0
 """Two seconds are what is promised; on a machine that does more beside, this bound tells a fault from a wait."""
 CALM = 20
-CUT_SHORT = "kept this process from closing"
+CUT_SHORT = "the process exits before it could close"
 
 
 @asynccontextmanager

@@ -74,7 +74,7 @@ async def test_projector_gone_views_age_and_say_so(
     aged = await ada.get("/tasks")
     assert [item["title"] for item in accepted(aged)["items"]] == ["seen"]
     assert first["position"] <= int(aged.headers["taskflow-position"]) < written["position"]
-    assert "nothing was heard of" in await operator.until_degraded("projections")
+    assert "no recent checkpoint of" in await operator.until_degraded("projections")
     assert await operator.ready()
     assert max(await operator.metric("taskflow_view_lag_events")) > 0
     deployment.start("projector")

@@ -248,7 +248,7 @@ class TestOfAPerson:
         self, store: EventStore, executor: Executor, erased: UUID, change: dict[str, Any]
     ) -> None:
         head = (await store.log.head()).position
-        with pytest.raises(Rejected, match=f"{erased} were erased") as refusal:
+        with pytest.raises(Rejected, match=f"{erased} was erased") as refusal:
             await send(executor, erased, handler_of(user.EditProfile), None, user.EditProfile(**change))
         assert refusal.value.code == "erased"
         assert (await store.log.head()).position == head

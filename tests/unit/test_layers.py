@@ -232,6 +232,7 @@ PURE = {
     ),
     *("commands/checklist.py", "commands/comments.py", "commands/ranks.py", "commands/relations.py"),
     *("commands/move.py", "commands/purge.py", "commands/ranking.py", "commands/recurrence.py"),
+    "commands/recurrence_rule.py",
     *("commands/saved_view.py", "commands/session.py", "commands/task.py", "commands/user.py"),
     *("commands/schedule.py", "commands/undo.py", "commands/undo_schedule.py", "commands/undoing.py"),
     *("commands/invitation_tokens.py", "commands/invitations.py", "commands/labels.py", "commands/workflow.py"),

@@ -254,7 +254,7 @@ class TestWhatStands:
         story.do(ChecklistItemAdded(item_id=item, text="step", rank="a"))
         version = story.do(ChecklistItemChecked(item_id=item, done=True))
         story.do(ChecklistItemRemoved(item_id=item))
-        with pytest.raises(Rejected, match="nothing that the change set"):
+        with pytest.raises(Rejected, match="later changes have replaced"):
             story.undo(version)
         assert story.undo() == [ChecklistItemAdded(item_id=item, text="step", rank="a", done=True)]
 

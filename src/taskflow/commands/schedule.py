@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from taskflow.commands.recurrence import checked, next_slot, plain, readable
+from taskflow.commands.recurrence import checked, next_slot
+from taskflow.commands.recurrence_rule import plain, readable
 from taskflow.errors import Invalid
 from taskflow.streams import USER
 from taskflow.streams.schedule import TaskDueSet, TaskRecurred, TaskRecurrenceSet, begin_series, midnight

@@ -37,7 +37,7 @@ from taskflow.commands.fields import (
 from taskflow.commands.import_scope import ImportCommand, Key, import_scope, require_past
 from taskflow.commands.project import require_not_archived
 from taskflow.commands.ranks import DIGITS, rank_at, rank_between
-from taskflow.commands.recurrence import plain, readable
+from taskflow.commands.recurrence_rule import plain, readable
 from taskflow.commands.schedule import Schedule, new_schedule, zone_for
 from taskflow.commands.task import check_parent, named_status
 from taskflow.errors import Invalid, NotFound, Rejected
