@@ -69,7 +69,9 @@ class TestAdding:
         full = a_task(*[CommentAdded(comment_id=UUID(int=100 + n), body=euros) for n in range(fit)])
         left = COMMENTS_BYTES_MAX - fit * len(euros.encode())
         assert comments.add(full, project(), FIRST, "x" * min(left, COMMENT_MAX)) != []
-        with pytest.raises(Rejected, match="at most 1000000 bytes of comments; this makes 1020000") as refused:
+        with pytest.raises(
+            Rejected, match="at most 1000000 bytes of comments; with this one there would be 1020000"
+        ) as refused:
             comments.add(full, project(), FIRST, euros)
         assert refused.value.code == "too-many-comments"
 

@@ -167,7 +167,7 @@ class TestConsent:
 
 def test_an_inbox_takes_no_members_and_is_not_archived() -> None:
     inbox = fold(ProjectCreated(name="Inbox", owner_id=OWNER, workflow=DEFAULT_WORKFLOW, inbox=True))
-    with pytest.raises(Rejected, match="alone"):
+    with pytest.raises(Rejected, match="cannot be shared"):
         commands.set_member(inbox, OWNER, MEMBER, "viewer", acquainted=True)
     with pytest.raises(Rejected, match="archived"):
         commands.archive(inbox)

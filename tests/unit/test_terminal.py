@@ -239,7 +239,11 @@ class TestErrors:
             (problem(errors.RateLimited, 429), 6, "said; try again in a moment"),
             (problem(errors.Unavailable, 503), 6, "said; try again in a moment"),
             (problem(errors.Behind, 503), 6, "said; try again in a moment"),
-            (Unreachable("no answer"), 6, "no answer; is it running there?"),
+            (
+                Unreachable("no answer"),
+                6,
+                "no answer; check that it is running; set another server with --url or TASKFLOW_URL",
+            ),
         ],
         ids=lambda value: type(value).__name__,
     )
@@ -255,7 +259,10 @@ class TestErrors:
 
     def test_a_token_of_the_environment_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TASKFLOW_TOKEN", "t")
-        assert run.one_line(problem(errors.Unauthenticated, 401)) == "said; the token in TASKFLOW_TOKEN does not count"
+        assert (
+            run.one_line(problem(errors.Unauthenticated, 401))
+            == "said; the server does not accept the token in TASKFLOW_TOKEN"
+        )
 
 
 def commands(

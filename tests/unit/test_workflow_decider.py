@@ -176,7 +176,7 @@ class TestStatusesThatComeBack:
         project = after(team(), command(*DEFAULT[:2], mapping={"done": "todo", "cancelled": "todo"}))
         back = command(*DEFAULT)
         assert in_question(project, back) == {"done", "cancelled"}
-        with pytest.raises(Rejected, match="whose place 'todo' has taken") as refusal:
+        with pytest.raises(Rejected, match="which 'todo' has replaced") as refusal:
             set_workflow(project, back, {"done": 1})
         assert refusal.value.code == "status-mapped"
 
