@@ -327,10 +327,8 @@ class Reading:
         except UnverifiedMessage as error:
             self._reject(partition, error.reason, record.offset)
         except BadMessage as error:
-            log.error(
-                "a message cannot be parsed; another release may have published it",
-                extra=self._context(error) | {"offset": record.offset},
-            )
+            about = self._context(error) | {"offset": record.offset}
+            log.error("a message cannot be parsed; is it of another release?", extra=about)  # noqa: TRY400 - the message says it all
             self._reject(partition, "malformed", record.offset)
         return None
 

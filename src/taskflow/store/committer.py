@@ -181,7 +181,7 @@ class Committer:
                 )
                 return
             resent = True
-            log.info("an an append is sent again", extra={"commands": len(appends), "error": repr(reason)})
+            log.info("an append is sent again", extra={"commands": len(appends), "error": repr(reason)})
             await backoff.wait()
         self.groups += 1
         self.appends += len(appends)
