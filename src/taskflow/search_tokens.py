@@ -40,7 +40,7 @@ _UNSPACED: Final = (
 )
 _RUN: Final = re.compile(rf"((?:(?=[{_UNSPACED}])[^\W_])+)|(?:(?![{_UNSPACED}])[^\W_])+")
 # Letters with a stroke or without a dot, which Unicode does not decompose into a base letter and a mark.
-_STROKES: Final = str.maketrans("łøđħŧı", "lodhti")
+_LETTERS_WITH_STROKES: Final = str.maketrans("łøđħŧı", "lodhti")
 _of_texts: Final[SharedLruCache[tuple[str, ...], tuple[str, ...]]] = SharedLruCache(CACHE_BYTES_MAX)
 """Words by the texts of a task."""
 _of_text: Final[SharedLruCache[str, tuple[tuple[str, ...], int]]] = SharedLruCache(CACHE_BYTES_MAX)
@@ -146,7 +146,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return text[:CHARACTERS_MAX].lower()
     # Marks are removed again, because case folding can produce some. NFC recomposes the syllables of Hangul.
-    return normalize("NFC", _bare(_bare(text).casefold())).translate(_STROKES)
+    return normalize("NFC", _bare(_bare(text).casefold())).translate(_LETTERS_WITH_STROKES)
 
 
 def _bare(text: str) -> str:

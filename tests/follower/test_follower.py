@@ -16,7 +16,7 @@ from taskflow.commands import session, user
 from taskflow.commands.execute import Executor
 from taskflow.errors import EpochChanged, StoreError, Unavailable, UnknownEventType
 from taskflow.follower import follower as following
-from taskflow.follower.follower import FRESH_S, Follower, open_follower
+from taskflow.follower.follower import POLL_AGE_S_MAX, Follower, open_follower
 from taskflow.ids import new_id, shard_of
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
@@ -97,7 +97,7 @@ async def test_a_process_that_was_stopped_polls_before_it_answers(
         await remove_member(other, owner, project_id, member)
         await follower.ready()
         assert follower.known_role(project_id, member) == "member", "its last poll is recent enough"
-        aged(follower, FRESH_S + 0.1)
+        aged(follower, POLL_AGE_S_MAX + 0.1)
         await follower.ready()
         assert follower.known_role(project_id, member) is None
 
@@ -131,7 +131,7 @@ async def test_who_is_cut_off_from_the_log_answers_for_a_while_and_then_nobody(
     patient = replace(settings, auth_stale_max_s=3)
     async with open_follower(store, patient, PARTITIONS) as follower:
         server("postgres").kill()
-        aged(follower, FRESH_S + 0.5)
+        aged(follower, POLL_AGE_S_MAX + 0.5)
         await follower.ready()
         assert await follower.role(project_id, owner) == "owner"
         with pytest.raises(TRANSIENT_ERRORS):  # a miss asks the log: nobody is told that there is nothing
@@ -166,7 +166,7 @@ async def test_a_log_that_hangs_is_as_good_as_none(
                 with pytest.raises(Unavailable, match="cannot check access"):
                     await follower.ready()
             await follower.ready()
-            assert follower.age_s <= FRESH_S
+            assert follower.age_s <= POLL_AGE_S_MAX
         finally:
             await hanging.close()
 
@@ -204,7 +204,7 @@ async def test_an_event_that_cannot_be_folded_makes_the_process_unready(
                 await follower.role(new_id(), new_id())
         assert follower.position == before
         # Whoever meets it first, a request or the background, finds the same.
-        aged(stopped, FRESH_S + 1)
+        aged(stopped, POLL_AGE_S_MAX + 1)
         with pytest.raises(Unavailable, match=f"past position {before}"):
             await stopped.ready()
     with pytest.raises((StoreError, ValueError, KeyError)):

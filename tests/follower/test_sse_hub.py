@@ -72,18 +72,18 @@ async def joined(sse_hub: SseHub, follower: Follower, one: Listener) -> Listener
 
 async def heard(one: Listener, count: int) -> list[OutboundEvent]:
     """That many events; more would fail the comparison that follows."""
-    told: list[OutboundEvent] = []
+    events: list[OutboundEvent] = []
     async with asyncio.timeout(BOUND_S):
-        while len(told) < count:
-            told += await one.next(BOUND_S)
-            assert not one.ended or len(told) >= count
-    return told
+        while len(events) < count:
+            events += await one.next(BOUND_S)
+            assert not one.ended or len(events) >= count
+    return events
 
 
-def titles(told: list[OutboundEvent]) -> list[str]:
-    texts = [one.text.decode().split("\n") for one in told]
+def titles(events: list[OutboundEvent]) -> list[str]:
+    texts = [one.text.decode().split("\n") for one in events]
     envelopes = [msgspec.json.decode(lines[2].removeprefix("data: ")) for lines in texts]
-    assert [lines[0] for lines in texts] == [f"id: {one.position}" for one in told]
+    assert [lines[0] for lines in texts] == [f"id: {one.position}" for one in events]
     assert [lines[1] for lines in texts] == [f"event: {one['type']}" for one in envelopes]
     return [one["data"].get("title", one["type"]) for one in envelopes]
 
@@ -171,10 +171,10 @@ async def test_who_is_removed_hears_nothing_of_what_comes_after(
     # Granted anew, it goes on from there.
     await set_member(executor, owner, project_id, member, "viewer")
     await make_task(executor, owner, project_id, title="again")
-    told: list[str] = []
-    while "again" not in told:
-        told += titles(await heard(every, 1))
-    assert "after" not in told
+    events: list[str] = []
+    while "again" not in events:
+        events += titles(await heard(every, 1))
+    assert "after" not in events
     for each in (every, one, witness):
         await sse_hub.leave(each)
 
@@ -206,7 +206,7 @@ async def test_who_is_slow_is_dropped_and_nobody_waits_for_them(
         await edit(executor, owner, task_id, title=f"{number}")
         assert titles(await heard(quick, 1)) == [f"{number}"]
     assert dropped.is_set()
-    assert not slow._told, "it holds nothing any more"
+    assert not slow._buffer, "it holds nothing any more"
     assert sse_hub.dropped == 1
     for each in (slow, quick):
         await sse_hub.leave(each)
@@ -292,9 +292,9 @@ async def test_an_event_that_cannot_be_decoded_is_sent_without_data_and_ends_no_
     )
     for number in range(3):
         await make_task(executor, owner, project_id, title=f"after {number}")
-    told = await heard(one, 4)
-    first = msgspec.json.decode(told[0].text.decode().split("\n")[2].removeprefix("data: "))
+    events = await heard(one, 4)
+    first = msgspec.json.decode(events[0].text.decode().split("\n")[2].removeprefix("data: "))
     assert (first["stream_id"], first["data"], first["schema_version"]) == (str(unreadable), None, 0)
-    assert titles(told[1:]) == [f"after {number}" for number in range(3)]
+    assert titles(events[1:]) == [f"after {number}" for number in range(3)]
     assert not one.ended
     await sse_hub.leave(one)

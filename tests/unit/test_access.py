@@ -54,8 +54,8 @@ def test_what_is_known_is_the_newest_that_was_followed_or_written(
     for position, (own, steps) in zip(range(1, len(log) + 1), turns, strict=False):
         project = log[position - 1][0].stream_id
         if own:
-            access.wrote([at[position][project]], position)
-            access.wrote(
+            access.note_commit([at[position][project]], position)
+            access.note_commit(
                 [at[access.access_state.position].get(project)], access.access_state.position
             )  # an old one once more
             known[project] = at[position][project]
@@ -89,10 +89,10 @@ def test_a_session_that_was_ended_here_has_ended() -> None:
     started = SESSION.evolve(None, SessionStarted(user_id=user), EventMetadata(session, 1, NOW))
     ended = SESSION.evolve(started, SessionEnded(reason="logout"), EventMetadata(session, 2, NOW))
     access = Access()
-    access.wrote([started], 5)
+    access.note_commit([started], 5)
     assert not access.session_ended(session)
-    access.wrote([ended], 6)
-    access.wrote([started], 7)
+    access.note_commit([ended], 6)
+    access.note_commit([started], 7)
     assert access.session_ended(session)
     event = SessionEnded(reason="logout")
     access.access_state.apply(recorded(6, session, event), event)
@@ -108,10 +108,10 @@ def test_a_system_role_that_was_taken_here_is_none() -> None:
     given_ = USER.evolve(state, UserRolesSet(roles=("analyst",)), EventMetadata(user, 2, NOW))
     taken = USER.evolve(given_, UserRolesSet(roles=()), EventMetadata(user, 3, NOW))
     access = Access()
-    access.wrote([given_], 2)
+    access.note_commit([given_], 2)
     assert access.system_roles(user) == ("analyst",)
-    access.wrote([taken], 3)
-    access.wrote([given_], 2)
+    access.note_commit([taken], 3)
+    access.note_commit([given_], 2)
     assert access.system_roles(user) == ()
     event = UserRolesSet(roles=("analyst",))
     access.access_state.apply(recorded(2, user, event), event)

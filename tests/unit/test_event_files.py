@@ -38,13 +38,13 @@ def envelope(correlation_id: str | None, data: object) -> Envelope:
 
 
 @given(st.lists(st.tuples(st.none() | ids, values), max_size=5))
-def test_a_csv_reads_back(told: list[tuple[str | None, object]]) -> None:
-    events = [envelope(correlation_id, data) for correlation_id, data in told]
+def test_a_csv_reads_back(payloads: list[tuple[str | None, object]]) -> None:
+    events = [envelope(correlation_id, data) for correlation_id, data in payloads]
     text = (csv_header() + csv_lines(events)).decode()
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     assert tuple(header) == COLUMNS
-    assert len(rows) == len(told)
-    for row, (correlation_id, data) in zip(rows, told, strict=True):
+    assert len(rows) == len(payloads)
+    for row, (correlation_id, data) in zip(rows, payloads, strict=True):
         found = dict(zip(header, row, strict=True))
         assert json.loads(found["data"]) == data
         assert found["correlation_id"] in {correlation_id or "", f"'{correlation_id}"}
@@ -52,8 +52,8 @@ def test_a_csv_reads_back(told: list[tuple[str | None, object]]) -> None:
 
 
 @given(st.lists(st.tuples(st.none() | ids, values), max_size=5))
-def test_ndjson_is_a_line_an_event(told: list[tuple[str | None, object]]) -> None:
-    events = [envelope(correlation_id, data) for correlation_id, data in told]
+def test_ndjson_is_a_line_an_event(payloads: list[tuple[str | None, object]]) -> None:
+    events = [envelope(correlation_id, data) for correlation_id, data in payloads]
     lines = ndjson(events).split(b"\n")
     assert lines.pop() == b""
-    assert [json.loads(line)["data"] for line in lines] == [data for _, data in told]
+    assert [json.loads(line)["data"] for line in lines] == [data for _, data in payloads]

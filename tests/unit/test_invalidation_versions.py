@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.projections.invalidation_versions import BUCKETS, begun, bucket, by_bucket, marked
+from taskflow.projections.invalidation_versions import BUCKETS, bucket, by_bucket, marked, new_bucket_versions
 
 PARTITIONS = 3
 KEYS = [f"board:{number}" for number in range(400)]
@@ -14,7 +14,7 @@ batches = st.lists(st.tuples(st.integers(0, PARTITIONS - 1), st.sets(st.sampled_
 
 @given(batches)
 def test_a_mark_changes_exactly_with_its_bucket(batches: list[tuple[int, set[str]]]) -> None:
-    bucket_versions = [begun() for _ in range(PARTITIONS)]
+    bucket_versions = [new_bucket_versions() for _ in range(PARTITIONS)]
     for position, (partition, keys) in enumerate(batches, 1):
         before = by_bucket(bucket_versions)
         bucket_versions[partition] = marked(bucket_versions[partition], keys, position)
@@ -26,9 +26,9 @@ def test_a_mark_changes_exactly_with_its_bucket(batches: list[tuple[int, set[str
 
 @given(st.integers(0, PARTITIONS - 1))
 def test_what_is_built_again_has_other_marks_everywhere(partition: int) -> None:
-    bucket_versions = [begun() for _ in range(PARTITIONS)]
+    bucket_versions = [new_bucket_versions() for _ in range(PARTITIONS)]
     before = by_bucket(bucket_versions)
-    bucket_versions[partition] = begun()
+    bucket_versions[partition] = new_bucket_versions()
     assert len(before) == BUCKETS
     assert not any(was == now for was, now in zip(before, by_bucket(bucket_versions), strict=True))
 

@@ -104,7 +104,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 acquaintances=follower,
             ),
             unchanged=limits,
-            on_commit=follower.wrote,
+            on_commit=follower.note_commit,
         )
         earlier_claims = await stack.enter_async_context(open_earlier_claims(store, executor, settings))
         history = History(store.pool)

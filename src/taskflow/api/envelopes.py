@@ -113,10 +113,10 @@ async def live_envelopes(mapper: Mapper, events: Sequence[RecordedEvent]) -> lis
 def as_sent_live(mapper: Mapper) -> Callable[[Sequence[RecordedEvent]], Awaitable[list[bytes]]]:
     """A function that gives each event as one text for all listeners, without personal fields."""
 
-    async def tell(events: Sequence[RecordedEvent]) -> list[bytes]:
+    async def render(events: Sequence[RecordedEvent]) -> list[bytes]:
         return [as_sent(envelope) for envelope in await live_envelopes(mapper, events)]
 
-    return tell
+    return render
 
 
 def as_sent(envelope: Envelope) -> bytes:

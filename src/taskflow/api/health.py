@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
     from taskflow.api.context import Context
 
-PROBE_S: Final = 1.5
+PROBE_TIMEOUT_S: Final = 1.5
 """A server that does not answer within this time counts as failed."""
-KEEP_S: Final = 1.0
+RESULT_REUSED_S: Final = 1.0
 """How long the result of a check is reused."""
 RELAY_IDLE_MAX_S: Final = 10.0
 _TRANSIENT_ERRORS: Final = (*TRANSIENT_ERRORS, PyMongoError, RedisError, KafkaError)
 
 
 class Health:
-    """Checks everything, at most once in `KEEP_S`, and keeps the result."""
+    """Checks everything, at most once in `RESULT_REUSED_S`, and keeps the result."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -58,7 +58,7 @@ class Health:
 
     async def look(self) -> None:
         async with self._looking:
-            if time.monotonic() - self._looked_at < KEEP_S:
+            if time.monotonic() - self._looked_at < RESULT_REUSED_S:
                 return
             context = self._context
             servers: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
@@ -112,37 +112,37 @@ class Health:
         try:
             await ping(self._context.settings)
         except BrokerRefuses as refusal:
-            raise _Unwell(refusal.why) from refusal
+            raise _ProbeFailed(refusal.why) from refusal
         except BadSettings as error:
-            raise _Unwell("the certificate files cannot be read") from error
+            raise _ProbeFailed("the certificate files cannot be read") from error
 
     async def _relay(self) -> None:
         relay = await relay_status.read(self._context.store.pool)
         if relay.fault is not None:
-            raise _Unwell(relay.fault)
+            raise _ProbeFailed(relay.fault)
         if relay.leader is None:
-            raise _Unwell("no relay holds the lease")
+            raise _ProbeFailed("no relay holds the lease")
         if relay.idle_s is None or relay.idle_s > RELAY_IDLE_MAX_S:
-            raise _Unwell("Kafka has acknowledged no message recently")
+            raise _ProbeFailed("Kafka has acknowledged no message recently")
 
     async def _projections(self) -> None:
         silent = await self._context.readmodels.freshness.silent_s()
         stale_s = self._context.settings.projector_stale_ms / 1000
         late = sorted(view for view in PROJECTIONS if silent[view] > stale_s)
         if late:
-            raise _Unwell(f"no recent checkpoint of {', '.join(late)}")
+            raise _ProbeFailed(f"no recent checkpoint of {', '.join(late)}")
 
     async def _projectors(self) -> None:
         self._faults = await read_faults(self._context.store.pool)
         if self._faults:
-            raise _Unwell("; ".join(f"{view}: {reason}" for view, reason in sorted(self._faults.items())))
+            raise _ProbeFailed("; ".join(f"{view}: {reason}" for view, reason in sorted(self._faults.items())))
 
     async def _worker(self) -> None:
         if await holder(self._context.store.pool, WORKER) is None:
-            raise _Unwell("no worker holds the lease")
+            raise _ProbeFailed("no worker holds the lease")
 
 
-class _Unwell(Exception):
+class _ProbeFailed(Exception):
     """A probe found a fault."""
 
 
@@ -152,9 +152,9 @@ async def _answer(asking: Awaitable[Any]) -> Any:
 
 async def _probe(probe: Callable[[], Coroutine[Any, Any, Any]]) -> str | None:
     try:
-        await abandon_after(PROBE_S, probe())
-    except _Unwell as unwell:
-        return str(unwell)
+        await abandon_after(PROBE_TIMEOUT_S, probe())
+    except _ProbeFailed as failed:
+        return str(failed)
     except _TRANSIENT_ERRORS as error:
         # Only the error's type: its message may contain addresses and passwords.
         return f"does not answer ({type(error).__name__})"

@@ -41,9 +41,9 @@ async def answer(reading: Reading, project_id: UUID, moment: PointInTime) -> Res
     """The board; at a time before the project was created, with the project as it was created. Raises Invalid if there
     are too many events to fold."""
     await reading.read_log()
-    await reading.must_see(project_id, "project", project_id)
+    await reading.require_member(project_id, "project", project_id)
     async with _turn(reading):
-        await reading.must_see(project_id, "project", project_id)  # it may have waited
+        await reading.require_member(project_id, "project", project_id)  # it may have waited
         return await _folded(reading, project_id, moment)
 
 

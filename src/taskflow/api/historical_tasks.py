@@ -58,7 +58,7 @@ async def see(reading: Reading, task_id: UUID) -> TaskState:
     task = await committed(reading.context.store, TASK, task_id)
     if task is None or task.purged:
         raise NotFound("task", task_id)
-    await reading.must_see(task.project_id, "task", task_id)
+    await reading.require_member(task.project_id, "task", task_id)
     return task
 
 

@@ -36,7 +36,7 @@ async def load(reading: Reading, ids: Sequence[UUID]) -> dict[UUID, ProjectState
 
 async def load_one(reading: Reading, project_id: UUID) -> ProjectState:
     """The project. Raises NotFound if the caller is not a member."""
-    await reading.must_see(project_id, "project", project_id)
+    await reading.require_member(project_id, "project", project_id)
     project = (await load(reading, [project_id])).get(project_id)
     if project is None:
         raise NotFound("project", project_id)

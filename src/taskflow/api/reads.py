@@ -166,7 +166,7 @@ class Reading:
         projects: Mapping[UUID, Role] = self.context.follower.projects_of(self.caller)
         return projects
 
-    async def must_see(self, project_id: UUID, what: str, key: object) -> Role:
+    async def require_member(self, project_id: UUID, what: str, key: object) -> Role:
         """The caller's role. Raises NotFound, naming what was asked for, where there is none."""
         role = await self.role(project_id)
         if role is None:

@@ -107,7 +107,7 @@ class Cache:
         load reflects loads the key again.
         """
         token = str(new_id()).encode()
-        found, leases = await self._ask(keys, at_least, token)
+        found, leases = await self._find(keys, at_least, token)
         self.hits += len(found)
         self.misses += len(leases)
         joined = {key: self._loading[key].task for key in leases if self._is_loading(key, leases[key])}
@@ -157,7 +157,7 @@ class Cache:
             self._loading[key] = _Loading(lease, task)
         return task
 
-    async def _ask(
+    async def _find(
         self, keys: Sequence[str], at_least: int, token: bytes
     ) -> tuple[dict[str, Entry], dict[str, bytes | None]]:
         """The entries found, and for every other key the lease in force: this caller's, another's, or None if unknown."""

@@ -90,7 +90,7 @@ class Access:
 
     # --- what this process writes
 
-    def wrote(self, states: Iterable[Any], position: int) -> None:
+    def note_commit(self, states: Iterable[Any], position: int) -> None:
         """Stores the access granted by the states after a commit whose last event is at `position`. A state older than
         its entry, or than the folded state, is ignored."""
         if position <= self.access_state.position:

@@ -48,16 +48,16 @@ insert into progress as p (name, position, state) values ($1, $2, $3)
 on conflict (name) do update set position = excluded.position, state = excluded.state, updated_at = now()
  where p.position < excluded.position
 """
-FRESH_S: Final = 1.0
+POLL_AGE_S_MAX: Final = 1.0
 """Maximum age of the last poll for answering a request without another poll."""
-HEAD_S: Final = 1.0
+HEAD_TIMEOUT_S: Final = 1.0
 """Timeout for reading the head of the log; after it the store counts as unavailable."""
-STUCK_S: Final = 3.0
+STALL_S: Final = 3.0
 """After this time without a successful poll, everything in this process that waits for the store gives up."""
-QUIET_S: Final = 2.0
+FAILED_POLL_PAUSE_S: Final = 2.0
 """After a failed poll, polls on behalf of requests fail at once for this time. Meanwhile the background task polls; its
 first success ends the pause."""
-PACE_S: Final = 0.01
+POLL_INTERVAL_S_MIN: Final = 0.01
 """Minimum time between the starts of two polls: callers that arrive meanwhile share the next poll."""
 
 
@@ -73,13 +73,13 @@ class Follower:
         self.failure: str | None = None
         self._polled_at = 0.0
         self._begun_at = 0.0
-        self._quiet_until = 0.0
+        self._paused_until = 0.0
         self._saved_position = 0
         self._bounded_at = 0
         self._asked = 0
         self._served = 0
         self._polling = asyncio.Lock()
-        self._moved = asyncio.Event()
+        self._advanced = asyncio.Event()
 
     # --- what it knows
 
@@ -126,10 +126,10 @@ class Follower:
             await self.poll()
         return sorted(self.consented(one) & self.consented(other))
 
-    def wrote(self, states: Iterable[Any], position: int) -> None:
+    def note_commit(self, states: Iterable[Any], position: int) -> None:
         """Makes a commit of this process count at once, before the follower reaches it: the states after the commit,
         and the position of its last event."""
-        self._access.wrote(states, position)
+        self._access.note_commit(states, position)
 
     async def role(self, project_id: UUID, user_id: UUID) -> Role | None:
         """Returns the user's role in a project; None if the user has no role.
@@ -149,10 +149,10 @@ class Follower:
         """Makes sure that the state is recent enough to authorise requests. Raises Unavailable if it is not."""
         if self.failure is not None:
             raise Unavailable(self.failure)
-        if self.age_s <= FRESH_S:
+        if self.age_s <= POLL_AGE_S_MAX:
             return
         try:
-            async with asyncio.timeout(FRESH_S):
+            async with asyncio.timeout(POLL_AGE_S_MAX):
                 await self.poll()
         except TRANSIENT_ERRORS as error:
             if self.age_s > self._settings.auth_stale_max_s:
@@ -163,8 +163,8 @@ class Follower:
     async def past(self, position: int) -> None:
         """Returns once the follower has passed a position."""
         while self.access_state.position <= position:
-            self._moved.clear()
-            await self._moved.wait()
+            self._advanced.clear()
+            await self._advanced.wait()
 
     async def poll(self) -> None:
         """Reads the log to its head. The read starts after this call; concurrent callers share one read.
@@ -172,11 +172,11 @@ class Follower:
         Raises one of TRANSIENT_ERRORS (at once if the store just was unavailable), and Unavailable, permanently,
         after an event that could not be folded.
         """
-        self._heed_quiet()
+        self._require_not_paused()
         await self._poll()
 
-    def _heed_quiet(self) -> None:
-        if time.monotonic() < self._quiet_until:
+    def _require_not_paused(self) -> None:
+        if time.monotonic() < self._paused_until:
             raise TimeoutError("the last read of the log has just failed")
 
     async def _poll(self, *, background: bool = False) -> None:
@@ -187,16 +187,16 @@ class Follower:
                 return
             if self.failure is not None:
                 raise Unavailable(self.failure)
-            await asyncio.sleep(self._begun_at + PACE_S - time.monotonic())
+            await asyncio.sleep(self._begun_at + POLL_INTERVAL_S_MIN - time.monotonic())
             if not background:
-                self._heed_quiet()  # the previous poll may have failed meanwhile
+                self._require_not_paused()  # the previous poll may have failed meanwhile
             serving = self._asked
             self._begun_at = time.monotonic()
             try:
                 await self._read_to_head()
             except TRANSIENT_ERRORS:
-                self._quiet_until = time.monotonic() + QUIET_S
-                if self.age_s > STUCK_S:
+                self._paused_until = time.monotonic() + FAILED_POLL_PAUSE_S
+                if self.age_s > STALL_S:
                     self._store.give_up()
                 raise
             except Exception as error:
@@ -204,7 +204,7 @@ class Follower:
                 self.failure = f"this process cannot read the log past position {self.access_state.position}: {error}"
                 raise Unavailable(self.failure) from error
             self._served = serving
-            self._quiet_until = 0.0
+            self._paused_until = 0.0
 
     # --- how it gets there
 
@@ -238,7 +238,9 @@ class Follower:
         limit = self._settings.follower_batch_max
         while True:
             started = time.monotonic()
-            head, steps = await abandon_after(HEAD_S, self._store.log.tail(self.access_state.position, limit=limit))
+            head, steps = await abandon_after(
+                HEAD_TIMEOUT_S, self._store.log.tail(self.access_state.position, limit=limit)
+            )
             if head.epoch != self.epoch:
                 if self.epoch:
                     raise EpochChanged(f"the log is at epoch {head.epoch}, this process began at {self.epoch}")
@@ -249,7 +251,7 @@ class Follower:
             if self.access_state.position >= head.position:
                 self.recent_positions.head = max(self.recent_positions.head, self.access_state.position)
                 self._polled_at = started
-                self._moved.set()
+                self._advanced.set()
                 return
 
     async def _fold(self, steps: Sequence[Step]) -> None:

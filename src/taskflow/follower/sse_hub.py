@@ -64,11 +64,11 @@ class Listener:
         self.ended = False
         self._drop = drop
         self._ready = asyncio.Event()
-        self._told: deque[OutboundEvent] = deque()
+        self._buffer: deque[OutboundEvent] = deque()
         self._bytes = 0
         self._batch = 0
 
-    def tell(self, event: OutboundEvent, batch: int, bytes_max: int) -> bool:
+    def offer(self, event: OutboundEvent, batch: int, bytes_max: int) -> bool:
         """Puts an event of a batch into the buffer. Returns False, and drops the listener, if the buffer held more than
         `bytes_max` before the batch. The events of one batch do not count: no client could have read them yet."""
         if event.position <= self.after or (self.projects is not None and event.project not in self.projects):
@@ -76,10 +76,10 @@ class Listener:
         if batch != self._batch:
             self._batch = batch
             if self._bytes > bytes_max:
-                self._told.clear()
+                self._buffer.clear()
                 self._drop()
                 return False
-        self._told.append(event)
+        self._buffer.append(event)
         self._bytes += len(event.text)
         self._ready.set()
         return True
@@ -91,15 +91,15 @@ class Listener:
 
     async def next(self, within_s: float) -> list[OutboundEvent]:
         """Returns the buffered events, waiting up to `within_s` for the first; empty if none came."""
-        if not self._told and not self.ended:
+        if not self._buffer and not self.ended:
             self._ready.clear()
             try:
                 async with asyncio.timeout(within_s):
                     await self._ready.wait()
             except TimeoutError:
                 return []
-        events = list(self._told)
-        self._told.clear()
+        events = list(self._buffer)
+        self._buffer.clear()
         self._bytes = 0
         return events
 
@@ -205,7 +205,7 @@ class SseHub:
             if user not in members:
                 continue
             for listener in list(self._listeners.get(user, ())):
-                if not listener.tell(event, self._batches, self._settings.stream_buffer_bytes_max):
+                if not listener.offer(event, self._batches, self._settings.stream_buffer_bytes_max):
                     self.dropped += 1
                     self._listeners[user].discard(listener)
 

@@ -18,7 +18,7 @@ from pymongo import ReturnDocument, UpdateOne
 
 from taskflow.errors import TaskflowError
 from taskflow.projections.collection_names import CHECKPOINTS, PARKED
-from taskflow.projections.invalidation_versions import NONE, begun
+from taskflow.projections.invalidation_versions import NO_VERSIONS, new_bucket_versions
 from taskflow.projections.projection import ATTEMPT
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Checkpoint(Struct):
     invalidations: set[str] = field(default_factory=set)
     parked: set[UUID] = field(default_factory=set)
     halted: str | None = None
-    marks: bytes = NONE
+    marks: bytes = NO_VERSIONS
 
 
 def checkpoint_id(view: Projection, generation: Generation, partition: int) -> str:
@@ -104,7 +104,7 @@ class Checkpoints:
         key = self._build | {"generation": self._generation.number, "partition": partition}
         fresh = key | {"position": 0, "epoch": 0, "offset": None, "invalidations": [], "halted": None}
         if self._view.marks:
-            fresh["marks"] = Binary(begun())
+            fresh["marks"] = Binary(new_bucket_versions())
         # One operation creates and reads it: between two operations the views could be dropped with their checkpoints.
         found: Any = await self._collection.find_one_and_update(
             {"_id": self._id(partition)},
@@ -123,7 +123,7 @@ class Checkpoints:
             invalidations=set(found["invalidations"]),
             parked={entry["stream_id"] async for entry in parked},
             halted=None,
-            marks=bytes(found.get("marks") or NONE),
+            marks=bytes(found.get("marks") or NO_VERSIONS),
         )
 
     async def save(self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], session: AsyncClientSession) -> None:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TELL_S: Final = 10.0
+LOG_INTERVAL_S: Final = 10.0
 """Minimum time between two log lines, and between two records, of a fault that lasts."""
-RECORD_S: Final = 1.0
+RECORD_TIMEOUT_S: Final = 1.0
 """Timeout for recording a fault."""
 
 
@@ -32,27 +32,27 @@ class Faults:
         self._pool = events.pool
         self._projection = projection
         self._worker = worker
-        self._told_at = float("-inf")
-        self._standing = False
+        self._logged_at = float("-inf")
+        self._recorded = False
 
     async def note(self, error: BaseException) -> None:
-        """Tells of an error if waiting does not help; at most every TELL_S."""
+        """Tells of an error if waiting does not help; at most every LOG_INTERVAL_S."""
         reason = permanent_fault(error)
-        if reason is None or time.monotonic() - self._told_at < TELL_S:
+        if reason is None or time.monotonic() - self._logged_at < LOG_INTERVAL_S:
             return
-        self._told_at = time.monotonic()
+        self._logged_at = time.monotonic()
         about = {"projection": self._projection, "reason": reason, "error": repr(error)[:1_000]}
         log.error("a projection cannot be written until an operator acts", extra=about)
-        self._standing = True
+        self._recorded = True
         with suppress(*TRANSIENT_ERRORS):
-            await abandon_after(RECORD_S, record_fault(self._pool, self._projection, self._worker, reason))
+            await abandon_after(RECORD_TIMEOUT_S, record_fault(self._pool, self._projection, self._worker, reason))
 
     async def mended(self) -> None:
         """Called after every step that worked: ends the fault, if there was one."""
-        if not self._standing:
+        if not self._recorded:
             return
         with suppress(*TRANSIENT_ERRORS):
-            await abandon_after(RECORD_S, clear_fault(self._pool, self._projection, self._worker))
-            self._standing = False
-            self._told_at = float("-inf")
+            await abandon_after(RECORD_TIMEOUT_S, clear_fault(self._pool, self._projection, self._worker))
+            self._recorded = False
+            self._logged_at = float("-inf")
             log.info("a projection is written again", extra={"projection": self._projection})

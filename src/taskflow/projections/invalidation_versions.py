@@ -17,7 +17,7 @@ from zlib import crc32
 BUCKETS: Final = 256
 _KIND: Final = "q"
 _SIZE: Final = array(_KIND).itemsize
-NONE: Final = bytes((BUCKETS + 1) * _SIZE)
+NO_VERSIONS: Final = bytes((BUCKETS + 1) * _SIZE)
 """The bucket versions of a partition without a checkpoint."""
 
 BucketVersion = tuple[int, ...]
@@ -28,7 +28,7 @@ def bucket(key: str) -> int:
     return crc32(key.encode()) % BUCKETS
 
 
-def begun() -> bytes:
+def new_bucket_versions() -> bytes:
     """Returns the bucket versions of a new checkpoint: no invalidations, and a new random number."""
     return bytes(BUCKETS * _SIZE) + secrets.token_bytes(_SIZE)
 

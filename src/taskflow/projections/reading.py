@@ -128,15 +128,15 @@ class Reading:
 
     async def _wait_for_topic(self) -> None:
         """Waits until Kafka answers and has the topic. Raises TopicMismatch."""
-        knocking = asyncio.create_task(self._knock())
+        polling = asyncio.create_task(self._poll_topic())
         try:
-            if not (await asyncio.wait([knocking], timeout=AWAY_S))[0]:
+            if not (await asyncio.wait([polling], timeout=AWAY_S))[0]:
                 self._away()
-            await knocking
+            await polling
         finally:
-            knocking.cancel()
+            polling.cancel()
 
-    async def _knock(self) -> None:
+    async def _poll_topic(self) -> None:
         backoff = Backoff(PAUSE_S, PAUSE_MAX_S)
         while True:
             try:
@@ -171,10 +171,12 @@ class Reading:
                 if assignment.changed:
                     await self._take_over(consumer, assignment.read())
                 count = sum(map(len, records.values()))
-                self._hand_out({at.partition: batch for at, batch in records.items() if at.partition in self._assigned})
+                self._distribute(
+                    {at.partition: batch for at, batch in records.items() if at.partition in self._assigned}
+                )
                 if self._assigned:
                     given_at = time.monotonic()
-                    self._mind_silence(assignment)
+                    self._require_messages(assignment)
                 elif time.monotonic() - given_at > REJOIN_S and any(one.stood_in for one in self._runners):
                     raise Unavailable(
                         "no worker advances some partitions, and this worker is assigned none; it joins the group again"
@@ -230,10 +232,10 @@ class Reading:
             if isinstance(error, KafkaError) and not isinstance(error, _UNREADABLE):
                 raise
             # A record that the library cannot decode (for example a header that is not UTF-8) would fail for ever.
-            self._pass_over(consumer)
+            self._seek_to_end(consumer)
             return {}
 
-    def _pass_over(self, consumer: Any) -> None:
+    def _seek_to_end(self, consumer: Any) -> None:
         """Seeks to the end of every assigned partition, and marks the partitions to be read from the log."""
         for at in consumer.assignment():
             end = consumer.highwater(at)
@@ -278,7 +280,7 @@ class Reading:
             else:
                 return
 
-    def _mind_silence(self, assignment: _Assignment) -> None:
+    def _require_messages(self, assignment: _Assignment) -> None:
         """Raises Unavailable if no message was fetched for too long, unless the group is rebalancing."""
         now = time.monotonic()
         if now - self._fetched_at < self._silence_s:
@@ -289,7 +291,7 @@ class Reading:
 
     # --- the messages
 
-    def _hand_out(self, records: Mapping[int, Sequence[Any]]) -> None:
+    def _distribute(self, records: Mapping[int, Sequence[Any]]) -> None:
         if not records:
             return
         self._fetched_at = time.monotonic()

@@ -1,7 +1,7 @@
 """Messages that failed verification: counted by reason, and logged at a bounded rate.
 
 Anybody who can write to the topic can send as many such messages as the broker accepts. So only the reason of a
-message is kept, counts are saved at most every `SAVE_S`, and a log line is written at most every `TELL_S`.
+message is kept, counts are saved at most every `SAVE_INTERVAL_S`, and a log line is written at most every `LOG_INTERVAL_S`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SAVE_S: Final = 0.25
-TELL_S: Final = 10.0
+SAVE_INTERVAL_S: Final = 0.25
+LOG_INTERVAL_S: Final = 10.0
 
 
 class Rejections:
@@ -32,28 +32,30 @@ class Rejections:
         self._reader = reader
         self._collection = database[REJECTED]
         self._unsaved: Counter[str] = Counter()
-        self._untold: Counter[str] = Counter()
-        self._told_at = float("-inf")
+        self._unlogged: Counter[str] = Counter()
+        self._logged_at = float("-inf")
         self._saved_at = float("-inf")
 
     def note(self, partition: int, reason: str, offset: int) -> None:
         self._unsaved[reason] += 1
-        self._untold[reason] += 1
-        if time.monotonic() - self._told_at > TELL_S:
-            self._told_at = time.monotonic()
+        self._unlogged[reason] += 1
+        if time.monotonic() - self._logged_at > LOG_INTERVAL_S:
+            self._logged_at = time.monotonic()
             about = {"reader": self._reader, "partition": partition, "offset": offset}
-            log.error("messages were rejected; the log is read instead", extra=about | {"reasons": dict(self._untold)})
-            self._untold.clear()
+            log.error(
+                "messages were rejected; the log is read instead", extra=about | {"reasons": dict(self._unlogged)}
+            )
+            self._unlogged.clear()
 
     async def run(self) -> None:
-        """Saves the counts every SAVE_S until cancelled. Not by the reading, which must not wait for MongoDB."""
+        """Saves the counts every SAVE_INTERVAL_S until cancelled. Not by the reading, which must not wait for MongoDB."""
         while True:
-            await asyncio.sleep(SAVE_S)
+            await asyncio.sleep(SAVE_INTERVAL_S)
             try:
                 await self.save()
             except PyMongoError as error:
                 log.warning("rejected messages are counted later", extra={"error": repr(error)})
-                await asyncio.sleep(TELL_S)
+                await asyncio.sleep(LOG_INTERVAL_S)
 
     async def save(self) -> None:
         """Adds to the stored counts, which the API's metrics report."""

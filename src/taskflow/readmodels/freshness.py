@@ -14,7 +14,7 @@ from taskflow.cancellation import raise_if_cancelled
 from taskflow.errors import Behind, Unavailable
 from taskflow.ids import shard_of
 from taskflow.projections.collection_names import CHECKPOINTS, PARKED
-from taskflow.projections.invalidation_versions import NONE, BucketVersion, bucket, by_bucket
+from taskflow.projections.invalidation_versions import NO_VERSIONS, BucketVersion, bucket, by_bucket
 from taskflow.projections.projection import ATTEMPT
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.mongo_breaker import MongoBreaker
@@ -215,7 +215,7 @@ class Freshness:
         checkpoints: dict[tuple[str, int], int] = {}
         halted: dict[str, str] = {}
         bucket_versions = {
-            view.name: [NONE] * self._recent_positions.partitions for view in PROJECTIONS.values() if view.marks
+            view.name: [NO_VERSIONS] * self._recent_positions.partitions for view in PROJECTIONS.values() if view.marks
         }
         started = time.monotonic()
         query = _SERVING | {"generation": self._generation}

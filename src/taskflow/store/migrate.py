@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TELL_S: Final = 10.0
+LOG_INTERVAL_S: Final = 10.0
 LOCK_POLL_S: Final = 0.2
 _LOCK: Final = 7467
 _TABLE: Final = """
@@ -99,10 +99,10 @@ async def _apply_missing(connection: Any, folder: Traversable) -> list[str]:
 
 async def wait_for_schema(settings: Settings) -> None:
     """Returns once the schema is up to date or a later one's: a process that starts before its store, or
-    before the migrations, is not a fault. Says every `TELL_S` that it waits."""
+    before the migrations, is not a fault. Says every `LOG_INTERVAL_S` that it waits."""
     logged_at = float("-inf")
     while (why := await _schema_fault(settings)) is not None:
-        if time.monotonic() - logged_at > TELL_S:
+        if time.monotonic() - logged_at > LOG_INTERVAL_S:
             logged_at = time.monotonic()
             log.warning("waiting for the event store", extra={"why": why})
         await asyncio.sleep(RETRY_S)

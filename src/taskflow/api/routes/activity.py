@@ -27,7 +27,7 @@ async def list_activity(call: RequestContext) -> Response[bytes]:
     project_id = call.id("project_id", "project")
     reading = await begin(call, paged=True)
     context = reading.context
-    await reading.must_see(project_id, "project", project_id)
+    await reading.require_member(project_id, "project", project_id)
     head = (await context.store.log.head()).position
     before = head + 1 if reading.cursor is None else _before(reading.cursor)
     sought = EventFilter(projects=frozenset((project_id,)))

@@ -59,7 +59,7 @@ async def _load(reading: Reading, task_id: UUID) -> tuple[TaskState, Collection[
     task = await committed(store, TASK, task_id)
     if task is None or task.purged:
         raise NotFound("task", task_id)
-    await reading.must_see(task.project_id, "task", task_id)
+    await reading.require_member(task.project_id, "task", task_id)
     project = await committed(store, PROJECT, task.project_id)
     return task, () if project is None else project.members
 

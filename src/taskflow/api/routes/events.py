@@ -153,8 +153,8 @@ async def _file(context: Context, call: RequestContext, sought: EventFilter, pos
         async with context.slots.page_turn:
             page = await context.history.page(sought, after=after, to=positions.to, limit=FILE_PAGE)
             size = sum(len(event.data) for event in page.events)
-            seen = await _visible_envelopes(context, page.events, caller.user_id)
-            piece = await run_off_loop(size, lines, seen) if seen else b""
+            visible = await _visible_envelopes(context, page.events, caller.user_id)
+            piece = await run_off_loop(size, lines, visible) if visible else b""
         after = page.position
         if piece:
             yield begun + piece

@@ -46,7 +46,7 @@ async def stream(call: RequestContext) -> Response[bytes]:
     reading = await begin(call)
     call.hold(Work.STREAM)
     for project in projects or ():
-        await reading.must_see(project, "project", project)
+        await reading.require_member(project, "project", project)
     follower = reading.context.follower
     await follower.poll()  # so that the stream starts after every write acknowledged before
     after = _last_event(call.header(b"last-event-id"), follower.position)
@@ -79,7 +79,7 @@ async def _events(
         try:
             yield HEARTBEAT
             while not sse_hub.join(listener, after):
-                after, missed = await _missed(context, user, projects, after)
+                after, missed = await _missed_events(context, user, projects, after)
                 if missed:
                     yield missed
                 sse_hub.judge(listener)
@@ -90,26 +90,28 @@ async def _events(
                 left_s = principal.expires_at - time.time()
                 if left_s <= 0:
                     return
-                told = await listener.next(min(heartbeat_s, left_s))
+                events = await listener.next(min(heartbeat_s, left_s))
                 # Access is checked again, for events that were buffered before it was withdrawn.
-                seen = [one.text for one in told if follower.known_role(one.project, user) is not None]
-                if seen:
-                    yield b"".join(seen)
+                visible = [one.text for one in events if follower.known_role(one.project, user) is not None]
+                if visible:
+                    yield b"".join(visible)
                 sse_hub.judge(listener)
                 if listener.ended:
                     return
-                if not told:
+                if not events:
                     yield HEARTBEAT
         finally:
             await sse_hub.leave(listener)
 
 
-async def _missed(context: Context, user: UUID, projects: frozenset[UUID] | None, after: int) -> tuple[int, bytes]:
+async def _missed_events(
+    context: Context, user: UUID, projects: frozenset[UUID] | None, after: int
+) -> tuple[int, bytes]:
     """A page of the log after a position, up to the follower's position; returns the position reached, and the
     events."""
     follower = context.follower
-    seen = follower.projects_of(user).keys()
-    wanted = frozenset(seen if projects is None else seen & projects)
+    visible = follower.projects_of(user).keys()
+    wanted = frozenset(visible if projects is None else visible & projects)
     page = await context.history.page(
         EventFilter(projects=wanted), after=after, to=follower.position, limit=CATCH_UP_PAGE
     )

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 PAGE_MAX: Final = 500
 """Projects, tasks and removals in one answer."""
-DRAWN: Final = ("tasks", "projects", "users")
+SYNC_VIEWS: Final = ("tasks", "projects", "users")
 SECTIONS: Final = ("lost", "projects", "gained", "changed", "moved", "renamed")
 
 
@@ -139,7 +139,7 @@ def _begun(context: Context, freshness: Freshness, user: UUID, text: str | None)
         raise Gone("the token is too old to tell what was removed since; start again without one")
     if token.section == 0 and token.position == 0:
         # Not beyond the follower's position, so that access granted after it counts as granted after the round began.
-        to = min(freshness.position(DRAWN), context.follower.position)
+        to = min(freshness.position(SYNC_VIEWS), context.follower.position)
         token = replace(token, to=to)
     return token
 
@@ -148,7 +148,7 @@ def _build(context: Context, freshness: Freshness) -> Build:
     marks = freshness.build("tasks")
     if marks is None:
         raise Unavailable("the views cannot be read now; try again shortly")
-    views = (*(PROJECTIONS[name].collection for name in DRAWN), *marks)
+    views = (*(PROJECTIONS[name].collection for name in SYNC_VIEWS), *marks)
     return Build(context.follower.epoch, blake2b(repr(views).encode(), digest_size=8).hexdigest())
 
 

@@ -29,7 +29,7 @@ async def list_task_events(call: RequestContext) -> Response[bytes]:
     task = await committed(store, TASK, task_id)
     if task is None or task.purged:
         raise NotFound("task", task_id)
-    await reading.must_see(task.project_id, "task", task_id)
+    await reading.require_member(task.project_id, "task", task_id)
     more = bool(page) and page[-1].stream_version < task.version
     items = await envelopes(store.mapper, page)
     reading.note_position(max([reading.context.follower.position, *[event.position for event in page]]))

@@ -30,7 +30,7 @@ async def list_tasks(call: RequestContext) -> Response[bytes]:
     asked = parse_task_query(call.parameters)
     reading = await begin(call, paged=True)
     for project_id in asked.projects or ():
-        await reading.must_see(project_id, "project", project_id)
+        await reading.require_member(project_id, "project", project_id)
     projects = frozenset(reading.known_projects()) if asked.projects is None else asked.projects
     pairs = None
     if asked.statuses is not None or asked.categories is not None:
@@ -89,7 +89,7 @@ async def get_task(call: RequestContext) -> Response[bytes]:
     if kept is None:
         raise NotFound("task", task_id)
     task = kept.task
-    await reading.must_see(task.project_id, "task", task_id)
+    await reading.require_member(task.project_id, "task", task_id)
     known = await joins(reading, {task.project_id}, set() if task.assignee_id is None else {task.assignee_id})
     if kept.rendered is None or kept.rendered[0] != known:
         body = bytes(known.render(task))

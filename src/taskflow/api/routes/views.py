@@ -30,7 +30,7 @@ async def list_views(call: RequestContext) -> Response[bytes]:
     reading = await begin(call, paged=True)
     projects = frozenset(await reading.projects()) if named is None else named
     for project_id in named or ():
-        await reading.must_see(project_id, "project", project_id)
+        await reading.require_member(project_id, "project", project_id)
 
     async def one_page(models: ReadModels) -> list[SavedViewState]:
         return await models.saved.page(
