@@ -46,7 +46,7 @@ def add_client_commands(commands: Commands) -> None:
     add_tasks(commands)
     add_projects(commands)
     _imports(commands)
-    _views(group(commands, "views", "save filters of tasks under a name, and use them", _VIEWS_MORE))
+    _views(group(commands, "views", "save filters of tasks under a name, and run them", _VIEWS_MORE))
     activity = limited(
         leaf(commands, "activity", "show what happened in a project, or in all of yours, newest first", EXIT_CODES)
     )
@@ -64,27 +64,27 @@ def add_client_commands(commands: Commands) -> None:
 
 
 def _account(commands: Commands) -> None:
-    register = leaf(commands, "register", "make an account and sign in")
+    register = leaf(commands, "register", "create an account and sign in")
     register.add_argument("email", metavar="EMAIL")
-    register.add_argument("--name", required=True, help="what others see")
+    register.add_argument("--name", required=True, help="the name that others see")
     login = leaf(
         commands,
         "login",
         "sign in",
-        "The tokens are kept in a file that only you may read, and renewed when they expire. TASKFLOW_URL and\n"
-        "TASKFLOW_TOKEN, where they are set, come first.",
+        "The tokens are stored in a file that only you can read, and renewed when they expire. If TASKFLOW_URL and\n"
+        "TASKFLOW_TOKEN are set, they take precedence.",
     )
     login.add_argument("email", nargs="?", metavar="EMAIL", help="prompted for if missing")
     login.add_argument("--otp", metavar="CODE", help="the code of the second factor; prompted for if needed")
     for parser in (register, login):
         parser.add_argument("--password-stdin", action="store_true", help="read the password from the standard input")
-    leaf(commands, "logout", "end the session and forget its tokens")
-    leaf(commands, "whoami", "say who is signed in, and where")
+    leaf(commands, "logout", "end the session and delete its tokens")
+    leaf(commands, "whoami", "show who is signed in, and at which server")
     leaf(
         commands,
         "calendar",
-        "make an address at which calendars read your due tasks",
-        "Whoever knows the address reads them. It is shown this once; the one that was made before ends.",
+        "create an address from which calendars read your due tasks",
+        "Whoever knows the address can read them. It is shown only once; an earlier address stops working.",
     )
 
 
@@ -92,12 +92,12 @@ def _imports(commands: Commands) -> None:
     importing = calling(
         commands,
         "import",
-        "turn another system's log into tasks and their history",
-        "As whoever is signed in, into a project of theirs, or one that they are an admin of. Run again, it goes on where\n"
-        "it stopped, and makes nothing twice.",
+        "import another system's log as tasks with their history",
+        "The signed-in person imports into a project that they own or are an admin of. Run again, it continues where it\n"
+        "stopped, and imports nothing twice.",
     )
     importing.add_argument(
-        "file", type=Path, metavar="FILE", help="a CSV or JSON Lines file, plain or gzipped; or as --format says"
+        "file", type=Path, metavar="FILE", help="a CSV or JSON Lines file, plain or gzipped; or the format of --format"
     )
     importing.add_argument(
         "--format",
@@ -106,34 +106,34 @@ def _imports(commands: Commands) -> None:
         help="taskflow: an exported project; todoist: a backup of one; either as CSV or JSON",
     )
     importing.add_argument(
-        "--mapping", type=Path, metavar="FILE", help="a TOML file that says what the columns of a CSV file are"
+        "--mapping", type=Path, metavar="FILE", help="a TOML file that describes the columns of a CSV file"
     )
     importing.add_argument("--project", metavar="ID", help="an existing project (default: your own of that source)")
-    importing.add_argument("--name", help="what a Todoist project is called here (default: as its file)")
-    importing.add_argument("--dry-run", action="store_true", help="tell what it would do, and write nothing")
+    importing.add_argument("--name", help="the name of a Todoist project here (default: that of its file)")
+    importing.add_argument("--dry-run", action="store_true", help="show what it would do, and write nothing")
     importing.add_argument("--rejects", type=Path, metavar="FILE", help="where bad rows go (default: FILE.rejects.csv)")
     importing.add_argument(
-        "--at-once", type=at_once, default=AT_ONCE, metavar="N", help=f"batches under way at once (default: {AT_ONCE})"
+        "--at-once", type=at_once, default=AT_ONCE, metavar="N", help=f"batches sent at once (default: {AT_ONCE})"
     )
-    calling(commands, "demo", "import a small example into a running system and say what to look at")
+    calling(commands, "demo", "import a small example into a running system and show what to try")
 
 
 def _views(views: Commands) -> None:
     listing = limited(leaf(views, "list", "list your views and those of your projects"))
-    listing.add_argument("--in", dest="shared", metavar="PROJECT", help="only those of this project")
-    _view(views, "show", "show what a view asks for")
-    limited(_view(views, "run", "list the tasks that fit a view"))
+    listing.add_argument("--in", dest="shared", metavar="PROJECT", help="only the views of this project")
+    _view(views, "show", "show the filters of a view")
+    limited(_view(views, "run", "list the tasks of a view"))
     save = leaf(
         views,
         "save",
-        "save filters under a name; a view that has it already is changed",
-        "Without a filter that says otherwise it shows the open tasks, as `taskflow tasks list` does.",
+        "save filters under a name; an existing view of that name is changed",
+        "Unless a filter selects others, it shows the open tasks, as `taskflow tasks list` does.",
     )
-    save.add_argument("name", metavar="NAME", help="what it is called")
-    save.add_argument("--in", dest="shared", metavar="PROJECT", help="for all the members of a project, not only you")
+    save.add_argument("name", metavar="NAME", help="its name")
+    save.add_argument("--in", dest="shared", metavar="PROJECT", help="for all members of a project, not only for you")
     filters(save)
-    rename = _view(views, "rename", "give a view another name")
-    rename.add_argument("name", metavar="NAME", help="what it is called from now on")
+    rename = _view(views, "rename", "rename a view")
+    rename.add_argument("name", metavar="NAME", help="its new name")
     _view(views, "delete", "delete a view")
 
 

@@ -59,19 +59,19 @@ def calling(commands: Commands, name: str, what: str, more: str = "") -> argpars
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(json=False)
-    parser.add_argument("--url", help="the server (default: $TASKFLOW_URL, else where you last signed in)")
+    parser.add_argument("--url", help="the server (default: $TASKFLOW_URL, else the server of your last sign-in)")
     return parser
 
 
 def filters(parser: argparse.ArgumentParser) -> None:
     """Adds the filters for tasks, of `tasks list` and `views save`."""
-    many(parser, "--project", "P", "in these projects: a name, or an id", None)
-    many(parser, "--status", "KEY", "in these statuses", None)
-    many(parser, "--category", "C", f"of these kinds: {', '.join(CATEGORIES)}", CATEGORIES)
-    many(parser, "--assignee", "WHO", f"given to: me, a person's id, or {NONE}", None)
-    many(parser, "--label", "NAME", "with any of these labels", None)
-    many(parser, "--priority", "P", f"of these priorities: {', '.join(PRIORITIES)}", PRIORITIES)
-    many(parser, "--parent", "TASK", "parts of these tasks", None)
+    many(parser, "--project", "P", "in this project: a name, or an id", None)
+    many(parser, "--status", "KEY", "in this status", None)
+    many(parser, "--category", "C", f"in this category: {', '.join(CATEGORIES)}", CATEGORIES)
+    many(parser, "--assignee", "WHO", f"assigned to: me, a person's id, or {NONE}", None)
+    many(parser, "--label", "NAME", "with this label", None)
+    many(parser, "--priority", "P", f"with this priority: {', '.join(PRIORITIES)}", PRIORITIES)
+    many(parser, "--parent", "TASK", "subtasks of this task", None)
     parser.add_argument("--due-before", type=time, metavar="TIME")
     parser.add_argument("--due-after", type=time, metavar="TIME")
     parser.add_argument("--text", metavar="TEXT", help="containing these words")

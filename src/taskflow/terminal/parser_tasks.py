@@ -22,10 +22,10 @@ from taskflow.terminal.parser_parts import (
 KINDS: Final = ("blocks", "relates_to", "duplicates")
 
 _EPILOG: Final = """\
-TASK is an id, or the beginning or the end of one: lists show the last eight characters. Where several may be
-named, --json gives a list of them.
-Times are ISO 8601, like 2026-12-01 or 2026-12-01T17:00+01:00; without an offset they are local: of --zone, else of the
-zone in your settings, else of this machine. A due of 2026-12-01 is that day, and ends with it.
+TASK is an id, or the beginning or the end of one: lists show the last eight characters. Commands that take several
+tasks print a list with --json.
+Times are ISO 8601, like 2026-12-01 or 2026-12-01T17:00+01:00; without an offset they are local: in the zone of
+--zone, else of your settings, else of this machine. A task due 2026-12-01 is due until the end of that day.
 
 examples:
   taskflow tasks add 'Write the report' --priority high --due 2026-12-01T17:00 --label q4
@@ -39,7 +39,7 @@ examples:
 
 
 def add_tasks(commands: Commands) -> None:
-    tasks = group(commands, "tasks", "look at tasks and change them", _EPILOG)
+    tasks = group(commands, "tasks", "show and change tasks", _EPILOG)
     _looking(tasks)
     _writing(tasks)
     _changing(tasks)
@@ -47,18 +47,18 @@ def add_tasks(commands: Commands) -> None:
 
 
 def _looking(tasks: Commands) -> None:
-    filters(limited(leaf(tasks, "list", "list tasks: the open ones, unless a filter says otherwise")))
-    searching = limited(leaf(tasks, "search", "find tasks by their text"))
+    filters(limited(leaf(tasks, "list", "list tasks: the open ones, unless a filter selects others")))
+    searching = limited(leaf(tasks, "search", "search tasks by their text"))
     searching.add_argument("text", metavar="TEXT")
-    many(searching, "--project", "P", "in these projects: a name, or an id", None)
+    many(searching, "--project", "P", "in this project: a name, or an id", None)
     show = _task(tasks, "show", "show a task")
     past = show.add_mutually_exclusive_group()
-    past.add_argument("--version", type=int, metavar="N", help="as it was at a version")
-    past.add_argument("--at", type=time, metavar="TIME", help="as it was at a time")
+    past.add_argument("--version", type=int, metavar="N", help="the task at this version")
+    past.add_argument("--at", type=time, metavar="TIME", help="the task at this time")
     _task(tasks, "history", "show what happened to a task")
     diff = _task(tasks, "diff", "show what changed between two versions of a task")
-    diff.add_argument("from_version", type=int, metavar="FROM", help="a version, which its history shows")
-    diff.add_argument("to_version", type=int, nargs="?", metavar="TO", help="a later one (default: the newest)")
+    diff.add_argument("from_version", type=int, metavar="FROM", help="a version from the task's history")
+    diff.add_argument("to_version", type=int, nargs="?", metavar="TO", help="a later version (default: the newest)")
 
 
 def _writing(tasks: Commands) -> None:
@@ -69,56 +69,56 @@ def _writing(tasks: Commands) -> None:
         tasks,
         "edit",
         "change a task",
-        f"`{NONE}` clears a due, an assignee, a parent, a recurrence, or all labels.",
+        f"`{NONE}` clears the due date, assignee, parent, recurrence, or all labels.",
     )
     edit.add_argument("--title", metavar="TEXT")
-    edit.add_argument("--expect", type=int, metavar="VERSION", help="only if it is still at this version")
+    edit.add_argument("--expect", type=int, metavar="VERSION", help="only if this is still its version")
     for parser in (add, edit):
         parser.add_argument("--description", metavar="TEXT", help="Markdown; - reads the standard input")
         parser.add_argument("--status", metavar="KEY")
         parser.add_argument("--priority", choices=PRIORITIES, metavar="P", help=", ".join(PRIORITIES))
-        parser.add_argument("--due", type=clearable(due), metavar="DAY|TIME", help="on a day, or at a time of the zone")
-        parser.add_argument("--zone", metavar="NAME", help="like Europe/Berlin (default: the task's, else yours)")
-        many(parser, "--label", "NAME", "all the labels that it is to have", None)
+        parser.add_argument("--due", type=clearable(due), metavar="DAY|TIME", help="a day, or a time in the zone")
+        parser.add_argument("--zone", metavar="NAME", help="like Europe/Berlin (default: the task's zone, else yours)")
+        many(parser, "--label", "NAME", "a label; together they replace all labels", None)
         parser.add_argument("--assignee", metavar="WHO", help="me, a member's name, or an id")
-        parser.add_argument("--parent", metavar="TASK", help="the task that it is a part of")
-        parser.add_argument("--repeat", metavar="RULE", help="done, it comes again (FREQ=WEEKLY;BYDAY=MO)")
+        parser.add_argument("--parent", metavar="TASK", help="the parent task")
+        parser.add_argument("--repeat", metavar="RULE", help="the rule by which it repeats, like FREQ=WEEKLY;BYDAY=MO")
 
 
 def _changing(tasks: Commands) -> None:
     for verb, what in (
-        ("start", "move tasks to the first status in progress"),
-        ("done", "move tasks to the first status of done"),
-        ("reopen", "move tasks back to the first status of to do"),
-        ("cancel", "move tasks to the first status of cancelled"),
-        ("trash", "put tasks in the trash, for 30 days"),
+        ("start", "move tasks to the first status of category in_progress"),
+        ("done", "move tasks to the first status of category done"),
+        ("reopen", "move tasks back to the first status of category todo"),
+        ("cancel", "move tasks to the first status of category cancelled"),
+        ("trash", "move tasks to the trash, where they stay for 30 days"),
         ("restore", "restore tasks from the trash"),
     ):
         leaf(tasks, verb, what).add_argument(
             "tasks", nargs="+", metavar="TASK", help="its id, or the beginning or the end of it"
         )
-    assign = _task(tasks, "assign", "give a task to somebody")
+    assign = _task(tasks, "assign", "assign a task")
     assign.add_argument("who", metavar="WHO", help=f"me, a member's name, an id, or {NONE}")
     move = _task(tasks, "move", "move a task into another project")
     move.add_argument("project", metavar="PROJECT", help="a name, or an id")
-    move.add_argument("--status", metavar="KEY", help="the status that it takes there")
+    move.add_argument("--status", metavar="KEY", help="its status in that project")
     place = _task(tasks, "rank", "move a task within its project's order").add_mutually_exclusive_group(required=True)
-    place.add_argument("--after", metavar="TASK", help="behind this one")
-    place.add_argument("--before", metavar="TASK", help="in front of this one")
+    place.add_argument("--after", metavar="TASK", help="after this task")
+    place.add_argument("--before", metavar="TASK", help="before this task")
     undo = _task(
         tasks,
         "undo",
         "undo a task's newest change that is not undone yet; repeat it to undo earlier ones",
         "An undo is a change too: undoing it (--version) redoes what it undid.",
     )
-    undo.add_argument("--version", type=int, metavar="N", help="the change that made this version instead")
+    undo.add_argument("--version", type=int, metavar="N", help="the change that led to this version")
 
 
 def _parts(tasks: Commands) -> None:
-    comment = _task(tasks, "comment", "say something about a task")
+    comment = _task(tasks, "comment", "comment on a task")
     comment.add_argument("text", metavar="TEXT", help="Markdown; - reads the standard input")
     item = "its number in the list, its text, or its id"
-    checklist = _task(tasks, "checklist", "show a task's checklist, and add to it")
+    checklist = _task(tasks, "checklist", "show or change a task's checklist")
     many(checklist, "--add", "TEXT", "a new item, at the end", None)
     many(checklist, "--remove", "ITEM", f"an item to remove: {item}", None)
     for verb, what in (("check", "tick items of a task's checklist"), ("uncheck", "untick items")):
