@@ -23,6 +23,7 @@ from taskflow.streams.task import (
     TaskAssigned,
     TaskCreated,
     TaskDescribed,
+    TaskEventAnnulled,
     TaskLabelled,
     TaskParentSet,
     TaskPrioritised,
@@ -32,6 +33,7 @@ from taskflow.streams.task import (
     TaskTrashed,
 )
 from taskflow.streams.user import UserPasswordChanged, UserRegistered, UserRenamed, UserSettingsChanged
+from tests.folding import Told, folded
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,6 +58,8 @@ class Story:
         self.users: list[UUID] = []
         self.projects: list[UUID] = []
         self.tasks: dict[UUID, str] = {}
+        self.left: dict[UUID, list[int]] = {}
+        """By task: the versions that can still be annulled."""
         self.views: list[UUID] = []
 
     def _id(self) -> UUID:
@@ -124,10 +128,14 @@ class Story:
         task = self._id()
         self.tasks[task] = "todo"
         created = TaskCreated(project, f"Task {len(self.tasks)}", "todo", "todo", f"r{self._dice.random():.9f}")
+        self.left[task] = []
         return self.step(TASK, task, created)
 
     def change_task(self, task: UUID) -> Step:
         dice = self._dice
+        if self.left[task] and dice.random() < 0.15:
+            annulled = self.left[task].pop(dice.randrange(len(self.left[task])))
+            return self.step(TASK, task, TaskEventAnnulled(annulled, "A mistake"))
         to: Any = dice.choice(["todo", "in_progress", "done"])
         event: Event = dice.choice(
             [
@@ -149,7 +157,9 @@ class Story:
         )
         if isinstance(event, TaskStatusChanged):
             self.tasks[task] = to
-        return self.step(TASK, task, event)
+        step = self.step(TASK, task, event)
+        self.left[task].append(step.version)
+        return step
 
 
 class Folded(Struct):
@@ -162,19 +172,23 @@ class Folded(Struct):
 def fold(
     view: Projection, log: Iterable[tuple[RecordedEvent, Event]], *, without: Mapping[UUID, int] | None = None
 ) -> Folded:
-    """The plainest fold: an event at a time. `without` names streams, and the version from which they wait."""
-    folded = Folded({}, {})
+    """The plainest fold: each stream from its beginning, an event at a time. `without` names streams, and the version
+    from which they wait."""
+    found = Folded({}, {})
+    told: dict[UUID, list[Told]] = {}
     for recorded, event in log:
         if not isinstance(event, view.kind.events):
             continue
         if without and recorded.stream_version >= without.get(recorded.stream_id, 2**31):
             continue
-        before = folded.states.get(recorded.stream_id, (0, 0, None))[2]
-        metadata = EventMetadata(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
-        after = view.kind.evolve(before, event, metadata)
-        folded.states[recorded.stream_id] = (recorded.position, recorded.stream_version, after)
+        stream_id, version = recorded.stream_id, recorded.stream_version
+        metadata = EventMetadata(stream_id, version, recorded.occurred_at, recorded.actor)
+        told.setdefault(stream_id, []).append((event, metadata))
+        found.states[stream_id] = (recorded.position, version, None)
+    for stream_id, (position, version, _) in found.states.items():
+        found.states[stream_id] = (position, version, folded(view.kind, told[stream_id]))
     if view.sums:
-        for stream_id, (_, _, state) in folded.states.items():
+        for stream_id, (_, _, state) in found.states.items():
             for key, count in view.sums(None, state, shard_of(stream_id)).items():
-                folded.sums[key] = folded.sums.get(key, 0) + count
-    return folded
+                found.sums[key] = found.sums.get(key, 0) + count
+    return found

@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
+from tests.folding import Told, folded
 from tests.projections.story import Step, Story, fold
 
 from taskflow.ids import shard_of
@@ -27,7 +28,7 @@ from taskflow.projections.messages import Gap, classify
 from taskflow.projections.projection import Projection, Sums
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.store.recorded import RecordedEvent
-from taskflow.streams import Event
+from taskflow.streams import Event, EventMetadata
 from taskflow.streams.task import TaskRetitled, TaskState
 
 EXAMPLE = RecordedEvent(
@@ -89,6 +90,8 @@ class Model(Struct):
     """What MongoDB would hold of one view, and each partition's checkpoint."""
 
     view: Projection
+    log: Log
+    """What the event store holds."""
     held: dict[UUID, FoldedState] = msgspec.field(default_factory=dict)
     documents: dict[UUID, bytes] = msgspec.field(default_factory=dict)
     sums: Sums = msgspec.field(default_factory=dict)
@@ -103,7 +106,7 @@ class Model(Struct):
             if event.stream_id in self.parked or any(one.stream_id == event.stream_id for one in changes.parked):
                 continue
             held = changes.held.get(event.stream_id) or self.held.get(event.stream_id)
-            apply(self.view, changes, held, event, data, partition)
+            apply(self.view, changes, held, event, data, partition, folded=self.folded_anew(event, data))
         assert changes.held.keys() == changes.documents.keys()
         self.held |= changes.held
         self.documents |= changes.documents
@@ -112,6 +115,16 @@ class Model(Struct):
             self.sums[key] = self.sums.get(key, 0) + count
         self.parked |= {one.stream_id: one for one in changes.parked}
         self.checkpoints[partition] = position
+
+    def folded_anew(self, event: RecordedEvent, data: Event) -> Any:
+        """The stream after an event that annuls another, as the writer folds it from the store."""
+        if not data.annuls:
+            return None
+        stream = [(e, d) for e, d in self.log if e.stream_id == event.stream_id and e.position <= event.position]
+        told: list[Told] = [
+            (d, EventMetadata(e.stream_id, e.stream_version, e.occurred_at, e.actor)) for e, d in stream
+        ]
+        return folded(self.view.kind, told)
 
     def assert_is_fold_of(self, log: Log) -> None:
         reached = [(e, d) for e, d in log if e.position <= self.checkpoints[e.shard % PARTITIONS]]
@@ -137,7 +150,7 @@ def test_any_loss_repetition_and_reordering_ends_at_the_fold_of_the_log(
 ) -> None:
     log = log_of(Story(seed).tell(60))
     typed = {event.position: what for event, what in log}
-    model = Model(view)
+    model = Model(view, log)
     for partition in range(PARTITIONS):
         mine = of_partition(log, partition)
         before = [0, *[event.position for event, _ in mine]]
@@ -171,7 +184,7 @@ def test_for_any_interleaving_that_keeps_each_streams_order_the_view_is_the_same
     seed: int, view: Projection, shuffle: random.Random
 ) -> None:
     log = log_of(Story(seed).tell(60))
-    model = Model(view)
+    model = Model(view, log)
     queues = [of_partition(log, partition) for partition in range(PARTITIONS)]
     while any(queues):
         partition = shuffle.choice([number for number, queue in enumerate(queues) if queue])
@@ -185,7 +198,7 @@ def test_for_any_interleaving_that_keeps_each_streams_order_the_view_is_the_same
 @given(seed=seeds, view=views, sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8))
 def test_batches_of_any_size_give_the_same(seed: int, view: Projection, sizes: list[int]) -> None:
     log = log_of(Story(seed).tell(60))
-    at_once, by_size = Model(view), Model(view)
+    at_once, by_size = Model(view, log), Model(view, log)
     for partition in range(PARTITIONS):
         mine = of_partition(log, partition)
         if mine:
@@ -205,7 +218,7 @@ def test_batches_of_any_size_give_the_same(seed: int, view: Projection, sizes: l
 def test_what_was_applied_before_changes_nothing(seed: int, view: Projection, cut: int, again: int) -> None:
     """As when documents are ahead of a checkpoint that is read again."""
     log = log_of(Story(seed).tell(60))
-    model = Model(view)
+    model = Model(view, log)
     for partition in range(PARTITIONS):
         mine = of_partition(log, partition)
         model.write(partition, mine[:cut], mine[:cut][-1][0].position if mine[:cut] else 0)
@@ -268,7 +281,7 @@ def test_a_fold_that_raises_parks_its_stream_from_the_first_bad_version_and_no_o
     if not known:
         return
     bad = data.draw(st.frozensets(st.sampled_from(known), max_size=4))
-    model = Model(_poisoned(view, bad, place))
+    model = Model(_poisoned(view, bad, place), log)
     for partition in range(PARTITIONS):
         rest, turn = of_partition(log, partition), 0
         while rest:

@@ -58,6 +58,7 @@ from taskflow.streams.task import (
     TaskChangeImported,
     TaskCreated,
     TaskDescribed,
+    TaskEventAnnulled,
     TaskLabelled,
     TaskMoved,
     TaskParentSet,
@@ -157,6 +158,7 @@ TODAY: tuple[Event, ...] = (
     TaskParentSet(parent_id=A),
     TaskPrioritised(priority="low"),
     TaskPurged(),
+    TaskEventAnnulled(version=4, reason="Imported twice"),
     TaskRanked(rank="m"),
     TaskRecurred(
         occurrence_at=None,

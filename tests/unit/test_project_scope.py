@@ -8,12 +8,13 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.folding import Told, folded
 
 from taskflow.streams import EVENT_TYPES, PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated
-from taskflow.streams.project_scope import project_decided_by
+from taskflow.streams.project_scope import NO_PARENT, parent_decided_by, project_decided_by
 from taskflow.streams.saved_view import ViewSaved
-from taskflow.streams.task import TaskCreated, TaskMoved, TaskRetitled
+from taskflow.streams.task import TaskCreated, TaskEventAnnulled, TaskMoved, TaskParentSet, TaskPurged, TaskRetitled
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 STREAM = UUID(int=9)
@@ -34,6 +35,32 @@ def test_a_task_belongs_where_it_was_put_last(first: UUID, moves: list[UUID | No
         state = TASK.evolve(state, event, EventMetadata(STREAM, version, NOW))
         belongs = project_decided_by(event, STREAM) or belongs
         assert belongs == state.project_id
+
+
+@given(st.lists(st.integers(0, 3), max_size=8))
+def test_a_task_has_the_parent_that_its_fold_has_also_where_events_are_annulled(steps: list[int]) -> None:
+    """A number above 0 sets that parent; 0 annuls the newest event that is not annulled."""
+    parent: UUID | None = None
+    told: list[Told] = []
+
+    def tell(event: Event) -> None:
+        nonlocal parent
+        told.append((event, EventMetadata(STREAM, len(told) + 1, NOW)))
+        state = folded(TASK, told)
+        decided = parent_decided_by(event, state)
+        parent = parent if decided is None else decided
+        assert parent == (state.parent_id or NO_PARENT)
+
+    tell(TaskCreated(project_id=PROJECTS[0], title="T", **PLACE))
+    left: list[int] = []
+    for step in steps:
+        if step:
+            tell(TaskParentSet(parent_id=UUID(int=step)))
+            left.append(len(told))
+        elif left:
+            tell(TaskEventAnnulled(version=left.pop(), reason="A mistake"))
+    decided = parent_decided_by(TaskPurged(), folded(TASK, told))
+    assert decided == NO_PARENT
 
 
 def test_a_project_belongs_to_itself_and_nothing_else_decides() -> None:

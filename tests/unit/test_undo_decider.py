@@ -49,6 +49,7 @@ from taskflow.streams.task import (
     RelationRemoved,
     TaskAssigned,
     TaskCreated,
+    TaskEventAnnulled,
     TaskLabelled,
     TaskMoved,
     TaskPrioritised,
@@ -76,7 +77,8 @@ def test_a_story_that_is_told_in_pieces_has_the_same_changes(steps: list[Any], s
 
 def test_an_action_is_tried_for_every_event_of_a_task() -> None:
     story = Story()
-    found: set[type[Any]] = {TaskCreated, TaskRestored, TaskPurged, CommentRestored}
+    # The last of these is no change of a task's own: no undo sees it.
+    found: set[type[Any]] = {TaskCreated, TaskRestored, TaskPurged, CommentRestored, TaskEventAnnulled}
     for name, act in ACTIONS.items():
         for n in (0, 1, 2, 3, 0, 0):
             event = act(story.state, n)

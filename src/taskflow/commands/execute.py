@@ -409,8 +409,9 @@ class Executor:
 
     async def _snapshot(self, unit: UnitOfWork) -> None:
         state_cache = self._store.state_cache
+        annulling = {staged.metadata.stream_id for staged in unit.staged if staged.event.annuls}
         for stream_id, written in unit.streams.items():
-            if state_cache.is_snapshot_due(written.read_version, written.version):
+            if state_cache.is_snapshot_due(written.read_version, written.version, annuls=stream_id in annulling):
                 try:
                     snapshot = state_cache.write_snapshot(written.kind, stream_id, written.version, written.state)
                     await abandon_after(SNAPSHOT_S, snapshot)

@@ -9,7 +9,7 @@ from taskflow.privacy.sealing import personal_fields, says_of_person
 from taskflow.store.append import NewEvent
 from taskflow.store.mapper import encode
 from taskflow.streams import USER
-from taskflow.streams.project_scope import parent_decided_by, project_decided_by
+from taskflow.streams.project_scope import project_decided_by
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -46,7 +46,7 @@ async def sealed_events(unit: UnitOfWork, *, correlation_id: str | None) -> tupl
             causation_id=staged.causation_id,
             data=encode(staged.event, event_id=staged.event_id, key=None if person is None else keys.get(person)),
             project=project_decided_by(staged.event, staged.metadata.stream_id),
-            parent=parent_decided_by(staged.event),
+            parent=staged.parent,
         )
         for staged, person in zip(unit.staged, persons, strict=True)
     )

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from taskflow.commands.unit_of_work import Past
+    from taskflow.streams.stream_type import Annulment
 
 # --- commands ------------------------------------------------------------------------------------
 
@@ -79,7 +80,8 @@ LOOKS_MAX: Final = 50
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """Everything that one command appended to the task: versions `first` to `last`. `event_id` is its first event."""
+    """Everything that one command appended to the task: versions `first` to `last`. `event_id` is its first event.
+    `hidden`: each of its events was annulled, or annuls another, so no undo sees it."""
 
     event_id: UUID
     command: UUID | int
@@ -89,6 +91,11 @@ class Change(Struct, frozen=True, kw_only=True):
     """Event id of the change that this one undid."""
     first: int
     last: int
+    hidden: bool = False
+
+    @property
+    def versions(self) -> range:
+        return range(self.first, self.last + 1)
 
 
 class Effect(Struct, frozen=True):
@@ -100,10 +107,11 @@ class Effect(Struct, frozen=True):
 
 class Story:
     """Groups a task's history into changes, piece by piece; the first is the creation. The events' data are not
-    read."""
+    read: the task's state tells what was annulled."""
 
-    def __init__(self) -> None:
+    def __init__(self, annulments: Iterable[Annulment] = ()) -> None:
         self.changes: list[Change] = []
+        self._unseen = frozenset([version for one in annulments for version in (one.version, one.by)])
         self._named: set[UUID] = set()
         self._last: tuple[UUID | int, UUID | None, UUID | None] | None = None
 
@@ -112,8 +120,10 @@ class Story:
         for of, events in groupby(history, lambda one: (one.command, one.metadata.actor, one.causation_id)):
             together = list(events)
             last = together[-1].metadata.version
+            hidden = self._unseen.issuperset(one.metadata.version for one in together)
             if of == self._last:
-                self.changes[-1] = replace(self.changes[-1], last=last)
+                change = self.changes[-1]
+                self.changes[-1] = replace(change, last=last, hidden=hidden and change.hidden)
                 continue
             self._last, event_id = of, together[0].event_id
             command, actor, cause = of
@@ -125,14 +135,15 @@ class Story:
                     undoes=cause if cause in self._named else None,
                     first=together[0].metadata.version,
                     last=last,
+                    hidden=hidden,
                 )
             )
             self._named.add(event_id)
 
 
-def changes_of(history: Iterable[Past]) -> list[Change]:
+def changes_of(history: Iterable[Past], annulments: Iterable[Annulment] = ()) -> list[Change]:
     """The changes of a whole history."""
-    story = Story()
+    story = Story(annulments)
     story.tell(history)
     return story.changes
 
@@ -141,24 +152,25 @@ def undone(changes: Sequence[Change]) -> set[UUID]:
     """Event ids of the changes that were undone by a later change which is not undone itself."""
     gone: set[UUID] = set()
     for change in reversed(changes):
-        if change.undoes is not None and change.event_id not in gone:
+        if change.undoes is not None and change.event_id not in gone and not change.hidden:
             gone.add(change.undoes)
     return gone
 
 
 def change_of(changes: Sequence[Change], version: int) -> Change:
-    """The change that produced a version. Raises NothingToUndo, also for the creation, which cannot be undone."""
+    """The change that produced a version. Raises NothingToUndo, also for the creation, which cannot be undone, for a
+    change that was annulled, and for an annulment."""
     for change in changes[1:]:
-        if change.first <= version <= change.last:
+        if version in change.versions and not change.hidden:
             return change
-    raise NothingToUndo(f"no change after the creation led to version {version}")
+    raise NothingToUndo(f"no change after the creation that is not annulled led to version {version}")
 
 
 def candidates(changes: Sequence[Change]) -> Iterator[Change]:
     """Changes that are neither undone nor an undo, newest first. The first of them that set a value is undone next."""
     gone = undone(changes)
     for change in reversed(changes[1:]):
-        if change.undoes is None and change.event_id not in gone:
+        if change.undoes is None and change.event_id not in gone and not change.hidden:
             yield change
 
 
@@ -401,7 +413,7 @@ def undo(undoing: Undoing, back: Values) -> list[Event]:
     events = [event for name, facet in FACETS.items() if name in back for event in facet.set_back(undoing, back[name])]
     if not events:
         raise Rejected("changed-since", "later changes have replaced every value that this change set")
-    _check_room(undoing.task, _after(undoing, events))
+    check_room(undoing.task, _after(undoing, events))
     return events
 
 
@@ -412,8 +424,8 @@ def _after(undoing: Undoing, events: Iterable[Event]) -> TaskState:
     return task
 
 
-def _check_room(now: TaskState, then: TaskState) -> None:
-    """Raises Rejected if the undo makes a task exceed its limits. Parts that were added in place of a removed one count
+def check_room(now: TaskState, then: TaskState) -> None:
+    """Raises Rejected if the undo of a change, or its annulment, makes a task exceed its limits. Parts that were added in place of a removed one count
     too; otherwise repeated undoing could make a task grow without bound."""
     for code, what, most, has, gets in (
         ("too-many-labels", "labels", LABELS_MAX, len(now.labels), len(then.labels)),

@@ -49,7 +49,7 @@ async def undo_task(unit: UnitOfWork, target: UUID, command: UndoTask) -> UUID:
     task, project = await task_for(unit, target, "member")
     unit.expect_version(target)
     require_not_archived(project)
-    change, effect = await _to_undo(unit, target, command.version)
+    change, effect = await _to_undo(unit, task, command.version)
     back = still_set(effect, await unit.get(TASK, target))
     if "project" in back:
         home = await project_for(unit, effect.before.project_id, "member")
@@ -116,9 +116,9 @@ async def _also_returning(
 ) -> Returning:
     """The events for another task that the same command moved. Raises Rejected if that task was moved again since."""
     history = await unit.history(task.id)
-    for same in await _changes(history):
+    for same in await _changes(history, task):
         if (same.command, same.actor) == (change.command, change.actor):
-            effect = await _effect(unit, task.id, history, same)
+            effect = await _effect(unit, task, history, same)
             back = still_set(effect, task)
             if "project" in back and task.project_id == here.id and effect.before.project_id == home.id:
                 undoing = Undoing(
@@ -151,36 +151,38 @@ def _parents_first(returning: Mapping[UUID, Returning]) -> Iterator[UUID]:
 # --- what is undone
 
 
-async def _to_undo(unit: UnitOfWork, task_id: UUID, version: int | None) -> tuple[Change, Effect]:
+async def _to_undo(unit: UnitOfWork, task: TaskState, version: int | None) -> tuple[Change, Effect]:
     """The change that produced `version`; if None, the newest change that can be undone and that set a value. Raises
     NothingToUndo."""
-    history = await unit.history(task_id)
-    changes = await _changes(history)
+    history = await unit.history(task.id)
+    changes = await _changes(history, task)
     if version is not None:
         change = change_of(changes, version)
-        return change, await _effect(unit, task_id, history, change)
+        return change, await _effect(unit, task, history, change)
     for change in islice(candidates(changes), LOOKS_MAX):
-        effect = await _effect(unit, task_id, history, change)
+        effect = await _effect(unit, task, history, change)
         if set_by(effect):
             return change, effect
     raise NothingToUndo("every change is already undone")
 
 
-async def _changes(history: Sequence[Past]) -> list[Change]:
+async def _changes(history: Sequence[Past], task: TaskState) -> list[Change]:
     """The changes of a history. A long history is read in pieces, and other tasks of the event loop run in between."""
-    story = Story()
+    story = Story(task.annulments)
     for first in range(0, len(history), PAST_AT_ONCE_MAX):
         await turn()
         story.tell(history[first : first + PAST_AT_ONCE_MAX])
     return story.changes
 
 
-async def _effect(unit: UnitOfWork, task_id: UUID, history: Sequence[Past], change: Change) -> Effect:
-    """The states before and after a change, folded from the log. Only the change's own events are held in memory."""
-    before = after = await unit.at_version(TASK, task_id, change.first - 1)
-    versions = range(change.first, change.last + 1)
-    for past, event in zip(history[change.first - 1 :], await unit.written(task_id, versions), strict=False):
-        after = TASK.evolve(after, event, past.metadata)
+async def _effect(unit: UnitOfWork, task: TaskState, history: Sequence[Past], change: Change) -> Effect:
+    """The states before and after a change, folded from the log without whatever is annulled today. Only the change's
+    own events are held in memory."""
+    annulled = TASK.annulled(task)
+    before = after = await unit.at_version(TASK, task.id, change.first - 1, annulled=annulled)
+    versions = [version for version in change.versions if version not in annulled]
+    for version, event in zip(versions, await unit.written(task.id, versions), strict=True):
+        after = TASK.evolve(after, event, history[version - 1].metadata)
     return Effect(before, after)
 
 

@@ -26,6 +26,7 @@ from taskflow.ids import new_id
 from taskflow.store.append import NewKey
 from taskflow.store.committer import has_failed
 from taskflow.streams import Event, EventMetadata
+from taskflow.streams.project_scope import parent_decided_by
 from taskflow.streams.task import TaskState
 from taskflow.turns import turn
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from taskflow.commands.hints import Hints
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
+    from taskflow.store.recorded import RecordedEvent
     from taskflow.streams import StreamType
 
 S = TypeVar("S")
@@ -58,6 +60,8 @@ class Staged(Struct, frozen=True):
     """The event that this one answers."""
     turn: int = 0
     """Which of the commands that were decided on this unit staged it."""
+    parent: UUID | None = None
+    """As in `NewEvent`."""
 
 
 class Past(Struct, frozen=True):
@@ -263,22 +267,31 @@ class UnitOfWork:
             if staged.metadata.stream_id == stream_id
         ]
 
-    async def at_version(self, kind: StreamType[S], stream_id: UUID, version: int) -> S:
-        """A stream that was read as it was at a version that it has had, staged events included. Raises Rejected where
-        that is folded from more than the bounds allow, and StaleDecision where the state stands on an append that
-        was lost."""
+    async def at_version(self, kind: StreamType[S], stream_id: UUID, version: int, *, annulled: frozenset[int]) -> S:
+        """A stream that was read as it was at a version that it has had, staged events included, and without the events
+        of the versions `annulled`. Raises Rejected where that is folded from more than the bounds allow, and
+        StaleDecision where the state stands on an append that was lost."""
         stored = min(version, self.streams[stream_id].read_version)
         await self._stored(self.depends_on)
         try:
-            state = await self._store.state_cache.at_version(kind, stream_id, stored, bytes_max=self._history.bytes_max)
+            state = await self._store.state_cache.at_version(
+                kind, stream_id, stored, annulled=annulled, bytes_max=self._history.bytes_max
+            )
         except HistoryTooLarge as error:
             raise Rejected("history-too-large", str(error)) from None
         for staged in self.staged:
-            if staged.metadata.stream_id == stream_id and staged.metadata.version <= version:
+            at = staged.metadata
+            if at.stream_id == stream_id and at.version <= version and at.version not in annulled:
                 state = kind.evolve(state, staged.event, staged.metadata)
         if state is None:
             raise NotFound(kind.name, stream_id)
         return state
+
+    async def event_at(self, position: int) -> RecordedEvent | None:
+        """The event at a position of the log; None where there is none yet. An event never changes, so it needs no
+        guard."""
+        found = await self._store.log.read(position - 1, limit=1, to=position)
+        return found[0] if found else None
 
     async def new(self, kind: StreamType[Any], stream_id: UUID | None = None) -> UUID:
         """Begins a stream, and answers its id: a fresh one, which nobody else has had, or the one that is named.
@@ -311,21 +324,26 @@ class UnitOfWork:
         at: datetime | None = None,
         actor: UUID | None = None,
         causation_id: UUID | None = None,
+        onto: S | None = None,
     ) -> None:
-        """Stages events on a stream that was read, and folds them.
+        """Stages events on a stream that was read, and folds them: onto its state, or onto `onto` where that is given,
+        for an event that annuls another.
 
         `occurred_at` is the greater of the unit's time (or `at`) and the stream's last. `causation_id` names
         the event that these answer; of an event of the same stream it says that they undo its change.
         """
         stream = self.streams[stream_id]
+        last_at = at or self.at
+        if stream.state is not None:
+            last_at = max(last_at, stream.state.updated_at)
+        if onto is not None:
+            stream.state = onto
         for event in events:
-            occurred_at = at or self.at
-            if stream.state is not None:
-                occurred_at = max(occurred_at, stream.state.updated_at)
-            metadata = EventMetadata(stream_id, stream.version + 1, occurred_at, actor or self.actor)
+            metadata = EventMetadata(stream_id, stream.version + 1, last_at, actor or self.actor)
             stream.state = kind.evolve(stream.state, event, metadata)
             stream.version += 1
-            self.staged.append(Staged(kind, metadata, new_id(), event, causation_id, self.turn))
+            parent = parent_decided_by(event, stream.state)
+            self.staged.append(Staged(kind, metadata, new_id(), event, causation_id, self.turn, parent))
 
     async def written(self, stream_id: UUID, versions: Collection[int]) -> list[Event]:
         """The events of a stream that was read, at these versions of it: what its state does not hold.

@@ -70,9 +70,11 @@ def apply(
     event: Event | Exception,
     partition: int,
     *,
+    folded: Any = None,
     document: bool = True,
 ) -> None:
     """Applies one event to the stream's state `held` and adds the result to `changes`, with a document if `document`.
+    For an event that annuls another, `folded` is the state after it, folded anew from the log.
 
     An event at or before the state's position is a repeat and is ignored. The stream is parked if the fold fails, if
     the version is not the next one, if the document cannot be stored, or if the event could not be decoded (`event`
@@ -88,7 +90,8 @@ def apply(
         if recorded.stream_version != expected:
             raise AssertionError(f"expected version {expected}, found {recorded.stream_version}")
         metadata = EventMetadata(recorded.stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
-        after = FoldedState(recorded.position, recorded.stream_version, view.kind.evolve(before, event, metadata))
+        state = view.kind.evolve(before, event, metadata) if folded is None else folded
+        after = FoldedState(recorded.position, recorded.stream_version, state)
         sums = view.sums(before, after.state, recorded.shard) if view.sums else {}
         invalidated = view.invalidates(before, after.state)
         encoded = _document(view, recorded.stream_id, after) if document else None

@@ -78,7 +78,7 @@ class Runner:
         self._log = events
         self._generation = generation
         self._settings = settings
-        self._writer = Writer(view, database, mapper, cache, generation, settings)
+        self._writer = Writer(view, database, events, mapper, cache, generation, settings)
         self._faults = Faults(events, view.name, self._writer.owner)
         self._silence_s = settings.projector_stall_timeout_ms / 1000
         self._assigned: set[int] = set()

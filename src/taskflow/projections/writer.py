@@ -31,6 +31,7 @@ from taskflow.off_loop import run_off_loop
 from taskflow.projections.batch import Changes, FoldedState, apply
 from taskflow.projections.checkpoints import Checkpoint, Checkpoints
 from taskflow.projections.invalidation_versions import marked
+from taskflow.store.fold import StreamFolder
 from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import STREAM_TYPE_OF_EVENT, state_bytes
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from taskflow.projections.mongo import Database
     from taskflow.projections.projection import Projection
     from taskflow.settings import Settings
+    from taskflow.store.log import Log
     from taskflow.store.mapper import Mapper
     from taskflow.store.recorded import RecordedEvent
     from taskflow.streams import Event
@@ -78,6 +80,7 @@ class Writer:
         self,
         view: Projection,
         database: Database,
+        events: Log,
         mapper: Mapper,
         cache: Cache,
         generation: Generation,
@@ -87,6 +90,7 @@ class Writer:
         self._database = database
         self._session = database.client.start_session()
         self._mapper = mapper
+        self._folder = StreamFolder(events, mapper)
         self._cache = cache
         self._settings = settings
         self._checkpoints = Checkpoints(database, view, generation)
@@ -318,15 +322,20 @@ class Writer:
         cut = mine[fitting - 1].position if fitting < len(mine) else None
         mine = mine[:fitting]
         decoded = await self._decode(mine)
+        folded = await self._fold_annulled(mine, decoded)
         # Bytes to fold and to turn into documents: finding the words of large texts takes long.
         size = before - room.left
         unreadable = next((at for at, event in enumerate(decoded) if isinstance(event, StoreError)), len(mine))
         last = {recorded.stream_id: recorded.position for recorded in mine[:unreadable]}
-        found = await run_off_loop(size, self._apply_all, changes, read, mine, decoded, checkpoint.partition, last)
+        found = await run_off_loop(
+            size, self._apply_all, changes, read, mine, decoded, folded, checkpoint.partition, last
+        )
         if changes.parked:
             # A parked stream keeps its last storable document, so this time every event makes a document.
             changes.forget()
-            found = await run_off_loop(size, self._apply_all, changes, read, mine, decoded, checkpoint.partition, None)
+            found = await run_off_loop(
+                size, self._apply_all, changes, read, mine, decoded, folded, checkpoint.partition, None
+            )
         if found is not None:
             raise found
         if halt is not None and cut is None:
@@ -351,6 +360,7 @@ class Writer:
         read: Mapping[UUID, FoldedState],
         events: Sequence[RecordedEvent],
         decoded: Sequence[Event | Exception],
+        folded: Mapping[int, Any],
         partition: int,
         last: Mapping[UUID, int] | None,
     ) -> _Halted | None:
@@ -365,7 +375,8 @@ class Writer:
             stream_id = recorded.stream_id
             held = changes.held.get(stream_id) or read.get(stream_id) or self._held.get(stream_id)
             kept = last is None or last.get(recorded.stream_id) == recorded.position
-            apply(self._view, changes, held, recorded, event, partition, document=kept)
+            state = folded.get(recorded.position)
+            apply(self._view, changes, held, recorded, event, partition, folded=state, document=kept)
             parked.update(one.stream_id for one in changes.parked[len(parked) :])
         return None
 
@@ -386,6 +397,28 @@ class Writer:
                 except Exception as error:  # noqa: BLE001 - upcasting and opening are pure, so the data is at fault
                     decoded.append(error)
             return decoded
+
+    async def _fold_annulled(self, events: Sequence[RecordedEvent], decoded: list[Event | Exception]) -> dict[int, Any]:
+        """Folds anew from the log the streams in which an event was annulled. Returns the states after the annulling
+        events, by position. An error that is not the store's takes the event's place in `decoded`, as in `_decode`."""
+        folded: dict[int, Any] = {}
+        for at, (recorded, event) in enumerate(zip(events, decoded, strict=True)):
+            if isinstance(event, Exception) or not event.annuls:
+                continue
+            version = recorded.stream_version
+            try:
+                found = await self._folder.fold(self._view.kind, recorded.stream_id, version)
+            except TRANSIENT_ERRORS:
+                raise
+            except Exception as error:  # noqa: BLE001 - the fold is pure, so the data is at fault
+                decoded[at] = error
+                continue
+            if found.version != version:
+                what = f"expected version {version} of {recorded.stream_id} in the log, found {found.version}"
+                decoded[at] = StoreError(what)
+                continue
+            folded[recorded.position] = found.state
+        return folded
 
     async def _hold(
         self, events: Sequence[RecordedEvent], checkpoint: Checkpoint, room: _Room

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from taskflow.errors import HistoryTooLarge
 from taskflow.store.log import CHUNK_BYTES_MAX, bounded, from_row
-from taskflow.store.time_travel import UNTIL
+from taskflow.store.time_travel import UNTIL, state_of
 from taskflow.streams import TASK, EventMetadata
 
 if TYPE_CHECKING:
@@ -76,14 +76,24 @@ async def then_and_now(
             for event, typed in zip(events, await store.mapper.decode(events), strict=True):
                 if now is not None and now.id != event.stream_id:
                     if then is not None:
-                        yield then, now
+                        yield await _settled(store, then, bytes_max), await _settled(store, now, bytes_max)
                     then = now = None
                 metadata = EventMetadata(event.stream_id, event.stream_version, event.occurred_at, event.actor)
                 now = TASK.evolve(now, typed, metadata)
                 if moment.covers(event):
                     then = now
         if then is not None and now is not None:
-            yield then, now
+            yield await _settled(store, then, bytes_max), await _settled(store, now, bytes_max)
+
+
+async def _settled(store: EventStore, task: TaskState, bytes_max: int) -> TaskState:
+    """The state without the events that were annulled by its version: this task is folded once more."""
+    if not task.annulments:
+        return task
+    found = await state_of(store, TASK, task.id, task.version, bytes_max=bytes_max)
+    if found is None:
+        raise AssertionError(f"version {task.version} of {task.id} was read a moment ago")
+    return found
 
 
 async def _chunks(store: EventStore, tasks: Sequence[Placed]) -> AsyncIterator[list[RecordedEvent]]:

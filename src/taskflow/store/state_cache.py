@@ -12,21 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from taskflow.errors import HistoryTooLarge
 from taskflow.lru import LruCache
 from taskflow.store.committer import has_failed
-from taskflow.store.log import CHUNK_BYTES_MAX, VERSION_END
-from taskflow.streams import STREAM_TYPE_OF_EVENT, EventMetadata, state_bytes
-from taskflow.turns import turn
+from taskflow.store.fold import StreamFolder
+from taskflow.streams import state_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from uuid import UUID
 
     from taskflow.store.append import Append
     from taskflow.store.log import Log
     from taskflow.store.mapper import Mapper
-    from taskflow.store.recorded import RecordedEvent
     from taskflow.store.snapshots import Snapshots
     from taskflow.streams import StreamType
 
@@ -46,8 +42,7 @@ class StateCache:
     """A bounded cache of streams' states."""
 
     def __init__(self, log: Log, mapper: Mapper, snapshots: Snapshots, *, bytes_max: int, snapshot_every: int) -> None:
-        self._log = log
-        self._mapper = mapper
+        self._folder = StreamFolder(log, mapper, snapshots, first_events_max=snapshot_every)
         self._snapshots = snapshots
         self._snapshot_every = snapshot_every
         self._folded: LruCache[UUID, Folded] = LruCache(bytes_max)
@@ -83,15 +78,23 @@ class StateCache:
         return self._settled(stream_id) or loaded
 
     async def at_version(
-        self, kind: StreamType[S], stream_id: UUID, version: int, *, bytes_max: int | None = None
+        self,
+        kind: StreamType[S],
+        stream_id: UUID,
+        version: int,
+        *,
+        annulled: frozenset[int] | None = None,
+        bytes_max: int | None = None,
     ) -> S | None:
-        """The state at a version; None if the stream has fewer events. Raises HistoryTooLarge if more than `bytes_max` of
-        events would have to be read for it."""
+        """The state at a version; None if the stream has fewer events. It is without the events that were annulled by
+        then, or, if `annulled` is given, without the events of these versions. Raises HistoryTooLarge if more than
+        `bytes_max` of events would have to be read for it."""
         folded = self._folded.get(stream_id)
         if folded is not None and folded.pending is None and folded.version == version:
             state: S = folded.state
-            return state
-        found = await self._fold(kind, stream_id, version, bytes_max=bytes_max)
+            if annulled is None or (isinstance(state, kind.state) and annulled == kind.annulled(state)):
+                return state
+        found = await self._folder.fold(kind, stream_id, version, annulled=annulled, bytes_max=bytes_max)
         return found.state if found.version == version else None
 
     def put(self, stream_id: UUID, version: int, state: Any, pending: Append) -> None:
@@ -118,9 +121,10 @@ class StateCache:
         if folded is not None and folded.pending is None and folded.version <= version:
             self._folded.drop(stream_id)
 
-    def is_snapshot_due(self, before: int, version: int) -> bool:
-        """Whether a committed append from version `before` to `version` crossed a multiple of the interval."""
-        return version // self._snapshot_every > before // self._snapshot_every
+    def is_snapshot_due(self, before: int, version: int, *, annuls: bool) -> bool:
+        """Whether a committed append from version `before` to `version` crossed a multiple of the interval. If it
+        `annuls` an event, the stored snapshot holds that event, and another takes its place."""
+        return version // self._snapshot_every > (0 if annuls else before // self._snapshot_every)
 
     async def write_snapshot(self, kind: StreamType[Any], stream_id: UUID, version: int, state: Any) -> None:
         """Stores a committed state as the stream's snapshot."""
@@ -142,9 +146,10 @@ class StateCache:
 
     async def _load(self, kind: StreamType[Any], stream_id: UUID) -> Folded:
         try:
-            loaded = await self._fold(kind, stream_id, None)
-            while loaded.version < self._passed.get(stream_id, 0):
-                loaded = await self._fold(kind, stream_id, None)
+            found = await self._folder.fold(kind, stream_id)
+            while found.version < self._passed.get(stream_id, 0):
+                found = await self._folder.fold(kind, stream_id)
+            loaded = Folded(found.version, found.state)
             # Absence is not cached: ids that clients invent must not push states of real streams out.
             if loaded.version > 0 and stream_id not in self._folded:
                 self._keep(stream_id, loaded)
@@ -152,39 +157,3 @@ class StateCache:
         finally:
             del self._loading[stream_id]
             self._passed.pop(stream_id, None)
-
-    async def _fold(
-        self, kind: StreamType[Any], stream_id: UUID, to: int | None, *, bytes_max: int | None = None
-    ) -> Folded:
-        events = await self._log.stream(stream_id, to=to, limit=self._snapshot_every, bytes_max=CHUNK_BYTES_MAX)
-        if not events:
-            return Folded(0, None)
-        kind = STREAM_TYPE_OF_EVENT.get(events[0].type, kind)
-        folded, first = Folded(0, None), events
-        if len(first) == self._snapshot_every or sum(len(event.data) for event in first) >= CHUNK_BYTES_MAX:
-            # A long stream: fold its snapshot, if there is one, and the events after it.
-            found = await self._snapshots.read(kind, stream_id, VERSION_END if to is None else to)
-            if found is not None:
-                folded, first = Folded(*found), []
-            if bytes_max is not None and to is not None:
-                await self._require_bounded(stream_id, folded.version, to, bytes_max)
-            await self._step(kind, stream_id, folded, first)
-            async for chunk in self._log.chunks(stream_id, after=folded.version, to=to):
-                await self._step(kind, stream_id, folded, chunk)
-        else:
-            await self._step(kind, stream_id, folded, first)
-        return folded
-
-    async def _require_bounded(self, stream_id: UUID, after: int, to: int, bytes_max: int) -> None:
-        found = await self._log.bytes_of(stream_id, after=after, to=to)
-        if found > bytes_max:
-            raise HistoryTooLarge(f"version {to} of {stream_id}", found=found, bytes_max=bytes_max)
-
-    async def _step(
-        self, kind: StreamType[Any], stream_id: UUID, folded: Folded, events: Sequence[RecordedEvent]
-    ) -> None:
-        await turn()
-        for recorded, event in zip(events, await self._mapper.decode(events), strict=True):
-            metadata = EventMetadata(stream_id, recorded.stream_version, recorded.occurred_at, recorded.actor)
-            folded.state = kind.evolve(folded.state, event, metadata)
-            folded.version = recorded.stream_version

@@ -5,12 +5,12 @@ The project decides who may read the stream's whole history; the parent decides 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from taskflow.streams.project import ProjectCreated
 from taskflow.streams.saved_view import ViewSaved
-from taskflow.streams.task import TaskCreated, TaskMoved, TaskParentSet, TaskPurged
+from taskflow.streams.task import TaskCreated, TaskEventAnnulled, TaskMoved, TaskParentSet, TaskPurged
 
 if TYPE_CHECKING:
     from taskflow.streams.stream_type import Event
@@ -30,13 +30,15 @@ def project_decided_by(event: Event, stream_id: UUID) -> UUID | None:
             return None
 
 
-def parent_decided_by(event: Event) -> UUID | None:
-    """Returns the stream's parent task after the event: NO_PARENT for a task without a parent and for a purged task,
-    None if the event does not change the parent."""
+def parent_decided_by(event: Event, after: Any) -> UUID | None:
+    """Returns the stream's parent task after the event, given the state after it: NO_PARENT for a task without a parent
+    and for a purged task, None if the event does not change the parent."""
     match event:
         case TaskCreated(parent_id=parent_id) | TaskParentSet(parent_id=parent_id) | TaskMoved(parent_id=parent_id):
             return parent_id or NO_PARENT
         case TaskPurged():
             return NO_PARENT
+        case TaskEventAnnulled():
+            return after.parent_id or NO_PARENT
         case _:
             return None

@@ -31,13 +31,15 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
     `person_field`: the field with the id of the person whose key seals the PERSONAL fields; empty if the stream id is
     that person's id. `sealed_since`: the first schema version with sealed PERSONAL fields; older versions stored the
     fields in clear. `part_field`: the field with the id of the part of the stream (for example a comment) that the
-    event creates; empty if the event creates no part.
+    event creates; empty if the event creates no part. `annuls`: whether the event annuls an earlier one of its stream,
+    so that the state after it comes from another fold, and not from the state before it.
     """
 
     schema_version: ClassVar[int] = 1
     person_field: ClassVar[str] = ""
     sealed_since: ClassVar[int] = 1
     part_field: ClassVar[str] = ""
+    annuls: ClassVar[bool] = False
 
 
 class EventMetadata(Struct, frozen=True):
@@ -50,7 +52,19 @@ class EventMetadata(Struct, frozen=True):
     actor: UUID | None = None
 
 
+class Annulment(Struct, frozen=True, gc=False):
+    """An event of a stream was annulled: every fold to version `by` or later skips the event of `version`."""
+
+    version: int
+    by: int
+    """The version of the event that annuls it."""
+
+
 S = TypeVar("S")
+
+
+def _no_annulments(_: Any) -> tuple[Annulment, ...]:
+    return ()
 
 
 class StreamType(Struct, Generic[S], frozen=True, eq=False):
@@ -64,6 +78,12 @@ class StreamType(Struct, Generic[S], frozen=True, eq=False):
     """Increased when the state's shape changes: older snapshots are then ignored."""
     person_field: str = ""
     """The same as `Event.person_field`, for the PERSONAL fields of the state."""
+    annulments: Callable[[S], tuple[Annulment, ...]] = _no_annulments
+    """What was annulled in a state's stream up to the version of the state."""
+
+    def annulled(self, state: S | None) -> frozenset[int]:
+        """Returns the versions of a stream that were annulled at or before the version of its state."""
+        return frozenset() if state is None else frozenset([one.version for one in self.annulments(state)])
 
 
 def state_bytes(state: object) -> int:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from taskflow.streams.project import Category
 from taskflow.streams.schedule import Series, TaskDueSet, TaskRecurred, TaskRecurrenceSet, begin_series, scheduled
-from taskflow.streams.stream_type import Event, EventMetadata, StreamType
+from taskflow.streams.stream_type import Annulment, Event, EventMetadata, StreamType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -175,6 +175,15 @@ class RelationRemoved(Event, frozen=True):
     task_id: UUID
 
 
+class TaskEventAnnulled(Event, frozen=True):
+    """An admin annulled the event of an earlier `version` of the task. The log keeps both; from this version on, folds
+    skip the annulled one."""
+
+    annuls = True
+    version: int
+    reason: str
+
+
 class TaskChangeImported(Event, frozen=True):
     """One row of another system's log was imported: the changes, and the row's other columns in `source`."""
 
@@ -248,6 +257,7 @@ class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     relations: tuple[Relation, ...] = ()
     former_projects: tuple[UUID, ...] = ()
     """Projects that the task was moved out of; clients that sync one of these projects are told that the task left."""
+    annulments: tuple[Annulment, ...] = ()
     version: int
 
     @property
@@ -305,9 +315,11 @@ def _parts(state: TaskState, event: Event, metadata: EventMetadata) -> dict[str,
             return {"comments": tuple(one for one in state.comments if one.id != comment_id)}
         case CommentRestored():
             comment = Comment(event.comment_id, event.author_id, event.body, event.created_at, event.edited_at)
-            return {"comments": tuple(sorted((*state.comments, comment), key=lambda one: (one.created_at, one.id)))}
+            others = [one for one in state.comments if one.id != comment.id]  # its deletion may have been annulled
+            return {"comments": tuple(sorted((*others, comment), key=lambda one: (one.created_at, one.id)))}
         case ChecklistItemAdded(item_id=item_id, text=text, rank=rank, done=done):
-            return {"checklist": _by_rank((*state.checklist, ChecklistItem(item_id, text, rank, done)))}
+            rest = [item for item in state.checklist if item.id != item_id]  # its removal may have been annulled
+            return {"checklist": _by_rank((*rest, ChecklistItem(item_id, text, rank, done)))}
         case ChecklistItemReworded(item_id=item_id, text=text):
             return {"checklist": _changed_item(state, item_id, text=text)}
         case ChecklistItemChecked(item_id=item_id, done=done):
@@ -317,7 +329,8 @@ def _parts(state: TaskState, event: Event, metadata: EventMetadata) -> dict[str,
         case ChecklistItemRemoved(item_id=item_id):
             return {"checklist": tuple(item for item in state.checklist if item.id != item_id)}
         case RelationAdded(relation=relation, task_id=task_id):
-            return {"relations": (*state.relations, Relation(relation, task_id))}
+            added = Relation(relation, task_id)  # its removal may have been annulled
+            return {"relations": state.relations if added in state.relations else (*state.relations, added)}
         case RelationRemoved(relation=relation, task_id=task_id):
             removed = Relation(relation, task_id)
             return {"relations": tuple(one for one in state.relations if one != removed)}
@@ -397,6 +410,8 @@ def evolve(state: TaskState | None, event: Event, metadata: EventMetadata) -> Ta
             changed = {"purged": True}
         case TaskRestored():
             changed = {"trashed_at": None}
+        case TaskEventAnnulled(version=version):
+            changed = {"annulments": (*state.annulments, Annulment(version, metadata.version))}
         case TaskChangeImported():
             changed = {"labels": relabel(state.labels, event.added, event.removed)}
             if event.status is not None and event.category is not None:
@@ -430,6 +445,7 @@ TASK: Final = StreamType(
         TaskTrashed,
         TaskRestored,
         TaskPurged,
+        TaskEventAnnulled,
         TaskChangeImported,
         CommentAdded,
         CommentEdited,
@@ -445,4 +461,5 @@ TASK: Final = StreamType(
     ),
     evolve=evolve,
     state_version=3,  # 1: no comments, checklist, relations; 2: no days, time zones, series
+    annulments=lambda task: task.annulments,
 )
