@@ -20,8 +20,9 @@ from taskflow.errors import TaskflowError
 from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
 from taskflow.settings import SECRETS, Settings, variable
-from taskflow.terminal.parser import CLIENT_COMMANDS, add_client_commands
-from taskflow.terminal.parser_parts import EXIT_CODES
+from taskflow.terminal.parser import add_client_commands
+from taskflow.terminal.parser_admin import add_admin
+from taskflow.terminal.parser_parts import EXIT_CODES, calls_server, group
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +53,12 @@ def parser() -> argparse.ArgumentParser:
         "processes", nargs="*", metavar="PROCESS", help="api, relay, projector, worker, postgres … (default: all)"
     )
     log.add_argument("-f", "--follow", action="store_true", help="continue with new lines as they are written")
-    admin = commands.add_parser("admin", help="commands that run on the server's machine").add_subparsers(
-        dest="admin", required=True
-    )
-    grant = admin.add_parser("grant", help="give a registered person a system role")
-    grant.add_argument("email")
-    grant.add_argument("role", choices=["admin", "analyst"])
+    admin = group(commands, "admin", "give system roles, and do what only an admin of the system may do", "")
+    given = "give a registered person a system role, on the server's machine"
+    grant = admin.add_parser("grant", help=given, description=f"{given.capitalize()}.")
+    grant.add_argument("email", metavar="EMAIL", help="the address that the person registered with")
+    grant.add_argument("role", choices=["admin", "analyst"], metavar="ROLE", help="admin, analyst")
+    add_admin(admin)
     add_client_commands(commands)
     return root
 
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     root = parser()
     arguments = root.parse_args(argv)
     try:
-        if arguments.command in CLIENT_COMMANDS:
+        if calls_server(arguments):
             from taskflow.terminal.run import run as serve
 
             sys.exit(serve(arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -53,3 +54,13 @@ class Beside:
 async def open_beside(settings: Settings) -> AsyncIterator[Beside]:
     async with open_event_store(settings, "beside the stack") as store:
         yield Beside(Executor(store, settings))
+
+
+def grant_at_the_machine(settings: Settings, user_id: str, *roles: str) -> int:
+    """As `Beside.grant`, for tests that have no event loop."""
+
+    async def grant() -> int:
+        async with open_beside(settings) as beside:
+            return await beside.grant(user_id, *roles)
+
+    return asyncio.run(grant())

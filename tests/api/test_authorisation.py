@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.beside import Beside
 from tests.api.stack import Caller, accepted, refused, register, until
 
 SOON_S = 5.0
@@ -115,6 +116,10 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
     ("ImportTaskChange", "{project}", {"source": "s", "key": "1", "priority": "low", "at": AT}, "admin"),
     ("ImportProjectSettings", "{project}", {"source": "s", "labels": [{"name": "x"}]}, "admin"),
 ]
+
+ADMIN_WRITES: list[tuple[str, str, Any]] = [("POST", "/admin/events/{position}/annul", {"reason": "x"})]
+"""Of admins of the system only, whatever their role in a project."""
+ADMIN_COMMANDS: list[tuple[str, str, Any]] = [("AnnulEvent", "{position}", {"reason": "x"})]
 
 
 def _fill(template: Any, names: dict[str, str]) -> Any:
@@ -254,6 +259,55 @@ class TestRoles:
         await ada.add(names["project"], bob, "viewer")
         response = await bob.patch(f"/tasks/{names['task']}", {"title": "x"}, headers={"If-Match": '"7"'})
         refused(response, 403, "forbidden")
+
+
+class TestSystemRoles:
+    async def _position(self, ada: Caller) -> dict[str, str]:
+        """Of an event in a project that Ada owns."""
+        task = await ada.task("theirs")
+        return {"position": str(accepted(await ada.patch(f"/tasks/{task['id']}", {"title": "x"}))["position"])}
+
+    async def test_nobody_else_does_what_admins_do_not_even_an_owner(self, ada: Caller, bob: Caller) -> None:
+        names = await self._position(ada)
+        for caller in (ada, bob):
+            for method, path, body in ADMIN_WRITES:
+                for position in (names["position"], "999999999"):
+                    response = await caller.call(method, path.format(position=position), json=body)
+                    refused(response, 403, "forbidden")
+            for type_, target, data in ADMIN_COMMANDS:
+                refused(await caller.command(type_, target.format(**names), data=data), 403, "forbidden")
+
+    async def test_the_role_is_judged_before_the_body(self, ada: Caller) -> None:
+        names = await self._position(ada)
+        for method, path, _ in ADMIN_WRITES:
+            refused(await ada.call(method, path.format(**names), json={"nonsense": 1}), 403, "forbidden")
+
+    async def test_an_analyst_reads_all_and_writes_nothing(self, ada: Caller, bob: Caller, beside: Beside) -> None:
+        names = await self._position(ada)
+        await beside.grant(bob.id, "analyst")
+        for method, path, body in ADMIN_WRITES:
+            refused(await bob.call(method, path.format(**names), json=body), 403, "forbidden")
+
+    async def test_a_role_works_at_once_and_its_end_too_also_for_repeats(
+        self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient, beside: Beside
+    ) -> None:
+        there = Caller(other_http, bob.id, bob.name, bob.token)
+        for method, path, body in ADMIN_WRITES:
+            names = await self._position(ada)
+            request = {"json": body, "headers": {"Idempotency-Key": f"annul {names['position']}"}}
+            await beside.grant(bob.id, "admin")
+            first = await bob.call(method, path.format(**names), **request)
+            assert first.status_code == 201, first.text
+            again = await there.call(method, path.format(**names), **request)
+            assert (again.status_code, again.content) == (201, first.content)
+            await beside.grant(bob.id)
+            for caller in (bob, there):
+                refused(await caller.call(method, path.format(**names), **request), 403, "forbidden")
+
+    async def test_without_a_token_it_is_401(self, ada: Caller) -> None:
+        names = await self._position(ada)
+        for method, path, body in ADMIN_WRITES:
+            refused(await ada.http.request(method, f"/api/v1{path.format(**names)}", json=body), 401, "unauthenticated")
 
 
 class TestWithdrawal:

@@ -12,6 +12,9 @@ import pytest
 
 from taskflow.client import Client, Command
 from taskflow.client.answers import Comment, Project, Status, Task, Transition
+from taskflow.settings import Settings
+from tests.api.beside import grant_at_the_machine
+from tests.api.stack import Stack
 from tests.client.conftest import Account
 from tests.client.described import NOWHERE, URL, methods
 
@@ -40,8 +43,10 @@ NOT_ALONE: Final = {"tasks.rank"}
 class World:
     """A signed-in client, and things to act on, newly created at each access."""
 
-    def __init__(self, client: Client, url: str, account: Callable[[str], Account], ada: Account) -> None:
-        self.client, self.url, self.account, self.ada = client, url, account, ada
+    def __init__(
+        self, client: Client, settings: Settings, url: str, account: Callable[[str], Account], ada: Account
+    ) -> None:
+        self.client, self.settings, self.url, self.account, self.ada = client, settings, url, account, ada
         self.me = client.users.me().id
 
     def project(self) -> Project:
@@ -56,6 +61,11 @@ class World:
     def commented(self) -> tuple[Task, Comment]:
         task = self.task()
         return task, self.client.tasks.comments.add(task.id, "well")
+
+    def position(self) -> int:
+        """The position of an event that this client may annul."""
+        grant_at_the_machine(self.settings, str(self.me), "admin")
+        return list(self.client.tasks.events(self.task().id))[-1].position
 
     def version_of(self, task: UUID) -> int:
         return self.client.tasks.get(task).version
@@ -297,15 +307,16 @@ CALLS: Final[dict[str, Arguments]] = {
     "events.csv": but(events, "limit"),
     "events.stream": lambda world: {"project": world.task().project_id, "last_event_id": 1},
     "sync.changes": lambda _: {},
+    "admin.annul_event": lambda world: {"position": world.position(), "reason": "x", "expected_version": 2},
 }  # fmt: skip
 
 
 @pytest.fixture
-def world(url: str, account: Callable[[str], Account]) -> Iterator[World]:
+def world(stack: Stack, url: str, account: Callable[[str], Account]) -> Iterator[World]:
     ada = account("Ada")
     with Client(url) as client:
         client.auth.login(ada.email, ada.password)
-        yield World(client, url, account, ada)
+        yield World(client, stack.settings, url, account, ada)
 
 
 def every_method() -> list[str]:

@@ -224,6 +224,7 @@ PURE = {
     ),
     *(
         "commands/access.py",
+        "commands/annul.py",
         "commands/fields.py",
         "commands/import_scope.py",
         "commands/project.py",

@@ -52,7 +52,7 @@ def test_every_command_but_those_of_imports_is_behind_a_route() -> None:
 def test_every_route_on_what_may_be_somebodys_is_tried_by_a_stranger() -> None:
     tried = {
         f"{method} {re.sub(r'{[^}]*}', '{}', path.partition('?')[0])}"
-        for method, path, _, _ in authorisation.READS + authorisation.WRITES
+        for method, path, *_ in (*authorisation.READS, *authorisation.WRITES, *authorisation.ADMIN_WRITES)
     }
     routes = {
         f"{route.method} {re.sub(r'{[^}]*}', '{}', route.path.removeprefix(BASE))}"
@@ -64,4 +64,10 @@ def test_every_route_on_what_may_be_somebodys_is_tried_by_a_stranger() -> None:
 
 
 def test_every_command_on_what_may_be_somebodys_is_tried_by_a_stranger() -> None:
-    assert set(COMMANDS) == {name for name, _, _, _ in authorisation.COMMANDS} | COMMANDS_ON_ONES_OWN
+    tried = {name for name, *_ in (*authorisation.COMMANDS, *authorisation.ADMIN_COMMANDS)}
+    assert set(COMMANDS) == tried | COMMANDS_ON_ONES_OWN
+
+
+def test_every_command_for_admins_of_the_system_is_known_as_one() -> None:
+    for_admins = {name for name, entry in COMMANDS.items() if entry.system_role == "admin"}
+    assert for_admins == {name for name, *_ in authorisation.ADMIN_COMMANDS}

@@ -26,7 +26,7 @@ from taskflow.terminal.accounts import Account, Accounts, BadFile, Kept, StoredA
 from taskflow.terminal.completion import script
 from taskflow.terminal.event_format import describe
 from taskflow.terminal.output import Screen, clean, lines, short
-from taskflow.terminal.parser import CLIENT_COMMANDS, SHELLS
+from taskflow.terminal.parser import SHELLS
 
 URL, OTHER = "http://one.test", "http://other.test"
 ONE = UUID("01a20e8c-46be-743b-ace1-62ad7a0754dd")
@@ -276,24 +276,26 @@ def commands(
 
 
 EVERY = dict(commands(parser()))
+CLIENT_COMMANDS = {path for path, one in EVERY.items() if "--url" in one.format_help()}
+"""Those that call a server; all others run at its machine."""
 
 
 class TestTyping:
-    @pytest.mark.parametrize("path", [path for path in EVERY if path and path[0] in CLIENT_COMMANDS], ids=" ".join)
+    @pytest.mark.parametrize(
+        "path", [path for path in EVERY if path and path[0] in {*run.GROUPS, *run.ALONE}], ids=" ".join
+    )
     def test_every_command_explains_itself(self, path: tuple[str, ...]) -> None:
         text = EVERY[path].format_help()
         assert (EVERY[path].description or "").endswith(".")
-        if len(path) == 2:
+        if path in CLIENT_COMMANDS:
             assert "--json" in text
         for action in EVERY[path]._actions:
             shown = action.help or action.metavar
             assert shown or isinstance(action, argparse._SubParsersAction), f"{path}: {action.dest}"
 
     def test_every_command_of_people_is_done_somewhere(self) -> None:
-        leaves = {path for path in EVERY if path and path[0] in run.GROUPS and len(path) == 2}
-        assert leaves == {(group, name) for group, actions in run.GROUPS.items() for name in actions}
-        assert {path[0] for path in EVERY if path} >= CLIENT_COMMANDS
-        assert run.GROUPS.keys() | run.ALONE.keys() == CLIENT_COMMANDS
+        grouped = {(group, name) for group, actions in run.GROUPS.items() for name in actions}
+        assert {(name,) for name in run.ALONE} | grouped == CLIENT_COMMANDS
 
     def test_a_due_is_a_day_or_a_time_with_or_without_an_offset(self) -> None:
         def due(text: str) -> object:

@@ -27,7 +27,7 @@ from taskflow.store.append import Outcome
 from taskflow.store.time_travel import PointInTime, first_known_at
 from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 from taskflow.streams.project import MemberInvited
-from taskflow.streams.task import ChecklistItemAdded, CommentAdded
+from taskflow.streams.task import ChecklistItemAdded, CommentAdded, TaskEventAnnulled
 from taskflow.streams.user import UserCalendarOpened
 from taskflow.turns import turn
 
@@ -125,6 +125,20 @@ async def _added_item(_context: Context, _caller: UUID, _target: Any, accepted: 
     return body, f"{BASE}/tasks/{task.id}/checklist/{added.item_id}"
 
 
+async def _annulment(_context: Context, _caller: UUID, target: Any, accepted: Accepted) -> Rendered:
+    """The annulment. Its path is a page of the log that holds its event only: whoever may annul sees that page."""
+    (event,) = (event for event in accepted.events if isinstance(event, TaskEventAnnulled))
+    receipt = accepted.receipt
+    body = render.AnnulmentBody(
+        task_id=receipt.stream_id,
+        annulled_position=int(target.position),
+        annulled_version=event.version,
+        reason=event.reason,
+        version=receipt.version,
+    )
+    return encoding.ENCODER.encode(body), f"{BASE}/events?after={receipt.position - 1}&limit=1"
+
+
 async def _invitation(context: Context, caller: UUID, _target: Any, accepted: Accepted) -> Rendered:
     """The invitation with its token, for callers who may still invite."""
     if accepted.receipt.replayed:
@@ -153,6 +167,7 @@ _PARTS: Final[dict[Resource, Callable[[Context, UUID, Any, Accepted], Awaitable[
     "calendar": _calendar,
     "invitation": _invitation,
     "person": _person,
+    "annulment": _annulment,
 }
 """Makers of the answers that are not a whole stream's resource."""
 ANSWERS: Final[dict[Resource, type[Struct]]] = {
@@ -165,5 +180,6 @@ ANSWERS: Final[dict[Resource, type[Struct]]] = {
     "calendar": render.WrittenCalendar,
     "view": render.WrittenSavedView,
     "person": render.WrittenPerson,
+    "annulment": render.WrittenAnnulment,
 }
 """The type of each answer in the OpenAPI document, including `position`."""

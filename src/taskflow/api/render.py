@@ -43,6 +43,21 @@ class WrittenPerson(ImportedPerson, frozen=True):
     position: int
 
 
+class AnnulmentBody(Struct, frozen=True, kw_only=True):
+    """An annulment of a task's event. `version` is that of the task after it."""
+
+    task_id: UUID
+    annulled_position: int
+    annulled_version: int
+    """The version of the task that the annulled event produced."""
+    reason: str
+    version: int
+
+
+class WrittenAnnulment(AnnulmentBody, frozen=True, kw_only=True):
+    position: int
+
+
 class TaskBody(TaskFacts, frozen=True, kw_only=True):
     """A task's facts with the joined fields. Used for the OpenAPI document only, see `task`."""
 

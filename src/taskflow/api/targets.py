@@ -59,6 +59,8 @@ def _no_target(name: str, plain: dict[str, Any]) -> TaskflowError:
             return Malformed([Fault("name", "format", detail)])
         case "invitation_token":
             return NotFound("invitation", "with this token")
+        case "event":
+            return NotFound("event", plain["position"])
         case _:
             return NotFound(name, plain["type"])
 

@@ -25,7 +25,7 @@ from taskflow.api.json_response import JsonResponse
 from taskflow.api.preferences import APPLIED, minimal, prefers_minimal
 from taskflow.api.problems import Since
 from taskflow.api.route import RequestContext
-from taskflow.commands.access import require_role
+from taskflow.commands.access import check_system_role, require_role
 from taskflow.commands.execute import Accepted, Handler, Judge, Request
 from taskflow.commands.import_scope import ImportCommand, receipts_scope
 from taskflow.commands.preview import preview
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from taskflow.commands.fields import Command
     from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.store.eventstore import EventStore
+    from taskflow.streams.user import SystemRole
 
 KEY_MAX: Final = 255
 EVENTS_SINCE_MAX: Final = 200
@@ -55,6 +56,8 @@ _sorted: Final = msgspec.json.Encoder(order="sorted")
 async def write(call: RequestContext, command: CommandType, target: Any) -> Response[bytes]:
     """A REST write: a command of this type on that target, its body being the request's. What is preferred of its
     answer changes nothing but the body."""
+    if command.system_role is not None:
+        await _require_system_role(call, command.system_role)
     plain = await call.json()
     request = request_of(
         call,
@@ -92,6 +95,8 @@ def request_of(
     """A command for the executor: `plain` is its body as it was sent, `body` the same as its Struct. `handler` replaces
     the handler of the command's declaration, `at` the current time."""
     receipts, judge = call.user, None
+    if command.system_role is not None:
+        judge = partial(_judge_system_role, call, command.system_role)
     if isinstance(body, ImportCommand):
         receipts = receipts_scope(call.context.settings.claim_secret_bytes, target, body.source)
         judge = partial(_judge_import, call, target)
@@ -170,6 +175,16 @@ async def _command_id(call: RequestContext, key: str | None) -> UUID:
     return command_id_of_key(context.settings.claim_secret_bytes, call.user, key)
 
 
+async def _require_system_role(call: RequestContext, role: SystemRole) -> None:
+    """Checks today's system role of the caller. One that was just given may not have been followed yet. Raises
+    Forbidden."""
+    follower = call.context.follower
+    if role not in follower.system_roles(call.user):
+        with suppress(*TRANSIENT_ERRORS):
+            await follower.poll()
+    check_system_role(follower.system_roles(call.user), role)
+
+
 async def _judge_import(call: RequestContext, project_id: UUID, _: Accepted) -> None:
     """Whether the caller may import into the project today, once a request. Raises NotFound and Forbidden."""
     if project_id in call.judged:
@@ -182,6 +197,13 @@ async def _judge_import(call: RequestContext, project_id: UUID, _: Accepted) -> 
         raise NotFound(PROJECT.name, project_id)
     require_role(project, call.user, "admin")
     call.judged.add(project_id)
+
+
+async def _judge_system_role(call: RequestContext, role: SystemRole, _: Accepted) -> None:
+    """Whether the caller has a system role today. Raises Forbidden."""
+    with suppress(*TRANSIENT_ERRORS):
+        await call.context.follower.poll()
+    check_system_role(call.context.follower.system_roles(call.user), role)
 
 
 def _judge_of(call: RequestContext) -> Judge:

@@ -223,6 +223,17 @@ class Comment(Struct, frozen=True, kw_only=True):
     position: int | None = None
 
 
+class Annulment(Struct, frozen=True, kw_only=True):
+    """An event of a task that was annulled; `version` is that of the task after it."""
+
+    task_id: UUID
+    annulled_position: int
+    annulled_version: int
+    reason: str
+    version: int
+    position: int
+
+
 class Change(Struct, frozen=True, rename={"from_": "from"}):
     field: str
     from_: Any

@@ -9,6 +9,7 @@ from typing import Final, Generic, Self
 import httpx
 
 from taskflow.client import events
+from taskflow.client.admin import Admin
 from taskflow.client.auth import Auth
 from taskflow.client.commands import Commands
 from taskflow.client.events import Events
@@ -37,6 +38,7 @@ class Resources(Generic[F]):
         self.views = Views(session, face)
         self.commands = Commands(session, face)
         self.events = Events(session, face)
+        self.admin = Admin(session, face)
         self.sync = events.Sync(session, face)
 
     @property

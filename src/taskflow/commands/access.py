@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from taskflow.errors import Forbidden, NotFound, Unauthenticated
-from taskflow.streams import PROJECT, TASK
+from taskflow.streams import PROJECT, TASK, USER
 from taskflow.streams.project import ROLES, ProjectState, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from uuid import UUID
 
     from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.task import TaskState
+    from taskflow.streams.user import SystemRole
 
 
 def role_rank(role: Role) -> int:
@@ -37,6 +39,18 @@ def require_user(unit: UnitOfWork) -> UUID:
     if unit.actor is None:
         raise Unauthenticated("this requires a signed-in user")
     return unit.actor
+
+
+def check_system_role(roles: Collection[SystemRole], role: SystemRole) -> None:
+    """Raises Forbidden if a system role is not among somebody's."""
+    if role not in roles:
+        raise Forbidden(f"this takes the system role {role}; `taskflow admin grant` gives it at the machine")
+
+
+async def require_system_role(unit: UnitOfWork, role: SystemRole) -> None:
+    """Checks the system role of the user who sent the command, on their own stream. Raises Forbidden."""
+    user = await unit.get(USER, require_user(unit))
+    check_system_role(user.roles, role)
 
 
 async def project_for(unit: UnitOfWork, project_id: UUID, minimum: Role) -> ProjectState:

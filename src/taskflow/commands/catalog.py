@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from taskflow.commands import (
+    annul,
     checklist,
     comments,
     invitations,
@@ -42,6 +43,7 @@ COMMANDS: Final[dict[str, CommandType]] = {
         *move.COMMANDS,
         *ranking.COMMANDS,
         *undoing.COMMANDS,
+        *annul.COMMANDS,
         *project_import.COMMANDS,
         *task_import.COMMANDS,
     )

@@ -20,7 +20,7 @@ from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.streams import PROJECT, TASK, USER, Event, StreamType
 from taskflow.streams.project import ProjectState, Role
 from taskflow.streams.task import TaskState
-from taskflow.streams.user import UserState
+from taskflow.streams.user import SystemRole, UserState
 
 S = TypeVar("S")
 P = TypeVar("P")
@@ -28,7 +28,9 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Command)
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
-Resource = Literal["task", "comment", "checklist_item", "project", "invitation", "user", "calendar", "view", "person"]
+Resource = Literal[
+    "task", "comment", "checklist_item", "project", "invitation", "user", "calendar", "view", "person", "annulment"
+]
 """What an answer shows; `api.answers` renders each."""
 CommandHandler = Callable[[UnitOfWork, Any, Any], Awaitable[UUID]]
 """Decides a command on its target (the arguments: unit of work, target, body), stages the events and returns the id of
@@ -67,8 +69,9 @@ class RestRoute(Struct, frozen=True):
 
 class CommandType(Struct, frozen=True, kw_only=True):
     """The declaration of a command. `role` is the minimum role in the target's project; None: the handler checks
-    access. `rest` None: the command can only be sent to `/commands`. `creates`: later commands of the batch can refer
-    to what the command created, and the answer carries its Location."""
+    access. `system_role`: whoever lacks it is refused before the body is read, and the handler checks it again. `rest`
+    None: the command can only be sent to `/commands`. `creates`: later commands of the batch can refer to what the
+    command created, and the answer carries its Location."""
 
     body: type[Command]
     target: TargetType[Any] | None
@@ -76,6 +79,7 @@ class CommandType(Struct, frozen=True, kw_only=True):
     answer: Resource
     rest: RestRoute | None
     role: Role | None = None
+    system_role: SystemRole | None = None
     creates: bool = False
 
 

@@ -59,13 +59,13 @@ SETTING_MAX: Final = 1_000
 # Written out, because dialects of regular expressions differ in what `\s` matches.
 _BLANK: Final = r"\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _UNSEEN: Final = rf"\x00-\x1f\x7f-\x9f\u200b\u2060\ufeff{_BLANK}"
-_END: Final = r"(?![\s\S])"
+END_OF_TEXT: Final = r"(?![\s\S])"
 """The end of the text. In some dialects, `$` also matches before a line break at the end."""
 
 VISIBLE: Final = rf"[^{_UNSEEN}]"
 """At least one character that can be seen."""
 
-_ADDRESS: Final = rf"^[{_BLANK}]*[^@{_UNSEEN}]+@[^@{_UNSEEN}]+[{_BLANK}]*{_END}"
+_ADDRESS: Final = rf"^[{_BLANK}]*[^@{_UNSEEN}]+@[^@{_UNSEEN}]+[{_BLANK}]*{END_OF_TEXT}"
 """A rough shape; `taskflow.addresses` checks the rest."""
 
 NAME: Final = {"name": True}
@@ -87,7 +87,9 @@ StatusKey = Annotated[str, Meta(min_length=1, max_length=STATUS_KEY_MAX, extra=N
 NewStatusKey = Annotated[
     str, Meta(min_length=1, max_length=STATUS_KEY_MAX, pattern=VISIBLE, extra=NAME, examples=["review"])
 ]
-Colour = Annotated[str, Meta(min_length=7, max_length=7, pattern=rf"^#[0-9a-fA-F]{{6}}{_END}", examples=["#1e90ff"])]
+Colour = Annotated[
+    str, Meta(min_length=7, max_length=7, pattern=rf"^#[0-9a-fA-F]{{6}}{END_OF_TEXT}", examples=["#1e90ff"])
+]
 Time = Annotated[datetime, Meta(tz=True, examples=["2030-12-31T17:00:00Z"])]
 Day = Annotated[date, Meta(examples=["2031-01-15"])]
 TimeZone = Annotated[
@@ -108,7 +110,8 @@ Password = Annotated[str, Meta(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX,
 SettingName = Annotated[str, Meta(min_length=1, max_length=SETTING_NAME_MAX)]
 Setting = Annotated[str, Meta(max_length=SETTING_MAX)] | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | bool | None
 Url = Annotated[
-    str, Meta(max_length=2000, pattern=rf"^https?://[^{_UNSEEN}]+{_END}", examples=["https://example.com/ada.png"])
+    str,
+    Meta(max_length=2000, pattern=rf"^https?://[^{_UNSEEN}]+{END_OF_TEXT}", examples=["https://example.com/ada.png"]),
 ]
 
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from taskflow.commands.recurrence import checked, next_slot
 from taskflow.commands.recurrence_rule import plain, readable
-from taskflow.errors import Invalid
+from taskflow.errors import Invalid, Rejected
 from taskflow.streams import USER
 from taskflow.streams.schedule import TaskDueSet, TaskRecurred, TaskRecurrenceSet, begin_series, midnight
 from taskflow.time_zones import NAMES, UTC_NAME, day_end, to_local, zone_of
@@ -135,6 +135,25 @@ def _fits(due: Due) -> None:
         raise Invalid(
             pointer, "rule", f"the task's rule does not fit this due date: {fault}; set both together"
         ) from None
+
+
+def check_schedule(now: TaskState, then: TaskState) -> None:
+    """Raises Rejected or Invalid if a schedule that is composed of several changes, and differs from the present one,
+    could not have been set as a whole: a due or a rule without a zone, or a rule that does not fit its series or due."""
+    if _schedule(then) == _schedule(now):
+        return
+    if then.time_zone is None and (then.due is not None or then.recurrence is not None):
+        raise Rejected("schedule", "the task would have a due or a rule, and no time zone for it")
+    if (then.recurrence is None) != (then.series is None):
+        raise Rejected("schedule", "the task would have a series without a rule, or a rule without a series")
+    due = Due(at=then.due_at, on=then.due_on, ends_at=then.day_ends_at, zone=then.time_zone, recurrence=then.recurrence)
+    _fits(due)
+    if then.recurrence is not None and then.series is not None:
+        checked(then.recurrence, then.series.start, then.time_zone or UTC_NAME, days=then.series.days)
+
+
+def _schedule(task: TaskState) -> tuple[object, ...]:
+    return task.due_at, task.due_on, task.day_ends_at, task.time_zone, task.recurrence, task.series
 
 
 def end_of(day: date | None, zone: str | None) -> datetime | None:

@@ -21,14 +21,6 @@ from taskflow.terminal.parser_projects import add_projects
 from taskflow.terminal.parser_tasks import add_tasks
 
 SHELLS: Final = ("bash", "zsh", "fish")
-CLIENT_COMMANDS: Final = frozenset(
-    (
-        *("register", "login", "logout", "whoami", "calendar", "activity"),
-        *("tasks", "projects", "views", "import", "demo"),
-    )
-)
-"""The commands that call a server through the client; all others run on the server's machine."""
-
 _VIEWS_MORE: Final = """\
 VIEW is a name, an id, or the beginning or the end of an id.
 

@@ -63,6 +63,11 @@ def calling(commands: Commands, name: str, what: str, more: str = "") -> argpars
     return parser
 
 
+def calls_server(typed: argparse.Namespace) -> bool:
+    """Whether `leaf` made the command that was typed; all others run on the server's machine."""
+    return hasattr(typed, "url")
+
+
 def filters(parser: argparse.ArgumentParser) -> None:
     """Adds the filters for tasks, of `tasks list` and `views save`."""
     many(parser, "--project", "P", "in this project: a name, or an id", None)

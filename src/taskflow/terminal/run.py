@@ -28,7 +28,7 @@ from taskflow.client import (
     VersionConflict,
 )
 from taskflow.importer.failures import ImportFailure, ServerAway
-from taskflow.terminal import account, imports, members, parts, projects, tasks, views
+from taskflow.terminal import account, admin, imports, members, parts, projects, tasks, views
 from taskflow.terminal.accounts import TOKEN, URL, Accounts, BadFile, Kept, config_folder, reached, url_of
 from taskflow.terminal.activity import activity
 from taskflow.terminal.command_context import CommandContext
@@ -93,7 +93,13 @@ _VIEWS: Final[Mapping[str, Action]] = {
     "rename": views.rename,
     "delete": views.delete,
 }
-GROUPS: Final[Mapping[str, Mapping[str, Action]]] = {"tasks": _TASKS, "projects": _PROJECTS, "views": _VIEWS}
+_ADMIN: Final[Mapping[str, Action]] = {"annul": admin.annul}
+GROUPS: Final[Mapping[str, Mapping[str, Action]]] = {
+    "tasks": _TASKS,
+    "projects": _PROJECTS,
+    "views": _VIEWS,
+    "admin": _ADMIN,
+}
 ALONE: Final[Mapping[str, Action]] = {
     "register": account.register,
     "login": account.login,

@@ -33,6 +33,7 @@ _VERSION: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": VERSION_M
 _TRUTH: Final[Schema] = {"type": "string", "enum": ["true", "false"]}
 _CURSOR: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9_.~-]+$"}
 _PATHS: Final[dict[str, Schema]] = {
+    "position": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "examples": ["1234"]},
     "name": {"type": "string", "minLength": 1, "maxLength": LABEL_MAX, "pattern": VISIBLE},
     "token": {"type": "string", "minLength": 1, "maxLength": TOKEN_MAX},
     "type": {"type": "string", "enum": list(get_args(RelationType))},
