@@ -10,7 +10,7 @@ from taskflow.commands.execute import Executor
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore
 
-from .world import make_project, register
+from .world import make_admin, make_project, register
 
 
 @pytest.fixture
@@ -32,6 +32,12 @@ async def owner(executor: Executor, settings: Settings) -> UUID:
 @pytest.fixture
 async def member(executor: Executor, settings: Settings) -> UUID:
     return await register(executor, settings)
+
+
+@pytest.fixture
+async def admin(executor: Executor, settings: Settings) -> UUID:
+    """An admin of the system, in no project of anybody's."""
+    return await make_admin(executor, settings)
 
 
 @pytest.fixture

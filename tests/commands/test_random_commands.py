@@ -1,7 +1,7 @@
 """Whatever several people send through two processes at once, the log tells a story that was allowed.
 
 The log is the judge: it is folded from its beginning, event by event, and each event is held against
-the state just before it.
+the state just before it. An admin of the system annuls events among it all.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from taskflow.commands import move, project, ranking, relations, task, undo, undoing
+from taskflow.commands import annul, move, project, ranking, relations, task, undo, undoing
 from taskflow.commands.access import role_rank
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor
+from taskflow.commands.execute import Accepted, Executor, Target
 from taskflow.commands.fields import PARENT_DEPTH_MAX
-from taskflow.errors import KeyReused, Refusal
+from taskflow.commands.unit_of_work import UnitOfWork
+from taskflow.errors import KeyReused, NotFound, Refusal
 from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.append import Outcome
 from taskflow.store.eventstore import EventStore
 from taskflow.streams import STREAM_TYPE_OF_EVENT, Event, EventMetadata
 from taskflow.streams.project import InvitationAccepted, MemberAdded, MemberRemoved, ProjectState
-from taskflow.streams.task import TaskCreated, TaskMoved, TaskParentSet, TaskState
+from taskflow.streams.task import TaskCreated, TaskEventAnnulled, TaskMoved, TaskParentSet, TaskState
+from tests.folding import Told, folded
 
-from .world import make_project, make_task, register, send
+from .world import make_admin, make_project, make_task, register, send
 
 PEOPLE, TASKS = range(4), range(3)
 people = st.sampled_from(PEOPLE)
@@ -45,6 +47,7 @@ actions = st.one_of(
     st.tuples(st.just("move"), tasks, st.booleans()),
     st.tuples(st.just("rank"), tasks, tasks),
     st.tuples(st.just("undo"), tasks, st.none() | st.integers(1, 8)),
+    st.tuples(st.just("annul"), tasks, st.integers(2, 8)),
     st.tuples(st.just("role"), people, roles),
     st.tuples(st.just("remove"), people, st.none()),
     st.tuples(st.just("archive"), st.none(), st.booleans()),
@@ -63,6 +66,7 @@ commands = st.tuples(
 async def test_the_log_holds_only_what_was_allowed_when_it_happened(
     executor: Executor, other: Executor, store: EventStore, settings: Settings, rounds: list[list[Any]]
 ) -> None:
+    admin = await make_admin(executor, settings)
     began = (await store.log.head()).position
     users = [await register(executor, settings) for _ in PEOPLE]
     project_id = await make_project(
@@ -76,10 +80,13 @@ async def test_the_log_holds_only_what_was_allowed_when_it_happened(
     async def one(command: Any) -> None:
         process, who, action, id_index, expected = command
         handler, *arguments = _call(action, users, (project_id, elsewhere), task_ids)
+        by = users[who]
+        if action[0] == "annul":
+            by, handler, arguments = admin, annul_version, [store, task_ids[action[1]], action[2]]
         try:
             answer = await send(
                 (executor, other)[process],
-                users[who],
+                by,
                 handler,
                 *arguments,
                 command_id=ids[id_index],
@@ -88,12 +95,12 @@ async def test_the_log_holds_only_what_was_allowed_when_it_happened(
             )
         except (Refusal, KeyReused):
             return
-        accepted[users[who], ids[id_index]].append(answer)
+        accepted[by, ids[id_index]].append(answer)
 
     for batch in rounds:
         await asyncio.gather(*[one(command) for command in batch])
 
-    await _assert_allowed(store, began)
+    await _assert_allowed(store, began, admin)
     for (caller, command_id), answers in accepted.items():
         assert len({repr((a.receipt.position, a.receipt.version, a.state, a.appended)) for a in answers}) == 1
         await _assert_receipt(store, caller, command_id, answers[0])
@@ -101,6 +108,13 @@ async def test_the_log_holds_only_what_was_allowed_when_it_happened(
         "select actor, command_id, count(distinct recorded_at) from events where position > $1 group by 1, 2", began
     )
     assert all(row[2] == 1 for row in effects), "a command's events are appended together, once"
+
+
+async def annul_version(unit: UnitOfWork, store: EventStore, task_id: UUID, version: int) -> Target:
+    for position in await store.log.positions(task_id, [version]):
+        target = annul.LogPosition(str(position))
+        return await annul.annul_event(unit, target, annul.AnnulEvent(reason="A mistake"))
+    raise NotFound("version", version)
 
 
 def _call(action: Any, users: list[UUID], projects: tuple[UUID, UUID], task_ids: list[UUID]) -> Any:
@@ -132,24 +146,34 @@ def _call(action: Any, users: list[UUID], projects: tuple[UUID, UUID], task_ids:
             return handler_of(project.SetMember), project.Member(project_id, users[who]), project.SetMember(role=role)
         case ("remove", who, _):
             return handler_of(project.RemoveMember), project.Member(project_id, users[who]), project.RemoveMember()
+        case ("annul", *_):
+            return (annul_version,)
         case ("archive", _, True):
             return handler_of(project.ArchiveProject), project_id, project.ArchiveProject()
         case _:
             return handler_of(project.UnarchiveProject), project_id, project.UnarchiveProject()
 
 
-async def _assert_allowed(store: EventStore, after: int) -> None:
+async def _assert_allowed(store: EventStore, after: int, admin: UUID) -> None:
     recorded = await store.log.read(after, limit=10_000)
     assert [event.position for event in recorded] == list(range(after + 1, after + len(recorded) + 1))
     states: dict[UUID, Any] = {}
     version: dict[UUID, int] = defaultdict(int)
+    told: dict[UUID, list[Told]] = defaultdict(list)
     for record, event in zip(recorded, await store.mapper.decode(recorded), strict=True):
         stream = record.stream_id
         assert record.stream_version == version[stream] + 1
         version[stream] += 1
-        _judge(states, states.get(stream), event, record.actor)
+        before = states.get(stream)
         metadata = EventMetadata(stream, record.stream_version, record.occurred_at, record.actor)
-        states[stream] = STREAM_TYPE_OF_EVENT[record.type].evolve(states.get(stream), event, metadata)
+        told[stream].append((event, metadata))
+        states[stream] = folded(STREAM_TYPE_OF_EVENT[record.type], told[stream])
+        if isinstance(event, TaskEventAnnulled):
+            assert record.actor == admin
+            assert isinstance(before, TaskState)
+            _judge_annulment(states, before, states[stream], [one for one, _ in told[stream]], event.version)
+        else:
+            _judge({**states, stream: before}, before, event, record.actor)
         if isinstance(states[stream], TaskState):
             _assert_no_cycle(states, stream)
         if isinstance(states[stream], ProjectState):
@@ -176,6 +200,23 @@ def _judge(states: dict[UUID, Any], state: Any, event: Event, actor: UUID | None
     own = isinstance(event, MemberRemoved | MemberAdded | InvitationAccepted) and event.user_id == actor
     if isinstance(state, ProjectState) and not own:
         assert role_rank(state.members[actor]) >= role_rank("admin")
+
+
+def _judge_annulment(
+    states: dict[UUID, Any], before: TaskState, after: TaskState, events: list[Event], version: int
+) -> None:
+    """Holds an annulment against the states around it: what it changes, a command could have set."""
+    annulled = [one.version for one in events if isinstance(one, TaskEventAnnulled)]
+    assert annulled.count(version) == 1, "none is annulled twice"
+    assert not isinstance(events[version - 1], (TaskCreated, TaskMoved, TaskEventAnnulled))
+    within = states[after.project_id]
+    assert within.archived_at is None
+    assert after.project_id == before.project_id
+    if after.assignee_id not in {before.assignee_id, None}:
+        assert after.assignee_id in within.members
+    if after.parent_id not in {before.parent_id, None}:
+        parent = states[after.parent_id]
+        assert (parent.project_id, parent.trashed_at) == (after.project_id, None)
 
 
 def _assert_no_cycle(states: dict[UUID, Any], start: UUID) -> None:

@@ -46,7 +46,7 @@ from .world import (
 )
 
 
-async def append(executor: Executor, by: UUID, task_id: UUID, *events: Event) -> Accepted:
+async def append(executor: Executor, by: UUID, task_id: UUID, *events: Event, **circumstances: Any) -> Accepted:
     """One command of any kind."""
 
     async def handler(unit: UnitOfWork) -> UUID:
@@ -54,7 +54,7 @@ async def append(executor: Executor, by: UUID, task_id: UUID, *events: Event) ->
         unit.append(TASK, task_id, *events)
         return task_id
 
-    return await send(executor, by, handler)
+    return await send(executor, by, handler, **circumstances)
 
 
 async def undo(executor: Executor, by: UUID, task_id: UUID, version: int | None = None, **more: Any) -> Accepted:

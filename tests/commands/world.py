@@ -68,6 +68,13 @@ async def register(executor: Executor, settings: Settings, email: str | None = N
     return accepted.receipt.stream_id
 
 
+async def make_admin(executor: Executor, settings: Settings) -> UUID:
+    """An admin of the system."""
+    person = await register(executor, settings)
+    await send(executor, NOBODY, user.set_roles, person, ("admin",))
+    return person
+
+
 async def make_project(executor: Executor, owner: UUID, **members: tuple[UUID, Role]) -> UUID:
     made = await send(executor, owner, project.create_project, None, project.CreateProject(name="P"))
     for member, role in members.values():
