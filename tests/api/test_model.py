@@ -32,6 +32,8 @@ STEPS: Final = 40
 EXAMPLES: Final = 20
 FEW: Final = 8
 """Tasks, so that much happens to each."""
+HISTORY_MAX: Final = 190
+"""Events of a task that are read in one page."""
 LOOK_EVERY: Final = 25
 """Steps after which all that can be read is compared; it is at the end, too."""
 
@@ -216,6 +218,14 @@ class Machine(Conversation):
         for _ in range(times):
             self.do(who, Act("UndoTask", task, {"version": self.world.tasks[task].now.version}))
         self.do(who, Act("UndoTask", task))
+
+    @rule(task=tasks, data=st.data())
+    def annul_an_event(self, task: str, data: st.DataObject) -> None:
+        """Mostly of what was done to it, and mostly of what was done last."""
+        task = self.pick(data, [task, *[one.id for one in self.world.tasks.values() if one.changes] * 2])
+        now = self.world.tasks[task].now.version
+        if now <= HISTORY_MAX:
+            self.annul(task, self.pick(data, [1, *range(2, now + 1), *range(max(2, now - 3), now + 1)]))
 
     # --- parts of tasks
 

@@ -8,6 +8,8 @@
     links        parents and relations: no circles, not too deep
     order        who stands where in a project
     undo         changes, what undoes them, and what that sets back
+    history      a task folded from its events
+    annulment    what a task is without one of them
     world        all of it together; access
     of_tasks, of_parts, of_projects    each command, on the world
 

@@ -129,7 +129,7 @@ def of_outcome(outcome: Body) -> Answer:
     assert (outcome["outcome"] == "applied") == bool(events)
     assert [event["position"] for event in events[-1:]] == [outcome["position"]][: len(events)]
     # What moves along has events of its own.
-    own = [event for event in events if event["stream_id"] == result["id"]] or events
+    own = [event for event in events if event["stream_id"] == result.get("id")] or events
     return _accepted(result, len(own))
 
 

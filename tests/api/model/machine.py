@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, multiple
 from msgspec import Struct
 
+from tests.api.beside import grant_at_the_machine
 from tests.api.model import of_projects
+from tests.api.model.annulment import annul
 from tests.api.model.doors import COMMANDS, Act, Answer, Body, of_command, of_outcome, of_route
 from tests.api.model.looking import Looking
 from tests.api.model.order import standing
@@ -22,6 +24,8 @@ from tests.api.model.world import UNTOLD, Told, World
 from tests.api.stack import Stack
 
 PEOPLE: Final = range(3)
+ROOT: Final = len(PEOPLE)
+"""An admin of the system, who is in no project of theirs."""
 SHARED: Final = (0, 1)
 """The projects that all of them may come to."""
 TIMEOUT_S: Final = 30.0
@@ -51,6 +55,7 @@ class Conversation(Looking, RuleBasedStateMachine):
 
     def __init__(self, stack: Stack) -> None:
         super().__init__()
+        self.settings = stack.settings
         self.http = [httpx.Client(base_url=url, timeout=TIMEOUT_S) for url in stack.urls]
         self.turn = 0
         self.through: int | None = None
@@ -67,8 +72,7 @@ class Conversation(Looking, RuleBasedStateMachine):
         inboxes: dict[str, str] = {}
         self.world = World()
         for number in PEOPLE:
-            person = {"email": f"{uuid4().hex}@example.com", "password": f"horse {uuid4().hex}", "name": f"P{number}"}
-            response = self.http[number % 2].post("/api/v1/auth/register", json=person)
+            response = self.register(number)
             self.position = int(response.headers["taskflow-position"])
             answer = response.json()
             self.ids.append(answer["user"]["id"])
@@ -86,6 +90,9 @@ class Conversation(Looking, RuleBasedStateMachine):
                 updated_at=inbox["updated_at"],
                 position=0,
             )
+        root = self.register(ROOT).json()
+        self.access.append(root["access_token"])
+        self.position = grant_at_the_machine(self.settings, root["user"]["id"], "admin")
         zones = {self.ids[1]: "Pacific/Auckland"}
         changed = self.call(1, "PATCH", "/users/me", {"settings": {"time_zone": zones[self.ids[1]]}})
         assert changed.status_code == 200, changed.text
@@ -98,6 +105,10 @@ class Conversation(Looking, RuleBasedStateMachine):
             invited = self.do(owner, Act("InviteMember", body["id"], {"email": "other@x.example", "role": role}))
             assert invited is not None
             self.accept(other, (body["id"], invited["id"]))
+
+    def register(self, number: int) -> httpx.Response:
+        person = {"email": f"{uuid4().hex}@example.com", "password": f"horse {uuid4().hex}", "name": f"P{number}"}
+        return self.http[number % 2].post("/api/v1/auth/register", json=person)
 
     def place(self, where: Any) -> str:
         """A shared project by its number, or the Inbox of the first."""
@@ -226,6 +237,36 @@ class Conversation(Looking, RuleBasedStateMachine):
             return
         assert answer.body == body, answer
         self.compare_versions(Act("AcceptInvitation", invitation), before, answer)
+
+    def annul(self, task: str, version: int) -> None:
+        """Annuls the event that led to a version of a task, through either door; both do, or refuse."""
+        events = self.history(task)
+        position = events[version - 1]["position"]
+        if self.turn % 3 == 0:
+            command = {"id": str(uuid4()), "type": "AnnulEvent", "target": str(position), "data": {"reason": "x"}}
+            response = self.call(ROOT, "POST", "/commands", command)
+            answer = of_command(response)
+        else:
+            response = self.call(ROOT, "POST", f"/admin/events/{position}/annul", {"reason": "x"})
+            answer = of_route(response, creates=True)
+        at = UNTOLD.at if answer.body is None else self.history(task)[-1]["occurred_at"]
+        try:
+            body = annul(self.world, events, version, at, answer.position)
+        except Refused as refused:
+            assert answer.reason in refused.reasons, f"expected {refused}, found {answer}"
+            return
+        assert answer.reason is None, f"expected {body}, found {answer.reason}"
+        assert answer.body == body | {"annulled_position": position, "reason": "x"}
+        assert answer.position > self.position
+        self.position = answer.position
+
+    def history(self, task: str) -> list[Body]:
+        who = self.somebody_in(self.world.project_of(task))
+        response = self.call(who, "GET", f"/tasks/{task}/events?limit=200")
+        assert response.status_code == 200, response.text
+        events: list[Body] = response.json()["items"]
+        assert [one["stream_version"] for one in events] == list(range(1, len(events) + 1))
+        return events
 
     # --- several at once
 

@@ -79,7 +79,8 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 class Change(Struct, frozen=True):
     """What one command did: versions `first` to `last`. `undoes`: the `first` of the change that it is an undo of.
-    `along`: the other tasks that it changed, with the `first` of each one's change."""
+    `along`: the other tasks that it changed, with the `first` of each one's change. `hidden`: no undo sees it, for all
+    of it was annulled, or it annuls. `before` and `after` are without what is annulled today."""
 
     first: int
     last: int
@@ -87,6 +88,7 @@ class Change(Struct, frozen=True):
     after: Facts
     undoes: int | None = None
     along: Mapping[str, int] = {}
+    hidden: bool = False
 
 
 class Task(Struct, frozen=True):

@@ -65,6 +65,7 @@ def to_undo(changes: Sequence[Change], version: int | None) -> Change:
         found = [change for change in changes if change.undoes is None and change.first not in gone]
     else:
         found = [change for change in changes if change.first <= version <= change.last]
+    found = [change for change in found if not change.hidden]
     if not found:
         raise Refused(NOTHING_TO_UNDO)
     return found[-1]
@@ -74,7 +75,7 @@ def undone(changes: Sequence[Change]) -> set[int]:
     """By their first versions. An undo that is undone itself undoes nothing."""
     gone: set[int] = set()
     for change in reversed(changes):
-        if change.undoes is not None and change.first not in gone:
+        if change.undoes is not None and change.first not in gone and not change.hidden:
             gone.add(change.undoes)
     return gone
 
