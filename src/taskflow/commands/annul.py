@@ -20,7 +20,7 @@ from taskflow.commands.schedule import check_schedule
 from taskflow.commands.task import assignable, check_parent
 from taskflow.commands.undo import check_room
 from taskflow.errors import Invalid, NotFound, Rejected
-from taskflow.streams import EVENT_TYPES, PROJECT, TASK
+from taskflow.streams import EVENT_TYPES, PROJECT, STREAM_TYPE_OF_EVENT, TASK
 from taskflow.streams.task import TaskCreated, TaskEventAnnulled, TaskMoved, TaskPurged
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ async def annul_event(unit: UnitOfWork, target: LogPosition, command: AnnulEvent
     event = await unit.event_at(int(target.position))
     if event is None:
         raise NotFound("event", target.position)
-    if EVENT_TYPES[event.type] not in TASK.events:
+    if STREAM_TYPE_OF_EVENT.get(event.type) is not TASK:
         raise _refusal(f"only events of tasks are annulled, found {event.type}")
     task_id = event.stream_id
     task = await unit.get(TASK, task_id)
