@@ -44,7 +44,7 @@ def require_user(unit: UnitOfWork) -> UUID:
 def check_system_role(roles: Collection[SystemRole], role: SystemRole) -> None:
     """Raises Forbidden if a system role is not among somebody's."""
     if role not in roles:
-        raise Forbidden(f"this takes the system role {role}; `taskflow admin grant` gives it at the machine")
+        raise Forbidden(f"this takes the system role {role}, which `taskflow admin grant` gives at the machine")
 
 
 async def require_system_role(unit: UnitOfWork, role: SystemRole) -> None:

@@ -192,7 +192,7 @@ def _what_to_do(error: Exception) -> str | None:
             given = os.environ.get(TOKEN)
             return f"the server does not accept the token in {TOKEN}" if given else "sign in with `taskflow login`"
         case Forbidden():
-            return "ask an admin of the project for another role"
+            return "ask an admin for another role"
         case Rejected(code="must-be-invited"):
             return "invite them with `taskflow projects invite`"
         case NotFound():
