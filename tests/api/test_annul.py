@@ -127,7 +127,9 @@ class TestReads:
     ) -> None:
         project = (await ada.project())["id"]
         task = await ada.task("T", project_id=project)
-        synced = accepted(await ada.get("/sync", params={"project": project}))
+        synced = accepted(await ada.read("/sync", task["position"]))
+        while synced["more"]:
+            synced = accepted(await ada.get("/sync", params={"token": synced["token"]}))
         wrote = await patched(ada, task, title="wrong", labels=["x"], status="done")
         accepted(await ada.read(f"/projects/{project}/board", wrote["position"]))
         types = [one["type"] for one in await history(ada, task)]
@@ -144,9 +146,7 @@ class TestReads:
             for filters, found in (({"label": "x"}, 0), ({"status": "done"}, 0), ({"q": "wrong"}, 0), ({"q": "T"}, 1)):
                 listed = accepted(await there.read("/tasks", position, project=project, **filters))
                 assert len(listed["items"]) == found, filters
-            stats = accepted(await there.read(f"/projects/{project}/stats", position))
-            assert stats["total"] == 1 if "total" in stats else True
-        changed = accepted(await ada.read("/sync", position, **({"token": synced["token"]} if synced["token"] else {})))
+        changed = accepted(await ada.read("/sync", position, token=synced["token"]))
         assert [(one["title"], one["version"]) for one in changed["tasks"]] == [("T", 2 * len(types) - 1)]
 
     async def test_the_past_stays_as_it_was_and_the_history_has_both(
