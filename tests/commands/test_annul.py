@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from taskflow.commands import annul, checklist, comments, move, project, purge, relations, task, undoing, user
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.undo import UndoTask
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import Forbidden, NotFound, NothingToUndo, Rejected, VersionConflict
+from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store.append import NOBODY
 from taskflow.store.eventstore import EventStore, open_event_store
@@ -158,7 +159,7 @@ class TestWhoMay:
         task_id = await make_task(executor, owner, project_id)
         await edit(executor, owner, task_id, title="a")
         gate, target = Gate(), await at(store, task_id, 2)
-        annulling = asyncio.create_task(executor.execute(request(admin), gate.around(annul.annul_event, target, ANNUL)))
+        annulling = asyncio.create_task(executor.execute(request(admin, gate.around(annul.annul_event, target, ANNUL))))
         await gate.decided.wait()
         await send(other, NOBODY, user.set_roles, admin, ())
         gate.open.set()
@@ -251,11 +252,11 @@ class TestRules:
         await edit(executor, owner, task_id, status="done")
         statuses = (Status("open", "Open", "todo"), Status("done", "Done", "done"))
 
-        async def rearrange(unit: UnitOfWork) -> Target:
+        async def rearrange(unit: UnitOfWork) -> UUID:
             await unit.get(PROJECT, project_id)
             mapped = {"todo": "open", "in_progress": "open", "cancelled": "done"}
             unit.append(PROJECT, project_id, ProjectWorkflowSet(workflow=Workflow(statuses), mapped=mapped))
-            return Target(PROJECT, project_id)
+            return project_id
 
         await send(executor, owner, rearrange)
         state = (await annulled(executor, admin, task_id, 2)).state
@@ -388,7 +389,7 @@ class TestVersionsAndReceipts:
         self, executor: Executor, other: Executor, owner: UUID, admin: UUID, project_id: UUID
     ) -> None:
         task_id = await make_task(executor, owner, project_id)
-        ids = [request(owner).command_id for _ in range(2)]
+        ids = [new_id() for _ in range(2)]
         edited = await edit(executor, owner, task_id, circumstances={"command_id": ids[0]}, title="a")
         done = await annulled(executor, admin, task_id, 2, command_id=ids[1])
         await edit(executor, owner, task_id, title="b")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from taskflow.commands import annul, move, project, ranking, relations, task, undo, undoing
 from taskflow.commands.access import role_rank
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Accepted, Executor, Target
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.commands.fields import PARENT_DEPTH_MAX
 from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import KeyReused, NotFound, Refusal
@@ -110,7 +110,7 @@ async def test_the_log_holds_only_what_was_allowed_when_it_happened(
     assert all(row[2] == 1 for row in effects), "a command's events are appended together, once"
 
 
-async def annul_version(unit: UnitOfWork, store: EventStore, task_id: UUID, version: int) -> Target:
+async def annul_version(unit: UnitOfWork, store: EventStore, task_id: UUID, version: int) -> UUID:
     for position in await store.log.positions(task_id, [version]):
         target = annul.LogPosition(str(position))
         return await annul.annul_event(unit, target, annul.AnnulEvent(reason="A mistake"))

@@ -64,7 +64,7 @@ class Request(Struct, frozen=True, kw_only=True):
     The executor takes nothing else, whether a command comes from HTTP, a worker or the command line. A request stays
     the same however often it is decided. `fingerprint` is a keyed hash of the whole content, so that one id cannot
     stand for two contents. `caller` scopes the receipt, `actor` is the user of the events. `judge`: a judge of its own,
-    for a command whose receipt does not belong to its sender alone.
+    for a command whose receipt does not belong to its sender alone, or whose answer takes a system role.
     """
 
     handler: Handler
