@@ -40,7 +40,7 @@ def new_secret(name: str) -> str:
     )
 
 
-def kept_secret(folder: Path, name: str, fresh: str) -> str:
+def load_or_create_secret(folder: Path, name: str, fresh: str) -> str:
     """Reads the secret in `folder/name`; writes `fresh` there first, readable by its owner only, if there is none."""
     path = folder / name
     if not path.exists():
@@ -63,4 +63,4 @@ def with_secrets(settings: Settings, needed: Sequence[str] = OF_API) -> Settings
         names = ", ".join(variable(name) for name in missing)
         raise BadSettings(f"production needs secrets from outside; not set: {names}")
     folder = settings.data_path / "secrets"
-    return replace(settings, **{name: kept_secret(folder, name, new_secret(name)) for name in missing})
+    return replace(settings, **{name: load_or_create_secret(folder, name, new_secret(name)) for name in missing})

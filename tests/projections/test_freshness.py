@@ -90,7 +90,7 @@ async def test_who_waits_is_told_that_the_database_went_away(
     """Much sooner than they would wait for a view that is only behind: some can be answered from elsewhere."""
     position = await world.tell(50)
     async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
-        await freshness.look_again()
+        await freshness.read_again()
         waiting = [
             asyncio.create_task(work)
             for work in (
@@ -103,13 +103,13 @@ async def test_who_waits_is_told_that_the_database_went_away(
             with pytest.raises(Unavailable):
                 await asyncio.wait_for(one, 60)
         with pytest.raises(Unavailable):
-            await freshness.look_again(timeout_s=600)
+            await freshness.read_again(timeout_s=600)
 
 
 async def test_a_process_that_was_held_up_does_not_take_the_database_for_gone(settings: Settings, world: World) -> None:
     async with open_freshness(world.database, await ring_of(world), 1, settings) as freshness:
         for _ in range(5):
-            looking = asyncio.create_task(freshness.look_again(timeout_s=60))
+            looking = asyncio.create_task(freshness.read_again(timeout_s=60))
             for _ in range(3):
                 await asyncio.sleep(0)  # the question is on its way
             time.sleep(UNANSWERED_S_MAX + 0.1)  # and nobody in this process is there for the answer

@@ -81,7 +81,7 @@ async def test_a_full_queue_gives_up_the_youngest_of_the_longest_lane() -> None:
     await one.end_all()
     await asyncio.gather(ada, *tasks[:-1])
     assert one.began.count("ada") == 1
-    assert one.queue.shed == 2
+    assert one.queue.refused_count == 2
 
 
 async def test_a_queue_that_is_full_of_everybody_refuses_whoever_comes() -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from msgspec.structs import asdict, replace
 
 from taskflow import cli
-from taskflow.dev_secrets import OF_API, OF_PROJECTOR, OF_RELAY, kept_secret, new_secret, with_secrets
+from taskflow.dev_secrets import OF_API, OF_PROJECTOR, OF_RELAY, load_or_create_secret, new_secret, with_secrets
 from taskflow.former_settings import NEW_NAMES
 from taskflow.local.addresses import forget, remember, with_local_urls
 from taskflow.settings import SECRETS, BadSettings, Settings, variable
@@ -178,7 +178,7 @@ def test_development_makes_its_secrets_once_and_for_its_owner_alone(tmp_path: Pa
 
 def test_of_many_first_starts_all_use_one_secret(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(lambda _: kept_secret(tmp_path, "one", new_secret("one")), range(64)))
+        found = set(pool.map(lambda _: load_or_create_secret(tmp_path, "one", new_secret("one")), range(64)))
     assert len(found) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 

@@ -1,4 +1,4 @@
-"""Times are cut off at the microsecond, wherever one is read: the last nanosecond of a day is of that day."""
+"""Times are truncated at the microsecond, wherever one is read: the last nanosecond of a day is of that day."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from taskflow.importer.rows import _time_parser
 from taskflow.importer.todoist import read_backup
 from taskflow.query_params import Parameters
 from taskflow.streams.project import DEFAULT_WORKFLOW
-from taskflow.times import cut, parse_time
+from taskflow.times import parse_time, truncate
 
 LAST = datetime(2031, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 FINE = "2031-12-31T23:59:59.999999999Z"
@@ -74,7 +74,7 @@ def test_what_is_no_time_stays_none(text: str) -> None:
 
 def test_a_text_that_looks_like_a_time_is_left_as_it_is() -> None:
     assert decode({"title": FINE, "description": FINE}, CreateTask) == CreateTask(title=FINE, description=FINE)
-    assert cut("12:00:00.1234567") == "12:00:00.123456"
+    assert truncate("12:00:00.1234567") == "12:00:00.123456"
 
 
 TASK: dict[str, Any] = {

@@ -47,8 +47,8 @@ class Health:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._looked_at = float("-inf")
-        self._looking = asyncio.Lock()
+        self._checked_at = float("-inf")
+        self._checking = asyncio.Lock()
         self._servers: dict[str, str | None] = {}
         self._workers: dict[str, str | None] = {}
         self._faults: dict[str, str] = {}
@@ -56,9 +56,9 @@ class Health:
         self.started = False
         """Whether all checks have passed at the same time at least once."""
 
-    async def look(self) -> None:
-        async with self._looking:
-            if time.monotonic() - self._looked_at < RESULT_REUSED_S:
+    async def check(self) -> None:
+        async with self._checking:
+            if time.monotonic() - self._checked_at < RESULT_REUSED_S:
                 return
             context = self._context
             servers: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
@@ -77,7 +77,7 @@ class Health:
             results = await asyncio.gather(*probes)
             self._servers = dict(zip(servers, results[: len(servers)], strict=True))
             self._workers = dict(zip(workers, results[len(servers) :], strict=True))
-            self._looked_at = time.monotonic()
+            self._checked_at = time.monotonic()
             # No answer ever waits for a worker.
             needed = [fault for name, fault in self.checks().items() if name != "worker"]
             if not any(needed):
@@ -167,7 +167,7 @@ def handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get("/health")
     async def health() -> Response[bytes]:
-        await state.look()
+        await state.check()
         up = {name: fault is None for name, fault in state.servers.items()}
         well = not any(state.checks().values())
         body = {
@@ -185,7 +185,7 @@ def handlers(context: Context) -> list[HTTPRouteHandler]:
     @get("/readyz")
     async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
         if not context.stopping.is_set():
-            await state.look()
+            await state.check()
         checks = state.checks()
         ready = state.started and checks["access"] is None
         body: dict[str, Any] = {"status": "ready" if ready else "not ready"}

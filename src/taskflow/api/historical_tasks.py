@@ -43,7 +43,7 @@ def moment_of(take: Parameters) -> PointInTime | None:
     return PointInTime("recorded" if clock == "recorded" else "occurred", at)
 
 
-def wanted(take: Parameters) -> PointInTime | int | None:
+def requested_point(take: Parameters) -> PointInTime | int | None:
     """The point in time or the version that the query names; None: the present."""
     moment = moment_of(take)
     version = take.number("version", least=0, most=VERSION_MAX)

@@ -40,7 +40,7 @@ class Metrics(Collector):
     def __init__(self, context: Context) -> None:
         self._context = context
         self._relay: RelayStatus | None = None
-        self._works: bool | None = None
+        self._worker_works: bool | None = None
         self._faults: dict[str, str] = {}
         self._rejected: list[tuple[str, str, int]] = []
         self._said: list[Any] = []
@@ -72,7 +72,7 @@ class Metrics(Collector):
             await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections(), self._ask_faults())
             # The samples are collected here. Formatting them takes long with many routes and statuses, so a thread
             # does.
-            self._said = list(self._say())
+            self._said = list(self._samples())
             return Response(await asyncio.to_thread(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
 
         return metrics
@@ -85,9 +85,9 @@ class Metrics(Collector):
 
     async def _ask_worker(self) -> None:
         try:
-            self._works = await abandon_after(ASK_S, holder(self._context.store.pool, WORKER)) is not None
+            self._worker_works = await abandon_after(ASK_S, holder(self._context.store.pool, WORKER)) is not None
         except TRANSIENT_ERRORS:
-            self._works = None
+            self._worker_works = None
 
     async def _ask_faults(self) -> None:
         with suppress(*TRANSIENT_ERRORS):  # keeps the previous ones
@@ -104,7 +104,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Any]:
         yield from self._said
 
-    def _say(self) -> Iterator[Any]:
+    def _samples(self) -> Iterator[Any]:
         context = self._context
         committer, follower, cache = context.store.committer, context.follower, context.cache
         yield CounterMetricFamily("taskflow_appends", "Commands stored or answered by the store", committer.appends)
@@ -131,7 +131,9 @@ class Metrics(Collector):
         )
         passwords = context.passwords.queue
         yield GaugeMetricFamily("taskflow_password_queue", "Passwords that wait to be hashed", passwords.waiting)
-        yield CounterMetricFamily("taskflow_passwords_shed", "Passwords that were refused a turn", passwords.shed)
+        yield CounterMetricFamily(
+            "taskflow_passwords_shed", "Passwords that were refused a turn", passwords.refused_count
+        )
         yield from self._slots()
         yield context.loop_lag.metric()
         yield GaugeMetricFamily("taskflow_loop_tasks", "Tasks of this process's event loop", len(asyncio.all_tasks()))
@@ -154,8 +156,10 @@ class Metrics(Collector):
         for reader, reason, count in self._rejected:
             rejected.add_metric([reader, reason], count)
         yield rejected
-        if self._works is not None:
-            yield GaugeMetricFamily("taskflow_worker_working", "Whether some worker holds the lease", self._works)
+        if self._worker_works is not None:
+            yield GaugeMetricFamily(
+                "taskflow_worker_working", "Whether some worker holds the lease", self._worker_works
+            )
         if self._relay is not None:
             yield GaugeMetricFamily("taskflow_log_position", "Last position of the log", self._relay.head)
             yield GaugeMetricFamily("taskflow_relay_lag_events", "Events not in Kafka yet", self._relay.lag_events)

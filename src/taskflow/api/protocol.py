@@ -263,7 +263,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             if self._in_head and self._refusal is None:
                 self._head_bytes += len(piece)
-                self._refusal = self._excess(self._head_bytes)
+                self._refusal = self._headers_fault(self._head_bytes)
             elif in_chunks:
                 self._framing_bytes += len(piece) - (self._body_bytes - body_bytes)
                 if self._framing_bytes > FRAMING_BYTES_MAX:
@@ -279,7 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return HEAD_PIECE_BYTES
         return CHUNKED_PIECE_BYTES if self._body_left is None else max(self._body_left, 1)
 
-    def _excess(self, head_bytes: int) -> HeadersTooLarge | None:
+    def _headers_fault(self, head_bytes: int) -> HeadersTooLarge | None:
         """The error for the part of the head that was read so far, if it exceeds a limit."""
         settings = self._settings
         if len(self.url) > settings.request_line_bytes_max:
@@ -328,7 +328,7 @@ class BoundedProtocol(HttpToolsProtocol):
         head_bytes = self._head_bytes
         if head_bytes + HEAD_PIECE_BYTES > self._settings.request_head_bytes_max:
             head_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        excess = self._excess(head_bytes)
+        excess = self._headers_fault(head_bytes)
         if excess is not None:
             return excess
         if version not in _VERSIONS:

@@ -147,9 +147,9 @@ def _faults(mapping: Mapping) -> list[str]:
     """What is well formed and cannot be meant."""
     faults = []
     keys = [status.key for status in mapping.status.values]
-    faults += [f"status {key!r} is there twice" for key in _twice(keys)]
+    faults += [f"status {key!r} is there twice" for key in _duplicates(keys)]
     matches = [match for status in mapping.status.values for match in status.matches]
-    faults += [f"two statuses match {match!r}" for match in _twice(matches)]
+    faults += [f"two statuses match {match!r}" for match in _duplicates(matches)]
     templates = [("title", mapping.title)]
     if mapping.assignee is not None:
         templates.append(("assignee.name", mapping.assignee.name))
@@ -169,5 +169,5 @@ def _faults(mapping: Mapping) -> list[str]:
     return faults
 
 
-def _twice(values: list[str]) -> list[str]:
+def _duplicates(values: list[str]) -> list[str]:
     return [value for value in dict.fromkeys(values) if values.count(value) > 1]

@@ -22,7 +22,7 @@ from taskflow.importer.contract import (
 from taskflow.importer.failures import BadMapping
 from taskflow.importer.mapping import Mapping, Time, literals, slots
 from taskflow.time_zones import zone_of
-from taskflow.times import cut
+from taskflow.times import truncate
 
 _SHOWN_MAX: Final = 60
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -169,7 +169,7 @@ def _time_parser(time: Time) -> Callable[[str], datetime]:
 
     def parse(text: str) -> datetime:
         try:
-            at = datetime.fromisoformat(text) if time.format is None else datetime.strptime(cut(text), time.format)  # noqa: DTZ007 - the zone is judged below
+            at = datetime.fromisoformat(text) if time.format is None else datetime.strptime(truncate(text), time.format)  # noqa: DTZ007 - the zone is judged below
             if at.tzinfo is None:
                 if zone is None:
                     raise RowFault(f"expected a time with an offset, found {_shown(text)} (or set time.zone)")

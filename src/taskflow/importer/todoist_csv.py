@@ -20,9 +20,9 @@ from taskflow.importer.todoist_rows import (
     Note,
     bounded,
     bounded_note,
+    check_text,
     digest,
     labels_in,
-    sound,
 )
 
 NEEDED: Final = ("TYPE", "CONTENT", "PRIORITY", "INDENT")
@@ -91,7 +91,7 @@ class _Reading:
                 self.refuse(line, str(fault), fields, note=True)
         elif kind == "section":
             self._above, self._section, self._refused = [], "", False
-            sound(*fields)
+            check_text(*fields)
             self._section = row["CONTENT"].strip()
         elif kind != "meta":
             raise RowFault(f"expected the TYPE task, section or note, found {row['TYPE'][:SHOWN_MAX]!r}")
@@ -114,7 +114,7 @@ class _Reading:
         self.backup.entries.append(entry)
 
     def _entry(self, line: int, fields: tuple[str, ...], row: dict[str, str], parent: Entry | None) -> Entry:
-        sound(*fields)
+        check_text(*fields)
         number = _number(row["PRIORITY"], len(PRIORITIES))
         if number is None or number > len(PRIORITIES):
             raise RowFault(f"expected a PRIORITY from 1 to {len(PRIORITIES)}, found {row['PRIORITY'][:SHOWN_MAX]!r}")
@@ -159,7 +159,7 @@ class _Reading:
         if entry is None or self._refused:
             refused = self._refused or self._above
             raise RowFault("the task above it was refused" if refused else "the note has no task above it")
-        sound(*fields)
+        check_text(*fields)
         date = row.get("DATE", "").strip()
         at = said_at(date)
         kept = f"\n\nDate: {date}" if date and at is None else ""

@@ -70,7 +70,7 @@ def repeat(text: str) -> Repeat | None:
     return Repeat(_UNITS[what], interval) if what in _UNITS else Repeat("WEEKLY", interval, _WEEKDAYS.index(what))
 
 
-def in_words(again: Repeat) -> str:
+def describe(again: Repeat) -> str:
     """As Todoist would say it."""
     what = (
         {unit: name for name, unit in _UNITS.items()}[again.unit] if again.weekday is None else _WEEKDAYS[again.weekday]

@@ -23,9 +23,9 @@ from taskflow.importer.todoist_rows import (
     Note,
     bounded,
     bounded_note,
+    check_text,
     digest,
     known_time,
-    sound,
 )
 from taskflow.time_zones import NAMES
 from taskflow.times import cut_times
@@ -227,18 +227,18 @@ class _Reading:
         return project, -1 if section is None else section.place, place, order or 0, line
 
     def _entry(self, line: int, key: str, item: Item, parent: Entry | None) -> Entry:
-        sound(item.content, item.description or "")
+        check_text(item.content, item.description or "")
         priority = 1 if item.priority is None else item.priority
         if not 1 <= priority <= len(PRIORITIES):
             raise RowFault(f"expected a priority from 1 to {len(PRIORITIES)}, found {priority}")
         labels = [self._labels.get(str(label), str(label)) for label in item.labels or ()]
-        sound(*labels)
+        check_text(*labels)
         for prefix, (_, named) in (
             (SECTION, self._sections.get(str(item.section_id), (0, None))),
             ("project:", self._projects.get(str(item.project_id), (0, None))),
         ):
             if named is not None and named.name and (prefix == SECTION or len(self._projects) > 1):
-                sound(named.name)
+                check_text(named.name)
                 labels.append(self._backup.section_label(line, prefix, named.name))
         entry = Entry(
             line=line,
@@ -268,13 +268,13 @@ class _Reading:
         if due is not None:
             entry.in_zone(due.timezone or self._zone, "timezone", self._backup)
             text = due.datetime or due.date or ""
-            sound(text, due.string or "")
+            check_text(text, due.string or "")
             entry.due = due_of(text)
             if text and entry.due is None:
                 entry.keep("Due", text, self._backup)
             self._repeats(entry, due)
         if item.deadline is not None and item.deadline.date:
-            sound(item.deadline.date)
+            check_text(item.deadline.date)
             entry.also("Deadline", item.deadline.date)
         if item.duration is not None:
             entry.source["duration"] = f"{item.duration.amount} {item.duration.unit}"
@@ -298,7 +298,7 @@ class _Reading:
             raise RowFault(
                 "the note is about no task" if of is None else f"its task {str(of)[:SHOWN_MAX]!r} was not taken"
             )
-        sound(said.content)
+        check_text(said.content)
         body = bounded_note(said.content.strip())
         key = self._backup.key("note", entry.key, body) if said.id is None else f"note/{said.id}"
         entry.notes.append(
@@ -321,7 +321,7 @@ class _Reading:
         if person is None:
             return None
         name = self._names.get(str(person)) or f"Todoist user {person}"
-        sound(name)
+        check_text(name)
         if len(name) > NAME_MAX:
             raise RowFault(f"a person's name is too long: expected at most {NAME_MAX} characters")
         self._backup.people[str(person)] = name

@@ -166,7 +166,7 @@ def known_time(at: datetime | None) -> datetime | None:
     return at if at >= _FIRST else None
 
 
-def sound(*texts: str) -> None:
+def check_text(*texts: str) -> None:
     """Raises RowFault for what no store takes."""
     for text in texts:
         if "\0" in text:
@@ -179,7 +179,7 @@ def sound(*texts: str) -> None:
 
 def bounded(entry: Entry) -> None:
     """Raises RowFault for a task that is more than one may be."""
-    sound(entry.title, entry.description, *entry.labels, *entry.source.values(), entry.external_id or "")
+    check_text(entry.title, entry.description, *entry.labels, *entry.source.values(), entry.external_id or "")
     if len(entry.external_id or "") > EXTERNAL_ID_MAX:
         raise RowFault(f"the id is too long: expected at most {EXTERNAL_ID_MAX} characters")
     if not entry.title.strip():

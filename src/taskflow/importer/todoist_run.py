@@ -16,7 +16,7 @@ from uuid import UUID
 
 from taskflow.importer.contract import key_of
 from taskflow.importer.sender import Counts, Item, open_lanes
-from taskflow.importer.todoist_dates import first_due, in_words, in_zone, rule
+from taskflow.importer.todoist_dates import describe, first_due, in_zone, rule
 
 if TYPE_CHECKING:
     from taskflow.client.answers import Project
@@ -90,7 +90,7 @@ class TodoistImport:
             due = due or first_due(entry.repeat, now, zone)
             recurrence = rule(entry.repeat, due)
             if recurrence is None:
-                entry.also("Repeats", in_words(entry.repeat))
+                entry.also("Repeats", describe(entry.repeat))
                 self._backup.notice(entry.line, "how it repeats cannot be followed: it stands in the description")
         created_at = min(entry.created_at or now, now)
         done_at = entry.done_at if entry.done and entry.done_at and created_at <= entry.done_at <= now else None

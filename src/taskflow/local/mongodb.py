@@ -10,7 +10,7 @@ from typing import Any, Final
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from taskflow.dev_secrets import kept_secret
+from taskflow.dev_secrets import load_or_create_secret
 from taskflow.local.program import CannotStart, Program
 
 REPLICA_SET: Final = "rs0"
@@ -38,9 +38,9 @@ def prepare(folder: Path, port: int, log: Path) -> tuple[Program, str]:
     exists; both are created if missing, also in data of an earlier release without users."""
     data = folder / "mongodb"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    password = kept_secret(folder / "secrets", "mongodb-password", secrets.token_urlsafe(24))
+    password = load_or_create_secret(folder / "secrets", "mongodb-password", secrets.token_urlsafe(24))
     # The key file for authentication among members; with one, MongoDB requires clients to authenticate too.
-    kept_secret(folder / "secrets", "mongodb-keyfile", secrets.token_hex(32))
+    load_or_create_secret(folder / "secrets", "mongodb-keyfile", secrets.token_hex(32))
     program = Program(
         name="mongodb",
         argv=[

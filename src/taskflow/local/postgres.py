@@ -16,7 +16,7 @@ from typing import Final
 
 import asyncpg
 
-from taskflow.dev_secrets import kept_secret
+from taskflow.dev_secrets import load_or_create_secret
 from taskflow.local.program import CannotStart, Program, User, finish
 
 _USERS: Final = ("postgres", "nobody")
@@ -42,7 +42,7 @@ async def prepare(folder: Path, port: int, log: Path, *, durable: bool = True) -
         installed, data = _make_reachable(folder, installed)
     if data.exists() and not (folder / "secrets" / "postgres-password").exists():
         raise CannotStart(f"the password of {data} is gone with {folder / 'secrets'}; bring it back, or remove {data}")
-    password = kept_secret(folder / "secrets", "postgres-password", secrets.token_urlsafe(24))
+    password = load_or_create_secret(folder / "secrets", "postgres-password", secrets.token_urlsafe(24))
     if not data.exists():
         await _initialise(installed, data, password, user, log)
     elif user is None and data.stat().st_uid != os.geteuid():

@@ -187,7 +187,7 @@ async def _spawn(
     parent = os.getpid()
 
     # Instead of the `user` argument of asyncio, because uvloop has none and the order below matters.
-    def become() -> None:
+    def prepare_child() -> None:
         os.umask(UMASK)
         if user is not None:
             os.setgroups([])
@@ -210,7 +210,7 @@ async def _spawn(
             env={**inherited, **(env or {})},
             cwd=folder,
             start_new_session=True,
-            preexec_fn=become,
+            preexec_fn=prepare_child,
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from taskflow.dev_secrets import kept_secret
+from taskflow.dev_secrets import load_or_create_secret
 from taskflow.local.private import write_private
 from taskflow.local.program import CannotStart, Program
 
@@ -26,7 +26,7 @@ def prepare(folder: Path, port: int, log: Path) -> tuple[Program, str]:
     """Returns the program and its URL with the password."""
     data = folder / "valkey"
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    password = kept_secret(folder / "secrets", "valkey-password", secrets.token_urlsafe(24))
+    password = load_or_create_secret(folder / "secrets", "valkey-password", secrets.token_urlsafe(24))
     config = data / "valkey.conf"
     write_private(
         config,

@@ -33,7 +33,7 @@ class HashQueue:
         self._lanes: OrderedDict[str, deque[_Turn]] = OrderedDict()
         """Lanes in which somebody waits; the lane whose turn is next comes first."""
         self.waiting = 0
-        self.shed = 0
+        self.refused_count = 0
 
     @asynccontextmanager
     async def turn(self, lane: str) -> AsyncIterator[None]:
@@ -65,14 +65,14 @@ class HashQueue:
             else:
                 self._leave(lane, turn)
             if isinstance(error, TimeoutError):
-                self.shed += 1
+                self.refused_count += 1
                 raise QueueFull("too many passwords are waiting to be checked; try again shortly") from None
             raise
 
     def _make_room(self, lane: str) -> None:
         if self.waiting < self._waiting_max:
             return
-        self.shed += 1
+        self.refused_count += 1
         longest = max(self._lanes, key=lambda name: len(self._lanes[name]))
         most = len(self._lanes[longest])
         if most > len(self._lanes.get(lane, ())) + 1:

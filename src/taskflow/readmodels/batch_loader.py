@@ -19,15 +19,15 @@ KEYS_MAX: Final = 200
 
 
 class BatchLoader(Generic[K, V]):
-    """Shares calls of `look` between callers. An exception raised by `look` goes to every caller of that batch."""
+    """Shares calls of `query_many` between callers. An exception raised by `query_many` goes to every caller of that batch."""
 
-    def __init__(self, look: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
-        self._look = look
+    def __init__(self, query_many: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
+        self._query_many = query_many
         self._wanted: dict[K, asyncio.Future[V | None]] = {}
         self._out: set[asyncio.Task[None]] = set()
 
     async def get(self, key: K) -> V | None:
-        """Returns what `look` finds under the key; None if it finds nothing."""
+        """Returns what `query_many` finds under the key; None if it finds nothing."""
         found = self._wanted.get(key)
         if found is None:
             found = self._wanted[key] = asyncio.get_running_loop().create_future()
@@ -49,7 +49,7 @@ class BatchLoader(Generic[K, V]):
 
     async def _answer(self, wanted: Mapping[K, asyncio.Future[V | None]]) -> None:
         try:
-            found = await self._look(list(wanted))
+            found = await self._query_many(list(wanted))
         except Exception as error:  # noqa: BLE001 - every exception is passed on to the callers
             for future in wanted.values():
                 future.set_exception(error)

@@ -74,8 +74,8 @@ class Freshness:
         self._bucket_versions: dict[str, list[BucketVersion]] = {}
         self._read_at = float("-inf")
         self._waiting = 0
-        self._wanted = asyncio.Event()
-        self._looked = asyncio.Event()
+        self._read_requested = asyncio.Event()
+        self._read_done = asyncio.Event()
         self._begun = self._ended = 0
         """Numbers of the last read of the checkpoints that began, and of the last that ended."""
 
@@ -112,7 +112,7 @@ class Freshness:
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._fresh(names, position, numbers):
-                    await self._next_look()
+                    await self._next_read()
         except TimeoutError:
             if self.breaker.unanswered:
                 raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
@@ -128,7 +128,7 @@ class Freshness:
         Called after documents were read: if a view was dropped and is being rebuilt, the checkpoints known before are
         those of the old view. Raises Behind, and Unavailable while MongoDB is unavailable.
         """
-        await self.look_again(timeout_s=timeout_s)
+        await self.read_again(timeout_s=timeout_s)
         for view, partitions in drawn:
             numbers = None if partitions is None else list(partitions)
             if not self._fresh([view], position, numbers):
@@ -137,24 +137,24 @@ class Freshness:
     async def confirmed(self, stamp: int, views: Iterable[str], partitions: Collection[int] | None = None) -> int:
         """Returns the position that documents are as fresh as, given the `stamp` noted before they were read: less than
         `stamp` if a view was dropped meanwhile. Raises Unavailable."""
-        await self.look_again()
+        await self.read_again()
         return min(stamp, self.position(views, partitions))
 
-    async def look_again(self, *, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
+    async def read_again(self, *, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Waits for a read of the checkpoints that began after this call. Raises Unavailable."""
         mine = self._begun + 1
         try:
             async with asyncio.timeout(timeout_s):
                 while self._ended < mine:
-                    await self._next_look()
+                    await self._next_read()
         except TimeoutError:
             raise Unavailable("the checkpoints cannot be read now; try again shortly") from None
 
-    async def _next_look(self) -> None:
+    async def _next_read(self) -> None:
         self.breaker.require_available()
-        self._wanted.set()
-        self._looked.clear()
-        await self._looked.wait()
+        self._read_requested.set()
+        self._read_done.clear()
+        await self._read_done.wait()
 
     def _fresh(self, views: list[str], position: int, partitions: list[int] | None) -> bool:
         """Whether the views are fresh to `position`. A partition is fresh if it has no event between its checkpoint and
@@ -198,16 +198,16 @@ class Freshness:
                 # If the timeout fired much later than READ_S, this process is slow, not MongoDB.
                 if time.monotonic() - started < READ_S + LATE_S:
                     self.breaker.failed()
-                self._looked.set()
+                self._read_done.set()
                 log.warning("checkpoints cannot be read", extra={"error": repr(error)})
                 await asyncio.sleep(IDLE_POLL_S)
             if self._waiting:
                 await asyncio.sleep(self._settings.checkpoint_poll_ms / 1000)
                 continue
-            self._wanted.clear()
+            self._read_requested.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_POLL_S):
-                    await self._wanted.wait()
+                    await self._read_requested.wait()
 
     async def _read(self) -> None:
         self._begun += 1
@@ -237,7 +237,7 @@ class Freshness:
             self._bucket_versions = {view: by_bucket(partitions) for view, partitions in bucket_versions.items()}
         self._read_at = started
         self._ended = begun
-        self._looked.set()
+        self._read_done.set()
 
     async def silent_s(self) -> dict[str, float]:
         """Returns for each view the seconds since its slowest partition was last saved; infinite if never."""

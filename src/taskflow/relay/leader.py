@@ -103,9 +103,9 @@ class Leadership:
         self._broker = broker
         self._epoch = 0
         self._progress: Progress
-        self._mended_to = 0
-        """Up to this position, only events of partitions in `_mending` are published, all others were already."""
-        self._mending: frozenset[int] = frozenset()
+        self._republished_to = 0
+        """Up to this position, only events of partitions in `_republishing` are published, all others were already."""
+        self._republishing: frozenset[int] = frozenset()
 
     async def start(self) -> None:
         """Loads the saved progress and compares it with the broker's end offsets."""
@@ -167,8 +167,8 @@ class Leadership:
         progress.position = events[-1].position if full else head
         progress.last = last
         await self._delivered(delivered)
-        if before < self._mended_to <= progress.position:
-            log.info("lost messages were published again", extra={"to": self._mended_to})
+        if before < self._republished_to <= progress.position:
+            log.info("lost messages were published again", extra={"to": self._republished_to})
 
     def _messages(self, events: Sequence[RecordedEvent], last: list[int]) -> list[tuple[int, Encoded]]:
         """Events as messages for their partitions; updates `last`, each partition's last position."""
@@ -176,14 +176,14 @@ class Leadership:
         messages = []
         for event in events:
             partition = generation.partition_of(event.shard)
-            if event.position > self._mended_to or partition in self._mending:
+            if event.position > self._republished_to or partition in self._republishing:
                 messages.append((partition, to_message(event, prev=last[partition], generation=generation.number)))
             last[partition] = event.position
         return messages
 
     async def _publish_watermarks(self, head: int) -> None:
         position, last = self._progress.position, self._progress.last
-        if position < self._mended_to:
+        if position < self._republished_to:
             # New events are published after those that are published again. Readers need not wait for that: a watermark at
             # the head makes them read the gap from the store.
             position = head
@@ -239,8 +239,8 @@ class Leadership:
         before = progress.position
         kept_from: int = await self._pool.fetchval(_RETAINED_FROM, self._settings.kafka_retention_hours)
         # This is not saved. After a crash all partitions are published again, which repeats messages and loses none.
-        self._mending = frozenset(lost | self._mending if before < self._mended_to else lost)
-        self._mended_to = max(self._mended_to, before)
+        self._republishing = frozenset(lost | self._republishing if before < self._republished_to else lost)
+        self._republished_to = max(self._republished_to, before)
         progress.position = min(kept_from, before)
         progress.last = await progress_row.last_of_partitions(self._log, self._generation, progress.position)
         log.warning(

@@ -81,7 +81,7 @@ class History:
 
     async def page(self, sought: EventFilter, *, after: int, to: int, limit: int) -> Page:
         """The first events with `after` < position ≤ `to`. Ends with the event whose data reach PAGE_BYTES_MAX in all."""
-        if after >= to or _nothing(sought):
+        if after >= to or _matches_nothing(sought):
             return Page([], max(after, to))
         if sought.streams is not None or (to - after > SHORT_RANGE_MAX and await self._few(sought)):
             rows = await self._streams(sought, after, to, limit)
@@ -93,7 +93,7 @@ class History:
     async def newest(self, sought: EventFilter, *, before: int, limit: int, bytes_max: int | None = None) -> Page:
         """The last events with position < `before`, newest first. Ends with the event whose data reach `bytes_max` in all
         (PAGE_BYTES_MAX by default). Its `position` is the next page's `before`, or 0 at the beginning of the log."""
-        if before <= 1 or _nothing(sought):
+        if before <= 1 or _matches_nothing(sought):
             return Page([], 0)
         least = max(1, before - SCAN_MAX)
         if sought.streams is not None or (before > SHORT_RANGE_MAX and await self._few(sought)):
@@ -219,7 +219,7 @@ class _Query:
         return found
 
 
-def _nothing(sought: EventFilter) -> bool:
+def _matches_nothing(sought: EventFilter) -> bool:
     return frozenset() in {
         *(sought.projects, sought.streams, sought.types, sought.actors),
         *(sought.commands, sought.correlations),

@@ -75,7 +75,7 @@ class Screen:
         line = Text("  ").join(part if isinstance(part, Text) else Text(clean(part)) for part in parts if part)
         self._print(line)
 
-    def raw(self, piece: bytes) -> None:
+    def write_raw(self, piece: bytes) -> None:
         """Writes a piece of a file unchanged; at a terminal, sanitised."""
         if sys.stdout.isatty():
             text = self._decoder.decode(piece)

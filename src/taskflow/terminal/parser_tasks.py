@@ -40,13 +40,13 @@ examples:
 
 def add_tasks(commands: Commands) -> None:
     tasks = group(commands, "tasks", "show and change tasks", _EPILOG)
-    _looking(tasks)
-    _writing(tasks)
-    _changing(tasks)
-    _parts(tasks)
+    _add_reading(tasks)
+    _add_writing(tasks)
+    _add_changing(tasks)
+    _add_parts(tasks)
 
 
-def _looking(tasks: Commands) -> None:
+def _add_reading(tasks: Commands) -> None:
     filters(limited(leaf(tasks, "list", "list tasks: the open ones, unless a filter selects others")))
     searching = limited(leaf(tasks, "search", "search tasks by their text"))
     searching.add_argument("text", metavar="TEXT")
@@ -61,7 +61,7 @@ def _looking(tasks: Commands) -> None:
     diff.add_argument("to_version", type=int, nargs="?", metavar="TO", help="a later version (default: the newest)")
 
 
-def _writing(tasks: Commands) -> None:
+def _add_writing(tasks: Commands) -> None:
     add = leaf(tasks, "add", "add a task")
     add.add_argument("title", metavar="TITLE")
     add.add_argument("--project", metavar="P", help="a name, or an id (default: your Inbox)")
@@ -85,7 +85,7 @@ def _writing(tasks: Commands) -> None:
         parser.add_argument("--repeat", metavar="RULE", help="the rule by which it repeats, like FREQ=WEEKLY;BYDAY=MO")
 
 
-def _changing(tasks: Commands) -> None:
+def _add_changing(tasks: Commands) -> None:
     for verb, what in (
         ("start", "move tasks to the first status of category in_progress"),
         ("done", "move tasks to the first status of category done"),
@@ -114,7 +114,7 @@ def _changing(tasks: Commands) -> None:
     undo.add_argument("--version", type=int, metavar="N", help="the change that led to this version")
 
 
-def _parts(tasks: Commands) -> None:
+def _add_parts(tasks: Commands) -> None:
     comment = _task(tasks, "comment", "comment on a task")
     comment.add_argument("text", metavar="TEXT", help="Markdown; - reads the standard input")
     item = "its number in the list, its text, or its id"

@@ -30,14 +30,14 @@ def checklist(context: CommandContext) -> None:
 
 
 def check(context: CommandContext) -> None:
-    _ticked(context, done=True)
+    _set_done(context, done=True)
 
 
 def uncheck(context: CommandContext) -> None:
-    _ticked(context, done=False)
+    _set_done(context, done=False)
 
 
-def _ticked(context: CommandContext, *, done: bool) -> None:
+def _set_done(context: CommandContext, *, done: bool) -> None:
     task = context.client.tasks.get(_task(context))
     for item in _items(task, context.typed.items):
         task = context.client.tasks.checklist.edit(task.id, item.id, done=done)

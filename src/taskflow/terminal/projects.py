@@ -144,4 +144,4 @@ def export(context: CommandContext) -> None:
     if context.typed.csv and context.json:
         raise short_ids.Unclear("expected --csv or --json, found both")
     for piece in context.client.projects.export(named(context).id, csv=context.typed.csv):
-        context.screen.raw(piece)
+        context.screen.write_raw(piece)

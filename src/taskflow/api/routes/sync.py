@@ -117,7 +117,7 @@ async def sync(call: RequestContext) -> Response[bytes]:
 async def _page(models: ReadModels, reading: Reading, text: str | None) -> tuple[Gathered, Scope, SyncToken]:
     """The contents of the next page, its scope, and the token for the page after it."""
     context = reading.context
-    token = _begun(context, models.freshness, reading.caller, text)
+    token = _first_token(context, models.freshness, reading.caller, text)
     gathered = Gathered()
     scope = _scope(context, reading.caller, token)
     while token.section < len(SECTIONS) and gathered.count < PAGE_MAX and gathered.size < PAGE_BYTES_MAX:
@@ -131,7 +131,7 @@ async def _page(models: ReadModels, reading: Reading, text: str | None) -> tuple
     return gathered, scope, token
 
 
-def _begun(context: Context, freshness: Freshness, user: UUID, text: str | None) -> SyncToken:
+def _first_token(context: Context, freshness: Freshness, user: UUID, text: str | None) -> SyncToken:
     """The start of this page: in the round of the token, or in a new round, which ends at the projections' position."""
     build = _build(context, freshness)
     token = SyncToken(build, 0, 0) if text is None else read_token(context.settings, user, text, build)

@@ -78,7 +78,7 @@ async def _pairs(
 
 async def get_task(call: RequestContext) -> Response[bytes]:
     task_id = call.id("task_id", "task")
-    then = historical_tasks.wanted(call.parameters)
+    then = historical_tasks.requested_point(call.parameters)
     reading = await begin(call)
     if then is not None:
         return await historical_tasks.answer(reading, task_id, then)
