@@ -11,7 +11,6 @@ import asyncio
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final
-from weakref import WeakKeyDictionary
 
 ROUND_S: Final = 0.01
 """A piece of work starts only if the round has been busy for less than this."""
@@ -80,7 +79,9 @@ class Turns:
             self._wake_next()
 
 
-_of_loops: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Turns]] = WeakKeyDictionary()
+_of_loops: Final[dict[asyncio.AbstractEventLoop, Turns]] = {}
+"""The turns of each loop. Those of closed loops go when another loop begins: they hold their loop themselves, so that
+weak references would keep them for ever."""
 
 
 async def turn() -> None:
@@ -88,6 +89,8 @@ async def turn() -> None:
     loop = asyncio.get_running_loop()
     turns = _of_loops.get(loop)
     if turns is None:
+        for closed in [one for one in _of_loops if one.is_closed()]:
+            del _of_loops[closed]
         turns = _of_loops[loop] = Turns(loop)
     if not turns.is_free():
         await turns.turn()

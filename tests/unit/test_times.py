@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from taskflow.api.bodies import decode
 from taskflow.api.export_csv import header, line, project_line
@@ -20,6 +22,7 @@ from taskflow.importer.todoist import read_backup
 from taskflow.query_params import Parameters
 from taskflow.streams.project import DEFAULT_WORKFLOW
 from taskflow.times import parse_time, truncate
+from taskflow.timestamps import timestamp
 
 LAST = datetime(2031, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 FINE = "2031-12-31T23:59:59.999999999Z"
@@ -136,3 +139,9 @@ def test_a_todoist_backup(tmp_path: Path) -> None:
     (entry,) = read_backup(path).entries
     assert (entry.title, entry.due) == (FINE, LAST)
     assert entry.created_at == entry.notes[0].at == LAST.replace(year=2021)
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.booleans())
+def test_a_timestamp_has_six_fractional_digits(at: datetime, whole: bool) -> None:
+    moment = at.replace(microsecond=0) if whole else at
+    assert timestamp(moment) == moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -99,8 +99,12 @@ def loose_ids(plain: Any, decoded: Any, pointer: str) -> Iterator[str]:
                 yield pointer
         case Struct():
             for name, sent_as in _fields_with_ids(type(decoded)):
-                if sent_as in plain:
-                    yield from loose_ids(plain[sent_as], getattr(decoded, name), f"{pointer}/{sent_as}")
+                if sent_as not in plain:
+                    continue
+                sent, value = plain[sent_as], getattr(decoded, name)
+                # Most are single ids in the right form: no generator for each of those.
+                if not (isinstance(value, UUID) and is_id(sent)):
+                    yield from loose_ids(sent, value, f"{pointer}/{sent_as}")
         case tuple() | list():
             for index, (sent, value) in enumerate(zip(plain, decoded, strict=False)):
                 yield from loose_ids(sent, value, f"{pointer}/{index}")

@@ -11,7 +11,6 @@ import logging
 import random
 import re
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar.enums import ScopeType
@@ -115,8 +114,7 @@ class _Exchange:
         )
         state["principal"] = None
         state["limit_headers"] = self._extra
-        held = state["held"] = ExitStack()
-        """What the request holds until it has been answered."""
+        state["held"] = None
         LOG_FIELDS.set({"request_id": self._request_id, "trace_id": self._trace_id})
         if self._method == "HEAD":
             # The server sees in its own scope what was asked, and leaves the body out.
@@ -147,7 +145,8 @@ class _Exchange:
                 raise
             await self.problem(error)
         finally:
-            held.close()
+            if state["held"] is not None:
+                state["held"].close()
             self._note(state["principal"])
 
     def _judge_head(self) -> None:

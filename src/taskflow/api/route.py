@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
@@ -20,8 +21,6 @@ from taskflow.off_loop import run_off_loop
 from taskflow.query_params import Parameters
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
-
     from taskflow.api.authentication import Principal
     from taskflow.api.concurrency_limits import Work
     from taskflow.api.context import Context
@@ -81,7 +80,10 @@ class RequestContext:
     def hold(self, work: Work) -> None:
         """Takes a slot until the last piece of the answer was sent. Raises TooManyAtOnce if the caller has no free
         slot, and Unavailable if the process has none."""
-        held: ExitStack = self.request.scope["state"]["held"]
+        state = self.request.scope["state"]
+        # What the request holds until it has been answered; most hold nothing.
+        held: ExitStack = state["held"] or ExitStack()
+        state["held"] = held
         held.enter_context(self.context.slots.hold(self.caller, work))
 
     @property

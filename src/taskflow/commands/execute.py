@@ -28,6 +28,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from taskflow.cancellation import result_of
 from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.decision import Decided, Decision, decide
 from taskflow.commands.hints import NO_HINTS, Hints
@@ -371,7 +372,7 @@ class Executor:
     async def _take_outcome(self, link: _Link, decided: Decided, judge: Judge) -> bool:
         """What became of an append; True where it was stored as it was decided."""
         # The append goes on when the caller leaves: what was sent is committed or not, never half known.
-        outcomes = [await asyncio.shield(append.done) for append in decided.head.bundle]
+        outcomes = [await result_of(append.done) for append in decided.head.bundle]
         receipts = [one for one in outcomes if isinstance(one, Receipt) and one.own]
         if len(receipts) == len(outcomes):
             await self._snapshot(decided.unit)
