@@ -22,7 +22,7 @@ from taskflow.commands.undo import (
     still_set,
     undo,
 )
-from taskflow.commands.unit_of_work import Past
+from taskflow.commands.unit_history import PastEvent
 from taskflow.errors import NothingToUndo
 from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import (
@@ -80,7 +80,7 @@ class Story:
     """A task and all that happened to it, command by command."""
 
     def __init__(self) -> None:
-        self.past: list[Past] = []
+        self.past: list[PastEvent] = []
         self.states: list[Any] = [None]
         """By version."""
         self.state: Any = None
@@ -93,7 +93,7 @@ class Story:
         for event in events:
             version = len(self.past) + 1
             metadata = EventMetadata(TASK_ID, version, NOW + timedelta(minutes=version), actor)
-            self.past.append(Past(metadata, UUID(int=1000 + version), command_id, cause))
+            self.past.append(PastEvent(metadata, UUID(int=1000 + version), command_id, cause))
             self.state = TASK.evolve(self.state, event, metadata)
             self.states.append(self.state)
         return len(self.past)

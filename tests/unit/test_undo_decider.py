@@ -27,7 +27,7 @@ from tests.commands.task_story import (
 
 from taskflow.commands import undo
 from taskflow.commands.undo import changes_of, set_by, undone
-from taskflow.commands.unit_of_work import Past
+from taskflow.commands.unit_history import PastEvent
 from taskflow.errors import Forbidden, NothingToUndo, Rejected
 from taskflow.streams import TASK, Event, EventMetadata
 from taskflow.streams.project import (
@@ -181,7 +181,7 @@ class TestWhich:
         story = Story()
         story.do(TaskRetitled(title="a"))
         metadata = EventMetadata(TASK_ID, 3, NOW, MEMBER)
-        story.past.append(Past(metadata, UUID(int=77), story.past[-1].command, None))
+        story.past.append(PastEvent(metadata, UUID(int=77), story.past[-1].command, None))
         assert [change.last for change in changes_of(story.past)] == [1, 2, 3]
 
     @pytest.mark.parametrize("version", [1, 4, 10**12])
@@ -195,7 +195,7 @@ class TestWhich:
     def test_what_the_creating_command_did_besides_is_the_creations(self) -> None:
         story = Story()
         metadata = EventMetadata(TASK_ID, 2, NOW, OWNER)
-        story.past.append(Past(metadata, UUID(int=77), story.past[0].command, None))
+        story.past.append(PastEvent(metadata, UUID(int=77), story.past[0].command, None))
         for version in (None, 2):
             with pytest.raises(NothingToUndo):
                 story.pick(version)

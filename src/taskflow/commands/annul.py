@@ -91,7 +91,7 @@ async def annul_event(unit: UnitOfWork, target: LogPosition, command: AnnulEvent
     """Raises Forbidden for everybody but an admin of the system, NotFound for a position without an event, and Rejected
     with the code `cannot-annul`."""
     await require_system_role(unit, "admin")
-    event = await unit.event_at(int(target.position))
+    event = await unit.history.event_at(int(target.position))
     if event is None:
         raise NotFound("event", target.position)
     if STREAM_TYPE_OF_EVENT.get(event.type) is not TASK:
@@ -101,7 +101,9 @@ async def annul_event(unit: UnitOfWork, target: LogPosition, command: AnnulEvent
     unit.expect_version(task_id)
     check_event(event, task)
     try:
-        then = await unit.at_version(TASK, task_id, task.version, annulled=TASK.annulled(task) | {event.stream_version})
+        then = await unit.history.at_version(
+            TASK, task_id, task.version, annulled=TASK.annulled(task) | {event.stream_version}
+        )
         await _check(unit, task, then)
     except (Rejected, Invalid, NotFound) as broken:
         raise _refusal(f"the task would break a rule without this event: {broken}") from None

@@ -32,7 +32,8 @@ from taskflow.cancellation import result_of
 from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.decision import Decided, Decision, decide
 from taskflow.commands.hints import NO_HINTS, Hints
-from taskflow.commands.unit_of_work import HistoryBounds, UnitOfWork
+from taskflow.commands.unit_history import HistoryBounds
+from taskflow.commands.unit_of_work import UnitOfWork
 from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StaleDecision, StoreError, Unavailable
 from taskflow.store.append import NOBODY, Append, Receipt
 from taskflow.store.committer import has_failed

@@ -157,7 +157,7 @@ async def invite_member(unit: UnitOfWork, target: UUID, command: InviteMember) -
     project = await project_for(unit, target, "admin")
     unit.expect_version(target)
     versions = [invitation.version for invitation in pending(project, unit.at)]
-    sent = await unit.written(target, versions) if versions else []
+    sent = await unit.history.events(target, versions) if versions else []
     addresses = [event.email for event in sent if isinstance(event, MemberInvited) and event.email is not None]
     invitation_id = unit.fresh_id()
     events = invite(project, require_user(unit), command, invitation_id=invitation_id, addresses=addresses, at=unit.at)

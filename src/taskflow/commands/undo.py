@@ -61,7 +61,7 @@ from taskflow.streams.task import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from taskflow.commands.unit_of_work import Past
+    from taskflow.commands.unit_history import PastEvent
     from taskflow.streams.stream_type import Annulment
 
 # --- commands ------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
     event_id: UUID
     command: UUID | int
-    """As in `Past`."""
+    """As in `PastEvent`."""
     actor: UUID | None
     undoes: UUID | None
     """Event id of the change that this one undid."""
@@ -115,7 +115,7 @@ class Story:
         self._named: set[UUID] = set()
         self._last: tuple[UUID | int, UUID | None, UUID | None] | None = None
 
-    def tell(self, history: Iterable[Past]) -> None:
+    def tell(self, history: Iterable[PastEvent]) -> None:
         """Adds the next piece of the history, oldest first. The events of one command may be in two pieces."""
         for of, events in groupby(history, lambda one: (one.command, one.metadata.actor, one.causation_id)):
             together = list(events)
@@ -141,7 +141,7 @@ class Story:
             self._named.add(event_id)
 
 
-def changes_of(history: Iterable[Past], annulments: Iterable[Annulment] = ()) -> list[Change]:
+def changes_of(history: Iterable[PastEvent], annulments: Iterable[Annulment] = ()) -> list[Change]:
     """The changes of a whole history."""
     story = Story(annulments)
     story.tell(history)

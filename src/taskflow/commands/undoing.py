@@ -30,7 +30,7 @@ from taskflow.commands.undo import (
     still_set,
     undo,
 )
-from taskflow.commands.unit_of_work import PAST_AT_ONCE_MAX
+from taskflow.commands.unit_history import EVENTS_PER_TURN_MAX
 from taskflow.errors import NotFound, NothingToUndo, Rejected
 from taskflow.streams import PROJECT, TASK, Event
 from taskflow.streams.task import Relation, RelationAdded, TaskMoved, TaskParentSet
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from taskflow.commands.undo import Values
-    from taskflow.commands.unit_of_work import Past, UnitOfWork
+    from taskflow.commands.unit_history import PastEvent
+    from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.project import ProjectState
     from taskflow.streams.task import TaskState
 
@@ -88,7 +89,7 @@ async def _take_back(unit: UnitOfWork, change: Change, undoing: Undoing, back: V
     task, home = undoing.task, undoing.home
     here = await unit.get(PROJECT, task.project_id)
     returning = {task.id: _returning(undo(undoing, back), change)}
-    for other in await unit.streams_of(change.actor, change.command, TaskMoved):
+    for other in await unit.history.streams_of(change.actor, change.command, TaskMoved):
         state = await unit.get(TASK, other)
         if other != task.id and not state.purged:
             returning[other] = await _also_returning(unit, state, change, here, home)
@@ -115,7 +116,7 @@ async def _also_returning(
     unit: UnitOfWork, task: TaskState, change: Change, here: ProjectState, home: ProjectState
 ) -> Returning:
     """The events for another task that the same command moved. Raises Rejected if that task was moved again since."""
-    history = await unit.history(task.id)
+    history = await unit.history.of(task.id)
     for same in await _changes(history, task):
         if (same.command, same.actor) == (change.command, change.actor):
             effect = await _effect(unit, task, history, same)
@@ -154,7 +155,7 @@ def _parents_first(returning: Mapping[UUID, Returning]) -> Iterator[UUID]:
 async def _to_undo(unit: UnitOfWork, task: TaskState, version: int | None) -> tuple[Change, Effect]:
     """The change that produced `version`; if None, the newest change that can be undone and that set a value. Raises
     NothingToUndo."""
-    history = await unit.history(task.id)
+    history = await unit.history.of(task.id)
     changes = await _changes(history, task)
     if version is not None:
         change = change_of(changes, version)
@@ -166,22 +167,22 @@ async def _to_undo(unit: UnitOfWork, task: TaskState, version: int | None) -> tu
     raise NothingToUndo("every change is already undone")
 
 
-async def _changes(history: Sequence[Past], task: TaskState) -> list[Change]:
+async def _changes(history: Sequence[PastEvent], task: TaskState) -> list[Change]:
     """The changes of a history. A long history is read in pieces, and other tasks of the event loop run in between."""
     story = Story(task.annulments)
-    for first in range(0, len(history), PAST_AT_ONCE_MAX):
+    for first in range(0, len(history), EVENTS_PER_TURN_MAX):
         await turn()
-        story.tell(history[first : first + PAST_AT_ONCE_MAX])
+        story.tell(history[first : first + EVENTS_PER_TURN_MAX])
     return story.changes
 
 
-async def _effect(unit: UnitOfWork, task: TaskState, history: Sequence[Past], change: Change) -> Effect:
+async def _effect(unit: UnitOfWork, task: TaskState, history: Sequence[PastEvent], change: Change) -> Effect:
     """The states before and after a change, folded from the log without whatever is annulled today. Only the change's
     own events are held in memory."""
     annulled = TASK.annulled(task)
-    before = after = await unit.at_version(TASK, task.id, change.first - 1, annulled=annulled)
+    before = after = await unit.history.at_version(TASK, task.id, change.first - 1, annulled=annulled)
     versions = [version for version in change.versions if version not in annulled]
-    for version, event in zip(versions, await unit.written(task.id, versions), strict=True):
+    for version, event in zip(versions, await unit.history.events(task.id, versions), strict=True):
         after = TASK.evolve(after, event, history[version - 1].metadata)
     return Effect(before, after)
 

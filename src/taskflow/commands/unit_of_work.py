@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from msgspec import Struct
 
 from taskflow.commands.hints import UnitHints
+from taskflow.commands.unit_history import UnitHistory
 from taskflow.errors import (
-    HistoryTooLarge,
     NotFound,
     Rejected,
     StaleDecision,
@@ -28,7 +28,6 @@ from taskflow.store.committer import has_failed
 from taskflow.streams import Event, EventMetadata
 from taskflow.streams.project_scope import parent_decided_by
 from taskflow.streams.task import TaskState
-from taskflow.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -36,17 +35,15 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from taskflow.commands.hints import Hints
+    from taskflow.commands.unit_history import HistoryBounds
     from taskflow.store.append import Append
     from taskflow.store.eventstore import EventStore
-    from taskflow.store.recorded import RecordedEvent
     from taskflow.streams import StreamType
 
 S = TypeVar("S")
 
 READS_MAX: Final = 16
 """Streams that one unit reads at once."""
-PAST_AT_ONCE_MAX: Final = 1_000
-"""Events of a history that are looked at in one turn."""
 
 
 class Staged(Struct, frozen=True):
@@ -62,23 +59,6 @@ class Staged(Struct, frozen=True):
     """Which of the commands that were decided on this unit staged it."""
     parent: UUID | None = None
     """As in `NewEvent`."""
-
-
-class Past(Struct, frozen=True):
-    """An event that a stream has, without what it says: for a handler that looks back."""
-
-    metadata: EventMetadata
-    event_id: UUID
-    command: UUID | int
-    """Its id; of an event that was staged by this very unit, the turn."""
-    causation_id: UUID | None
-
-
-class HistoryBounds(Struct, frozen=True):
-    """How much of a stream's past a handler may look at."""
-
-    events_max: int
-    bytes_max: int
 
 
 class Stream(Struct):
@@ -107,7 +87,7 @@ class UnitOfWork:
         move_tasks_max: int,
     ) -> None:
         self._store = store
-        self._history = history
+        self._bounds = history
         self._hints = hints
         self.token_secret = token_secret
         """The key that derives tokens which somebody can present, such as an invitation's."""
@@ -135,6 +115,11 @@ class UnitOfWork:
         self._refused_checks: tuple[tuple[UUID, str, int], ...] = ()
 
     @cached_property
+    def history(self) -> UnitHistory:
+        """What has happened to the streams that this unit has read."""
+        return UnitHistory(self, self._store, self._bounds)
+
+    @cached_property
     def hints(self) -> UnitHints:
         """What views know, for this unit's decisions."""
         return UnitHints(self._hints, self._previous_stored)
@@ -155,6 +140,10 @@ class UnitOfWork:
         not show pending events. Raises StaleDecision where they are not."""
         if self._previous is not None:
             await self._stored([self._previous])
+
+    async def dependencies_stored(self) -> None:
+        """Waits until every pending append that this unit has read is stored. Raises StaleDecision if one is not."""
+        await self._stored(self.depends_on)
 
     @staticmethod
     async def _stored(appends: Sequence[Append]) -> None:
@@ -225,74 +214,6 @@ class UnitOfWork:
         below = [one for one, task in here.items() if task.parent_id in parents and not task.purged]
         return list(dict.fromkeys([*[one for one in stored if one not in here], *below]))
 
-    async def streams_of(self, caller: UUID | None, command: UUID | int, type_: type[Event]) -> list[UUID]:
-        """The streams to which somebody's command appended an event of this type: by its id, or of this unit by its
-        turn."""
-        if isinstance(command, int):
-            staged = [one for one in self.staged if one.turn == command and isinstance(one.event, type_)]
-            return [one.metadata.stream_id for one in staged]
-        return [] if caller is None else await self._store.streams_of(caller, command, type_.__name__)
-
-    async def history(self, stream_id: UUID) -> list[Past]:
-        """Everything that has happened to a stream that was read, oldest first, staged events included.
-
-        What is still on its way into the store is waited for: until then the log does not tell it. Raises
-        StaleDecision where it did not arrive, and Rejected where there is more than the bounds allow.
-        """
-        await self._stored(self.depends_on)
-        read_version = self.streams[stream_id].read_version
-        if read_version > self._history.events_max:
-            raise Rejected(
-                "history-too-large",
-                f"expected at most {self._history.events_max} events in the history, found {read_version}",
-            )
-        headers = await self._store.headers.up_to(stream_id, read_version)
-        if len(headers) < read_version:
-            raise StaleDecision(f"expected {read_version} events of {stream_id}, found {len(headers)}")
-        past: list[Past] = []
-        for first in range(0, len(headers), PAST_AT_ONCE_MAX):
-            await turn()
-            past += [
-                Past(
-                    EventMetadata(stream_id, one.version, one.occurred_at, one.actor),
-                    one.event_id,
-                    one.command_id,
-                    one.causation_id,
-                )
-                for one in headers[first : first + PAST_AT_ONCE_MAX]
-            ]
-        return past + [
-            Past(staged.metadata, staged.event_id, staged.turn, staged.causation_id)
-            for staged in self.staged
-            if staged.metadata.stream_id == stream_id
-        ]
-
-    async def at_version(self, kind: StreamType[S], stream_id: UUID, version: int, *, annulled: frozenset[int]) -> S:
-        """A stream that was read as it was at a version that it has had, staged events included, and without the events
-        of the versions `annulled`. Raises Rejected where that is folded from more than the bounds allow, and
-        StaleDecision where the state stands on an append that was lost."""
-        stored = min(version, self.streams[stream_id].read_version)
-        await self._stored(self.depends_on)
-        try:
-            state = await self._store.state_cache.at_version(
-                kind, stream_id, stored, annulled=annulled, bytes_max=self._history.bytes_max
-            )
-        except HistoryTooLarge as error:
-            raise Rejected("history-too-large", str(error)) from None
-        for staged in self.staged:
-            at = staged.metadata
-            if at.stream_id == stream_id and at.version <= version and at.version not in annulled:
-                state = kind.evolve(state, staged.event, staged.metadata)
-        if state is None:
-            raise NotFound(kind.name, stream_id)
-        return state
-
-    async def event_at(self, position: int) -> RecordedEvent | None:
-        """The event at a position of the log; None where there is none yet. An event never changes, so it needs no
-        guard."""
-        found = await self._store.log.read(position - 1, limit=1, to=position)
-        return found[0] if found else None
-
     async def new(self, kind: StreamType[Any], stream_id: UUID | None = None) -> UUID:
         """Begins a stream, and answers its id: a fresh one, which nobody else has had, or the one that is named.
 
@@ -344,24 +265,6 @@ class UnitOfWork:
             stream.version += 1
             parent = parent_decided_by(event, stream.state)
             self.staged.append(Staged(kind, metadata, new_id(), event, causation_id, self.turn, parent))
-
-    async def written(self, stream_id: UUID, versions: Collection[int]) -> list[Event]:
-        """The events of a stream that was read, at these versions of it: what its state does not hold.
-
-        Raises StaleDecision where the state stands on an append that was lost.
-        """
-        stream = self.streams[stream_id]
-        stored = [version for version in versions if version <= stream.read_version]
-        await self._stored(self.depends_on)
-        recorded = await self._store.log.versions(stream_id, stored)
-        if len(recorded) != len(set(stored)):
-            raise StaleDecision(f"expected {len(set(stored))} events of {stream_id}, found {len(recorded)}")
-        here = [
-            staged.event
-            for staged in self.staged
-            if staged.metadata.stream_id == stream_id and staged.metadata.version in versions
-        ]
-        return [*await self._store.mapper.decode(recorded), *here]
 
     @staticmethod
     def fresh_id() -> UUID:
