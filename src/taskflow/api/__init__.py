@@ -6,7 +6,8 @@ connection ─▶ middleware      request id, limits on bodies, headers, errors 
                  ▼
               routes/         one file per group: identity, tasks, projects, commands …; `route`: what a route is
               writes          a body ─▶ a command ─▶ `answers`: the resource or part that it wrote, as of its version
-                              `command_messages`: commands sent by name, and their outcomes
+                              `command_messages`: commands sent by name, and their outcomes; `repeats`: who may get an
+                              answer of an earlier command
               reads           a query ─▶ documents as fresh as requested; `committed_state`: from the event store
                               `project_reads`, `joins`, `historical_tasks`, `historical_boards`: shared by routes
               render          states as bodies; `task_parts`, `invitation_bodies`: parts of streams; `envelopes`: events

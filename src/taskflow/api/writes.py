@@ -20,19 +20,18 @@ from litestar import Response
 from taskflow.api import encoding
 from taskflow.api.answers import answer_headers, render_answer
 from taskflow.api.bodies import decode
-from taskflow.api.committed_state import committed
 from taskflow.api.json_response import JsonResponse
 from taskflow.api.preferences import APPLIED, minimal, prefers_minimal
 from taskflow.api.problems import Since
+from taskflow.api.repeats import judge_import, judge_of, judge_system_role
 from taskflow.api.route import RequestContext
-from taskflow.commands.access import check_system_role, require_role
-from taskflow.commands.execute import Accepted, Handler, Judge, Request
+from taskflow.commands.access import check_system_role
+from taskflow.commands.execute import Accepted, Handler, Request
 from taskflow.commands.import_scope import ImportCommand, receipts_scope
 from taskflow.commands.preview import preview
-from taskflow.errors import Fault, KeyReused, Malformed, NotFound, Refusal, VersionConflict
+from taskflow.errors import Fault, KeyReused, Malformed, Refusal, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
 from taskflow.store.pool import TRANSIENT_ERRORS
-from taskflow.streams import PROJECT, SAVED_VIEW, TASK, USER
 from taskflow.timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -96,10 +95,10 @@ def request_of(
     the handler of the command's declaration, `at` the current time."""
     receipts, judge = call.user, None
     if command.system_role is not None:
-        judge = partial(_judge_system_role, call, command.system_role)
+        judge = partial(judge_system_role, call, command.system_role)
     if isinstance(body, ImportCommand):
         receipts = receipts_scope(call.context.settings.claim_secret_bytes, target, body.source)
-        judge = partial(_judge_import, call, target)
+        judge = partial(judge_import, call, target)
 
     async def declared(unit: UnitOfWork) -> UUID:
         return await command.handler(unit, target, body)
@@ -124,7 +123,7 @@ async def execute(call: RequestContext, requests: Sequence[Request]) -> list[Acc
     """
     context = call.context
     try:
-        return await context.executor.execute_together(requests, _judge_of(call))
+        return await context.executor.execute_together(requests, judge_of(call))
     except VersionConflict as conflict:
         conflict.since = await _since(context.store, conflict)
         raise
@@ -133,7 +132,7 @@ async def execute(call: RequestContext, requests: Sequence[Request]) -> list[Acc
 async def execute_in_order(call: RequestContext, requests: Sequence[Request]) -> list[Accepted | Refusal | KeyReused]:
     """As `execute`, but each of the commands has an outcome of its own."""
     context = call.context
-    outcomes = await context.executor.execute_in_order(requests, _judge_of(call))
+    outcomes = await context.executor.execute_in_order(requests, judge_of(call))
     for outcome in outcomes:
         if isinstance(outcome, VersionConflict):
             outcome.since = await _since(context.store, outcome)
@@ -142,7 +141,7 @@ async def execute_in_order(call: RequestContext, requests: Sequence[Request]) ->
 
 async def dry_run(call: RequestContext, requests: Sequence[Request]) -> list[Accepted | Refusal | KeyReused]:
     """What each of the commands would come to now. Nothing is stored."""
-    return await preview(call.context.executor, requests, _judge_of(call))
+    return await preview(call.context.executor, requests, judge_of(call))
 
 
 def fingerprint(context: Context, caller: UUID, name: str, target: Any, plain: dict[str, Any]) -> bytes:
@@ -191,65 +190,6 @@ async def _require_system_role(call: RequestContext, role: SystemRole) -> None:
         with suppress(*TRANSIENT_ERRORS):
             await follower.poll()
     check_system_role(follower.system_roles(call.user), role)
-
-
-async def _judge_import(call: RequestContext, project_id: UUID, _: Accepted) -> None:
-    """Whether the caller may import into the project today, once a request. Raises NotFound and Forbidden."""
-    if project_id in call.judged:
-        return
-    context = call.context
-    with suppress(*TRANSIENT_ERRORS):
-        await context.follower.poll()
-    project = await committed(context.store, PROJECT, project_id)
-    if project is None:
-        raise NotFound(PROJECT.name, project_id)
-    require_role(project, call.user, "admin")
-    call.judged.add(project_id)
-
-
-async def _judge_system_role(call: RequestContext, role: SystemRole, _: Accepted) -> None:
-    """Whether the caller has a system role today. Raises Forbidden."""
-    with suppress(*TRANSIENT_ERRORS):
-        await call.context.follower.poll()
-    check_system_role(call.context.follower.system_roles(call.user), role)
-
-
-def _judge_of(call: RequestContext) -> Judge:
-    """Judges today's access to what earlier commands of a request's caller were answered with. The log is polled once
-    for all of the request's commands, after it has arrived: a task may have moved, by another process."""
-    polled = False
-
-    async def judge(accepted: Accepted) -> None:
-        nonlocal polled
-        if not polled:
-            with suppress(*TRANSIENT_ERRORS):
-                await call.context.follower.poll()
-            polled = True
-        await _judge_replay(call.context, call.user, accepted)
-
-    return judge
-
-
-async def _judge_replay(context: Context, caller: UUID, accepted: Accepted) -> None:
-    """Raises NotFound, as a read does."""
-    store, stream_id = context.store, accepted.receipt.stream_id
-    if accepted.kind is USER:
-        allowed = stream_id == caller
-    elif accepted.kind is SAVED_VIEW and accepted.state.project_id is None:
-        allowed = accepted.state.owner_id == caller
-    else:
-        project_id = stream_id
-        if accepted.kind is TASK:
-            task = await committed(store, TASK, stream_id)
-            if task is None or task.purged:
-                raise NotFound(accepted.kind.name, stream_id)
-            project_id = task.project_id
-        elif accepted.kind is SAVED_VIEW:
-            project_id = accepted.state.project_id
-        project = await committed(store, PROJECT, project_id)
-        allowed = project is not None and caller in project.members
-    if not allowed:
-        raise NotFound(accepted.kind.name, stream_id)
 
 
 async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:
