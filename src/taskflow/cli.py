@@ -27,7 +27,7 @@ from taskflow.terminal.parser_parts import EXIT_CODES, calls_server, group
 log = logging.getLogger(__name__)
 
 STATELESS: Final = frozenset(("api", "relay", "projector", "worker"))
-LEAVE_S: Final = 1.8
+CLOSE_TIMEOUT_S: Final = 1.8
 """Maximum time in which a stateless process closes its connections after it was told to stop."""
 
 
@@ -103,7 +103,7 @@ def run(command: str, settings: Settings, arguments: argparse.Namespace) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         working = work(command, settings, arguments)
         _collect_seldom()
-        return runner.run(_until_told(working, leaves=command in STATELESS))
+        return runner.run(_run_until_signal(working, leaves=command in STATELESS))
 
 
 def _collect_seldom() -> None:
@@ -128,9 +128,9 @@ def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Cor
 
             return up(settings)
         case "migrate":
-            from taskflow.store.migrate import migrate_and_tell
+            from taskflow.store.migrate import migrate_and_print
 
-            return migrate_and_tell(with_local_urls(settings, ["postgres_url"]))
+            return migrate_and_print(with_local_urls(settings, ["postgres_url"]))
         case "api":
             from taskflow.api import process as api
 
@@ -153,29 +153,29 @@ def work(command: str, settings: Settings, arguments: argparse.Namespace) -> Cor
             return grant(with_local_urls(with_secrets(settings), ["postgres_url"]), arguments.email, arguments.role)
 
 
-async def _until_told(work: Coroutine[Any, Any, int | None], *, leaves: bool) -> int:
-    """Awaits the work and cancels it on SIGTERM or SIGINT. With `leaves`, it has LEAVE_S to stop; then the process
+async def _run_until_signal(work: Coroutine[Any, Any, int | None], *, leaves: bool) -> int:
+    """Awaits the work and cancels it on SIGTERM or SIGINT. With `leaves`, it has CLOSE_TIMEOUT_S to stop; then the process
     exits."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
 
-    def told() -> None:
+    def stop() -> None:
         task.cancel()
         if leaves:
-            loop.call_later(LEAVE_S, _leave)
+            loop.call_later(CLOSE_TIMEOUT_S, _exit_now)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told)
+        loop.add_signal_handler(number, stop)
     try:
         return await task or 0
     except asyncio.CancelledError:
         return 0
 
 
-def _leave() -> None:
+def _exit_now() -> None:
     """Exits the process at once, because a driver may wait much longer for a server that hangs. Nothing is lost that a
     kill would not lose too."""
-    log.warning("the process exits before it could close all its connections", extra={"after_s": LEAVE_S})
+    log.warning("the process exits before it could close all its connections", extra={"after_s": CLOSE_TIMEOUT_S})
     logging.shutdown()
     os._exit(0)
 

@@ -20,7 +20,10 @@ DEFAULT = [
     {"key": "cancelled", "name": "Cancelled", "category": "cancelled"},
 ]
 REVIEW = {"key": "review", "name": "In Prüfung ✓", "category": "waiting"}
-SHORT = [{"key": "open", "name": "Open", "category": "todo"}, {"key": "shut", "name": "Shut", "category": "done"}]
+SHORT = [
+    {"key": "open", "name": "Open", "category": "todo"},
+    {"key": "shut", "name": "Shut", "category": "done"},
+]
 TO_SHORT = {"todo": "open", "in_progress": "open", "done": "shut", "cancelled": "shut"}
 
 
@@ -210,7 +213,10 @@ async def test_by_command_it_is_the_same(ada: Caller) -> None:
     project = (await ada.project())["id"]
     await ada.task(project_id=project)
     refused(
-        await ada.command("SetWorkflow", project, data={"statuses": SHORT}), 409, "command-rejected", "status-in-use"
+        await ada.command("SetWorkflow", project, data={"statuses": SHORT}),
+        409,
+        "command-rejected",
+        "status-in-use",
     )
     body = accepted(await ada.command("SetWorkflow", project, data={"statuses": SHORT, "mapping": TO_SHORT}))
     assert [event["type"] for event in body["events"]] == ["ProjectWorkflowSet"]

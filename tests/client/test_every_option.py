@@ -117,7 +117,7 @@ def test_every_command_and_option_is_covered() -> None:
         assert typed == options, name
 
 
-class Desk:
+class Terminal:
     """A user of the command line within this process, because starting a process takes longer than most commands."""
 
     def __init__(self, patch: pytest.MonkeyPatch, caught: pytest.CaptureFixture[str], home: Path, url: str) -> None:
@@ -125,14 +125,14 @@ class Desk:
         for variable in ("TASKFLOW_TOKEN", "XDG_CONFIG_HOME"):
             patch.delenv(variable, raising=False)
         patch.setenv("TASKFLOW_URL", url)
-        self.sits_at(home)
+        self.use_home(home)
 
-    def sits_at(self, home: Path) -> None:
+    def use_home(self, home: Path) -> None:
         """Runs a command with the accounts file in this home folder."""
         home.mkdir(exist_ok=True)
         self._patch.setenv("HOME", str(home))
 
-    def types(self, *words: str) -> str:
+    def run(self, *words: str) -> str:
         self._patch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
         self._caught.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -142,17 +142,17 @@ class Desk:
         return said.out
 
     def gets(self, *words: str) -> Any:
-        return json.loads(self.types(*words, "--json"))
+        return json.loads(self.run(*words, "--json"))
 
     def signs_up(self) -> str:
         email = f"{uuid4().hex}@example.com"
-        self.types("register", email, "--name", "Ada", "--password-stdin")
+        self.run("register", email, "--name", "Ada", "--password-stdin")
         return email
 
 
 @pytest.fixture
-def context(url: str, homes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
-    return Desk(monkeypatch, capsys, homes / "ada", url)
+def context(url: str, homes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capsys, homes / "ada", url)
 
 
 @pytest.fixture(scope="module")
@@ -160,21 +160,21 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("homes")
 
 
-def some(context: Desk, homes: Path) -> dict[str, str]:
+def some(context: Terminal, homes: Path) -> dict[str, str]:
     """The values for the placeholders in the lines: whole ids of newly created things, except people."""
     if not (homes / "ada" / ".config").exists():
         context.signs_up()
-        context.sits_at(homes / "bob")
+        context.use_home(homes / "bob")
         context.signs_up()
-    context.sits_at(homes / "ada")
+    context.use_home(homes / "ada")
     email = context.gets("whoami")["email"]
-    context.sits_at(homes / "bob")
+    context.use_home(homes / "bob")
     theirs = [context.gets("projects", "add", "theirs")["id"] for _ in range(2)]
     token, shared = (context.gets("projects", "invite", one, email)["token"] for one in theirs)
-    context.sits_at(homes / "ada")
+    context.use_home(homes / "ada")
     project, other = (context.gets("projects", "add", uuid4().hex)["id"] for _ in range(2))
     task, sibling = (context.gets("tasks", "add", "x", "--project", project)["id"] for _ in range(2))
-    context.types("tasks", "edit", task, "--title", "y")
+    context.run("tasks", "edit", task, "--title", "y")
     return {
         "email": email, "address": f"{uuid4().hex}@example.com", "name": uuid4().hex, "project": project,
         "other": other, "task": task, "sibling": sibling, "token": token, "shared": shared,
@@ -183,32 +183,32 @@ def some(context: Desk, homes: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _files(context: Desk, folder: Path) -> dict[str, str]:
+def _files(context: Terminal, folder: Path) -> dict[str, str]:
     """What there is to import, and the project into which some of it has been."""
     log, mapping = EXAMPLES / "incidents.csv", EXAMPLES / "incidents.toml"
-    said = context.types("import", str(log), "--mapping", str(mapping), "--rejects", str(folder / "r.csv"))
+    said = context.run("import", str(log), "--mapping", str(mapping), "--rejects", str(folder / "r.csv"))
     known = {"log": str(log), "mapping": str(mapping), "list": str(EXAMPLES / "todoist.csv")}
     return known | {"rejects": str(folder / "r.csv"), "imported": said.split("project ")[1].split(",")[0]}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_the_command_works(stack: Stack, context: Desk, homes: Path, tmp_path: Path, name: str) -> None:
+def test_the_command_works(stack: Stack, context: Terminal, homes: Path, tmp_path: Path, name: str) -> None:
     known = some(context, homes)
     if name == "import":
         known |= _files(context, tmp_path)
     if name == "logout":
-        context.sits_at(tmp_path / "somebody else")
+        context.use_home(tmp_path / "somebody else")
         context.signs_up()
     if name == "projects remove":
         known["shared"] = context.gets("projects", "accept", known["shared"])["id"]
     if name in {"tasks check", "tasks uncheck"}:
-        context.types("tasks", "checklist", known["task"], "--add", "one")
+        context.run("tasks", "checklist", known["task"], "--add", "one")
     if name == "admin annul":
         grant_at_the_machine(stack.settings, context.gets("whoami")["id"], "admin")
         known["position"] = context.gets("tasks", "history", known["task"])[-1]["position"]
     if name == "tasks unlink":
-        context.types("tasks", "link", known["task"], "relates_to", known["sibling"])
+        context.run("tasks", "link", known["task"], "relates_to", known["sibling"])
     if name == "projects unlabel":
-        context.types("projects", "label", known["project"], "a/b", "#1e90ff")
+        context.run("projects", "label", known["project"], "a/b", "#1e90ff")
     for line in LINES[name]:
-        context.types(*name.split(), *line.format(**known).split())
+        context.run(*name.split(), *line.format(**known).split())

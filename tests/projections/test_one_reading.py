@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from taskflow.kafka.mac import MessageKeys
 from taskflow.projections import process as projections
-from taskflow.projections.checkpoints import Moved
+from taskflow.projections.checkpoints import CheckpointMoved
 from taskflow.projections.mongo import Database
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.projections.writer import Writer
@@ -104,7 +104,7 @@ async def test_two_groups_with_one_projection_in_common_do_not_undo_each_other(
     async def watched(self: Writer, *batch: Any) -> None:
         try:
             await write(self, *batch)
-        except Moved:
+        except CheckpointMoved:
             moved.append(self.owner)
             raise
 

@@ -18,7 +18,7 @@ from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store import historical_tasks
 from taskflow.store.eventstore import EventStore
-from taskflow.store.historical_tasks import READ_EVENTS, Placed, ever_placed, then_and_now
+from taskflow.store.historical_tasks import READ_EVENTS, TaskOfProject, ever_placed, states_then_and_now
 from taskflow.store.time_travel import PointInTime, first_known_at, state_at
 from taskflow.streams import PROJECT, TASK, Event
 from taskflow.streams.task import TaskMoved
@@ -108,7 +108,7 @@ async def test_whatever_was_ever_in_a_project_is_found_whatever_it_says(store: E
     placed = await ever_placed(store, here, PointInTime("position", HUGE), limit=10)
     states = {
         now.id: (then.project_id, now.project_id)
-        async for then, now in then_and_now(store, placed, moment, bytes_max=HUGE)
+        async for then, now in states_then_and_now(store, placed, moment, bytes_max=HUGE)
     }
     assert states == {stays: (here, here), leaves: (there, there)}
 
@@ -120,8 +120,10 @@ async def test_many_are_read_in_bounded_portions(store: EventStore, settings: Se
     tasks = {await make_task(executor, owner, project_id) for _ in range(3)}
     placed = await ever_placed(store, project_id, PointInTime("position", HUGE), limit=10)
     # Each told to be as long as a whole portion: three reads, and nothing is lost between them.
-    long = [Placed(one.stream_id, READ_EVENTS, one.first_position, one.last_position) for one in placed]
-    states = {now.id async for _, now in then_and_now(store, long, PointInTime("position", HUGE), bytes_max=HUGE)}
+    long = [TaskOfProject(one.stream_id, READ_EVENTS, one.first_position, one.last_position) for one in placed]
+    states = {
+        now.id async for _, now in states_then_and_now(store, long, PointInTime("position", HUGE), bytes_max=HUGE)
+    }
     assert states == tasks
 
 
@@ -139,7 +141,7 @@ async def test_long_stories_are_read_in_chunks_and_no_further_than_the_bound(
     placed = await ever_placed(store, project_id, PointInTime("position", HUGE), limit=10)
 
     async def states(bytes_max: int = HUGE) -> list[tuple[Any, Any]]:
-        return [pair async for pair in then_and_now(store, placed, middle, bytes_max=bytes_max)]
+        return [pair async for pair in states_then_and_now(store, placed, middle, bytes_max=bytes_max)]
 
     whole = await states()
     assert sorted(now.id for _, now in whole) == sorted(tasks)

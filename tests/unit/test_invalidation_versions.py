@@ -5,7 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.projections.invalidation_versions import BUCKETS, bucket, by_bucket, marked, new_bucket_versions
+from taskflow.projections.invalidation_versions import (
+    BUCKETS,
+    after_invalidations,
+    bucket,
+    by_bucket,
+    new_bucket_versions,
+)
 
 PARTITIONS = 3
 KEYS = [f"board:{number}" for number in range(400)]
@@ -17,7 +23,7 @@ def test_a_mark_changes_exactly_with_its_bucket(batches: list[tuple[int, set[str
     bucket_versions = [new_bucket_versions() for _ in range(PARTITIONS)]
     for position, (partition, keys) in enumerate(batches, 1):
         before = by_bucket(bucket_versions)
-        bucket_versions[partition] = marked(bucket_versions[partition], keys, position)
+        bucket_versions[partition] = after_invalidations(bucket_versions[partition], keys, position)
         after = by_bucket(bucket_versions)
         moved = {bucket(key) for key in keys}
         assert {number for number, (was, now) in enumerate(zip(before, after, strict=True)) if was != now} == moved

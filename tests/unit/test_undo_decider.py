@@ -71,7 +71,7 @@ def test_a_story_that_is_told_in_pieces_has_the_same_changes(steps: list[Any], s
     walk_back(story)
     told = undo.Story()
     for first in range(0, len(story.past), size):
-        told.tell(story.past[first : first + size])
+        told.add(story.past[first : first + size])
     assert told.changes == changes_of(story.past)
 
 

@@ -21,7 +21,7 @@ from taskflow.errors import Invalid, NotFound, Unavailable
 from taskflow.page_bounds import BOARD_BYTES_MAX, fitting, fitting_rows
 from taskflow.projections.declarations.tasks import shown
 from taskflow.readmodels.queries import BOARD_TASKS_MAX
-from taskflow.store.historical_tasks import ever_placed, then_and_now
+from taskflow.store.historical_tasks import ever_placed, states_then_and_now
 from taskflow.store.time_travel import PointInTime, first_known_at
 from taskflow.streams import PROJECT
 
@@ -98,7 +98,7 @@ async def _columns(
     counts: Counter[str] = Counter()
     keys = [status.key for status in project.workflow.statuses]
     columns = {key: _Column(BOARD_BYTES_MAX // len(keys)) for key in keys}
-    async for then, now in then_and_now(store, placed, moment, bytes_max=settings.historical_board_bytes_max):
+    async for then, now in states_then_and_now(store, placed, moment, bytes_max=settings.historical_board_bytes_max):
         if then.project_id != project.id or then.trashed_at is not None:
             continue
         status = project.statuses.resolve(then.status)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from taskflow.relay.status import RelayStatus
 
 BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
-ASK_S: Final = 1.0
+METRICS_TIMEOUT_S: Final = 1.0
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -79,23 +79,25 @@ class Metrics(Collector):
 
     async def _ask_relay(self) -> None:
         try:
-            self._relay = await abandon_after(ASK_S, relay_status.read(self._context.store.pool))
+            self._relay = await abandon_after(METRICS_TIMEOUT_S, relay_status.read(self._context.store.pool))
         except TRANSIENT_ERRORS:
             self._relay = None
 
     async def _ask_worker(self) -> None:
         try:
-            self._worker_works = await abandon_after(ASK_S, holder(self._context.store.pool, WORKER)) is not None
+            self._worker_works = (
+                await abandon_after(METRICS_TIMEOUT_S, holder(self._context.store.pool, WORKER)) is not None
+            )
         except TRANSIENT_ERRORS:
             self._worker_works = None
 
     async def _ask_faults(self) -> None:
         with suppress(*TRANSIENT_ERRORS):  # keeps the previous ones
-            self._faults = await abandon_after(ASK_S, read_faults(self._context.store.pool))
+            self._faults = await abandon_after(METRICS_TIMEOUT_S, read_faults(self._context.store.pool))
 
     async def _ask_rejections(self) -> None:
         with suppress(PyMongoError, TimeoutError):  # keeps the previous counts
-            self._rejected = await abandon_after(ASK_S, read_rejections(self._context.readmodels.database))
+            self._rejected = await abandon_after(METRICS_TIMEOUT_S, read_rejections(self._context.readmodels.database))
 
     def describe(self) -> list[Any]:
         """No metrics at registration, since collecting them needs servers."""

@@ -44,7 +44,7 @@ def target_in_path(target: TargetType[Any] | None, call: RequestContext) -> Any:
             plain["name"] = _label_in_path(call.request.scope["raw_path"])
         return msgspec.convert(cut_times(plain, target.parts), target.parts)
     except ValueError:
-        raise _no_target(target.name, plain) from None
+        raise _target_fault(target.name, plain) from None
 
 
 def _label_in_path(raw_path: bytes) -> str:
@@ -52,7 +52,7 @@ def _label_in_path(raw_path: bytes) -> str:
     return unquote_to_bytes(raw_path.partition(_BEFORE_LABEL)[2]).decode()
 
 
-def _no_target(name: str, plain: dict[str, Any]) -> TaskflowError:
+def _target_fault(name: str, plain: dict[str, Any]) -> TaskflowError:
     match name:
         case "label":
             detail = f"expected a label's name in UTF-8, of 1 to {LABEL_MAX} characters"

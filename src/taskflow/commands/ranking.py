@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.streams.project import ProjectState
 
-LOOKS_MAX: Final = 10
-"""Neighbours that are asked for, when each has moved since it was indexed or leaves no room."""
+ADJACENT_READ_MAX: Final = 10
+"""Adjacent tasks that are looked up, if each has moved since it was indexed or leaves no room."""
 
 
 class RankTask(Command, frozen=True):
@@ -117,7 +117,7 @@ async def _beside(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side)
 async def _next(unit: UnitOfWork, task_id: UUID, named: TaskState, side: Side) -> str | None:
     """The next rank on one side that leaves room, taken from the stream of its task; None: no task is there."""
     edge = named.rank
-    for _ in range(LOOKS_MAX):
+    for _ in range(ADJACENT_READ_MAX):
         besides = [task_id, *unit.streams]
         nearest = next(_known_adjacent(unit, task_id, named, edge, side), None)
         found = await unit.hints.next_to(named.project_id, edge, side, besides)

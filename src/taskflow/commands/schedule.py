@@ -81,7 +81,7 @@ def reschedule(task: TaskState, said: Schedule, at: datetime, zone: str) -> list
         start = begin_series(due.at, due.on, at)
         due = _with_rule(due, checked(due.recurrence, start.start, due.zone or UTC_NAME, days=start.days))
     elif due.recurrence is not None and moved:
-        _fits(due)
+        _check_rule_fits(due)
     events: list[TaskDueSet | TaskRecurrenceSet] = []
     if moved or (rezoned and (due.on is not None or not ruled)):
         events.append(
@@ -123,7 +123,7 @@ def _with_rule(due: Due, rule: str) -> Due:
     return Due(at=due.at, on=due.on, ends_at=due.ends_at, zone=due.zone, recurrence=rule)
 
 
-def _fits(due: Due) -> None:
+def _check_rule_fits(due: Due) -> None:
     """Raises Invalid if the rule does not fit the due: one with times, or an UNTIL with a time, does not fit a day, and
     an UNTIL that is a day does not fit a moment."""
     if due.recurrence is None or (due.at is None and due.on is None):
@@ -147,7 +147,7 @@ def check_schedule(now: TaskState, then: TaskState) -> None:
     if (then.recurrence is None) != (then.series is None):
         raise Rejected("schedule", "the task would have a series without a rule, or a rule without a series")
     due = Due(at=then.due_at, on=then.due_on, ends_at=then.day_ends_at, zone=then.time_zone, recurrence=then.recurrence)
-    _fits(due)
+    _check_rule_fits(due)
     if then.recurrence is not None and then.series is not None:
         checked(then.recurrence, then.series.start, then.time_zone or UTC_NAME, days=then.series.days)
 

@@ -73,7 +73,7 @@ class UndoTask(Command, frozen=True):
     version: Annotated[int, Meta(ge=1)] | None = None
 
 
-LOOKS_MAX: Final = 50
+CHANGES_READ_MAX: Final = 50
 """Newest changes that one undo reads. Changes that set nothing are skipped; there are hardly any."""
 
 # --- changes -------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class Story:
         self._named: set[UUID] = set()
         self._last: tuple[UUID | int, UUID | None, UUID | None] | None = None
 
-    def tell(self, history: Iterable[PastEvent]) -> None:
+    def add(self, history: Iterable[PastEvent]) -> None:
         """Adds the next piece of the history, oldest first. The events of one command may be in two pieces."""
         for of, events in groupby(history, lambda one: (one.command, one.metadata.actor, one.causation_id)):
             together = list(events)
@@ -144,7 +144,7 @@ class Story:
 def changes_of(history: Iterable[PastEvent], annulments: Iterable[Annulment] = ()) -> list[Change]:
     """The changes of a whole history."""
     story = Story(annulments)
-    story.tell(history)
+    story.add(history)
     return story.changes
 
 
@@ -225,7 +225,7 @@ def set_by(effect: Effect) -> dict[tuple[str, Any], tuple[Any, Any]]:
 def still_set(effect: Effect, present: TaskState) -> Values:
     """The values from before a change, for everything that still has the value that the change set.
 
-    The fields that a move set (`MOVES_ALONG`) belong to its target project: once the task is in another project, they
+    The fields that a move set (`SET_BY_MOVE`) belong to its target project: once the task is in another project, they
     do not count as still set.
     """
     back: Values = {}
@@ -235,7 +235,7 @@ def still_set(effect: Effect, present: TaskState) -> Values:
         if facet.value(facet.read(present), key) == became:
             back.setdefault(name, {})[key] = was
     if ("project", None) in altered and "project" not in back:
-        for name in MOVES_ALONG:
+        for name in SET_BY_MOVE:
             back.pop(name, None)
     return back
 
@@ -252,7 +252,7 @@ def _resolved(project: ProjectState, key: str) -> Status:
     return status
 
 
-def _restatus(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
+def _restored_status(undoing: Undoing, values: Mapping[Any, Any]) -> list[Event]:
     """Restores the status. The workflow's transitions do not apply: the task was in that status before."""
     status = _resolved(undoing.home, values[None])
     if status.key == undoing.task.status:
@@ -367,7 +367,7 @@ FACETS: Final[dict[str, Facet]] = {
     "project": Facet(read=lambda task: {None: task.project_id}, set_back=move_back),
     "title": _field("title", lambda title: TaskRetitled(title=title)),
     "description": _field("description", lambda description: TaskDescribed(description=description)),
-    "status": Facet(read=lambda task: {None: task.status}, set_back=_restatus),
+    "status": Facet(read=lambda task: {None: task.status}, set_back=_restored_status),
     "priority": _field("priority", lambda priority: TaskPrioritised(priority=priority)),
     "due": Facet(read=lambda task: {None: (task.due_at, task.due_on)}, set_back=set_back_schedule),
     "zone": Facet(read=lambda task: {None: task.time_zone}, set_back=_with_due),
@@ -395,7 +395,7 @@ FACETS: Final[dict[str, Facet]] = {
 }
 """Everything that can be undone, in the order of the resulting events."""
 
-MOVES_ALONG: Final = ("status", "assignee", "parent", "rank")
+SET_BY_MOVE: Final = ("status", "assignee", "parent", "rank")
 """Facets that a move to another project sets too."""
 
 # --- decide --------------------------------------------------------------------------------------
@@ -407,7 +407,7 @@ def undo(undoing: Undoing, back: Values) -> list[Event]:
         raise Rejected("trashed", "the task is in the trash: only the change that put it there can be undone")
     back = dict(back)
     if "project" in back:
-        back["project"] = {name: back.pop(name)[None] for name in MOVES_ALONG if name in back}
+        back["project"] = {name: back.pop(name)[None] for name in SET_BY_MOVE if name in back}
     if schedule := {name: back.pop(name)[None] for name in SCHEDULE if name in back}:
         back[SCHEDULE[0]] = schedule
     events = [event for name, facet in FACETS.items() if name in back for event in facet.set_back(undoing, back[name])]

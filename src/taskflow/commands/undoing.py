@@ -16,8 +16,8 @@ from taskflow.commands.project import require_not_archived
 from taskflow.commands.relations import check_way_back
 from taskflow.commands.task import check_parent
 from taskflow.commands.undo import (
-    LOOKS_MAX,
-    MOVES_ALONG,
+    CHANGES_READ_MAX,
+    SET_BY_MOVE,
     Change,
     Effect,
     Story,
@@ -125,7 +125,7 @@ async def _also_returning(
                 undoing = Undoing(
                     task=with_current_status(task, here), before=effect.before, home=home, actor=require_user(unit)
                 )
-                said_anew = {name: back[name][None] for name in MOVES_ALONG if name in back}
+                said_anew = {name: back[name][None] for name in SET_BY_MOVE if name in back}
                 return _returning(move_back(undoing, said_anew), same)
     raise Rejected("changed-since", f"task {task.id} was moved along with this task, and has been moved again since")
 
@@ -160,7 +160,7 @@ async def _to_undo(unit: UnitOfWork, task: TaskState, version: int | None) -> tu
     if version is not None:
         change = change_of(changes, version)
         return change, await _effect(unit, task, history, change)
-    for change in islice(candidates(changes), LOOKS_MAX):
+    for change in islice(candidates(changes), CHANGES_READ_MAX):
         effect = await _effect(unit, task, history, change)
         if set_by(effect):
             return change, effect
@@ -172,7 +172,7 @@ async def _changes(history: Sequence[PastEvent], task: TaskState) -> list[Change
     story = Story(task.annulments)
     for first in range(0, len(history), EVENTS_PER_TURN_MAX):
         await turn()
-        story.tell(history[first : first + EVENTS_PER_TURN_MAX])
+        story.add(history[first : first + EVENTS_PER_TURN_MAX])
     return story.changes
 
 

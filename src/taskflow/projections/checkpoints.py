@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from taskflow.projections.projection import Projection
 
 
-class Moved(TaskflowError):
+class CheckpointMoved(TaskflowError):
     """Another worker has saved the checkpoint since this worker read it."""
 
 
@@ -41,7 +41,7 @@ class Checkpoint(Struct):
     """The checkpoint of a view on one partition. `offset` is only a hint where to start reading Kafka.
 
     `invalidations`: cache keys whose invalidation Redis has not acknowledged. `halted`: why the partition is stopped
-    until an operator acts. `marks`: see `invalidation_versions`.
+    until an operator acts. `bucket_versions`: see `invalidation_versions`.
     """
 
     partition: int
@@ -51,7 +51,7 @@ class Checkpoint(Struct):
     invalidations: set[str] = field(default_factory=set)
     parked: set[UUID] = field(default_factory=set)
     halted: str | None = None
-    marks: bytes = NO_VERSIONS
+    bucket_versions: bytes = NO_VERSIONS
 
 
 def checkpoint_id(view: Projection, generation: Generation, partition: int) -> str:
@@ -103,7 +103,7 @@ class Checkpoints:
             )
         key = self._build | {"generation": self._generation.number, "partition": partition}
         fresh = key | {"position": 0, "epoch": 0, "offset": None, "invalidations": [], "halted": None}
-        if self._view.marks:
+        if self._view.bucket_versions:
             fresh["marks"] = Binary(new_bucket_versions())
         # One operation creates and reads it: between two operations the views could be dropped with their checkpoints.
         found: Any = await self._collection.find_one_and_update(
@@ -123,7 +123,7 @@ class Checkpoints:
             invalidations=set(found["invalidations"]),
             parked={entry["stream_id"] async for entry in parked},
             halted=None,
-            marks=bytes(found.get("marks") or NO_VERSIONS),
+            bucket_versions=bytes(found.get("marks") or NO_VERSIONS),
         )
 
     async def save(self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], session: AsyncClientSession) -> None:
@@ -139,7 +139,7 @@ class Checkpoints:
                         "invalidations": sorted(now.invalidations),
                         "halted": now.halted,
                     }
-                    | ({"marks": Binary(now.marks)} if now.marks != was.marks else {}),
+                    | ({"marks": Binary(now.bucket_versions)} if now.bucket_versions != was.bucket_versions else {}),
                     # The server's clock, because the ages of saves by several machines are compared.
                     "$currentDate": {"saved_at": True},
                 },
@@ -148,7 +148,7 @@ class Checkpoints:
         ]
         result = await self._collection.bulk_write(updates, session=session)
         if result.matched_count != len(updates):
-            raise Moved(f"another worker has moved a checkpoint of {self._view.name}")
+            raise CheckpointMoved(f"another worker has moved a checkpoint of {self._view.name}")
 
     async def park(self, parked: Sequence[Parked], session: AsyncClientSession) -> None:
         """Records parked streams."""
@@ -170,8 +170,8 @@ class Checkpoints:
             self._build | {"generation": self._generation.number, "owner": owner}, {"$set": {"owner": None}}
         )
 
-    async def standing_still(self, silence_s: float) -> list[int]:
-        """Returns the partitions that are not halted and that no worker has saved for `silence_s`, or that their owner
+    async def stalled_partitions(self, stalled_s: float) -> list[int]:
+        """Returns the partitions that are not halted and that no worker has saved for `stalled_s`, or that their owner
         has released."""
         minded = self._collection.find(
             self._build
@@ -180,7 +180,7 @@ class Checkpoints:
                 "$or": [
                     {"halted": {"$ne": None}},
                     {
-                        "$expr": {"$lt": [{"$subtract": ["$$NOW", "$saved_at"]}, int(silence_s * 1000)]},
+                        "$expr": {"$lt": [{"$subtract": ["$$NOW", "$saved_at"]}, int(stalled_s * 1000)]},
                         "owner": {"$not": {"$type": "null"}},
                     },
                 ],

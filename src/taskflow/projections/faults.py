@@ -47,7 +47,7 @@ class Faults:
         with suppress(*TRANSIENT_ERRORS):
             await abandon_after(RECORD_TIMEOUT_S, record_fault(self._pool, self._projection, self._worker, reason))
 
-    async def mended(self) -> None:
+    async def note_success(self) -> None:
         """Called after every step that worked: ends the fault, if there was one."""
         if not self._recorded:
             return

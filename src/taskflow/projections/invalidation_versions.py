@@ -33,7 +33,7 @@ def new_bucket_versions() -> bytes:
     return bytes(BUCKETS * _SIZE) + secrets.token_bytes(_SIZE)
 
 
-def marked(bucket_versions: bytes, keys: Iterable[str], position: int) -> bytes:
+def after_invalidations(bucket_versions: bytes, keys: Iterable[str], position: int) -> bytes:
     """Returns the bucket versions after a batch that ended at `position` and invalidated these keys."""
     positions = array(_KIND, bucket_versions)
     for key in keys:

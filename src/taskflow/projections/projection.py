@@ -45,8 +45,9 @@ class Projection(Struct, frozen=True, eq=False):
     sums: Callable[[Any, Any, int], Sums] | None = None
     invalidates: Callable[[Any, Any], tuple[str, ...]] = lambda _before, _after: ()
 
-    marks: bool = False
-    """Whether checkpoints carry `invalidation_versions` marks, for readers that keep pages in memory."""
+    bucket_versions: bool = False
+    """Whether checkpoints carry versions of buckets of cache keys (`invalidation_versions`), for readers that keep pages in
+    memory."""
 
     @property
     def collection(self) -> str:

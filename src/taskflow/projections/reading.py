@@ -100,7 +100,7 @@ class Reading:
         # Events of other stream types only advance the position. Unknown event types are not among these.
         self._passes = frozenset(name for name, kind in STREAM_TYPE_OF_EVENT.items() if kind not in kinds)
         self._linger_s = settings.projector_linger_ms / 1000
-        self._silence_s = settings.projector_stall_timeout_ms / 1000
+        self._stall_timeout_s = settings.projector_stall_timeout_ms / 1000
         self._assigned: frozenset[int] = frozenset()
         self._epoch = 0
         """The newest epoch seen in the log or in a message."""
@@ -283,7 +283,7 @@ class Reading:
     def _require_messages(self, assignment: _Assignment) -> None:
         """Raises Unavailable if no message was fetched for too long, unless the group is rebalancing."""
         now = time.monotonic()
-        if now - self._fetched_at < self._silence_s:
+        if now - self._fetched_at < self._stall_timeout_s:
             return
         sharing_s = 0.0 if assignment.awaited_since is None else now - assignment.awaited_since
         if not 0 < sharing_s < REJOIN_S:

@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 
 from taskflow.backoff import Backoff
 from taskflow.cancellation import raise_if_cancelled
-from taskflow.projections.checkpoints import Moved
+from taskflow.projections.checkpoints import CheckpointMoved
 from taskflow.projections.faults import Faults
 from taskflow.projections.inbox import Inbox, Received
 from taskflow.projections.messages import Gap, classify
@@ -80,10 +80,10 @@ class Runner:
         self._settings = settings
         self._writer = Writer(view, database, events, mapper, cache, generation, settings)
         self._faults = Faults(events, view.name, self._writer.owner)
-        self._silence_s = settings.projector_stall_timeout_ms / 1000
+        self._stall_timeout_s = settings.projector_stall_timeout_ms / 1000
         self._assigned: set[int] = set()
         """The partitions that this worker advances: those of the inbox, without those that another worker took over."""
-        self._heard_at: dict[int, float] = {}
+        self._received_at: dict[int, float] = {}
         """Partition → when it last received a new message. Repeats and rejected messages do not count."""
         self._read_at = 0.0
         """When suspected partitions were last read from the log."""
@@ -93,7 +93,7 @@ class Runner:
     async def run(self) -> None:
         """Runs until cancelled."""
         try:
-            await self._until_it_works(self._writer.prepare)
+            await self._retry_until_done(self._writer.prepare)
             self._asked_at = time.monotonic()
             while True:
                 raise_if_cancelled()
@@ -111,43 +111,45 @@ class Runner:
         if inbox.is_away:
             await asyncio.sleep(LOG_POLL_S)
             if inbox.is_away:
-                await self._until_it_works(self._read_log_instead)
+                await self._retry_until_done(self._read_log_instead)
             return
         received = inbox.take(settings.projector_batch_max, settings.projector_batch_bytes_max)
         mine = {partition: one for partition, one in received.items() if partition in self._assigned}
         if mine:
-            await self._until_it_works(partial(self._take, mine))
+            await self._retry_until_done(partial(self._take, mine))
         if inbox.catch_up() and self._assigned:
             log.info("behind the reading: the log is read", extra=self._context())
-            await self._until_it_works(lambda: self._read_log(self._assigned))
+            await self._retry_until_done(lambda: self._read_log(self._assigned))
         await self._read_suspects()
-        await self._mind_silence()
-        if time.monotonic() - self._asked_at > self._silence_s:
+        await self._read_silent_partitions()
+        if time.monotonic() - self._asked_at > self._stall_timeout_s:
             self._asked_at = time.monotonic()
-            await self._stand_in(max(self._silence_s, RECLAIM_S) if self._assigned else self._silence_s)
+            await self._advance_stalled(
+                max(self._stall_timeout_s, RECLAIM_S) if self._assigned else self._stall_timeout_s
+            )
 
     def _context(self, error: BaseException | None = None) -> dict[str, Any]:
         return {"projection": self.projection.name, "error": repr(error) if error else None}
 
-    async def _until_it_works(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _retry_until_done(self, step: Callable[[], Awaitable[None]]) -> None:
         """Retries a step while its servers are unavailable, with a growing pause, clearing memory before each retry."""
         backoff = Backoff(PAUSE_S, PAUSE_MAX_S)
         while True:
             raise_if_cancelled()
             try:
                 await step()
-            except (Moved, *REFUSALS, *TRANSIENT_ERRORS) as error:
+            except (CheckpointMoved, *REFUSALS, *TRANSIENT_ERRORS) as error:
                 log.warning("a step failed; it is retried", extra=self._context(error))
                 await self._faults.note(error)
-                if isinstance(error, Moved):
-                    await self._yield_moved()
+                if isinstance(error, CheckpointMoved):
+                    await self._leave_moved_partitions()
                 await self._writer.forget()
                 await backoff.wait()
             else:
-                await self._faults.mended()
+                await self._faults.note_success()
                 return
 
-    async def _yield_moved(self) -> None:
+    async def _leave_moved_partitions(self) -> None:
         """Leaves partitions to the worker that took them over: one that Kafka gave them to, or one of another group
         that runs this projection too. Both would only undo each other's work."""
         with suppress(PyMongoError):
@@ -167,7 +169,7 @@ class Runner:
         inbox = self.inbox
         inbox.assigned = False
         self._own(inbox.partitions)
-        self._heard_at = dict.fromkeys(self._assigned, time.monotonic())
+        self._received_at = dict.fromkeys(self._assigned, time.monotonic())
         await self._writer.forget()
 
         async def own() -> None:
@@ -175,7 +177,7 @@ class Runner:
                 await self._writer.checkpoint(partition)
             await self._writer.invalidate(self._assigned)
 
-        await self._until_it_works(own)
+        await self._retry_until_done(own)
 
     async def _take(self, received: Mapping[int, Received]) -> None:
         """Applies messages. A partition with a gap is read from the log."""
@@ -187,7 +189,7 @@ class Runner:
             known = one.messages
             checkpoint = await self._writer.checkpoint(partition)
             if any(message.position > checkpoint.position for message in known):
-                self._heard_at[partition] = time.monotonic()
+                self._received_at[partition] = time.monotonic()
             if checkpoint.halted is not None:
                 targets[partition] = checkpoint  # saved unchanged, which sends its invalidations again
                 continue
@@ -217,15 +219,17 @@ class Runner:
         suspects = self.inbox.suspects() & self._assigned
         if suspects:
             self._read_at = time.monotonic()
-            await self._until_it_works(lambda: self._read_log(suspects & self._assigned))
+            await self._retry_until_done(lambda: self._read_log(suspects & self._assigned))
 
-    async def _mind_silence(self) -> None:
+    async def _read_silent_partitions(self) -> None:
         """Reads from the log the partitions that received nothing new."""
         now = time.monotonic()
-        silent = {partition for partition in self._assigned if now - self._heard_at[partition] > self._silence_s}
+        silent = {
+            partition for partition in self._assigned if now - self._received_at[partition] > self._stall_timeout_s
+        }
         if silent:
-            await self._until_it_works(lambda: self._read_log(silent & self._assigned))
-            self._heard_at |= dict.fromkeys(silent, time.monotonic())
+            await self._retry_until_done(lambda: self._read_log(silent & self._assigned))
+            self._received_at |= dict.fromkeys(silent, time.monotonic())
 
     # --- the log
 
@@ -236,19 +240,19 @@ class Runner:
         """
         if self._assigned:
             await self._read_log(self._assigned)
-        await self._stand_in(self._silence_s)
+        await self._advance_stalled(self._stall_timeout_s)
 
-    async def _stand_in(self, silence_s: float) -> None:
-        """Advances from the log the partitions that nobody saved for `silence_s`. Those that Kafka gave to this worker
+    async def _advance_stalled(self, stalled_s: float) -> None:
+        """Advances from the log the partitions that nobody saved for `stalled_s`. Those that Kafka gave to this worker
         are its own again; of others nothing is kept in memory: their worker may go on at any time."""
         others: set[int] = set()
 
         async def advance() -> None:
             others.clear()
-            still = set(await self._writer.standing_still(silence_s)) - self._assigned
+            still = set(await self._writer.stalled_partitions(stalled_s)) - self._assigned
             if still & self.inbox.partitions:
                 self._own(self._assigned | (still & self.inbox.partitions))
-                self._heard_at |= dict.fromkeys(self._assigned, time.monotonic())
+                self._received_at |= dict.fromkeys(self._assigned, time.monotonic())
             others.update(still - self._assigned)
             if still:
                 log.warning(
@@ -257,7 +261,7 @@ class Runner:
                 )
                 await self._read_log(still)
 
-        await self._until_it_works(advance)
+        await self._retry_until_done(advance)
         self.stood_in = bool(others)
         if others:
             await self._writer.forget()

@@ -30,7 +30,7 @@ from taskflow.lru import LruCache
 from taskflow.off_loop import run_off_loop
 from taskflow.projections.batch import Changes, FoldedState, apply
 from taskflow.projections.checkpoints import Checkpoint, Checkpoints
-from taskflow.projections.invalidation_versions import marked
+from taskflow.projections.invalidation_versions import after_invalidations
 from taskflow.store.fold import StreamFolder
 from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.streams import STREAM_TYPE_OF_EVENT, state_bytes
@@ -55,7 +55,7 @@ _DUPLICATE: Final = 11000
 _INDEX_NOT_FOUND: Final = 27
 FIRST_READ_MAX: Final = 16
 """States read from MongoDB before their size is known; as large as documents can be, they would be 256 MiB."""
-EVERYTHING: Final = "*"
+ALL_KEYS: Final = "*"
 """Replaces the invalidations of a checkpoint when there are too many: the whole cache is invalidated."""
 
 
@@ -104,7 +104,7 @@ class Writer:
         after `checkpoint_interval_ms`."""
         self._saved_at: dict[int, float] = {}
         self._held: LruCache[UUID, FoldedState] = LruCache(settings.projector_states_bytes_max)
-        self._cautious = False
+        self._look_up_all = False
         """Whether a document already existed for a stream's first event (somebody deleted the checkpoints). Documents
         are then looked up for all streams."""
 
@@ -154,10 +154,10 @@ class Writer:
             self._read[partition] = checkpoint
         return self._read[partition]
 
-    async def standing_still(self, silence_s: float) -> list[int]:
-        """Returns the partitions that are not halted and that no worker has saved for `silence_s`, or that their owner
+    async def stalled_partitions(self, stalled_s: float) -> list[int]:
+        """Returns the partitions that are not halted and that no worker has saved for `stalled_s`, or that their owner
         has released."""
-        return await self._checkpoints.standing_still(silence_s)
+        return await self._checkpoints.stalled_partitions(stalled_s)
 
     async def forget(self) -> None:
         """Clears the states and checkpoints in memory, because the stored ones may differ."""
@@ -207,7 +207,7 @@ class Writer:
         # Not retried here: after a conflict or an unknown outcome, the checkpoints must be read again first.
         async with await self._session.start_transaction():
             await self._save(changes, old, new)
-        self._tell(old, new, changes)
+        self._log_halted_and_parked(old, new, changes)
         for one in changes:
             for stream_id, held in one.held.items():
                 self._held.put(stream_id, held, state_bytes(held.state))
@@ -228,7 +228,9 @@ class Writer:
             for partition, target in targets.items()
         )
 
-    def _tell(self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], changes: Iterable[Changes]) -> None:
+    def _log_halted_and_parked(
+        self, old: Iterable[Checkpoint], new: Iterable[Checkpoint], changes: Iterable[Changes]
+    ) -> None:
         for was, now in zip(old, new, strict=True):
             if now.halted is not None and was.halted is None:
                 about = {"projection": self._view.name, "partition": now.partition, "reason": now.halted}
@@ -257,7 +259,7 @@ class Writer:
             if documents:
                 await self._documents.bulk_write(documents, session=session)
         except BulkWriteError as error:
-            self._cautious |= any(one["code"] == _DUPLICATE for one in error.details["writeErrors"])
+            self._look_up_all |= any(one["code"] == _DUPLICATE for one in error.details["writeErrors"])
             raise
         sums = [
             UpdateOne(
@@ -295,11 +297,11 @@ class Writer:
             return Changes(), replace(checkpoint, halted=reason)
         pending = checkpoint.invalidations | changes.invalidated
         if len(pending) > self._settings.invalidations_pending_max:
-            pending = {EVERYTHING}
-        marks = checkpoint.marks
-        if self._view.marks and changes.invalidated:
-            marks = marked(marks, changes.invalidated, target.position)
-        return changes, replace(target, parked=parked, invalidations=pending, marks=marks)
+            pending = {ALL_KEYS}
+        bucket_versions = checkpoint.bucket_versions
+        if self._view.bucket_versions and changes.invalidated:
+            bucket_versions = after_invalidations(bucket_versions, changes.invalidated, target.position)
+        return changes, replace(target, parked=parked, invalidations=pending, bucket_versions=bucket_versions)
 
     async def _apply(
         self, checkpoint: Checkpoint, batch: Sequence[RecordedEvent], changes: Changes, room: _Room
@@ -429,7 +431,7 @@ class Writer:
         for recorded in events:
             first.setdefault(recorded.stream_id, recorded.stream_version)
         missing = [stream_id for stream_id in first if stream_id not in self._held]
-        begun = set() if self._cautious else {stream_id for stream_id in missing if first[stream_id] == 1}
+        begun = set() if self._look_up_all else {stream_id for stream_id in missing if first[stream_id] == 1}
         missing = [stream_id for stream_id in missing if stream_id not in begun]
         read: dict[UUID, FoldedState] = {}
         asked = read_bytes = 0
@@ -469,6 +471,6 @@ class Writer:
         keys: set[str] = set().union(*[self._read[partition].invalidations for partition in pending])
         if not keys:
             return
-        if await (self._cache.clear() if EVERYTHING in keys else self._cache.invalidate(sorted(keys))):
+        if await (self._cache.clear() if ALL_KEYS in keys else self._cache.invalidate(sorted(keys))):
             for partition in pending:
                 self._read[partition] = replace(self._read[partition], invalidations=set())

@@ -215,7 +215,9 @@ class Freshness:
         checkpoints: dict[tuple[str, int], int] = {}
         halted: dict[str, str] = {}
         bucket_versions = {
-            view.name: [NO_VERSIONS] * self._recent_positions.partitions for view in PROJECTIONS.values() if view.marks
+            view.name: [NO_VERSIONS] * self._recent_positions.partitions
+            for view in PROJECTIONS.values()
+            if view.bucket_versions
         }
         started = time.monotonic()
         query = _SERVING | {"generation": self._generation}

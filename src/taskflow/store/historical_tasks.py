@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from taskflow.store.time_travel import PointInTime
     from taskflow.streams.task import TaskState
 
-_PLACED: Final = """
+_TASKS_EVER_IN: Final = """
 select s.stream_id, s.version, s.first_position, s.last_position
 from (select distinct stream_id from events
       where named_project(data) = $1 and type in ('TaskCreated', 'TaskMoved') and {until} limit $3) as placed
@@ -43,7 +43,7 @@ READ_EVENTS: Final = 250
 """Events in one read, of as many tasks as have so few together; other tasks of the event loop run between two reads."""
 
 
-class Placed(Struct, frozen=True):
+class TaskOfProject(Struct, frozen=True):
     """A task that was ever in a project, its version and the positions of its first and last event."""
 
     stream_id: UUID
@@ -52,16 +52,16 @@ class Placed(Struct, frozen=True):
     last_position: int
 
 
-async def ever_placed(store: EventStore, project_id: UUID, moment: PointInTime, *, limit: int) -> list[Placed]:
+async def ever_placed(store: EventStore, project_id: UUID, moment: PointInTime, *, limit: int) -> list[TaskOfProject]:
     """Tasks that were in a project at any time up to a point in time, at most `limit` of them."""
     rows = await store.pool.fetch(
-        _PLACED.format(until=UNTIL[moment.clock]), str(project_id).encode(), moment.until, limit
+        _TASKS_EVER_IN.format(until=UNTIL[moment.clock]), str(project_id).encode(), moment.until, limit
     )
-    return [Placed(UUID(int=row[0].int), row[1], row[2], row[3]) for row in rows]
+    return [TaskOfProject(UUID(int=row[0].int), row[1], row[2], row[3]) for row in rows]
 
 
-async def then_and_now(
-    store: EventStore, tasks: Sequence[Placed], moment: PointInTime, *, bytes_max: int
+async def states_then_and_now(
+    store: EventStore, tasks: Sequence[TaskOfProject], moment: PointInTime, *, bytes_max: int
 ) -> AsyncIterator[tuple[TaskState, TaskState]]:
     """The states of tasks then and now, without tasks that began later. One task and one chunk of events are in memory at a
     time. Raises HistoryTooLarge once their events are more than `bytes_max`."""
@@ -96,7 +96,7 @@ async def _settled(store: EventStore, task: TaskState, bytes_max: int) -> TaskSt
     return found
 
 
-async def _chunks(store: EventStore, tasks: Sequence[Placed]) -> AsyncIterator[list[RecordedEvent]]:
+async def _chunks(store: EventStore, tasks: Sequence[TaskOfProject]) -> AsyncIterator[list[RecordedEvent]]:
     """The events of tasks, task by task."""
     ids = [one.stream_id for one in tasks]
     first, last = min(one.first_position for one in tasks), max(one.last_position for one in tasks)
@@ -111,9 +111,9 @@ async def _chunks(store: EventStore, tasks: Sequence[Placed]) -> AsyncIterator[l
             return
 
 
-def _in_reads(tasks: Sequence[Placed]) -> list[list[Placed]]:
+def _in_reads(tasks: Sequence[TaskOfProject]) -> list[list[TaskOfProject]]:
     """Splits tasks into groups that have at most READ_EVENTS events together, or one task with more."""
-    reads: list[list[Placed]] = []
+    reads: list[list[TaskOfProject]] = []
     events = READ_EVENTS
     for task in tasks:
         if events + task.version > READ_EVENTS:

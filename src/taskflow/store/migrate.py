@@ -128,7 +128,7 @@ async def _schema_fault(settings: Settings) -> str | None:
     return None
 
 
-async def migrate_and_tell(settings: Settings) -> None:
+async def migrate_and_print(settings: Settings) -> None:
     """`taskflow migrate`."""
     applied = await migrate(settings)
     log.info("the schema is up to date", extra={"applied": applied})

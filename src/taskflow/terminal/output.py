@@ -28,7 +28,7 @@ COLUMN_WIDTH_MIN: Final = 8
 ROOM_MIN: Final = 20
 """The least width of a flexible column while a spare column can be dropped instead."""
 GAP: Final = 2
-SHORT: Final = 8
+SHORT_ID_CHARS: Final = 8
 """Characters of a short id: the last ones, because they are random while the first ones are a time."""
 _ENDS: Final = ("\n", "\r\n")
 _KEPT: Final = frozenset("\u200d")
@@ -152,7 +152,7 @@ def lines(text: str) -> list[str]:
 
 
 def short(id_: UUID | str) -> str:
-    return str(id_)[-SHORT:]
+    return str(id_)[-SHORT_ID_CHARS:]
 
 
 def styled(text: str, style: str = "") -> Text:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from tests.api.model import of_parts, of_projects, of_tasks
 from tests.api.model.refusals import Reason
-from tests.api.model.world import Told, World
+from tests.api.model.world import Observed, World
 
 Body = dict[str, Any]
 
@@ -35,9 +35,9 @@ class Act(Struct, frozen=True):
         body = {"id": id_, "type": self.type, "data": self.data}
         return body if self.target is None else body | {"target": "/".join(self.parts)}
 
-    def on(self, world: World, who: str, told: Told) -> Body:
+    def on(self, world: World, who: str, observed: Observed) -> Body:
         """What it comes to on the model. Raises Refused."""
-        return COMMANDS[self.type].run(world, who, self.target, self.data, told)
+        return COMMANDS[self.type].run(world, who, self.target, self.data, observed)
 
 
 class Entry(Struct, frozen=True):
@@ -45,7 +45,7 @@ class Entry(Struct, frozen=True):
 
     method: str
     path: str
-    run: Callable[[World, str, Any, Mapping[str, Any], Told], Body]
+    run: Callable[[World, str, Any, Mapping[str, Any], Observed], Body]
 
     @property
     def creates(self) -> bool:

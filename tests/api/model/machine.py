@@ -20,7 +20,7 @@ from tests.api.model.looking import Looking
 from tests.api.model.order import standing
 from tests.api.model.project import Project
 from tests.api.model.refusals import Refused
-from tests.api.model.world import UNTOLD, Told, World
+from tests.api.model.world import UNOBSERVED, Observed, World
 from tests.api.stack import Stack
 
 PEOPLE: Final = range(3)
@@ -169,10 +169,10 @@ class Conversation(Looking, RuleBasedStateMachine):
 
     def settle(self, who: int, act: Act, answer: Answer) -> Body | None:
         """Both come to the same, and the model has it from now on."""
-        told = self.told(who, act, answer)
+        observed = self.observed(who, act, answer)
         before = self.world.copy()
         try:
-            body = act.on(self.world, self.ids[who], told)
+            body = act.on(self.world, self.ids[who], observed)
         except Refused as refused:
             assert answer.reason in refused.reasons, f"expected {refused}, found {answer}"
             return None
@@ -195,16 +195,16 @@ class Conversation(Looking, RuleBasedStateMachine):
             assert answer.position > self.position, "positions rise"
             self.position = answer.position
 
-    def told(self, who: int, act: Act, answer: Answer) -> Told:
+    def observed(self, who: int, act: Act, answer: Answer) -> Observed:
         """What the model cannot foretell."""
         body = answer.body
         if body is None:
-            return UNTOLD
-        at = body.get("updated_at") or body.get("edited_at") or body.get("created_at") or UNTOLD.at
-        rank = body.get("rank", UNTOLD.rank)
+            return UNOBSERVED
+        at = body.get("updated_at") or body.get("edited_at") or body.get("created_at") or UNOBSERVED.at
+        rank = body.get("rank", UNOBSERVED.rank)
         if act.type in WITH_ITEMS:
-            at, rank = self.told_by_the_log(who, act.parts[0], answer.position)
-        return Told(
+            at, rank = self.observed_in_the_log(who, act.parts[0], answer.position)
+        return Observed(
             at=at,
             id=body["id"],
             rank=rank,
@@ -217,12 +217,12 @@ class Conversation(Looking, RuleBasedStateMachine):
         assert response.status_code == 200, response.text
         return str(response.json()["rank"])
 
-    def told_by_the_log(self, who: int, task: str, position: int) -> tuple[str, str]:
+    def observed_in_the_log(self, who: int, task: str, position: int) -> tuple[str, str]:
         """When the event at this position was, and the rank that it says."""
         response = self.call(who, "GET", f"/events?after={position - 1}&stream={task}&limit=1")
         (event,) = response.json()["items"]
         assert event["position"] == position
-        return event["occurred_at"], event["data"].get("rank", UNTOLD.rank)
+        return event["occurred_at"], event["data"].get("rank", UNOBSERVED.rank)
 
     def accept(self, who: int, invitation: tuple[str, str]) -> None:
         """By its token, which says whose it is."""
@@ -230,8 +230,8 @@ class Conversation(Looking, RuleBasedStateMachine):
         answer = of_route(response, creates=False)
         before = self.world.copy()
         try:
-            told = self.told(who, Act("AcceptInvitation", invitation), answer)
-            body = of_projects.accept(self.world, self.ids[who], invitation, {}, told)
+            observed = self.observed(who, Act("AcceptInvitation", invitation), answer)
+            body = of_projects.accept(self.world, self.ids[who], invitation, {}, observed)
         except Refused as refused:
             assert answer.reason in refused.reasons, f"expected {refused}, found {answer}"
             return
@@ -249,7 +249,7 @@ class Conversation(Looking, RuleBasedStateMachine):
         else:
             response = self.call(ROOT, "POST", f"/admin/events/{position}/annul", {"reason": "x"})
             answer = of_route(response, creates=True)
-        at = UNTOLD.at if answer.body is None else self.history(task)[-1]["occurred_at"]
+        at = UNOBSERVED.at if answer.body is None else self.history(task)[-1]["occurred_at"]
         try:
             body = annul(self.world, events, version, at, answer.position)
         except Refused as refused:
@@ -354,7 +354,7 @@ def meant(act: Act, made: dict[str, str]) -> Act:
 
 def act_on(act: Act, world: World, who: str, id_: str) -> str:
     """On a world that nobody hears of. Raises Refused."""
-    return str(act.on(world, who, Told(id=id_))["id"])
+    return str(act.on(world, who, Observed(id=id_))["id"])
 
 
 def lasting(body: Body) -> Body:

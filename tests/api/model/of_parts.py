@@ -12,7 +12,7 @@ from tests.api.model.links import against_relation
 from tests.api.model.of_tasks import Body, Data
 from tests.api.model.refusals import FORBIDDEN, NOT_FOUND, Reason, rule, unless
 from tests.api.model.task import Comment, Draft, Item, Relation, Task
-from tests.api.model.world import Told, World, against_live
+from tests.api.model.world import Observed, World, against_live
 
 Part = tuple[str, str]
 """Of a task, and its own id."""
@@ -37,16 +37,16 @@ def shown_comment(world: World, task: Task, comment: Comment) -> Body:
     }
 
 
-def add_comment(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def add_comment(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     task, project = world.task_for(who, target, "member")
     unless(against_live(task, project))
-    draft = Draft(task.now, told.at)
-    comment = Comment(told.id, who, data["body"], told.at)
+    draft = Draft(task.now, observed.at)
+    comment = Comment(observed.id, who, data["body"], observed.at)
     draft.set(comments=(*task.now.comments, comment))
-    return shown_comment(world, world.wrote_task(task, draft, told), comment)
+    return shown_comment(world, world.wrote_task(task, draft, observed), comment)
 
 
-def edit_comment(world: World, who: str, target: Part, data: Data, told: Told) -> Body:
+def edit_comment(world: World, who: str, target: Part, data: Data, observed: Observed) -> Body:
     task, project = world.task_for(who, target[0], "member")
     comment = task.now.comment(target[1])
 
@@ -59,15 +59,15 @@ def edit_comment(world: World, who: str, target: Part, data: Data, told: Told) -
 
     unless(against())
     assert comment is not None, "that was a reason"
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     if comment.body != data["body"]:
-        edited = replace(comment, body=data["body"], edited_at=told.at)
+        edited = replace(comment, body=data["body"], edited_at=observed.at)
         draft.set(comments=tuple(edited if one is comment else one for one in task.now.comments))
         comment = edited
-    return shown_comment(world, world.wrote_task(task, draft, told), comment)
+    return shown_comment(world, world.wrote_task(task, draft, observed), comment)
 
 
-def delete_comment(world: World, who: str, target: Part, data: Data, told: Told) -> Body:
+def delete_comment(world: World, who: str, target: Part, data: Data, observed: Observed) -> Body:
     task, project = world.task_for(who, target[0], "member")
     comment = task.now.comment(target[1])
 
@@ -79,27 +79,27 @@ def delete_comment(world: World, who: str, target: Part, data: Data, told: Told)
             yield FORBIDDEN
 
     unless(against())
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     draft.set(comments=tuple(one for one in task.now.comments if one is not comment))
-    return world.shown(world.wrote_task(task, draft, told))
+    return world.shown(world.wrote_task(task, draft, observed))
 
 
 # --- the checklist ------------------------------------------------------------------------------
 
 
-def add_item(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def add_item(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     task, project = world.task_for(who, target, "member")
     unless(against_live(task, project))
-    item = Item(told.id, data["text"], told.rank)
+    item = Item(observed.id, data["text"], observed.rank)
     items = task.now.items
-    assert not items or not told.position or items[-1].rank < told.rank, "a new item is the last"
-    draft = Draft(task.now, told.at)
+    assert not items or not observed.position or items[-1].rank < observed.rank, "a new item is the last"
+    draft = Draft(task.now, observed.at)
     draft.set_items((*items, item))
-    task = world.wrote_task(task, draft, told)
+    task = world.wrote_task(task, draft, observed)
     return {"id": item.id, "text": item.text, "done": item.done, "version": task.now.version}
 
 
-def edit_item(world: World, who: str, target: Part, data: Data, told: Told) -> Body:
+def edit_item(world: World, who: str, target: Part, data: Data, observed: Observed) -> Body:
     """One event a field that differs."""
     task, project = world.task_for(who, target[0], "member")
     item = task.now.item(target[1])
@@ -114,7 +114,7 @@ def edit_item(world: World, who: str, target: Part, data: Data, told: Told) -> B
 
     unless(against())
     assert item is not None, "that was a reason"
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     if data.get("text", item.text) != item.text:
         item = replace(item, text=data["text"])
         draft.set_items((*others, item))
@@ -124,25 +124,27 @@ def edit_item(world: World, who: str, target: Part, data: Data, told: Told) -> B
     if "after" in data:
         place = 0 if data["after"] is None else 1 + [one.id for one in others].index(data["after"])
         if place != [one.id for one in task.now.items].index(item.id):
-            item = replace(item, rank=told.rank)
+            item = replace(item, rank=observed.rank)
             draft.set_items((*others, item))
-            assert not told.position or draft.facts.items.index(item) == place, "it stands after the one that is named"
-    return world.shown(world.wrote_task(task, draft, told))
+            assert not observed.position or draft.facts.items.index(item) == place, (
+                "it stands after the one that is named"
+            )
+    return world.shown(world.wrote_task(task, draft, observed))
 
 
-def remove_item(world: World, who: str, target: Part, data: Data, told: Told) -> Body:
+def remove_item(world: World, who: str, target: Part, data: Data, observed: Observed) -> Body:
     task, project = world.task_for(who, target[0], "member")
     others = tuple(one for one in task.now.items if one.id != target[1])
     unless([*against_live(task, project), *([NOT_FOUND] if others == task.now.items else [])])
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     draft.set_items(others)
-    return world.shown(world.wrote_task(task, draft, told))
+    return world.shown(world.wrote_task(task, draft, observed))
 
 
 # --- relations ----------------------------------------------------------------------------------
 
 
-def add_relation(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def add_relation(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     """To any task that one may see."""
     task, project = world.task_for(who, target, "member")
     world.task_for(who, data["task_id"], "viewer")
@@ -150,17 +152,17 @@ def add_relation(world: World, who: str, target: str, data: Data, told: Told) ->
     there = relation in task.now.relations
     against: Any = () if there else against_relation(world, target, relation.type, relation.task_id)
     unless([*against_live(task, project), *against])
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     if not there:
         draft.set(relations=task.now.relations | {relation})
-    return world.shown(world.wrote_task(task, draft, told))
+    return world.shown(world.wrote_task(task, draft, observed))
 
 
-def remove_relation(world: World, who: str, target: tuple[str, str, str], data: Data, told: Told) -> Body:
+def remove_relation(world: World, who: str, target: tuple[str, str, str], data: Data, observed: Observed) -> Body:
     """Also to one that one may see no more."""
     task, project = world.task_for(who, target[0], "member")
     relation = Relation(target[1], target[2])
     unless([*against_live(task, project), *([] if relation in task.now.relations else [NOT_FOUND])])
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     draft.set(relations=task.now.relations - {relation})
-    return world.shown(world.wrote_task(task, draft, told))
+    return world.shown(world.wrote_task(task, draft, observed))

@@ -14,13 +14,13 @@ from tests.api.model.schedule import Schedule
 from tests.api.model.task import Change, Draft, Facts, Task, status_of
 from tests.api.model.undo import Undoing, to_undo
 from tests.api.model.workflow import Status
-from tests.api.model.world import Told, World, against_live
+from tests.api.model.world import Observed, World, against_live
 
 Body = dict[str, Any]
 Data = Mapping[str, Any]
 
 
-def create(world: World, who: str, target: None, data: Data, told: Told) -> Body:
+def create(world: World, who: str, target: None, data: Data, observed: Observed) -> Body:
     project = world.project_for(who, data.get("project_id") or world.inboxes[who], "member")
     said = Schedule({name: value for name, value in data.items() if value is not None}, None, world.zone_of(who))
     status = project.workflow.initial if data.get("status") is None else project.workflow.find(data["status"])
@@ -31,12 +31,12 @@ def create(world: World, who: str, target: None, data: Data, told: Told) -> Body
         yield from against_parent(world, None, data.get("parent_id"), project.id)
         if status is None:
             yield rule("no-such-status")
-        yield from said.against(told.at)
+        yield from said.against(observed.at)
 
     unless(against())
     assert status is not None, "that was a reason"
-    if told.position:
-        must_be_last(world, project.id, told.id, told.rank)
+    if observed.position:
+        must_be_last(world, project.id, observed.id, observed.rank)
     facts = Facts(
         project=project.id,
         title=data["title"],
@@ -50,25 +50,25 @@ def create(world: World, who: str, target: None, data: Data, told: Told) -> Body
         labels=frozenset(data.get("labels", ())),
         assignee=data.get("assignee_id"),
         parent=data.get("parent_id"),
-        rank=told.rank,
+        rank=observed.rank,
         recurrence=said.rule,
-        series=said.series(told.at),
+        series=said.series(observed.at),
         created_by=who,
-        created_at=told.at,
-        updated_at=told.at,
-        started_at=told.at if status.category == "in_progress" else None,
-        completed_at=told.at if status.category == "done" else None,
+        created_at=observed.at,
+        updated_at=observed.at,
+        started_at=observed.at if status.category == "in_progress" else None,
+        completed_at=observed.at if status.category == "done" else None,
     )
-    task = Task(told.id, facts, told.position)
+    task = Task(observed.id, facts, observed.position)
     body = world.shown(task)
-    world.tasks[told.id] = Task(told.id, facts, told.position, seen={1: body})
+    world.tasks[observed.id] = Task(observed.id, facts, observed.position, seen={1: body})
     return body
 
 
-def edit(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def edit(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     """One event a field that differs. The status is last: what completing does depends on the others."""
     task, project = world.task_for(who, target, "member")
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
 
     def against() -> Iterator[Reason]:
         yield from against_live(task, project)
@@ -76,7 +76,7 @@ def edit(world: World, who: str, target: str, data: Data, told: Told) -> Body:
             if name in data and (data[name] or "") != getattr(task.now, name):
                 draft.set(**{name: data[name] or ""})
         said = Schedule(data, task.now, world.zone_of(who))
-        yield from said.against(told.at)
+        yield from said.against(observed.at)
         said.set_on(draft)
         if "labels" in data and set(data["labels"] or ()) != task.now.labels:
             draft.set(labels=frozenset(data["labels"] or ()))
@@ -90,7 +90,7 @@ def edit(world: World, who: str, target: str, data: Data, told: Told) -> Body:
             yield from change(draft, project.workflow, data["status"])
 
     unless(against())
-    return world.shown(world.wrote_task(task, draft, told))
+    return world.shown(world.wrote_task(task, draft, observed))
 
 
 def _against_assignee(project: Project, person: str | None) -> Iterator[Reason]:
@@ -101,43 +101,43 @@ def _against_assignee(project: Project, person: str | None) -> Iterator[Reason]:
 def intend(category: str) -> Any:
     """The command that takes a task to the first status of a category."""
 
-    def run(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+    def run(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
         task, project = world.task_for(who, target, "member")
-        draft = Draft(task.now, told.at)
+        draft = Draft(task.now, observed.at)
         unless(
             [
                 *against_live(task, project),
                 *change(draft, project.workflow, first_of(project.workflow, category)),
             ]
         )
-        return world.shown(world.wrote_task(task, draft, told))
+        return world.shown(world.wrote_task(task, draft, observed))
 
     return run
 
 
-def assign(world: World, who: str, target: str, data: Data, told: Told) -> Body:
-    return edit(world, who, target, {"assignee_id": data["user_id"]}, told)
+def assign(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
+    return edit(world, who, target, {"assignee_id": data["user_id"]}, observed)
 
 
-def trash(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def trash(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     task, project = world.task_for(who, target, "member")
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     unless(against_archived(project))
     if task.now.trashed_at is None:
-        draft.set(trashed_at=told.at)
-    return world.shown(world.wrote_task(task, draft, told))
+        draft.set(trashed_at=observed.at)
+    return world.shown(world.wrote_task(task, draft, observed))
 
 
-def restore(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def restore(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     task, project = world.task_for(who, target, "member")
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     unless(against_archived(project))
     if task.now.trashed_at is not None:
         draft.set(trashed_at=None)
-    return world.shown(world.wrote_task(task, draft, told))
+    return world.shown(world.wrote_task(task, draft, observed))
 
 
-def move(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def move(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     """What belongs to a project is said anew: it is in the status of the same name, else the first of its kind;
     with its labels, below nothing, at the end, and whose it was if they are a member there too. So is everything below
     it, which stays there, in its order."""
@@ -145,7 +145,7 @@ def move(world: World, who: str, target: str, data: Data, told: Told) -> Body:
     there = world.project_for(who, data["project_id"], "member")
     named = data.get("status")
     if here is there:
-        return edit(world, who, target, {} if named is None else {"status": named}, told)
+        return edit(world, who, target, {} if named is None else {"status": named}, observed)
     status = _status_there(task, here, there) if named is None else there.workflow.find(named)
     follow = sorted(below(world, [target], here.id), key=place_of)
     statuses = [status, *[_status_there(one, here, there) for one in follow]]
@@ -156,16 +156,16 @@ def move(world: World, who: str, target: str, data: Data, told: Told) -> Body:
             *([rule("no-such-status")] if None in statuses else []),
         ]
     )
-    if told.position:
-        must_be_last(world, there.id, target, told.rank)
-    drafts = {target: moved(task, status, there, None, told.rank, told)}
-    last = told.rank
+    if observed.position:
+        must_be_last(world, there.id, target, observed.rank)
+    drafts = {target: moved(task, status, there, None, observed.rank, observed)}
+    last = observed.rank
     for one, its_status in zip(follow, statuses[1:], strict=True):
-        drafts[one.id] = along(one, its_status, there, told)
-        assert drafts[one.id].facts.rank > last or not told.position, "they stay in order"
+        drafts[one.id] = along(one, its_status, there, observed)
+        assert drafts[one.id].facts.rank > last or not observed.position, "they stay in order"
         last = drafts[one.id].facts.rank
     if not follow:
-        return world.shown(world.wrote_task(task, drafts[target], told))
+        return world.shown(world.wrote_task(task, drafts[target], observed))
     world.wrote_tasks({one: (draft, None) for one, draft in drafts.items()})
     return world.shown(world.tasks[target])
 
@@ -175,20 +175,22 @@ def _status_there(task: Task, here: Project, there: Project) -> Status | None:
     return there.workflow.find(today.key) or there.workflow.first(today.category)
 
 
-def along(task: Task, status: Status | None, there: Project, told: Told) -> Draft:
+def along(task: Task, status: Status | None, there: Project, observed: Observed) -> Draft:
     """As one goes along with what it is below."""
-    return moved(task, status, there, task.now.parent, told.rank_of(task.id, task.now.version + 1), told)
+    return moved(task, status, there, task.now.parent, observed.rank_of(task.id, task.now.version + 1), observed)
 
 
-def moved(task: Task, status: Status | None, there: Project, parent: str | None, rank: str, told: Told) -> Draft:
+def moved(
+    task: Task, status: Status | None, there: Project, parent: str | None, rank: str, observed: Observed
+) -> Draft:
     assert status is not None, "that is a reason"
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     assignee = task.now.assignee if task.now.assignee in there.members else None
     draft.enter(status, project=there.id, rank=rank, assignee=assignee, parent=parent)
     return draft
 
 
-def rank(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def rank(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     """After one, before one, or between two; beside itself it is already."""
     task, project = world.task_for(who, target, "member")
     named = [data.get("after"), data.get("before")]
@@ -210,15 +212,15 @@ def rank(world: World, who: str, target: str, data: Data, told: Told) -> Body:
             yield rule("order")
 
     unless(against())
-    draft = Draft(task.now, told.at)
-    if not itself and told.position and not must_be_beside(world, task, after, before, told.rank):
-        draft.set(rank=told.rank)
-    return world.shown(world.wrote_task(task, draft, told))
+    draft = Draft(task.now, observed.at)
+    if not itself and observed.position and not must_be_beside(world, task, after, before, observed.rank):
+        draft.set(rank=observed.rank)
+    return world.shown(world.wrote_task(task, draft, observed))
 
 
-def undo(world: World, who: str, target: str, data: Data, told: Told) -> Body:
+def undo(world: World, who: str, target: str, data: Data, observed: Observed) -> Body:
     task, project = world.task_for(who, target, "member")
-    draft = Draft(task.now, told.at)
+    draft = Draft(task.now, observed.at)
     try:
         one = to_undo(task.changes, data.get("version"))
     except Refused as refused:
@@ -231,8 +233,8 @@ def undo(world: World, who: str, target: str, data: Data, told: Told) -> Body:
         raise Refused(*refused.reasons, *archived) from None
     if undoing.home is undoing.here:
         unless([*archived, *undoing.set_back()])
-        return world.shown(world.wrote_task(task, draft, told, undoes=one.first))
-    others = [Undoing(world, who, other, *_same(world, other, first, told)) for other, first in one.along.items()]
+        return world.shown(world.wrote_task(task, draft, observed, undoes=one.first))
+    others = [Undoing(world, who, other, *_same(world, other, first, observed)) for other, first in one.along.items()]
     if any(other.home is not undoing.home or other.here is not undoing.here for other in others):
         raise Refused(rule("changed-since"), *archived, *undoing.set_back())
     returning = {target: one, **{other.task_id: other.change for other in others}}
@@ -247,14 +249,14 @@ def undo(world: World, who: str, target: str, data: Data, told: Told) -> Body:
     drafts = {target: draft, **{other.task_id: other.draft for other in others}}
     wrote: dict[str, tuple[Draft, int | None]] = {id_: (drafts[id_], returning[id_].first) for id_ in returning}
     for later, status in zip(follow, statuses, strict=True):
-        wrote[later.id] = (along(later, status, undoing.home, told), None)
+        wrote[later.id] = (along(later, status, undoing.home, observed), None)
     if len(wrote) == 1:
-        return world.shown(world.wrote_task(task, draft, told, undoes=one.first))
+        return world.shown(world.wrote_task(task, draft, observed, undoes=one.first))
     world.wrote_tasks(wrote)
     return world.shown(world.tasks[target])
 
 
-def _same(world: World, task_id: str, first: int, told: Told) -> tuple[Change, Draft]:
+def _same(world: World, task_id: str, first: int, observed: Observed) -> tuple[Change, Draft]:
     """Another task's part in a change."""
     task = world.tasks[task_id]
-    return next(one for one in task.changes if one.first == first), Draft(task.now, told.at)
+    return next(one for one in task.changes if one.first == first), Draft(task.now, observed.at)

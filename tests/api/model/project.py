@@ -50,7 +50,7 @@ class Project(Struct, frozen=True, kw_only=True):
     version: int = 1
     position: int
 
-    def told(self, at: str, **changed: Any) -> Project:
+    def observed(self, at: str, **changed: Any) -> Project:
         """After one event."""
         return replace(self, updated_at=at, version=self.version + 1, **changed)
 

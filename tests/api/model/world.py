@@ -14,7 +14,7 @@ from tests.api.model.task import Change, Draft, Task, shown
 from tests.api.model.workflow import Workflow
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class Observed(Struct, frozen=True, kw_only=True):
     """What a rule leaves open, as the answer says it; of a refusal, anything."""
 
     at: str = "2030-01-01T00:00:00.000000Z"
@@ -25,7 +25,7 @@ class Told(Struct, frozen=True, kw_only=True):
     """Of another task that the same command changed, at a version."""
 
 
-UNTOLD: Final = Told()
+UNOBSERVED: Final = Observed()
 
 
 class Stream(NamedTuple):
@@ -73,9 +73,9 @@ class World(Struct):
 
     # --- writing
 
-    def wrote_task(self, task: Task, draft: Draft, told: Told, undoes: int | None = None) -> Task:
+    def wrote_task(self, task: Task, draft: Draft, observed: Observed, undoes: int | None = None) -> Task:
         """Notes a change, if it is one."""
-        return self._wrote(task, draft, told.position, undoes, {})
+        return self._wrote(task, draft, observed.position, undoes, {})
 
     def wrote_tasks(self, wrote: Mapping[str, tuple[Draft, int | None]]) -> None:
         """Notes what one command did to several tasks: by their ids, with what it undoes. Nobody is told where the last
@@ -94,9 +94,9 @@ class World(Struct):
             self.tasks[task.id] = task
         return task
 
-    def wrote_project(self, project: Project, told: Told) -> None:
+    def wrote_project(self, project: Project, observed: Observed) -> None:
         if project is not self.projects.get(project.id):
-            self.projects[project.id] = replace(project, position=told.position)
+            self.projects[project.id] = replace(project, position=observed.position)
 
     # --- reading
 

@@ -35,7 +35,7 @@ _INFO: Final = (
     "parameters are refused. A request may bring an `X-Request-ID` of 1 to 128 visible ASCII characters, which its answer "
     "and its events carry."
 )
-_SAID: Final = {
+_DESCRIPTIONS: Final = {
     304: "As the ETag that was sent says",
     400: "The request is not valid: `errors` says where, everywhere at once",
     401: "No access token, or one that does not count",
@@ -117,7 +117,7 @@ def openapi(routes: Sequence[Route]) -> dict[str, Any]:
                 **_ANSWER_HEADERS,
                 **{_always(name): {"required": True} | header for name, header in _ANSWER_HEADERS.items()},
             },
-            "responses": {_name(status): _problem(status, schema_of[ProblemBody]) for status in _SAID},
+            "responses": {_name(status): _problem(status, schema_of[ProblemBody]) for status in _DESCRIPTIONS},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -238,7 +238,10 @@ def _name(status: int) -> str:
 
 def _problem(status: int, schema: Schema) -> Schema:
     """The response for an error status, a problem; for 304, a response without a body."""
-    response: Schema = {"description": _SAID[status], "headers": {"X-Request-ID": _header(_always("X-Request-ID"))}}
+    response: Schema = {
+        "description": _DESCRIPTIONS[status],
+        "headers": {"X-Request-ID": _header(_always("X-Request-ID"))},
+    }
     match status:
         case 304:
             return response | {

@@ -30,7 +30,7 @@ TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 _TEXT: Final[Schema] = {"type": "string"}
 _POSITION: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": POSITION_MAX}
 _VERSION: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": VERSION_MAX}
-_TRUTH: Final[Schema] = {"type": "string", "enum": ["true", "false"]}
+_BOOLEAN: Final[Schema] = {"type": "string", "enum": ["true", "false"]}
 _CURSOR: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9_.~-]+$"}
 _PATHS: Final[dict[str, Schema]] = {
     "position": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "examples": ["1234"]},
@@ -41,7 +41,7 @@ _PATHS: Final[dict[str, Schema]] = {
 }
 _SINGLE: Final[dict[str, Schema]] = {
     "after": _POSITION | {"default": 0},
-    "archived": _TRUTH,
+    "archived": _BOOLEAN,
     "at": TIME,
     "clock": {"type": "string", "enum": list(CLOCKS), "default": CLOCKS[0]},
     "cursor": _CURSOR,
@@ -54,11 +54,11 @@ _SINGLE: Final[dict[str, Schema]] = {
     "sort": {"type": "string", "enum": list(ORDERS), "default": "created_at"},
     "to": TIME,
     "token": _CURSOR,
-    "trashed": _TRUTH | {"default": "false"},
+    "trashed": _BOOLEAN | {"default": "false"},
     "version": _VERSION,
     "wait_ms": {"type": "integer", "minimum": 0, "maximum": WAIT_MS_MAX, "default": WAIT_MS},
 }
-_SEVERAL: Final[dict[str, Schema]] = {
+_REPEATABLE: Final[dict[str, Schema]] = {
     "actor": {"anyOf": [ID, {"const": "system"}]},
     "assignee": {"anyOf": [ID, {"enum": [ME, NOBODY]}]},
     "category": {"type": "string", "enum": list(CATEGORIES)},
@@ -73,7 +73,7 @@ _SEVERAL: Final[dict[str, Schema]] = {
     "type": {"type": "string", "enum": sorted(EVENT_TYPES)},
 }
 """Repeatable filters: a task has to match one of the values."""
-_SAID: Final = {
+_DESCRIPTIONS: Final = {
     "limit": f"Items at most. A page may be shorter, for it ends where it reaches {PAGE_BYTES_MAX} bytes: the last page is "
     "the one whose `next_cursor` is null.",
     "at": "As of this time, inclusive.",
@@ -128,8 +128,10 @@ def parameters_of(route: Route, headers: list[str]) -> list[Schema]:
         {"name": name, "in": "path", "required": True, "schema": in_path(name)} for name in IN_PATH.findall(route.path)
     ]
     for name in route.query:
-        said = {"description": _SAID[name]} if name in _SAID else {}
-        found.append({"name": name, "in": "query", "required": False, **said, "schema": in_query(name, route.path)})
+        description = {"description": _DESCRIPTIONS[name]} if name in _DESCRIPTIONS else {}
+        found.append(
+            {"name": name, "in": "query", "required": False, **description, "schema": in_query(name, route.path)}
+        )
     return found + [{"$ref": f"#/components/parameters/{name}"} for name in headers]
 
 
@@ -140,17 +142,19 @@ def in_path(name: str) -> Schema:
 def in_query(name: str, path: str) -> Schema:
     if path.endswith("/diff") and name in {"from", "to"}:
         return _VERSION
-    if name in _SEVERAL:
-        return {"type": "array", "items": _SEVERAL[name], "maxItems": VALUES_MAX}
+    if name in _REPEATABLE:
+        return {"type": "array", "items": _REPEATABLE[name], "maxItems": VALUES_MAX}
     return _SINGLE.get(name, _TEXT)
 
 
 def saved(name: str) -> Schema:
     """A filter of `GET /tasks` as a saved view keeps it: a value, a list of values, or `null` for none."""
-    single = name not in _SEVERAL
-    value: Schema = {key: of for key, of in (_SINGLE[name] if single else _SEVERAL[name]).items() if key != "default"}
+    single = name not in _REPEATABLE
+    value: Schema = {
+        key: of for key, of in (_SINGLE[name] if single else _REPEATABLE[name]).items() if key != "default"
+    }
     if value == _TEXT:
         value = _TEXT | {"maxLength": SAVED_VALUE_MAX}
     several = {"type": "array", "items": value, "minItems": 1, "maxItems": 1 if single else VALUES_MAX}
-    truth: list[Schema] = [{"type": "boolean"}] if value == _TRUTH else []
+    truth: list[Schema] = [{"type": "boolean"}] if value == _BOOLEAN else []
     return {"anyOf": [value, *truth, several, {"type": "null"}]}

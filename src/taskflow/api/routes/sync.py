@@ -145,10 +145,10 @@ def _first_token(context: Context, freshness: Freshness, user: UUID, text: str |
 
 
 def _build(context: Context, freshness: Freshness) -> Build:
-    marks = freshness.build("tasks")
-    if marks is None:
+    build = freshness.build("tasks")
+    if build is None:
         raise Unavailable("the views cannot be read now; try again shortly")
-    views = (*(PROJECTIONS[name].collection for name in SYNC_VIEWS), *marks)
+    views = (*(PROJECTIONS[name].collection for name in SYNC_VIEWS), *build)
     return Build(context.follower.epoch, blake2b(repr(views).encode(), digest_size=8).hexdigest())
 
 

@@ -225,5 +225,5 @@ TASKS: Final = Projection(
     ),
     sums=sums,
     invalidates=boards_of,
-    marks=True,
+    bucket_versions=True,
 )
