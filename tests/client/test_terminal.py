@@ -149,7 +149,7 @@ class TestExitCodes:
         url = grace.environment["TASKFLOW_URL"]
         said = nobody.fails(4, "tasks", "list")
         assert said == f"taskflow: nobody is signed in at {url}; sign in with `taskflow login`\n"
-        assert "TASKFLOW_TOKEN does not count" in nobody.fails(4, "tasks", "list", TASKFLOW_TOKEN="x.y.z")
+        assert "does not accept the token in TASKFLOW_TOKEN" in nobody.fails(4, "tasks", "list", TASKFLOW_TOKEN="x.y.z")
 
     def test_5_for_a_conflict(self, grace: Person) -> None:
         task = grace.gets("tasks", "add", "x")["id"]

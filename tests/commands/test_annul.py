@@ -269,7 +269,7 @@ class TestRules:
         await edit(executor, owner, above, parent_id=below)
         await edit(executor, owner, above, parent_id=None)
         await edit(executor, owner, below, parent_id=above)
-        await cannot(executor, admin, above, 3, why="cannot stand below itself")
+        await cannot(executor, admin, above, 3, why="cannot be its own parent or ancestor")
 
     async def test_no_cycle_of_parents_is_closed_by_two_at_once(
         self, executor: Executor, other: Executor, store: EventStore, owner: UUID, admin: UUID, project_id: UUID

@@ -69,7 +69,7 @@ async def test_a_full_queue_refuses_and_forgets(settings: Settings, executor: Ex
                 for who in people[1:3]
             ]
             await until(lambda: store.committer.queued == 2, "a full queue")
-            with pytest.raises(QueueFull, match="2 commands wait"):
+            with pytest.raises(QueueFull, match="2 commands are waiting"):
                 await send(crowded, people[3], handler_of(user.EditProfile), None, command, **same)
             await release()
         assert all(accepted.receipt.outcome is Outcome.APPLIED for accepted in await asyncio.gather(*sent))

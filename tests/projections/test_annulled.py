@@ -63,7 +63,7 @@ async def test_a_log_that_cannot_be_read_is_asked_again_and_no_stream_is_parked(
     said = [(number, one) for number, of in (await world.messages(after=last)).items() for one in of]
 
     async def asked_again() -> bool:
-        return any(one.message == "a step is tried again" for one in caplog.records)
+        return any(one.message == "a step failed; it is retried" for one in caplog.records)
 
     locking = await asyncpg.connect(settings.postgres_url)
     try:

@@ -215,7 +215,7 @@ def _future() -> asyncio.Future[Receipt | Conflict]:
 async def test_a_full_queue_refuses(settings: Settings) -> None:
     async with open_event_store(replace(settings, append_queue_max=2), "test") as small:
         accepted = [small.committer.submit(append((new_id(), 0))) for _ in range(2)]
-        with pytest.raises(QueueFull, match="2 commands wait"):
+        with pytest.raises(QueueFull, match="2 commands are waiting"):
             small.committer.submit(append((new_id(), 0)))
         assert all(isinstance(receipt, Receipt) for receipt in await asyncio.gather(*accepted))
 
@@ -229,7 +229,7 @@ def _heavy(size: int) -> Append:
 async def test_a_queue_is_full_of_bytes_too(settings: Settings) -> None:
     async with open_event_store(replace(settings, append_queue_bytes_max=250_000), "test") as small:
         accepted = [small.committer.submit(_heavy(100_000)) for _ in range(2)]
-        with pytest.raises(QueueFull, match="2 commands wait"):
+        with pytest.raises(QueueFull, match="2 commands are waiting"):
             small.committer.submit(_heavy(100_000))
         light = small.committer.submit(append((new_id(), 0)))
         assert all(isinstance(receipt, Receipt) for receipt in await asyncio.gather(*accepted, light))

@@ -191,7 +191,7 @@ async def test_a_full_queue_takes_no_part_of_a_bundle(settings: Settings) -> Non
         first = append((new_id(), 0))
         store.committer.submit(first)
         streams = [new_id() for _ in range(3)]
-        with pytest.raises(QueueFull, match="1 commands wait"):
+        with pytest.raises(QueueFull, match="1 commands are waiting"):
             store.committer.submit(bundle(*[append((stream, 0)) for stream in streams]))
         pair = bundle(*[append((stream, 0)) for stream in streams[:2]])
         [found] = await outcomes(store, pair)
