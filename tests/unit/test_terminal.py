@@ -111,10 +111,15 @@ class TestAccounts:
         assert "secret" not in repr(StoredAccounts(URL, {URL: Account("secret", "secret")}))
 
     def test_the_server_is_the_one_named_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("TASKFLOW_URL", raising=False)
+        for name in ("TASKFLOW_URL", "TASKFLOW_API_PORT"):
+            monkeypatch.delenv(name, raising=False)
         assert url_of(None, StoredAccounts()) == "http://127.0.0.1:8000"
+        assert url_of(None, StoredAccounts(OTHER)) == url_of(None, StoredAccounts(OTHER), local=True) == OTHER
+        monkeypatch.setenv("TASKFLOW_API_PORT", "8123")
+        assert url_of(None, StoredAccounts()) == url_of(None, StoredAccounts(OTHER), local=True) == "http://127.0.0.1:8123"
         assert url_of(None, StoredAccounts(OTHER)) == OTHER
         monkeypatch.setenv("TASKFLOW_URL", f"{URL}/")
+        assert url_of(None, StoredAccounts(OTHER), local=True) == URL
         assert url_of(None, StoredAccounts(OTHER)) == URL
         assert url_of(OTHER, StoredAccounts()) == OTHER
 

@@ -21,7 +21,8 @@ from taskflow.client import Tokens
 
 URL: Final = "TASKFLOW_URL"
 TOKEN: Final = "TASKFLOW_TOKEN"  # noqa: S105 - the variable's name
-URL_DEFAULT: Final = "http://127.0.0.1:8000"
+PORT: Final = "TASKFLOW_API_PORT"
+PORT_DEFAULT: Final = "8000"
 
 
 class BadFile(Exception):
@@ -126,5 +127,12 @@ def config_folder() -> Path:
     return (Path(home) if home else Path.home() / ".config") / "taskflow"
 
 
-def url_of(given: str | None, known: StoredAccounts) -> str:
-    return (given or os.environ.get(URL) or known.current or URL_DEFAULT).rstrip("/")
+def url_of(given: str | None, known: StoredAccounts, *, local: bool = False) -> str:
+    """The server that is named, else the one of the last sign-in, else this machine's at TASKFLOW_API_PORT.
+
+    `local`: where that port is set, it precedes the last sign-in.
+    """
+    port = os.environ.get(PORT)
+    here = f"http://127.0.0.1:{port or PORT_DEFAULT}"
+    last = here if local and port else known.current or here
+    return (given or os.environ.get(URL) or last).rstrip("/")

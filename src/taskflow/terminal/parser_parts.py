@@ -59,7 +59,10 @@ def calling(commands: Commands, name: str, what: str, more: str = "") -> argpars
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(json=False)
-    parser.add_argument("--url", help="the server (default: $TASKFLOW_URL, else the server of your last sign-in)")
+    parser.add_argument(
+        "--url",
+        help="the server (default: $TASKFLOW_URL, else the server of your last sign-in, else port $TASKFLOW_API_PORT here)",
+    )
     return parser
 
 

@@ -138,7 +138,7 @@ def run(typed: argparse.Namespace) -> int:
 def _do(typed: argparse.Namespace) -> int | None:
     accounts = Accounts(config_folder())
     known = accounts.read()
-    url = url_of(typed.url, known)
+    url = url_of(typed.url, known, local=typed.command == "demo")
     signing_in = typed.command in {"register", "login"}
     token = None if signing_in or typed.command == "logout" else os.environ.get(TOKEN) or None
     token_store = None if token else Kept(accounts, url)
