@@ -75,6 +75,18 @@ async def test_a_store_that_stays_away_ends_the_import_with_a_word(
         assert await stored(after) == history_of(MANY)
 
 
+async def test_an_import_does_not_begin_where_the_store_is_away(
+    ada: Person, server: Callable[[str], Server], tmp_path: Path
+) -> None:
+    postgres = server("postgres")
+    await asyncio.to_thread(postgres.kill)
+    try:
+        with pytest.raises(ServerAway, match="run the import again"):
+            await run(ada, INCIDENTS, tmp_path)
+    finally:
+        await asyncio.to_thread(postgres.start)
+
+
 def test_an_import_without_a_server_does_not_begin_and_says_why(ada: Person) -> None:
     ada.url = f"http://127.0.0.1:{unused_port()}"
     done = ada.types("import", INCIDENTS, "--mapping", MAPPING)

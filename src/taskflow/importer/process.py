@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from taskflow.importer import exported, todoist
-from taskflow.importer.failures import BadArguments, ServerAway
+from taskflow.importer.failures import BadArguments
 from taskflow.importer.file import Source
 from taskflow.importer.mapping import read_mapping
 from taskflow.importer.rejects import Rejects, Shown
 from taskflow.importer.report import Report, carried_out, format_report, progress, require_apart
 from taskflow.importer.run import Import, usable
-from taskflow.importer.sender import AWAY, Pace, Sender
+from taskflow.importer.sender import AWAY, Pace, Sender, away
 from taskflow.importer.target import ImportTarget, project_id_of, require_open
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ async def run(client: AsyncClient, arguments: argparse.Namespace) -> int:
     try:
         me = await client.users.me()
     except AWAY as error:
-        # Not waited for, as it is later on: a server that does not answer at first may well be another's address.
-        raise ServerAway(f"{error}; run the import again once it answers") from error
+        raise away(error) from error
     sender = Sender(client, request_id=uuid4(), pace=Pace(batches_max=arguments.at_once), dry=arguments.dry_run)
     if arguments.format == "taskflow":
         return await exported.run(sender, me, arguments)

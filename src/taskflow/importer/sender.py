@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct, field
 
 from taskflow.client import (
+    ClientError,
     Command,
     CommandInProgress,
     Invalid,
@@ -126,11 +127,15 @@ class Sender:
         self.position = 0
 
     async def preview(self, command: Command) -> Outcome:
-        """What a command would come to now. Raises what the server refuses it with, and what it says when it is away:
-        an import that has not begun does not wait."""
-        return _accepted(
-            await self._client.commands.batch([command], atomic=False, dry_run=True, request_id=self._request_id)
-        )
+        """What a command would come to now. Raises what the server refuses it with, and ServerAway at once: an import
+        that has not begun does not wait."""
+        try:
+            answer = await self._client.commands.batch(
+                [command], atomic=False, dry_run=True, request_id=self._request_id
+            )
+            return _accepted(answer)
+        except AWAY as error:
+            raise away(error) from error
 
     async def send(self, items: Sequence[Item]) -> None:
         """Sends a batch until it has an answer. Raises what ends an import: a lost role, an archived project, a
@@ -283,6 +288,11 @@ async def open_lanes(sender: Sender, step: Callable[[], None] = lambda: None) ->
             await lanes.close()
     except BaseExceptionGroup as failed:
         raise first_of(failed) from None
+
+
+def away(error: ClientError) -> ServerAway:
+    """What ends an import that has not begun: a server that does not answer at first may well be another's address."""
+    return ServerAway(f"{error}; run the import again once it answers")
 
 
 def _accepted(answer: Outcomes) -> Outcome:
