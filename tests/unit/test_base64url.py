@@ -24,7 +24,11 @@ from taskflow.errors import Invalid, Malformed, Unauthenticated
 from taskflow.readmodels import queries
 from taskflow.settings import Settings
 
-SETTINGS = Settings(jwt_private_key=new_secret("jwt_private_key"), token_secret=new_secret("token_secret"))
+SETTINGS = Settings(
+    jwt_private_key=new_secret("jwt_private_key"),
+    token_secret=new_secret("token_secret"),
+    access_token_ttl_s=86_400,  # signed when the tests are collected, which may be long before they run
+)
 TOKENS = Tokens(SETTINGS)
 BUILD = Build(1, "v")
 ONE, TWO = UUID(int=1), UUID(int=2)
