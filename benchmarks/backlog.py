@@ -1,9 +1,11 @@
-"""A projector on a backlog beside bulk upserts alone, and an import with everything running."""
+"""A projector on a backlog beside bulk upserts alone; and an import with projectors stopped, with the views following, and
+repeated, with the CPU time that each process spends on a row."""
 
 from __future__ import annotations
 
 import asyncio
 import csv
+import resource
 import sys
 import time
 from importlib import resources
@@ -15,6 +17,7 @@ import msgspec
 from pymongo import ReplaceOne
 
 from benchmarks.report import Row, Sample
+from benchmarks.servers import cpu_s
 from benchmarks.tools import output_of
 from benchmarks.world import World, wait_ready
 from taskflow.client import AsyncClient, Retries
@@ -40,7 +43,7 @@ async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False)
         settings = await world.fresh()
         relay = await world.taskflow(settings, "relay")
         api = await world.taskflow(settings, "api")
-        await _import(settings, log)
+        await _import(settings, log, await _registered(settings))
         await api.end()
         events = await _published(settings)
         for names in (("tasks",), tuple(PROJECTIONS)):
@@ -50,20 +53,49 @@ async def run(world: World, *, rounds: int, seconds: float, smoke: bool = False)
             samples.setdefault(("backlog, events", label), []).append(Sample(events / spent, []))
         samples.setdefault(("backlog, events", "bulk upserts alone"), []).append(await _upserts(settings, seconds))
         await relay.end()
-        settings = await world.fresh()
-        for name in ("relay", "projector", "api"):
-            await world.taskflow(settings, name)
-        await wait_ready(settings)
-        rows, spent = await _import(settings, log)
-        lag = await _lag(settings)
-        samples.setdefault(("import, rows", "taskflow"), []).append(Sample(rows / spent, []))
-        notes["import, rows"] = f"views caught up {lag:.1f} s after its end"
+        for case, sample, note in await _imports(world, log):
+            samples.setdefault((case, "taskflow"), []).append(sample)
+            notes[case] = note
         for (case, label), got in samples.items():
-            print(f"  {case:18} {label:22} {got[-1].rate:9,.0f}/s", flush=True)
+            print(f"  {case:18} {label:22} {got[-1].rate:9,.0f}/s  {notes.get(case, '')}", flush=True)
     return [
         Row(bench="backlog", case=case, system=label, rounds=got, note=notes.get(case, ""))
         for (case, label), got in samples.items()
     ]
+
+
+async def _imports(world: World, log: Path) -> list[tuple[str, Sample, str]]:
+    """Each case with what came of it: an import with projectors stopped, the same once more, and one whose views follow."""
+    with log.open() as file:
+        rows = sum(1 for _ in file) - 1
+    found: list[tuple[str, Sample, str]] = []
+    for following in (False, True):
+        settings = await world.fresh()
+        started = {name: await world.taskflow(settings, name) for name in ("relay", "projector", "api")}
+        pids = {name: process.pid for name, process in started.items()} | {"postgres": world.pid("postgres")}
+        await wait_ready(settings)
+        token = await _registered(settings)
+        if not following:
+            started["projector"].pause()
+        cases = ("views following",) if following else ("projectors stopped", "projectors stopped, once more")
+        for case in cases:
+            before = {name: cpu_s(pid) for name, pid in pids.items()}
+            own = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent = await _import(settings, log, token)
+            after = {name: cpu_s(pid) for name, pid in pids.items()}
+            each = ", ".join(f"{name} {(after[name] - before[name]) * 1000 / rows:.3f}" for name in pids)
+            importer = (_cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN)) - _cpu_s(own)) * 1000 / rows
+            note = f"CPU ms a row: importer {importer:.3f}, {each}"
+            if following:
+                note += f"; views caught up {await _lag(settings):.1f} s after its end"
+            found.append((f"import, rows, {case}", Sample(rows / spent, []), note))
+        for process in started.values():
+            await process.end()
+    return found
+
+
+def _cpu_s(used: resource.struct_rusage) -> float:
+    return used.ru_utime + used.ru_stime
 
 
 def _larger_log(path: Path, copies: int) -> Path:
@@ -76,24 +108,24 @@ def _larger_log(path: Path, copies: int) -> Path:
     return path
 
 
-async def _import(settings: Settings, log: Path) -> tuple[int, float]:
-    """(rows, seconds) of one `taskflow import` by somebody new, its start included."""
-    with log.open() as file:
-        rows = sum(1 for _ in file) - 1
-    url = f"http://{settings.api_host}:{settings.api_port}"
-    token = await _registered(url)
+async def _import(settings: Settings, log: Path, token: str) -> float:
+    """The seconds of one `taskflow import`, its start included."""
     started = time.perf_counter()
     await output_of(
         sys.executable, "-m", "taskflow", "import", str(log), "--mapping", str(EXAMPLES / "incidents.toml"),
-        env={"TASKFLOW_URL": url, "TASKFLOW_TOKEN": token},
+        env={"TASKFLOW_URL": _url(settings), "TASKFLOW_TOKEN": token},
     )  # fmt: skip
-    return rows, time.perf_counter() - started
+    return time.perf_counter() - started
 
 
-async def _registered(url: str) -> str:
+def _url(settings: Settings) -> str:
+    return f"http://{settings.api_host}:{settings.api_port}"
+
+
+async def _registered(settings: Settings) -> str:
     """The access token of somebody new, once the API listens."""
     patient = Retries(attempts_max=100, total_s=WAIT_S, pause_max_s=0.5)
-    async with AsyncClient(url, retries=patient) as client:
+    async with AsyncClient(_url(settings), retries=patient) as client:
         email = f"{uuid4().hex}@example.com"
         token = (await client.auth.register(email, "correct horse battery", "Importer")).access_token
     assert token is not None
