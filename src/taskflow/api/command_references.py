@@ -26,7 +26,9 @@ def references(command: Mapping[str, Any]) -> Iterator[tuple[str, UUID]]:
             named = _named(part)
             if named is not None:
                 yield "/target", named
-    yield from _within(command.get("data"), "/data")
+    data = command.get("data")
+    if _may_refer(data):
+        yield from _within(data, "/data")
 
 
 def with_ids(command: Mapping[str, Any], made: Mapping[UUID, UUID]) -> dict[str, Any]:
@@ -37,6 +39,20 @@ def with_ids(command: Mapping[str, Any], made: Mapping[UUID, UUID]) -> dict[str,
     if "data" in command:
         meant["data"] = _with_ids(command["data"], made)
     return meant
+
+
+def _may_refer(value: Any) -> bool:
+    """Whether any text in it begins as a reference does: most commands have none, and are done with quickly."""
+    if isinstance(value, str):
+        return value.startswith("$")
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    for one in value:  # noqa: SIM110 - a generator for each list costs more than all of its items
+        if _may_refer(one):
+            return True
+    return False
 
 
 def _named(text: str) -> UUID | None:

@@ -7,6 +7,7 @@ a secret, so that nobody can guess the ids of what somebody else imports.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 SOURCE_MAX: Final = 300
 KEY_MAX: Final = 500
+DERIVED_MAX: Final = 4_096
+"""Derived ids that are remembered: the rows of a task follow each other, and name the same people again."""
+SCOPES_MAX: Final = 256
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Source = Annotated[
@@ -51,8 +55,8 @@ class ImportScope:
         self._source = source
 
     def id_of(self, what: str, *keys: str) -> UUID:
-        parts = ("import", str(self.project.id), self._source, what, *keys)
-        return derived_id(self._unit.claim_secret, *parts, at=self.project.created_at)
+        project = self.project
+        return _id_of(self._unit.claim_secret, project.id, project.created_at, self._source, what, *keys)
 
     async def person(self, key: str) -> UUID:
         """The id of a person whom the source has imported into the project before. Raises Rejected if there is none."""
@@ -68,6 +72,12 @@ async def import_scope(unit: UnitOfWork, project_id: UUID, source: str) -> Impor
     return ImportScope(unit, await project_for(unit, project_id, "admin"), source)
 
 
+@lru_cache(DERIVED_MAX)
+def _id_of(secret: bytes, project_id: UUID, at: datetime, source: str, what: str, *keys: str) -> UUID:
+    return derived_id(secret, "import", str(project_id), source, what, *keys, at=at)
+
+
+@lru_cache(SCOPES_MAX)
 def receipts_scope(secret: bytes, project_id: UUID, source: str) -> UUID:
     """The id under which receipts of imports are stored, in place of the id of the user who imports."""
     return derived_id(secret, "import", str(project_id), source, "receipts")
