@@ -401,16 +401,32 @@ async def test_what_changes_nothing_is_limited_and_given_back(
     assert await titles(store, task_id) == ["T", "New"]
 
 
+async def test_what_changes_nothing_in_a_chain_is_counted_with_few_questions(
+    store: EventStore, settings: Settings, owner: UUID, project_id: UUID
+) -> None:
+    limit = _Limit(100)
+    executor = Executor(store, settings, unchanged=limit)
+    task_id = await make_task(executor, owner, project_id)
+    await executor.execute_in_order([retitle(owner, task_id, "T") for _ in range(30)])
+    assert (limit.left, limit.asked) == (70, 2)
+    await executor.execute_in_order([retitle(owner, task_id, title) for title in ("T", "New", "New", "Newer", "Last")])
+    assert (limit.left, limit.asked) == (68, 5), "two of them, and what was reserved for more is given back"
+    assert await titles(store, task_id) == ["T", "New", "Newer", "Last"]
+
+
 class _Limit:
     """So many commands that change nothing, and no more."""
 
     def __init__(self, left: int) -> None:
-        self._left = left
+        self.left = left
+        self.asked = 0
 
     async def reserve_unchanged(self, _: UUID, commands: int) -> None:
-        if commands > self._left:
+        self.asked += 1
+        if commands > self.left:
             raise TooManyUnchanged("no more", retry_after_s=1)
-        self._left -= commands
+        self.left -= commands
 
     async def give_back_unchanged(self, _: UUID, commands: int) -> None:
-        self._left += commands
+        self.asked += 1
+        self.left += commands

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from taskflow.commands import project, task
 from taskflow.commands.catalog import handler_of
-from taskflow.commands.execute import Executor
+from taskflow.commands.execute import Accepted, Executor
 from taskflow.errors import (
     KeyReused,
     Rejected,
 )
 from taskflow.ids import new_id
 from taskflow.settings import Settings
+from taskflow.store import stored_outcomes
 from taskflow.store.append import Outcome
 from taskflow.store.eventstore import EventStore
 
+from .test_bundles import create, on
 from .world import (
     appends_held,
     edit,
@@ -135,3 +138,59 @@ async def test_a_refused_command_leaves_no_receipt(
         await edit(executor, owner, task_id, status="no such", circumstances=same)
     accepted = await edit(other, owner, task_id, title="Now", circumstances=same)
     assert accepted.receipt.replayed is False
+
+
+class Asked:
+    """The questions to the store while this is entered."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self.queries: list[str] = []
+
+    def _note(self, record: Any) -> None:
+        self.queries.append(record.query)
+
+    def __enter__(self) -> list[str]:
+        for connection in self._store.connections:
+            connection.add_query_logger(self._note)
+        return self.queries
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._store.connections:
+            connection.remove_query_logger(self._note)
+
+
+async def test_a_batch_of_repeats_asks_the_store_as_often_as_one_of_them(
+    executor: Executor, other_store: EventStore, settings: Settings, owner: UUID, project_id: UUID
+) -> None:
+    made = [create(owner, project_id, f"Task {n}") for n in range(15)]
+    renamed = [on(one, owner, handler_of(task.EditTask), task.EditTask(title="New")) for one in made]
+    same = [on(one, owner, handler_of(task.EditTask), task.EditTask(title="New")) for one in made]
+    steps = [*made, *renamed, *same]
+    answers = await executor.execute_in_order(steps)
+    fresh = Executor(other_store, settings)
+    asked = []
+    for several in (steps[:2], steps[:2], steps):
+        with Asked(other_store) as queries:
+            again = await fresh.execute_in_order(several)
+        asked.append(len(queries))
+        for answer, repeat in zip(answers, again, strict=False):
+            assert isinstance(answer, Accepted)
+            assert isinstance(repeat, Accepted)
+            assert (outcome(repeat), repeat.events) == (outcome(answer), answer.events)
+            assert repeat.receipt.replayed
+    assert asked[1:] == [3, 3], "receipts, states, events; the first ones also open the connection"
+
+
+async def test_repeats_are_answered_however_many_events_they_have(
+    executor: Executor, other: Executor, monkeypatch: pytest.MonkeyPatch, owner: UUID, project_id: UUID
+) -> None:
+    monkeypatch.setattr(stored_outcomes, "EVENTS_MAX", 3)
+    made = [create(owner, project_id, f"Task {n}") for n in range(7)]
+    command = task.EditTask(title="New", priority="high", labels=("a",), description="d")
+    steps = [*made, *[on(one, owner, handler_of(task.EditTask), command) for one in made]]
+    answers = await executor.execute_in_order(steps)
+    for answer, repeat in zip(answers, await other.execute_in_order(steps), strict=True):
+        assert isinstance(answer, Accepted)
+        assert isinstance(repeat, Accepted)
+        assert (outcome(repeat), repeat.events) == (outcome(answer), answer.events)

@@ -46,11 +46,12 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
                 await store.log.stream(stream)
                 await store.accepted(stream, [new_id()])
                 await store.receipts([(stream, new_id())])
-                await store.kind_of(stream)
                 await store.children([stream], limit=10)
                 await store.streams_of(stream, new_id(), "TaskMoved")
                 await state_at(store, TASK, stream, PointInTime("position", 0))
             await store.log.read(0, limit=10)
+            await store.log.ranges([(one, one + 1) for one in range(1, 20)])
+            await store.log.streams(dict.fromkeys(streams, version + 1), events_max=10, bytes_max=1_000_000)
             await store.log.last_positions(range(8), to=1_000)
             moment = PointInTime("position", 1_000)
             placed = await ever_placed(store, streams[0], moment, limit=10)
@@ -66,3 +67,33 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
         await store.pool.release(connection)
     found = {row["relname"]: row["seq_tup_read"] for row in await store.pool.fetch(READ)}
     assert set(found.values()) == {0}, found
+
+
+async def test_ranges_and_streams_are_read_without_the_events_between_them(store: EventStore) -> None:
+    streams = [new_id() for _ in range(400)]
+    for stream in streams:
+        store.committer.submit(append((stream, 0)))
+    await store.committer.submit(append((streams[0], 1)))
+    await store.pool.execute("analyze")
+    head = (await store.log.head()).position
+    some = list(range(head - 300, head, 10))
+
+    async def looked_at() -> int:
+        for connection in [await store.pool.acquire() for _ in range(store.pool.get_size())]:
+            await connection.execute("select pg_stat_force_next_flush()")
+            await store.pool.release(connection)
+        found: int = await store.pool.fetchval(
+            "select sum(idx_tup_read) from pg_stat_user_indexes where relname ~ '^events'"
+        )
+        return found
+
+    before = await looked_at()
+    for _ in range(GROUPS):
+        events = await store.log.ranges([(position, position) for position in some])
+        assert [event.position for event in events] == some
+    assert await looked_at() - before <= GROUPS * len(some)
+    before = await looked_at()
+    for _ in range(GROUPS):
+        found = await store.log.streams(dict.fromkeys(streams[:30], 5), events_max=10, bytes_max=10**6)
+        assert [len(events) for events in found.values()] == [2] + [1] * 29
+    assert await looked_at() - before <= GROUPS * 31

@@ -116,7 +116,9 @@ class TestAccounts:
         assert url_of(None, StoredAccounts()) == "http://127.0.0.1:8000"
         assert url_of(None, StoredAccounts(OTHER)) == url_of(None, StoredAccounts(OTHER), local=True) == OTHER
         monkeypatch.setenv("TASKFLOW_API_PORT", "8123")
-        assert url_of(None, StoredAccounts()) == url_of(None, StoredAccounts(OTHER), local=True) == "http://127.0.0.1:8123"
+        assert (
+            url_of(None, StoredAccounts()) == url_of(None, StoredAccounts(OTHER), local=True) == "http://127.0.0.1:8123"
+        )
         assert url_of(None, StoredAccounts(OTHER)) == OTHER
         monkeypatch.setenv("TASKFLOW_URL", f"{URL}/")
         assert url_of(None, StoredAccounts(OTHER), local=True) == URL

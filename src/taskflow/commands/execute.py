@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import ChainMap
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -32,17 +33,20 @@ from taskflow.cancellation import result_of
 from taskflow.commands.created_ids import created_by_event
 from taskflow.commands.decision import Decided, Decision, decide
 from taskflow.commands.hints import NO_HINTS, Hints
+from taskflow.commands.unchanged import UnchangedCount, give_back
 from taskflow.commands.unit_history import HistoryBounds
 from taskflow.commands.unit_of_work import UnitOfWork
-from taskflow.errors import KeyMissing, KeyReused, NotFound, Refusal, StaleDecision, StoreError, Unavailable
-from taskflow.store.append import NOBODY, Append, Receipt
-from taskflow.store.committer import has_failed
+from taskflow.errors import KeyMissing, KeyReused, Refusal, StaleDecision, Unavailable
+from taskflow.store.append import Append, Receipt
+from taskflow.store.committer import all_stored, has_failed
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
+from taskflow.store.stored_outcomes import stored_outcomes
 
 if TYPE_CHECKING:
     from taskflow.commands.unchanged import UnchangedLimit
     from taskflow.settings import Settings
     from taskflow.store.eventstore import CommandKey, EventStore
+    from taskflow.store.stored_outcomes import StoredOutcome
     from taskflow.streams import Event, StreamType
     from taskflow.streams.project import ProjectState
 
@@ -51,8 +55,8 @@ log = logging.getLogger(__name__)
 SNAPSHOT_S: Final = 1.0
 """A command that is stored is answered no later than this for the sake of a snapshot."""
 
-REPLAYS_MAX: Final = 8
-"""Commands of a chain that are answered from their receipts at once."""
+JUDGED_AT_ONCE: Final = 8
+"""Repeats in one batch whose callers' access is judged at the same time."""
 
 
 Handler = Callable[[UnitOfWork], Awaitable[UUID]]
@@ -217,7 +221,7 @@ class Executor:
     ) -> dict[UUID, Accepted | Refusal | KeyReused]:
         """The outcomes of those commands that were accepted before, by command id."""
         links = [_Link([request]) for request in requests]
-        await self._answer_repeats(links, await self._receipts(links), judge)
+        await self._replay_found(links, await self._receipts(links), judge)
         return {link.ids[0]: link.refusal or link.accepted[link.ids[0]] for link in links if link.settled}
 
     async def _execute(self, links: Sequence[_Link], judge: Judge) -> None:
@@ -243,7 +247,7 @@ class Executor:
             found: Mapping[UUID, Receipt] = {}
             with suppress(*TRANSIENT_ERRORS):
                 found = await self._receipts(links)
-            await self._answer_repeats(links, found, judge)
+            await self._replay_found(links, found, judge)
         attempts, before = 0, -1
         while left := [link for link in links if not link.settled]:
             so_far = sum(len(link.accepted) for link in links) - len(left)
@@ -259,13 +263,6 @@ class Executor:
     async def _receipts(self, links: Sequence[_Link]) -> Mapping[UUID, Receipt]:
         return await self._store.receipts([key for link in links for key in link.keys])
 
-    async def _answer_repeats(self, links: Sequence[_Link], found: Mapping[UUID, Receipt], judge: Judge) -> None:
-        """Gives those commands that were accepted before the outcomes that they had."""
-        known = [link for link in links if not found.keys().isdisjoint(link.ids)] if found else []
-        for first in range(0, len(known), REPLAYS_MAX):
-            several = known[first : first + REPLAYS_MAX]
-            await asyncio.gather(*[self._replay_found(link, found, judge) for link in several])
-
     async def _attempt(self, links: Sequence[_Link], made: dict[UUID, UUID], judge: Judge) -> None:
         """Decides links in order, each on what those before it leave, and stores them as a chain: one that loses takes
         with it those after it, which then stay as they are, to be decided again.
@@ -273,16 +270,27 @@ class Executor:
         A refusal breaks no chain. Whatever it has read is checked by the append of the next link that is not refused,
         so that nothing that comes later is stored where the refusal does not hold.
         """
+        count = UnchangedCount(self._unchanged)
+        try:
+            outcomes = await self._submit_chain(links, made, count)
+        finally:
+            await count.give_back()
+        await self._conclude(outcomes, judge)
+
+    async def _submit_chain(
+        self, links: Sequence[_Link], made: dict[UUID, UUID], count: UnchangedCount
+    ) -> list[tuple[_Link, Decided | _Refused]]:
+        """Decides links and submits those that are not refused, up to one that has to wait for those before it."""
         outcomes: list[tuple[_Link, Decided | _Refused]] = []
         previous: Append | None = None
         refused: UnitOfWork | None = None
-        for link in links:
+        for more, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
             unit = self.unit_of_work(link.left[0])
             unit.follow(previous, refused)
-            unit.made |= made
+            unit.made = ChainMap({}, made)
             try:
                 decided = await decide(unit, link.left)
-                await self._reserve_unchanged(decided)
+                await count.count(decided, more)
             except StaleDecision:
                 self.invalidate_reads(unit)
                 break
@@ -290,7 +298,7 @@ class Executor:
                 if not unit.depends_on:
                     raise
                 # A key is stored with its person's registration, which is still on its way.
-                await _stored(unit.depends_on)
+                await all_stored(unit.depends_on)
                 break
             except Refusal as refusal:
                 outcomes.append((link, _Refused(unit, refusal)))
@@ -300,7 +308,7 @@ class Executor:
                 outcomes.append((link, decided))
                 previous, refused = decided.head, None
                 made |= {request.command_id: unit.made[request.command_id] for request in decided.requests}
-        await self._conclude(outcomes, judge)
+        return outcomes
 
     def unit_of_work(self, request: Request) -> UnitOfWork:
         """A new one for an attempt at a request."""
@@ -333,7 +341,7 @@ class Executor:
             if stands:
                 held += open_
             open_ = []
-        if open_ and not (stands and await _stored(open_[-1][1].unit.depends_on)):
+        if open_ and not (stands and await all_stored(open_[-1][1].unit.depends_on)):
             # A refusal on a state that never came to be is none, even where another's version fits.
             open_ = []
         refusals = held + open_
@@ -351,7 +359,7 @@ class Executor:
         for link, one in refusals:
             if one.command_id in recheck.receipts:
                 # What comes after it was decided without it.
-                await self._replay_found(link, recheck.receipts, judge)
+                await self._replay_found([link], recheck.receipts, judge)
                 return
             link.refusal = one.refusal
 
@@ -360,15 +368,16 @@ class Executor:
         for stream_id, _, version in unit.checks:
             self._store.state_cache.invalidate_through(stream_id, version)
 
-    async def _reserve_unchanged(self, decided: Decided) -> None:
-        """Raises TooManyUnchanged; it names the first command that changes nothing."""
-        if self._unchanged is None or not decided.unchanged:
-            return
-        try:
-            await self._unchanged.reserve_unchanged(_payer(decided), len(decided.unchanged))
-        except Refusal as refusal:
-            refusal.command_id = decided.unchanged[0]
-            raise
+    async def confirms(self, unit: UnitOfWork, requests: Sequence[Request]) -> bool:
+        """Whether everything that a unit has read is stored and has not moved, and none of the commands was accepted
+        meanwhile."""
+        if not await all_stored(unit.depends_on):
+            return False
+        keys = [(request.caller, request.command_id) for request in requests]
+        recheck = await self._store.recheck(keys, unit.checks)
+        if recheck.moved:
+            self.invalidate_reads(unit)
+        return not recheck.moved and not recheck.receipts
 
     async def _take_outcome(self, link: _Link, decided: Decided, judge: Judge) -> bool:
         """What became of an append; True where it was stored as it was decided."""
@@ -380,8 +389,7 @@ class Executor:
             for request, decision, receipt in zip(decided.requests, decided.decisions, receipts, strict=True):
                 link.accepted[request.command_id] = accepted(decision, receipt)
             return True
-        if self._unchanged is not None and decided.unchanged:
-            await self._unchanged.give_back_unchanged(_payer(decided), len(decided.unchanged))
+        await give_back(self._unchanged, decided)
         found: dict[UUID, Receipt] = {}
         for request, outcome in zip(decided.requests, outcomes, strict=True):
             if isinstance(outcome, Receipt):
@@ -391,7 +399,7 @@ class Executor:
         if len(found) < len(outcomes):
             # Not this bundle's own, then, even where its answer was lost and it was sent again.
             found = {one: replace(receipt, replayed=True) for one, receipt in found.items()}
-        await self._replay_found(link, found, judge)
+        await self._replay_found([link], found, judge)
         return len(found) == len(outcomes) and not any(receipt.replayed for receipt in found.values())
 
     def _tell_of_commit(self, decided: Decided) -> None:
@@ -421,57 +429,42 @@ class Executor:
                     # The command is stored: whatever befalls a shortcut to its state is no fault of it.
                     log.exception("a snapshot was not written", extra={"stream": str(stream_id)})
 
-    async def _replay_found(self, link: _Link, found: Mapping[UUID, Receipt], judge: Judge) -> None:
-        """Answers those commands of a link that have receipts as their earlier copies were answered; where one of them
-        may not be, that refuses the link."""
-        for request in link.left:
-            receipt = found.get(request.command_id)
-            if receipt is None:
-                continue
+    async def _replay_found(self, links: Sequence[_Link], found: Mapping[UUID, Receipt], judge: Judge) -> None:
+        """Answers those commands that have receipts as their earlier copies were answered; where one of a link may not
+        be, that refuses the link."""
+        known = [
+            (link, request, found[request.command_id])
+            for link in links
+            for request in link.left
+            if request.command_id in found
+        ]
+        same = [receipt for _, request, receipt in known if receipt.fingerprint == request.fingerprint]
+        stored = dict(zip(map(id, same), await stored_outcomes(self._store, same), strict=True))
+
+        async def answer(link: _Link, request: Request, receipt: Receipt) -> None:
             try:
-                was = await self._replay(request, receipt)
+                if id(receipt) not in stored:
+                    raise KeyReused(f"command id {request.command_id} was accepted before with another content")
+                was = _replayed(receipt, stored[id(receipt)])
+                self._on_commit([was.state], receipt.position)
                 if receipt.replayed:
                     await (request.judge or judge)(was)
             except (Refusal, KeyReused) as refusal:
-                refusal.command_id = request.command_id
-                link.refusal = refusal
-                return
-            link.accepted[request.command_id] = was
+                if link.refusal is None:
+                    refusal.command_id = request.command_id
+                    link.refusal = refusal
+            else:
+                link.accepted[request.command_id] = was
 
-    async def _replay(self, request: Request, receipt: Receipt) -> Accepted:
-        """The outcome of an earlier copy, as of its version."""
-        if receipt.fingerprint != request.fingerprint:
-            raise KeyReused(f"command id {request.command_id} was accepted before with another content")
-        kind = await self._store.kind_of(receipt.stream_id)
-        if kind is None:
-            raise NotFound("stream", receipt.stream_id)
-        state = await self._store.state_cache.at_version(kind, receipt.stream_id, receipt.version)
-        if state is None:
-            raise StoreError(f"a receipt names version {receipt.version} of {receipt.stream_id}; there is none")
-        recorded = (
-            await self._store.log.read(receipt.position - receipt.events, limit=receipt.events)
-            if (receipt.events)
-            else []
-        )
-        self._on_commit([state], receipt.position)
-        events = tuple(await self._store.mapper.decode(recorded))
-        appended = tuple(
-            AppendedEvent(event.stream_id, event.type, event.stream_version, event.position) for event in recorded
-        )
-        return Accepted(receipt, kind, state, events, appended)
+        for first in range(0, len(known), JUDGED_AT_ONCE):
+            await asyncio.gather(*[answer(*one) for one in known[first : first + JUDGED_AT_ONCE]])
 
 
-async def _stored(appends: Sequence[Append]) -> bool:
-    """Waits until it is known what became of these; True where all were stored."""
-    for append in appends:
-        await asyncio.wait([append.done])
-    return not any(has_failed(append) for append in appends)
-
-
-def _payer(decided: Decided) -> UUID:
-    """Whose limit counts what changes nothing."""
-    caller = decided.requests[0].caller
-    return caller if caller != NOBODY else decided.decisions[0].stream_id
+def _replayed(receipt: Receipt, outcome: StoredOutcome) -> Accepted:
+    appended = tuple(
+        AppendedEvent(event.stream_id, event.type, event.stream_version, event.position) for event in outcome.recorded
+    )
+    return Accepted(receipt, outcome.kind, outcome.state, outcome.events, appended)
 
 
 def accepted(decision: Decision, receipt: Receipt) -> Accepted:

@@ -25,23 +25,28 @@ async def preview(
 ) -> list[Accepted | Refusal | KeyReused]:
     """What the commands would come to now, each decided on what those before it would leave.
 
-    Commands that were accepted before are answered as they were. The receipts of the others do not exist in the store:
-    their position is 0. Raises Unavailable or StoreError.
+    The outcomes are of one moment: they are given after nothing that any of them has read was found to have moved. They
+    promise nothing for later: another write may come before the commands are sent. Commands that were accepted before are
+    answered as they were. The receipts of the others do not exist in the store: their position is 0. Raises Unavailable or
+    StoreError.
     """
     try:
-        known = await executor.repeats(requests, judge)
-        made = {
-            command_id: created_by_event(outcome.receipt.stream_id, outcome.events)
-            for command_id, outcome in known.items()
-            if isinstance(outcome, Accepted)
-        }
         for _ in range(executor.attempts_max):
+            known = await executor.repeats(requests, judge)
+            new = [request for request in requests if request.command_id not in known]
             unit = executor.unit_of_work(requests[0])
-            unit.made |= made
+            unit.made = {
+                command_id: created_by_event(outcome.receipt.stream_id, outcome.events)
+                for command_id, outcome in known.items()
+                if isinstance(outcome, Accepted)
+            }
             try:
-                return [known.get(request.command_id) or await _outcome(unit, request) for request in requests]
+                outcomes = known | {request.command_id: await _outcome(unit, request) for request in new}
             except StaleDecision:
                 executor.invalidate_reads(unit)
+                continue
+            if not new or await executor.confirms(unit, new):
+                return [outcomes[request.command_id] for request in requests]
     except TRANSIENT_ERRORS as error:
         raise Unavailable("the event store does not answer; repeat the dry run") from error
     raise Unavailable(
@@ -50,7 +55,7 @@ async def preview(
 
 
 async def _outcome(unit: UnitOfWork, request: Request) -> Accepted | Refusal:
-    """A command that is refused leaves nothing on the unit."""
+    """A command that is refused leaves nothing on the unit but what it has read."""
     before = unit.saved()
     try:
         decision = await decide_one(unit, request)

@@ -24,13 +24,13 @@ from taskflow.errors import (
 )
 from taskflow.ids import new_id
 from taskflow.store.append import NewKey
-from taskflow.store.committer import has_failed
+from taskflow.store.committer import all_stored
 from taskflow.streams import Event, EventMetadata
 from taskflow.streams.project_scope import parent_decided_by
 from taskflow.streams.task import TaskState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, MutableMapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -99,7 +99,7 @@ class UnitOfWork:
         self._expected_version = expected_version
         self.turn = 0
         """Rises with each command that is decided on this unit."""
-        self.made: dict[UUID, UUID] = {}
+        self.made: MutableMapping[UUID, UUID] = {}
         """What earlier commands of the bundle made: ids by command id."""
         self.streams: dict[UUID, Stream] = {}
         self.staged: list[Staged] = []
@@ -148,9 +148,7 @@ class UnitOfWork:
     @staticmethod
     async def _stored(appends: Sequence[Append]) -> None:
         """Waits until these are stored. Raises StaleDecision where one is not."""
-        for append in appends:
-            await asyncio.wait([append.done])
-        if any(has_failed(append) for append in appends):
+        if not await all_stored(appends):
             raise StaleDecision("what was read as pending was not stored")
 
     def begin_command(self, *, at: datetime, expected_version: int | None) -> None:
@@ -164,7 +162,8 @@ class UnitOfWork:
         return {stream_id: copy(stream) for stream_id, stream in self.streams.items()}, len(self.staged)
 
     def restore(self, saved: tuple[dict[UUID, Stream], int]) -> None:
-        """Forgets what a command that was refused has read and staged since."""
+        """Forgets what a command that was refused has read and staged since; what it has read stays among `checks`."""
+        self._refused_checks = self.checks
         self.streams, staged = saved
         del self.staged[staged:]
 
@@ -282,7 +281,7 @@ class UnitOfWork:
     @property
     def checks(self) -> tuple[tuple[UUID, str, int], ...]:
         """(stream, kind, version as read) of everything the decision looked at, and of what the refusals before it
-        in its chain have looked at."""
+        have looked at."""
         own = ((stream_id, s.kind.name, s.read_version) for stream_id, s in self.streams.items())
         return tuple(dict.fromkeys((*own, *self._refused_checks)) if self._refused_checks else own)
 

@@ -218,6 +218,13 @@ def has_failed(append: Append) -> bool:
     return isinstance(outcome, Conflict) or not outcome.own
 
 
+async def all_stored(appends: Sequence[Append]) -> bool:
+    """Waits until it is known what became of these; True where all were stored as they were decided."""
+    for append in appends:
+        await asyncio.wait([append.done])
+    return not any(has_failed(append) for append in appends)
+
+
 def _fail_dependents(head: Append) -> None:
     for append in head.bundle:
         if not append.done.done():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 from weakref import WeakSet
 
@@ -18,7 +18,6 @@ from taskflow.store.mapper import Mapper
 from taskflow.store.pool import open_pool
 from taskflow.store.snapshots import Snapshots
 from taskflow.store.state_cache import StateCache
-from taskflow.streams import STREAM_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Sequence
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     import asyncpg
 
     from taskflow.settings import Settings
-    from taskflow.streams import StreamType
 
 # The receipts, and whether a stream has another version than the checks say: one statement, so all of one snapshot.
 _RECHECK: Final = """
@@ -131,11 +129,6 @@ class EventStore(Struct, frozen=True, eq=False):
     async def streams_of(self, caller: UUID, command_id: UUID, type_: str) -> list[UUID]:
         """The streams to which an accepted command appended an event of this type, in the order of the events."""
         return [UUID(int=row[0].int) for row in await self.pool.fetch(_STREAMS_OF, caller, command_id, type_)]
-
-    async def kind_of(self, stream_id: UUID) -> StreamType[Any] | None:
-        """The kind of a stream; None if the stream does not exist."""
-        name = await self.pool.fetchval("select kind from streams where stream_id = $1", stream_id)
-        return next((kind for kind in STREAM_TYPES if kind.name == name), None)
 
 
 def _by_command(rows: Iterable[asyncpg.Record]) -> dict[UUID, Receipt]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from taskflow.store.recorded import RecordedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     import asyncpg
 
@@ -43,6 +43,29 @@ _STREAM: Final = bounded(
 )
 
 _LOG: Final = bounded("position > $1 and position <= $2", "position", limit="$3", bytes_max="$4")
+
+_STREAMS: Final = f"""
+select {COLUMNS} from (
+    select e.*, n.number, sum(octet_length(e.data)) over (order by n.number, e.stream_version) - octet_length(e.data)
+        as bytes_before
+    from unnest($1::uuid[], $2::integer[]) with ordinality as n (named, last, number)
+    join streams s on s.stream_id = n.named
+    cross join lateral (
+        select {COLUMNS} from events
+        where stream_id = n.named and position >= s.first_position and position <= s.last_position
+            and stream_version <= n.last
+        order by stream_version limit $3) e) page
+where bytes_before < $4 order by number, stream_version
+"""
+
+# The limit keeps each range a look into the index: without it, the ranges are joined with all events.
+_RANGES: Final = f"""
+select e.* from unnest($1::bigint[], $2::bigint[]) as r (first, last)
+cross join lateral (
+    select {COLUMNS} from events where position >= r.first and position <= r.last
+    order by position limit r.last - r.first + 1) e
+order by e.position
+"""
 
 _VERSIONS: Final = f"""
 select {COLUMNS} from events where {_OF_STREAM} and stream_version = any($2::integer[]) order by stream_version
@@ -197,6 +220,22 @@ class Log:
         all."""
         end = VERSION_END if to is None else to
         rows = await self.pool.fetch(_STREAM, stream_id, after, end, limit, bytes_max)
+        return [from_row(row) for row in rows]
+
+    async def streams(
+        self, versions: Mapping[UUID, int], *, events_max: int, bytes_max: int
+    ) -> dict[UUID, list[RecordedEvent]]:
+        """The first events of several streams, of each up to a version and at most `events_max`; streams in their order,
+        up to the event whose data reach `bytes_max` in all. One round trip."""
+        rows = await self.pool.fetch(_STREAMS, list(versions), list(versions.values()), events_max, bytes_max)
+        found: dict[UUID, list[RecordedEvent]] = {}
+        for event in map(from_row, rows):
+            found.setdefault(event.stream_id, []).append(event)
+        return found
+
+    async def ranges(self, ranges: Sequence[tuple[int, int]]) -> list[RecordedEvent]:
+        """The events in ranges of positions, each given by its first and its last one, in the order of positions."""
+        rows = await self.pool.fetch(_RANGES, [first for first, _ in ranges], [last for _, last in ranges])
         return [from_row(row) for row in rows]
 
     async def chunks(

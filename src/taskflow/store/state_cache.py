@@ -18,6 +18,7 @@ from taskflow.store.fold import StreamFolder
 from taskflow.streams import state_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from uuid import UUID
 
     from taskflow.store.append import Append
@@ -96,6 +97,22 @@ class StateCache:
                 return state
         found = await self._folder.fold(kind, stream_id, version, annulled=annulled, bytes_max=bytes_max)
         return found.state if found.version == version else None
+
+    async def at_versions(self, wanted: Mapping[UUID, Collection[int]]) -> dict[tuple[UUID, int], Any]:
+        """The states of several streams at some of their versions, by stream and version, with few round trips; a version
+        that a stream does not have is left out."""
+        states: dict[tuple[UUID, int], Any] = {}
+        left: dict[UUID, list[int]] = {}
+        for stream_id, versions in wanted.items():
+            folded = self._folded.get(stream_id)
+            known = None if folded is None or folded.pending is not None else folded.version
+            if folded is not None and known in versions:
+                states[stream_id, folded.version] = folded.state
+            if missing := sorted(version for version in versions if version != known):
+                left[stream_id] = missing
+        while left:
+            states |= await self._folder.fold_some(left)
+        return states
 
     def put(self, stream_id: UUID, version: int, state: Any, pending: Append) -> None:
         """Caches the state that the stream has once `pending` is stored, for the next command of this process."""

@@ -63,7 +63,8 @@ _Size: Final = Meta(min_length=1, max_length=COMMANDS_MAX)
 class BatchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Commands in the order in which they are to happen. A later one names what an earlier one makes by
     `$` and that one's id, wherever an id is expected. `atomic`: all of them, or none. `dry_run`: what they would come to
-    is answered, each decided on what those before it would leave, and nothing is stored."""
+    is answered, each decided on what those before it would leave, and nothing is stored. The outcomes of a dry run are of
+    one moment: when they were decided, nothing that they depend on had changed. What comes later may change them."""
 
     atomic: bool = False
     dry_run: bool = False
@@ -175,13 +176,16 @@ def read(commands: Sequence[Any]) -> list[Batched]:
     earlier: dict[UUID, str] = {}
     for index, plain in enumerate(commands):
         place = f"/commands/{index}"
+        command_id: UUID | None
         try:
-            batch.append(_read_one(plain, place, earlier))
+            read_one = _read_one(plain, place, earlier)
+            command_id = read_one.sent.command_id
+            batch.append(read_one)
         except Malformed as error:
+            command_id = _id_of(plain)
             faults += error.faults
             if len(faults) >= FAULTS_MAX:
                 break
-        command_id = _id_of(plain)
         if command_id in earlier:
             faults.append(
                 Fault(
