@@ -13,7 +13,7 @@ from taskflow.commands.undo import UndoTask
 from taskflow.commands.undoing import undo_task
 from taskflow.errors import HistoryTooLarge, Rejected
 from taskflow.settings import Settings
-from taskflow.store import log, state_cache
+from taskflow.store import fold, log
 from taskflow.store.eventstore import EventStore, open_event_store
 from taskflow.streams import TASK
 from tests.commands.world import edit, make_project, make_task, register, send
@@ -85,7 +85,7 @@ async def test_a_fold_in_chunks_is_the_fold(
     versions = range(1, EDITS + 2)
     expected = await folded_anew(settings, TASK, task_id, versions)
     assert [state.version for state in expected] == list(versions)
-    for module in (log, state_cache):
+    for module in (log, fold):
         monkeypatch.setattr(module, "CHUNK_BYTES_MAX", 2_500)
     assert await folded_anew(settings, TASK, task_id, versions) == expected
 
@@ -94,7 +94,7 @@ async def test_more_history_than_a_request_may_read_is_refused_before_it_is_read
     store: EventStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, task_id = await large_task(store, settings)
-    for module in (log, state_cache):
+    for module in (log, fold):
         monkeypatch.setattr(module, "CHUNK_BYTES_MAX", 2_500)
     async with open_event_store(settings, "test") as fresh:
         assert await fresh.state_cache.at_version(TASK, task_id, 4, bytes_max=8_000) is not None
@@ -107,7 +107,7 @@ async def test_an_undo_that_would_look_through_too_much_is_refused(
     store: EventStore, settings: Settings, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, Any]
 ) -> None:
     owner, task_id = await large_task(store, settings)
-    for module in (log, state_cache):
+    for module in (log, fold):
         monkeypatch.setattr(module, "CHUNK_BYTES_MAX", 2_500)
     bounded = Executor(store, replace(settings, **bounds))
     with pytest.raises(Rejected) as refused:
