@@ -161,7 +161,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Timeout of one answer from MongoDB. Must allow for a batch, which is one transaction."""
     projector_batch_max: Positive = 1_000
     projector_batch_bytes_max: Positive = 16_777_216
-    """A batch read from the log ends with the event that reaches this."""
+    """A batch read from the log ends with the event that reaches this; a transaction with the event that does, together
+    with the states of the streams so far."""
     projector_fetch_bytes_max: Positive = 8_388_608
     """Messages that a worker fetches from Kafka at a time; what is not decoded yet waits at the broker. A larger message
     is fetched alone."""

@@ -15,6 +15,8 @@ from redis.asyncio import Redis
 from taskflow.local.program import unused_port
 from taskflow.projections.mongo import open_database
 from taskflow.projections.rejections import Rejections
+from taskflow.store.eventstore import open_event_store
+from taskflow.store.projector_faults import clear_fault, record_fault
 from tests.api.stack import Caller, Process, Stack, accepted, client, refused, register, until
 
 
@@ -259,6 +261,26 @@ class TestHealth:
             await rejections.save()
         text = (await http.get("/metrics")).text
         assert 'taskflow_messages_rejected_total{reader="tasks",reason="no-mac"} 3.0' in text
+
+    async def test_what_mongodb_refuses_a_projector_turns_readiness_red_and_says_why(
+        self, http: httpx.AsyncClient, stack: Stack
+    ) -> None:
+        reason = "MongoDB refuses: Unauthorized (code 13)"
+
+        async def ready(status: int) -> bool:
+            response = await http.get("/readyz?verbose")
+            said = f"tasks: {reason}" if status == 503 else "ok"
+            return response.status_code == status and response.json()["checks"]["projectors"] == said
+
+        async with open_event_store(stack.settings, "a projector at fault") as store:
+            await until(lambda: ready(200), "ready")
+            await record_fault(store.pool, "tasks", "worker", reason)
+            await until(lambda: ready(503), "not ready, with the reason")
+            text = (await http.get("/metrics")).text
+            assert 'taskflow_view_refused{view="tasks"} 1.0' in text
+            assert 'taskflow_view_refused{view="users"} 0.0' in text
+            await clear_fault(store.pool, "tasks", "worker")
+            await until(lambda: ready(200), "ready again")
 
     async def test_without_redis_everything_goes_on_and_health_says_degraded(
         self, http: httpx.AsyncClient, ada: Caller, server: Any
