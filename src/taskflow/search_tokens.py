@@ -91,15 +91,15 @@ def terms(query: str) -> tuple[Term, ...]:
     """
     if len(query) > QUERY_MAX:
         raise BadQuery(f"expected at most {QUERY_MAX} characters, found {len(query)}")
-    said = list(_runs(fold(query)))
-    runs = dict.fromkeys(said)
+    found = list(_runs(fold(query)))
+    runs = dict.fromkeys(found)
     if len(runs) > QUERY_WORDS_MAX:
         raise BadQuery(f"expected at most {QUERY_WORDS_MAX} words, found {len(runs)}")
     wanted: dict[Term, None] = {}
     for run, spaced in runs:
         if spaced:
             word = run[:WORD_MAX]
-            wanted[Term(word, len(word) > 1 or run == said[-1][0])] = None
+            wanted[Term(word, len(word) > 1 or run == found[-1][0])] = None
         else:
             wanted |= dict.fromkeys([Term(pair, prefix=False) for pair in _pairs(run) or [run]])
     # A prefix of another term is redundant: a text that matches the longer term matches the prefix too.

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from taskflow.ids import new_id
 from taskflow.store.append_group import Writer, arguments
-from taskflow.store.historical_tasks import STREAMS, ever_placed
+from taskflow.store.historical_tasks import STREAMS, tasks_ever_in
 from taskflow.store.time_travel import PointInTime, state_at
 from taskflow.streams import TASK
 from tests.store.test_append import append
@@ -54,7 +54,7 @@ async def test_reading_never_reads_a_whole_table(store: EventStore) -> None:
             await store.log.streams(dict.fromkeys(streams, version + 1), events_max=10, bytes_max=1_000_000)
             await store.log.last_positions(range(8), to=1_000)
             moment = PointInTime("position", 1_000)
-            placed = await ever_placed(store, streams[0], moment, limit=10)
+            placed = await tasks_ever_in(store, streams[0], moment, limit=10)
             assert placed == []
             await store.pool.fetch(STREAMS, streams, 1, 1_000, streams[0], 0, 10, 1_000)
             for stream in streams:

@@ -18,7 +18,7 @@ from taskflow.ids import new_id
 from taskflow.settings import Settings
 from taskflow.store import historical_tasks
 from taskflow.store.eventstore import EventStore
-from taskflow.store.historical_tasks import READ_EVENTS, TaskOfProject, ever_placed, states_then_and_now
+from taskflow.store.historical_tasks import READ_EVENTS, TaskOfProject, states_then_and_now, tasks_ever_in
 from taskflow.store.time_travel import PointInTime, first_known_at, state_at
 from taskflow.streams import PROJECT, TASK, Event
 from taskflow.streams.task import TaskMoved
@@ -95,17 +95,17 @@ async def test_whatever_was_ever_in_a_project_is_found_whatever_it_says(store: E
     await edit(executor, owner, comes, title="T2")
 
     async def found(project_id: UUID, position: int) -> dict[UUID, int]:
-        placed = await ever_placed(store, project_id, PointInTime("position", position), limit=10)
+        placed = await tasks_ever_in(store, project_id, PointInTime("position", position), limit=10)
         return {one.stream_id: one.version for one in placed}
 
     assert await found(here, HUGE) == {stays: 1, leaves: 2, comes: 3}
     assert await found(here, before) == {stays: 1, leaves: 2}
     assert await found(there, HUGE) == {leaves: 2, comes: 3}
     assert await found(UUID(int=0), HUGE) == {}
-    assert len(await ever_placed(store, here, PointInTime("position", HUGE), limit=2)) == 2
+    assert len(await tasks_ever_in(store, here, PointInTime("position", HUGE), limit=2)) == 2
 
     moment = PointInTime("position", before)
-    placed = await ever_placed(store, here, PointInTime("position", HUGE), limit=10)
+    placed = await tasks_ever_in(store, here, PointInTime("position", HUGE), limit=10)
     states = {
         now.id: (then.project_id, now.project_id)
         async for then, now in states_then_and_now(store, placed, moment, bytes_max=HUGE)
@@ -118,7 +118,7 @@ async def test_many_are_read_in_bounded_portions(store: EventStore, settings: Se
     owner = await register(executor, settings)
     project_id = await make_project(executor, owner)
     tasks = {await make_task(executor, owner, project_id) for _ in range(3)}
-    placed = await ever_placed(store, project_id, PointInTime("position", HUGE), limit=10)
+    placed = await tasks_ever_in(store, project_id, PointInTime("position", HUGE), limit=10)
     # Each told to be as long as a whole portion: three reads, and nothing is lost between them.
     long = [TaskOfProject(one.stream_id, READ_EVENTS, one.first_position, one.last_position) for one in placed]
     states = {
@@ -138,7 +138,7 @@ async def test_long_stories_are_read_in_chunks_and_no_further_than_the_bound(
         for task_id in tasks:
             await edit(executor, owner, task_id, description=f"{n}" * 100)
     middle = PointInTime("position", (await store.log.head()).position - 10)
-    placed = await ever_placed(store, project_id, PointInTime("position", HUGE), limit=10)
+    placed = await tasks_ever_in(store, project_id, PointInTime("position", HUGE), limit=10)
 
     async def states(bytes_max: int = HUGE) -> list[tuple[Any, Any]]:
         return [pair async for pair in states_then_and_now(store, placed, middle, bytes_max=bytes_max)]

@@ -21,7 +21,7 @@ from taskflow.errors import Invalid, NotFound, Unavailable
 from taskflow.page_bounds import BOARD_BYTES_MAX, fitting, fitting_rows
 from taskflow.projections.declarations.tasks import shown
 from taskflow.readmodels.queries import BOARD_TASKS_MAX
-from taskflow.store.historical_tasks import ever_placed, states_then_and_now
+from taskflow.store.historical_tasks import states_then_and_now, tasks_ever_in
 from taskflow.store.time_travel import PointInTime, first_known_at
 from taskflow.streams import PROJECT
 
@@ -91,7 +91,7 @@ async def _columns(
     """The number of tasks by status, and by status the first tasks by rank, as many as fit."""
     store, settings = reading.context.store, reading.context.settings
     events_max = settings.historical_board_events_max
-    placed = await ever_placed(store, project.id, moment, limit=events_max + 1)
+    placed = await tasks_ever_in(store, project.id, moment, limit=events_max + 1)
     events = sum(task.version for task in placed)
     if events > events_max:
         raise Invalid("at", "too-much", f"this board would have to be computed from more than {events_max} events")

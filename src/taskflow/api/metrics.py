@@ -43,7 +43,7 @@ class Metrics(Collector):
         self._worker_works: bool | None = None
         self._faults: dict[str, str] = {}
         self._rejected: list[tuple[str, str, int]] = []
-        self._said: list[Any] = []
+        self._rendered: list[Any] = []
         self._registry = CollectorRegistry()
         self._requests = Histogram(
             "taskflow_http_request_seconds",
@@ -72,7 +72,7 @@ class Metrics(Collector):
             await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections(), self._ask_faults())
             # The samples are collected here. Formatting them takes long with many routes and statuses, so a thread
             # does.
-            self._said = list(self._samples())
+            self._rendered = list(self._samples())
             return Response(await asyncio.to_thread(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
 
         return metrics
@@ -104,7 +104,7 @@ class Metrics(Collector):
         return []
 
     def collect(self) -> Iterator[Any]:
-        yield from self._said
+        yield from self._rendered
 
     def _samples(self) -> Iterator[Any]:
         context = self._context

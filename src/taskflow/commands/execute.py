@@ -154,7 +154,7 @@ class _Link(Struct):
         return {one: created_by_event(was.receipt.stream_id, was.events) for one, was in self.accepted.items()}
 
 
-def _nobody_told(_: Iterable[Any], __: int) -> None:
+def _ignore_commit(_: Iterable[Any], __: int) -> None:
     """For processes that judge nobody's access."""
 
 
@@ -172,7 +172,7 @@ class Executor:
         *,
         hints: Hints = NO_HINTS,
         unchanged: UnchangedLimit | None = None,
-        on_commit: OnCommit = _nobody_told,
+        on_commit: OnCommit = _ignore_commit,
     ) -> None:
         self._store = store
         self._on_commit = on_commit
@@ -325,7 +325,7 @@ class Executor:
 
     def _submit(self, decided: Decided) -> None:
         self._store.committer.submit(decided.head)
-        decided.head.done.add_done_callback(lambda _: self._tell_of_commit(decided))
+        decided.head.done.add_done_callback(lambda _: self._announce_commit(decided))
         decided.unit.publish_pending(decided.head)
 
     async def _conclude(self, outcomes: Sequence[tuple[_Link, Decided | _Refused]], judge: Judge) -> None:
@@ -402,7 +402,7 @@ class Executor:
         await self._replay_found([link], found, judge)
         return len(found) == len(outcomes) and not any(receipt.replayed for receipt in found.values())
 
-    def _tell_of_commit(self, decided: Decided) -> None:
+    def _announce_commit(self, decided: Decided) -> None:
         """Also where the callers have left. What became of the whole bundle is known at once."""
         appends = decided.head.bundle
         outcomes = [append.done.result() for append in appends if append.done.done() and not has_failed(append)]

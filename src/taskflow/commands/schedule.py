@@ -58,25 +58,25 @@ class Due(Struct, frozen=True, kw_only=True):
 # --- decide --------------------------------------------------------------------------------------
 
 
-def new_schedule(said: Schedule, at: datetime, zone: str) -> Due:
+def new_schedule(requested: Schedule, at: datetime, zone: str) -> Due:
     """The schedule of a new task; `zone` is used if the command names none. Raises Invalid."""
-    due = _due(said, None, zone)
+    due = _due(requested, None, zone)
     if due.recurrence is None:
         return due
     start = begin_series(due.at, due.on, at)
     return _with_rule(due, checked(due.recurrence, start.start, due.zone or UTC_NAME, days=start.days))
 
 
-def reschedule(task: TaskState, said: Schedule, at: datetime, zone: str) -> list[TaskDueSet | TaskRecurrenceSet]:
+def reschedule(task: TaskState, requested: Schedule, at: datetime, zone: str) -> list[TaskDueSet | TaskRecurrenceSet]:
     """One event if the due or its zone differs, and one if the rule differs. Raises Invalid."""
-    if said == Schedule():
+    if requested == Schedule():
         return []
-    due = _due(said, task, zone)
+    due = _due(requested, task, zone)
     moved = (due.at, due.on) != (task.due_at, task.due_on)
     rezoned = due.zone != task.time_zone
     ruled = due.recurrence != task.recurrence
     # The same rule, sent together with another due, begins a new series too.
-    begins = due.recurrence is not None and said.recurrence is not UNSET and (ruled or moved)
+    begins = due.recurrence is not None and requested.recurrence is not UNSET and (ruled or moved)
     if due.recurrence is not None and begins:
         start = begin_series(due.at, due.on, at)
         due = _with_rule(due, checked(due.recurrence, start.start, due.zone or UTC_NAME, days=start.days))
@@ -99,21 +99,24 @@ def reschedule(task: TaskState, said: Schedule, at: datetime, zone: str) -> list
     return events
 
 
-def _due(said: Schedule, task: TaskState | None, zone: str) -> Due:
+def _due(requested: Schedule, task: TaskState | None, zone: str) -> Due:
     at, on = (None, None) if task is None else (task.due_at, task.due_on)
-    at, on = at if said.due_at is UNSET else _in_utc(said.due_at), on if said.due_on is UNSET else said.due_on
-    if isinstance(said.due_at, datetime) and isinstance(said.due_on, date):
+    at, on = (
+        at if requested.due_at is UNSET else _in_utc(requested.due_at),
+        on if requested.due_on is UNSET else requested.due_on,
+    )
+    if isinstance(requested.due_at, datetime) and isinstance(requested.due_on, date):
         raise Invalid("/due_on", "contradiction", "expected due_at or due_on, found both")
-    if isinstance(said.due_at, datetime):
+    if isinstance(requested.due_at, datetime):
         on = None
-    if isinstance(said.due_on, date):
+    if isinstance(requested.due_on, date):
         at = None
     rule = None if task is None else task.recurrence
-    if said.recurrence is not UNSET:
-        rule = None if said.recurrence is None else plain(said.recurrence)
+    if requested.recurrence is not UNSET:
+        rule = None if requested.recurrence is None else plain(requested.recurrence)
     name = None if task is None else task.time_zone
-    if said.time_zone is not UNSET:
-        name = None if said.time_zone is None else known_zone(said.time_zone, "/time_zone")
+    if requested.time_zone is not UNSET:
+        name = None if requested.time_zone is None else known_zone(requested.time_zone, "/time_zone")
     if name is None and (at is not None or on is not None or rule is not None):
         name = zone
     return Due(at=at, on=on, ends_at=end_of(on, name), zone=name, recurrence=rule)
@@ -210,10 +213,10 @@ def _day_before(at: datetime, zone: str) -> datetime:
 # --- handlers ------------------------------------------------------------------------------------
 
 
-async def zone_for(unit: UnitOfWork, said: Schedule, task: TaskState | None = None) -> str:
+async def zone_for(unit: UnitOfWork, requested: Schedule, task: TaskState | None = None) -> str:
     """The zone in the sender's settings, if the command needs one. The append then checks the version of the sender's
     stream too."""
-    if unit.actor is None or said == Schedule() or not said.takes_a_zone(task):
+    if unit.actor is None or requested == Schedule() or not requested.takes_a_zone(task):
         return UTC_NAME
     user = await unit.read(USER, unit.actor)
     return UTC_NAME if user is None else zone_in(user.settings)

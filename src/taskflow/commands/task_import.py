@@ -295,7 +295,7 @@ def _status_of(project: ProjectState, key: str | None, category: Category | None
 def change(
     task: TaskState,
     project: ProjectState,
-    said: ImportTask | ImportTaskChange,
+    imported: ImportTask | ImportTaskChange,
     assignee_id: UUID | None,
     now: datetime,
 ) -> list[Event]:
@@ -304,25 +304,25 @@ def change(
     That nobody has the task any more is an event of its own, after it: it cannot say so.
     """
     require_not_archived(project)
-    status = _status_of(project, said.status, said.category)
-    _require_here(task, project, said.key)
-    require_past("/at", said.at, now)
-    if said.at < task.updated_at:
+    status = _status_of(project, imported.status, imported.category)
+    _require_here(task, project, imported.key)
+    require_past("/at", imported.at, now)
+    if imported.at < task.updated_at:
         raise Rejected(
             "goes-back",
             f"the time is before the last change: expected {task.updated_at.isoformat()} or later, "
-            f"found {said.at.astimezone(UTC).isoformat()}",
+            f"found {imported.at.astimezone(UTC).isoformat()}",
         )
     moves = status is not None and status.key != task.status
-    priority = said.priority if said.priority != task.priority else None
-    there, labels = set(normal_names(task.labels)), normal_names(said.labels)
+    priority = imported.priority if imported.priority != task.priority else None
+    there, labels = set(normal_names(task.labels)), normal_names(imported.labels)
     added = tuple(label for label in labels if label not in there)
     removed = tuple(
-        label for label in task.labels if label.startswith(said.prefixes) and normal_name(label) not in labels
+        label for label in task.labels if label.startswith(imported.prefixes) and normal_name(label) not in labels
     )
     assignee_id = assignee_id if assignee_id != task.assignee_id else None
-    left: list[Event] = [TaskAssigned(None)] if said.nobody and task.assignee_id is not None else []
-    if not (moves or priority or added or removed or assignee_id or (left and said.columns)):
+    left: list[Event] = [TaskAssigned(None)] if imported.nobody and task.assignee_id is not None else []
+    if not (moves or priority or added or removed or assignee_id or (left and imported.columns)):
         return left
     return [
         TaskChangeImported(
@@ -332,22 +332,22 @@ def change(
             added=added,
             removed=removed,
             assignee_id=assignee_id,
-            source=said.columns or None,
+            source=imported.columns or None,
         ),
         *left,
     ]
 
 
 def comment(
-    task: TaskState, project: ProjectState, said: ImportTaskChange, comment_id: UUID, author_id: UUID | None
+    task: TaskState, project: ProjectState, imported: ImportTaskChange, comment_id: UUID, author_id: UUID | None
 ) -> list[Event]:
     """What was said, as of its time: it stands where that belongs among the task's comments. Nothing where it is there."""
-    if said.comment is None or task.comment(comment_id) is not None:
+    if imported.comment is None or task.comment(comment_id) is not None:
         return []
-    _require_here(task, project, said.key)
-    add(task, project, comment_id, said.comment.body)
-    edited_at = None if said.comment.edited_at is None else said.comment.edited_at.astimezone(UTC)
-    return [CommentRestored(comment_id, said.comment.body, author_id, said.at.astimezone(UTC), edited_at)]
+    _require_here(task, project, imported.key)
+    add(task, project, comment_id, imported.comment.body)
+    edited_at = None if imported.comment.edited_at is None else imported.comment.edited_at.astimezone(UTC)
+    return [CommentRestored(comment_id, imported.comment.body, author_id, imported.at.astimezone(UTC), edited_at)]
 
 
 def _require_here(task: TaskState, project: ProjectState, key: str) -> None:
@@ -418,29 +418,29 @@ async def import_task_change(unit: UnitOfWork, target: UUID, command: ImportTask
     require_past("/at", command.at, unit.at)
     author_id = await _author(unit, scope, command.comment)
     comment_id = scope.id_of("comment", command.key, command.comment.key)
-    said = comment(task, scope.project, command, comment_id, author_id)
-    unit.append(TASK, task_id, *said, at=at, actor=author_id)
+    events = comment(task, scope.project, command, comment_id, author_id)
+    unit.append(TASK, task_id, *events, at=at, actor=author_id)
     return task_id
 
 
-async def _people(scope: ImportScope, said: ImportTask | ImportTaskChange) -> tuple[UUID | None, UUID | None]:
+async def _people(scope: ImportScope, imported: ImportTask | ImportTaskChange) -> tuple[UUID | None, UUID | None]:
     """Who did it (None: the caller), and who has the task from then on."""
-    actor = None if said.actor is None else await scope.person(said.actor)
-    if said.assignee is not None and said.assignee_id is not None:
+    actor = None if imported.actor is None else await scope.person(imported.actor)
+    if imported.assignee is not None and imported.assignee_id is not None:
         raise Invalid("/assignee_id", "contradiction", "expected a person of the source or a member, and not both")
-    if said.assignee is not None:
-        return actor, await scope.person(said.assignee)
-    if said.assignee_id is not None and said.assignee_id not in scope.project.members:
-        raise Rejected("not-a-member", f"user {said.assignee_id} is not a member of the project")
-    return actor, said.assignee_id
+    if imported.assignee is not None:
+        return actor, await scope.person(imported.assignee)
+    if imported.assignee_id is not None and imported.assignee_id not in scope.project.members:
+        raise Rejected("not-a-member", f"user {imported.assignee_id} is not a member of the project")
+    return actor, imported.assignee_id
 
 
-async def _author(unit: UnitOfWork, scope: ImportScope, said: ImportedComment) -> UUID | None:
-    if said.author is not None:
-        return await scope.person(said.author)
-    if said.author_id is not None and said.author_id != require_user(unit):
+async def _author(unit: UnitOfWork, scope: ImportScope, imported: ImportedComment) -> UUID | None:
+    if imported.author is not None:
+        return await scope.person(imported.author)
+    if imported.author_id is not None and imported.author_id != require_user(unit):
         raise Rejected("not-the-caller", "expected as author a person of the source, or none for the importing user")
-    return said.author_id
+    return imported.author_id
 
 
 # --- declared ------------------------------------------------------------------------------------

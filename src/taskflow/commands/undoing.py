@@ -125,8 +125,8 @@ async def _also_returning(
                 undoing = Undoing(
                     task=with_current_status(task, here), before=effect.before, home=home, actor=require_user(unit)
                 )
-                said_anew = {name: back[name][None] for name in SET_BY_MOVE if name in back}
-                return _returning(move_back(undoing, said_anew), same)
+                requested = {name: back[name][None] for name in SET_BY_MOVE if name in back}
+                return _returning(move_back(undoing, requested), same)
     raise Rejected("changed-since", f"task {task.id} was moved along with this task, and has been moved again since")
 
 

@@ -173,7 +173,7 @@ class Checkpoints:
     async def stalled_partitions(self, stalled_s: float) -> list[int]:
         """Returns the partitions that are not halted and that no worker has saved for `stalled_s`, or that their owner
         has released."""
-        minded = self._collection.find(
+        stalled = self._collection.find(
             self._build
             | {
                 "generation": self._generation.number,
@@ -187,5 +187,5 @@ class Checkpoints:
             },
             {"partition": 1},
         )
-        known = {found["partition"] async for found in minded}
+        known = {found["partition"] async for found in stalled}
         return [partition for partition in range(self._generation.partitions) if partition not in known]

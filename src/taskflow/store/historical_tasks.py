@@ -52,7 +52,7 @@ class TaskOfProject(Struct, frozen=True):
     last_position: int
 
 
-async def ever_placed(store: EventStore, project_id: UUID, moment: PointInTime, *, limit: int) -> list[TaskOfProject]:
+async def tasks_ever_in(store: EventStore, project_id: UUID, moment: PointInTime, *, limit: int) -> list[TaskOfProject]:
     """Tasks that were in a project at any time up to a point in time, at most `limit` of them."""
     rows = await store.pool.fetch(
         _TASKS_EVER_IN.format(until=UNTIL[moment.clock]), str(project_id).encode(), moment.until, limit

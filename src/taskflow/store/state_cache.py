@@ -118,14 +118,6 @@ class StateCache:
         """Caches the state that the stream has once `pending` is stored, for the next command of this process."""
         self._keep(stream_id, Folded(version, state, pending))
 
-    def presume_absent(self, stream_id: UUID) -> None:
-        """Caches that a stream does not exist, for a new id of which nobody else can know. Saves one read.
-
-        If the stream does exist, the append is refused and the next read asks the store.
-        """
-        if stream_id not in self._folded:
-            self._keep(stream_id, Folded(0, None))
-
     def drop_stale(self, stream_id: UUID, version: int) -> None:
         """Forgets a committed state that is older than `version`, which was seen in the store."""
         if stream_id in self._loading:

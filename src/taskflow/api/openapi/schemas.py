@@ -85,9 +85,9 @@ def _commands(components: Mapping[str, Schema]) -> dict[str, Schema]:
             batched_data[name] = _ref(_BATCHED + body)
     one = {name: _command(components, name, data[name], batched=False) for name in COMMANDS}
     in_batch = {name: _command(components, name, batched_data[name], batched=True) for name in COMMANDS}
-    said = components[CommandBody.__name__].get("description", "")
-    added[CommandBody.__name__] = _by_type(one) | {"description": said}
-    added[_BATCHED + CommandBody.__name__] = _by_type(in_batch) | {"description": said}
+    description = components[CommandBody.__name__].get("description", "")
+    added[CommandBody.__name__] = _by_type(one) | {"description": description}
+    added[_BATCHED + CommandBody.__name__] = _by_type(in_batch) | {"description": description}
     batch = dict(components["BatchBody"])
     items = batch["properties"]["commands"] | {"items": _ref(_BATCHED + CommandBody.__name__)}
     added["BatchBody"] = batch | {"properties": batch["properties"] | {"commands": items}}
