@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -119,6 +120,24 @@ class TestAnswer:
         assert [one["version"] for one in results] == [6, 7]
         read = accepted(await ada.read(f"/tasks/{task['id']}", results[-1]["position"]))
         assert (read["title"], read["version"]) == ("T", 7)
+
+    async def test_a_dry_run_says_what_would_be_left_and_stores_nothing(self, ada: Caller, root: Caller) -> None:
+        task = await ada.task("T")
+        for title in ("a", "b"):
+            await patched(ada, task, title=title)
+        positions = [str(one["position"]) for one in await history(ada, task)]
+        commands = [
+            {"id": str(uuid4()), "type": "AnnulEvent", "target": at, "data": REASON}
+            for at in (positions[2], positions[2], positions[0])
+        ]
+        tried = accepted(await root.post("/commands/batch", {"atomic": False, "dry_run": True, "commands": commands}))[
+            "results"
+        ]
+        assert [one["outcome"] for one in tried] == ["applied", "rejected", "rejected"]
+        assert tried[0]["result"]["annulled_version"] == 3
+        assert [one["problem"]["code"] for one in tried[1:]] == ["cannot-annul"] * 2
+        assert len(await history(ada, task)) == 3
+        assert accepted(await annul(root, ada, task, 3), 201)["version"] == 4
 
 
 class TestReads:

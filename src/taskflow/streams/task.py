@@ -258,6 +258,7 @@ class TaskState(Struct, frozen=True, kw_only=True, gc=False):
     former_projects: tuple[UUID, ...] = ()
     """Projects that the task was moved out of; clients that sync one of these projects are told that the task left."""
     annulments: tuple[Annulment, ...] = ()
+    """States that were stored before events could be annulled have none, as the default says."""
     version: int
 
     @property

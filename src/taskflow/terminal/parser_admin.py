@@ -18,7 +18,10 @@ examples:
 
 def add_admin(commands: Commands) -> None:
     annul = leaf(
-        commands, "annul", "annul an event of a task: the log keeps it, no fold has it any more", _ANNUL + EXIT_CODES
+        commands,
+        "annul",
+        "annul an event of a task: the log keeps it, and later states of the task are without it",
+        _ANNUL + EXIT_CODES,
     )
     annul.add_argument("position", type=int, metavar="POSITION", help="the event's position in the log")
     annul.add_argument(
