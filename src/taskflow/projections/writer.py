@@ -32,7 +32,7 @@ from taskflow.projections.batch import Changes, FoldedState, apply
 from taskflow.projections.checkpoints import Checkpoint, Checkpoints
 from taskflow.projections.invalidation_versions import after_invalidations
 from taskflow.store.fold import StreamFolder
-from taskflow.store.pool import TRANSIENT_ERRORS
+from taskflow.store.pool import DATABASE_ERRORS, TRANSIENT_ERRORS
 from taskflow.streams import STREAM_TYPE_OF_EVENT, state_bytes
 
 if TYPE_CHECKING:
@@ -402,7 +402,8 @@ class Writer:
 
     async def _fold_annulled(self, events: Sequence[RecordedEvent], decoded: list[Event | Exception]) -> dict[int, Any]:
         """Folds anew from the log the streams in which an event was annulled. Returns the states after the annulling
-        events, by position. An error that is not the store's takes the event's place in `decoded`, as in `_decode`."""
+        events, by position. An error in the data takes the event's place in `decoded`, as in `_decode`. Raises
+        DATABASE_ERRORS, so that no stream is parked because the log could not be read."""
         folded: dict[int, Any] = {}
         for at, (recorded, event) in enumerate(zip(events, decoded, strict=True)):
             if isinstance(event, Exception) or not event.annuls:
@@ -410,7 +411,7 @@ class Writer:
             version = recorded.stream_version
             try:
                 found = await self._folder.fold(self._view.kind, recorded.stream_id, version)
-            except TRANSIENT_ERRORS:
+            except DATABASE_ERRORS:
                 raise
             except Exception as error:  # noqa: BLE001 - the fold is pure, so the data is at fault
                 decoded[at] = error

@@ -37,6 +37,8 @@ TRANSIENT_ERRORS: Final = (
     *RETRIED_ERRORS,
 )
 """Errors that mean that PostgreSQL does not answer, or cannot now. Errors of a faulty statement are not among them."""
+DATABASE_ERRORS: Final = (*TRANSIENT_ERRORS, asyncpg.PostgresError)
+"""Every error of PostgreSQL and of the way to it, so that whatever else is raised is due to the data that was read."""
 
 
 def _server_settings(name: str) -> dict[str, str]:
