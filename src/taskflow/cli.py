@@ -21,7 +21,7 @@ from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
 from taskflow.settings import SECRETS, Settings, variable
 from taskflow.terminal.parser import add_client_commands
-from taskflow.terminal.parser_admin import add_admin
+from taskflow.terminal.parser_admin import add_admin, add_projections
 from taskflow.terminal.parser_parts import EXIT_CODES, calls_server, group
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     grant.add_argument("email", metavar="EMAIL", help="the address that the person registered with")
     grant.add_argument("role", choices=["admin", "analyst"], metavar="ROLE", help="admin, analyst")
     add_admin(admin)
+    add_projections(commands)
     add_client_commands(commands)
     return root
 

@@ -119,6 +119,7 @@ COMMANDS: list[tuple[str, str | None, Any, str]] = [
 
 ADMIN_WRITES: list[tuple[str, str, Any]] = [("POST", "/admin/events/{position}/annul", {"reason": "x"})]
 """Of admins of the system only, whatever their role in a project."""
+ADMIN_READS: list[tuple[str, str]] = [("GET", "/admin/projections")]
 ADMIN_COMMANDS: list[tuple[str, str, Any]] = [("AnnulEvent", "{position}", {"reason": "x"})]
 
 
@@ -276,6 +277,26 @@ class TestSystemRoles:
                     refused(response, 403, "forbidden")
             for type_, target, data in ADMIN_COMMANDS:
                 refused(await caller.command(type_, target.format(**names), data=data), 403, "forbidden")
+
+    async def test_only_admins_read_what_is_for_operators(
+        self, ada: Caller, bob: Caller, other_http: httpx.AsyncClient, beside: Beside
+    ) -> None:
+        there = Caller(other_http, bob.id, bob.name, bob.token)
+        for method, path in ADMIN_READS:
+            refused(await ada.http.request(method, f"/api/v1{path}"), 401, "unauthenticated")
+            for roles in ((), ("analyst",)):
+                await beside.grant(bob.id, *roles)
+                refused(await bob.call(method, path), 403, "forbidden")
+            await beside.grant(bob.id, "admin")
+            for caller in (bob, there):
+                accepted(await caller.call(method, path))
+            await beside.grant(bob.id)
+            for caller in (bob, there):
+
+                async def out(caller: Caller = caller, method: str = method, path: str = path) -> bool:
+                    return (await caller.call(method, path)).status_code == 403
+
+                await until(out, "the role is withdrawn", within_s=5)
 
     async def test_the_role_is_judged_before_the_body(self, ada: Caller) -> None:
         names = await self._position(ada)

@@ -62,9 +62,13 @@ class World:
         task = self.task()
         return task, self.client.tasks.comments.add(task.id, "well")
 
+    def as_admin(self) -> dict[str, Any]:
+        grant_at_the_machine(self.settings, str(self.me), "admin")
+        return {}
+
     def position(self) -> int:
         """The position of an event that this client may annul."""
-        grant_at_the_machine(self.settings, str(self.me), "admin")
+        self.as_admin()
         return list(self.client.tasks.events(self.task().id))[-1].position
 
     def version_of(self, task: UUID) -> int:
@@ -307,6 +311,7 @@ CALLS: Final[dict[str, Arguments]] = {
     "events.csv": but(events, "limit"),
     "events.stream": lambda world: {"project": world.task().project_id, "last_event_id": 1},
     "sync.changes": lambda _: {},
+    "admin.projections": lambda world: world.as_admin(),
     "admin.annul_event": lambda world: {"position": world.position(), "reason": "x", "expected_version": 2},
 }  # fmt: skip
 

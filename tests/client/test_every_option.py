@@ -86,6 +86,7 @@ LINES: Final = {
     "projects uninvite": ["{project} {invited}"],
     "projects accept": ["{token}"],
     "admin annul": ["{position} --reason x --expect 2"],
+    "projections": ["", "--watch --count 2"],
     "views list": ["--in {project} --limit 7"],
     "views show": ["{view}"],
     "views run": ["{view} --limit 7"],
@@ -203,8 +204,9 @@ def test_the_command_works(stack: Stack, context: Terminal, homes: Path, tmp_pat
         known["shared"] = context.gets("projects", "accept", known["shared"])["id"]
     if name in {"tasks check", "tasks uncheck"}:
         context.run("tasks", "checklist", known["task"], "--add", "one")
-    if name == "admin annul":
+    if name in {"admin annul", "projections"}:
         grant_at_the_machine(stack.settings, context.gets("whoami")["id"], "admin")
+    if name == "admin annul":
         known["position"] = context.gets("tasks", "history", known["task"])[-1]["position"]
     if name == "tasks unlink":
         context.run("tasks", "link", known["task"], "relates_to", known["sibling"])

@@ -17,7 +17,7 @@ from taskflow.api.route import Route
 from taskflow.readmodels.read_models import ReadModels
 
 API = Path(api.__file__).parent
-HOLDERS = {"context.py", "reads.py", "health.py", "metrics.py"}
+HOLDERS = {"context.py", "reads.py", "health.py", "metrics.py", "projection_status.py"}
 """Who opens the read models, hands them to a query, or tells operators of them."""
 READERS = {*ReadModels.__annotations__.values(), ReadModels.__name__}
 KEYS = "/.well-known/jwks.json"

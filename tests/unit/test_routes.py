@@ -52,7 +52,12 @@ def test_every_command_but_those_of_imports_is_behind_a_route() -> None:
 def test_every_route_on_what_may_be_somebodys_is_tried_by_a_stranger() -> None:
     tried = {
         f"{method} {re.sub(r'{[^}]*}', '{}', path.partition('?')[0])}"
-        for method, path, *_ in (*authorisation.READS, *authorisation.WRITES, *authorisation.ADMIN_WRITES)
+        for method, path, *_ in (
+            *authorisation.READS,
+            *authorisation.WRITES,
+            *authorisation.ADMIN_READS,
+            *authorisation.ADMIN_WRITES,
+        )
     }
     routes = {
         f"{route.method} {re.sub(r'{[^}]*}', '{}', route.path.removeprefix(BASE))}"

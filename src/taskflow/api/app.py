@@ -24,6 +24,7 @@ from taskflow.api.routes import (
     identity,
     invitations,
     profiles,
+    projections,
     projects,
     stats,
     stream,
@@ -64,6 +65,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *commands.ROUTES,
     *batches.ROUTES,
     *writes.ROUTES,
+    *projections.ROUTES,
 )
 
 

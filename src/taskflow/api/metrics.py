@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,12 +15,12 @@ from prometheus_client.registry import Collector
 from pymongo.errors import PyMongoError
 
 from taskflow.api.concurrency_limits import Work
+from taskflow.api.projection_status import ProjectionBody, projection_status
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.rejections import read_rejections
 from taskflow.relay import status as relay_status
 from taskflow.store.lease import WORKER, holder
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
-from taskflow.store.projector_faults import read_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,19 @@ if TYPE_CHECKING:
 
 BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
 METRICS_TIMEOUT_S: Final = 1.0
+_VIEW_METRICS: Final[tuple[tuple[str, str, Callable[[ProjectionBody], float]], ...]] = (
+    ("taskflow_view_position", "Everything in the log at or before it is applied", lambda one: one.position),
+    ("taskflow_view_lag_seconds", "Age of the oldest event that is not applied", lambda one: one.lag_seconds),
+    ("taskflow_view_rate", "Events of the log that the view went past, per second", lambda one: one.rate),
+    (
+        "taskflow_view_refused",
+        "Whether MongoDB refuses the view's writes until an operator acts",
+        lambda one: one.reason is not None,
+    ),
+    ("taskflow_view_halted", "Partitions that wait for an operator", lambda one: len(one.halted)),
+    ("taskflow_view_parked", "Streams that could not be applied", lambda one: one.dead_letters),
+    ("taskflow_view_workers", "Workers that advance the view", lambda one: len(one.workers)),
+)
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -41,7 +55,7 @@ class Metrics(Collector):
         self._context = context
         self._relay: RelayStatus | None = None
         self._worker_works: bool | None = None
-        self._faults: dict[str, str] = {}
+        self._projections: list[ProjectionBody] = []
         self._rejected: list[tuple[str, str, int]] = []
         self._rendered: list[Any] = []
         self._registry = CollectorRegistry()
@@ -69,7 +83,7 @@ class Metrics(Collector):
     def handler(self) -> HTTPRouteHandler:
         @get("/metrics")
         async def metrics() -> Response[bytes]:
-            await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections(), self._ask_faults())
+            await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections(), self._ask_projections())
             # The samples are collected here. Formatting them takes long with many routes and statuses, so a thread
             # does.
             self._rendered = list(self._samples())
@@ -91,9 +105,9 @@ class Metrics(Collector):
         except TRANSIENT_ERRORS:
             self._worker_works = None
 
-    async def _ask_faults(self) -> None:
-        with suppress(*TRANSIENT_ERRORS):  # keeps the previous ones
-            self._faults = await abandon_after(METRICS_TIMEOUT_S, read_faults(self._context.store.pool))
+    async def _ask_projections(self) -> None:
+        with suppress(PyMongoError, *TRANSIENT_ERRORS):  # keeps the previous ones
+            self._projections = await abandon_after(METRICS_TIMEOUT_S, projection_status(self._context))
 
     async def _ask_rejections(self) -> None:
         with suppress(PyMongoError, TimeoutError):  # keeps the previous counts
@@ -143,12 +157,7 @@ class Metrics(Collector):
         for view in PROJECTIONS:
             lag.add_metric([view], max(0, follower.position - context.readmodels.freshness.position([view])))
         yield lag
-        faults = GaugeMetricFamily(
-            "taskflow_view_refused", "Whether MongoDB refuses a view's writes until an operator acts", labels=["view"]
-        )
-        for view in PROJECTIONS:
-            faults.add_metric([view], view in self._faults)
-        yield faults
+        yield from self._of_views()
         yield GaugeMetricFamily(
             "taskflow_parked_streams", "Streams that a view could not apply", len(context.readmodels.freshness.parked)
         )
@@ -166,6 +175,14 @@ class Metrics(Collector):
             yield GaugeMetricFamily("taskflow_log_position", "Last position of the log", self._relay.head)
             yield GaugeMetricFamily("taskflow_relay_lag_events", "Events not in Kafka yet", self._relay.lag_events)
             yield GaugeMetricFamily("taskflow_relay_lag_seconds", "Age of the oldest of them", self._relay.lag_s)
+
+    def _of_views(self) -> Iterator[Any]:
+        """What `GET /admin/projections` says, as numbers."""
+        for name, what, value in _VIEW_METRICS:
+            metric = GaugeMetricFamily(name, what, labels=["view"])
+            for one in self._projections:
+                metric.add_metric([one.name], value(one))
+            yield metric
 
     def _slots(self) -> Iterator[Any]:
         """Long work that is running, and long work that was refused because too much was running."""

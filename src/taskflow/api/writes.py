@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import re
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -25,13 +24,12 @@ from taskflow.api.preferences import APPLIED, minimal, prefers_minimal
 from taskflow.api.problems import Since
 from taskflow.api.repeats import judge_import, judge_of, judge_system_role
 from taskflow.api.route import RequestContext
-from taskflow.commands.access import check_system_role
+from taskflow.api.system_roles import require_system_role
 from taskflow.commands.execute import Accepted, Handler, Request
 from taskflow.commands.import_scope import ImportCommand, receipts_scope
 from taskflow.commands.preview import preview
 from taskflow.errors import Fault, KeyReused, Malformed, Refusal, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
-from taskflow.store.pool import TRANSIENT_ERRORS
 from taskflow.timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     from taskflow.commands.fields import Command
     from taskflow.commands.unit_of_work import UnitOfWork
     from taskflow.store.eventstore import EventStore
-    from taskflow.streams.user import SystemRole
 
 KEY_MAX: Final = 255
 EVENTS_SINCE_MAX: Final = 200
@@ -56,7 +53,7 @@ async def write(call: RequestContext, command: CommandType, target: Any) -> Resp
     """A REST write: a command of this type on that target, its body being the request's. What is preferred of its
     answer changes nothing but the body."""
     if command.system_role is not None:
-        await _require_system_role(call, command.system_role)
+        await require_system_role(call.context, call.user, command.system_role)
     plain = await call.json()
     request = request_of(
         call,
@@ -180,16 +177,6 @@ async def _command_id(call: RequestContext, key: str | None) -> UUID:
         if await context.store.accepted(call.user, [earlier]):
             return earlier
     return command_id_of_key(context.settings.claim_secret_bytes, call.user, key)
-
-
-async def _require_system_role(call: RequestContext, role: SystemRole) -> None:
-    """Checks today's system role of the caller. One that was just given may not have been followed yet. Raises
-    Forbidden."""
-    follower = call.context.follower
-    if role not in follower.system_roles(call.user):
-        with suppress(*TRANSIENT_ERRORS):
-            await follower.poll()
-    check_system_role(follower.system_roles(call.user), role)
 
 
 async def _since(store: EventStore, conflict: VersionConflict) -> tuple[Since, ...]:

@@ -223,6 +223,35 @@ class Comment(Struct, frozen=True, kw_only=True):
     position: int | None = None
 
 
+class HaltedPartition(Struct, frozen=True):
+    partition: int
+    reason: str
+
+
+class ProjectionWorker(Struct, frozen=True):
+    id: str
+    partitions: list[int]
+    seen_at: datetime
+
+
+class ProjectionStatus(Struct, frozen=True, kw_only=True):
+    """Everything at or before `position` is applied; `lag_events` of the log are not, the oldest for `lag_seconds`."""
+
+    name: str
+    version: int
+    attempt: int
+    state: str
+    reason: str | None
+    position: int
+    head: int
+    lag_events: int
+    lag_seconds: float
+    rate: float
+    dead_letters: int
+    halted: list[HaltedPartition]
+    workers: list[ProjectionWorker]
+
+
 class Annulment(Struct, frozen=True, kw_only=True):
     """An event of a task that was annulled; `version` is that of the task after it."""
 

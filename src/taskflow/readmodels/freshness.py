@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 IDLE_POLL_S: Final = 0.25
 CHECKPOINTS_AGE_S_MAX: Final = 2.0
 """Maximum age of the last read of the checkpoints for validating pages in memory."""
+RATE_SAMPLES: Final = 11
+RATE_SAMPLE_S: Final = 1.0
+"""The rate of a view is taken over the last samples, so over about ten seconds."""
 _FIELDS: Final = {"projection": 1, "partition": 1, "position": 1, "halted": 1, "marks": 1}
 CONFIRM_TIMEOUT_S: Final = 5.0
 """Timeout for reading the checkpoints again after the documents have been read."""
@@ -63,7 +67,8 @@ class Freshness:
         self._collection = database[CHECKPOINTS]
         self._parked = database[PARKED]
         self._recent_positions = recent_positions
-        self._generation = generation
+        self.generation = generation
+        """The number of the topic generation under which the checkpoints are kept."""
         self._settings = settings
         self.breaker = MongoBreaker()
         self._checkpoints: dict[tuple[str, int], int] = {}
@@ -72,6 +77,8 @@ class Freshness:
         """Stream parked in any view → the position of its first waiting event."""
         self._raw_versions: dict[str, list[bytes]] = {}
         self._bucket_versions: dict[str, list[BucketVersion]] = {}
+        self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=RATE_SAMPLES)
+        """When the checkpoints were read, and the sum of each view's positions over its partitions."""
         self._read_at = float("-inf")
         self._waiting = 0
         self._read_requested = asyncio.Event()
@@ -95,6 +102,15 @@ class Freshness:
             ),
             default=0,
         )
+
+    def rate(self, view: str) -> float:
+        """Returns the events of the log that this view went past, per second, lately."""
+        if not self._samples:
+            return 0.0
+        (since, first), (until, last) = self._samples[0], self._samples[-1]
+        if since == until:
+            return 0.0
+        return max(0, last[view] - first[view]) / self._recent_positions.partitions / (until - since)
 
     def is_fresh(self, view: str, position: int, partitions: Iterable[int] | None = None) -> bool:
         """Whether `wait` would return at once."""
@@ -220,7 +236,7 @@ class Freshness:
             if view.bucket_versions
         }
         started = time.monotonic()
-        query = _SERVING | {"generation": self._generation}
+        query = _SERVING | {"generation": self.generation}
         async for found in self._collection.find(query, _FIELDS):
             checkpoints[found["projection"], found["partition"]] = found["position"]
             if found["halted"]:
@@ -237,6 +253,11 @@ class Freshness:
         if bucket_versions != self._raw_versions:
             self._raw_versions = bucket_versions
             self._bucket_versions = {view: by_bucket(partitions) for view, partitions in bucket_versions.items()}
+        if not self._samples or started - self._samples[-1][0] >= RATE_SAMPLE_S:
+            sums = dict.fromkeys(PROJECTIONS, 0)
+            for (view, _), position in checkpoints.items():
+                sums[view] += position
+            self._samples.append((started, sums))
         self._read_at = started
         self._ended = begun
         self._read_done.set()
@@ -244,7 +265,7 @@ class Freshness:
     async def silent_s(self) -> dict[str, float]:
         """Returns for each view the seconds since its slowest partition was last saved; infinite if never."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": _SERVING | {"generation": self._generation}},
+            {"$match": _SERVING | {"generation": self.generation}},
             {
                 "$group": {
                     "_id": "$projection",

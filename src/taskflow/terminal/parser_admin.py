@@ -16,6 +16,20 @@ examples:
 """
 
 
+_PROJECTIONS: Final = """\
+BEHIND: events of the log that a projection has not applied; AGE: of the oldest of them; LEFT: the time that they take at
+the present RATE. STATE: running, catching_up, stopped (no worker), halted or refused (what to do stands below the table).
+Takes the system role admin.
+
+"""
+
+
+def add_projections(commands: Commands) -> None:
+    projections = leaf(commands, "projections", "show how far each projection is", _PROJECTIONS + EXIT_CODES)
+    projections.add_argument("--watch", action="store_true", help="show it again every two seconds, until interrupted")
+    projections.add_argument("--count", type=int, metavar="N", help="with --watch: stop after this many times")
+
+
 def add_admin(commands: Commands) -> None:
     annul = leaf(
         commands,

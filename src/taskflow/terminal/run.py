@@ -28,7 +28,7 @@ from taskflow.client import (
     VersionConflict,
 )
 from taskflow.importer.failures import ImportFailure, ServerAway
-from taskflow.terminal import account, admin, imports, members, parts, projects, tasks, views
+from taskflow.terminal import account, admin, imports, members, parts, projections, projects, tasks, views
 from taskflow.terminal.accounts import TOKEN, URL, Accounts, BadFile, Kept, config_folder, reached, url_of
 from taskflow.terminal.activity import activity
 from taskflow.terminal.command_context import CommandContext
@@ -107,6 +107,7 @@ ALONE: Final[Mapping[str, Action]] = {
     "whoami": account.whoami,
     "calendar": account.calendar,
     "activity": activity,
+    "projections": projections.list_projections,
     "import": imports.import_,
     "demo": imports.show,
 }
