@@ -241,7 +241,7 @@ class TestRules:
                 await executor._store.mapper.decode(await executor._store.log.stream(task_id)), 1
             )
         }
-        await cannot(executor, admin, task_id, versions["TaskAssigned"], why="no member")
+        await cannot(executor, admin, task_id, versions["TaskAssigned"], why="not a member")
         assert (await annulled(executor, admin, task_id, versions["TaskRetitled"])).state.title == "T"
 
     async def test_a_status_that_left_the_workflow_is_what_it_is_mapped_to(
@@ -306,7 +306,7 @@ class TestRules:
         await relate(one, two)
         removed = await part(one, two)
         await relate(two, one)
-        await cannot(executor, admin, one, removed, why="blocks this one already")
+        await cannot(executor, admin, one, removed, why="already blocks this one")
         await part(two, one)
         await send(executor, owner, handler_of(task.TrashTask), two, task.TrashTask())
         await send(executor, NOBODY, purge.purge_task, two, datetime.now(UTC))
