@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import httpx
 import msgspec
 from pymongo import ReplaceOne
 
@@ -20,7 +21,7 @@ from benchmarks.report import Row, Sample
 from benchmarks.servers import cpu_s
 from benchmarks.tools import output_of
 from benchmarks.world import World, wait_ready
-from taskflow.client import AsyncClient, Retries
+from taskflow.client import AsyncClient
 from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database
 from taskflow.projections.registry import PROJECTIONS
@@ -124,8 +125,14 @@ def _url(settings: Settings) -> str:
 
 async def _registered(settings: Settings) -> str:
     """The access token of somebody new, once the API listens."""
-    patient = Retries(attempts_max=100, total_s=WAIT_S, pause_max_s=0.5)
-    async with AsyncClient(_url(settings), retries=patient) as client:
+    async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                (await http.get(f"{_url(settings)}/livez")).raise_for_status()
+                break
+            except httpx.HTTPError:
+                await asyncio.sleep(0.1)
+    async with AsyncClient(_url(settings)) as client:
         email = f"{uuid4().hex}@example.com"
         token = (await client.auth.register(email, "correct horse battery", "Importer")).access_token
     assert token is not None
