@@ -42,7 +42,7 @@ from taskflow.api.route import RequestContext, Route
 from taskflow.commands.task import CreateTask
 from taskflow.errors import NotFound, TaskflowError
 from taskflow.ids import new_id
-from taskflow.query_params import Parameters
+from taskflow.query.query_params import Parameters
 from taskflow.settings import Settings
 
 PATH: Final = "/api/v1/tasks"

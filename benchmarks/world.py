@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from benchmarks.tools import CACHE, ROOT, output_of, path_with_node
-from taskflow.dev_secrets import new_secret
+from taskflow.local.dev_secrets import new_secret
 from taskflow.local.program import unused_port
 from taskflow.local.servers import Servers
 from taskflow.settings import SECRETS, Settings

@@ -23,7 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from msgspec.structs import replace
 from pymongo import AsyncMongoClient
 
-from taskflow.dev_secrets import new_secret
+from taskflow.local.dev_secrets import new_secret
 from taskflow.local.program import Running, unused_port
 from taskflow.local.servers import Servers
 from taskflow.settings import SECRETS, Settings

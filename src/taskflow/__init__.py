@@ -16,8 +16,7 @@ follower/sse_hub    sends new events to SSE connections     store/history       
 importer/           imports other systems' logs             local/supervisor      `taskflow up`
 client/             Python client of the API                terminal/             `taskflow tasks …`, over the client
 settings       every bound and address      errors      the tree of errors         cli           sub-commands
-search_tokens  words for full-text search   task_query  filters of task lists      query_params  query parameters
-csv_escaping   against formula injection
+text/          names, search tokens, CSV    dates/      times and time zones       query/         filters of task lists
 """
 
 from typing import Final

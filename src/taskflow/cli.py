@@ -15,10 +15,10 @@ from typing import Any, Final
 import uvloop
 
 from taskflow import __version__, logs
-from taskflow.dev_secrets import OF_PROJECTOR, OF_RELAY, OF_WORKER, with_secrets
 from taskflow.errors import TaskflowError
 from taskflow.local import logfiles
 from taskflow.local.addresses import with_local_urls
+from taskflow.local.dev_secrets import OF_PROJECTOR, OF_RELAY, OF_WORKER, with_secrets
 from taskflow.settings import SECRETS, Settings, variable
 from taskflow.terminal.parser import add_client_commands
 from taskflow.terminal.parser_admin import add_admin, add_projections

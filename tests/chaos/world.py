@@ -14,8 +14,8 @@ import httpx
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskflow.dev_secrets import new_secret
 from taskflow.kafka.topics import current_generation
+from taskflow.local.dev_secrets import new_secret
 from taskflow.local.program import Program, Running, unused_port
 from taskflow.projections.collection_names import CHECKPOINTS
 from taskflow.projections.mongo import open_database

@@ -23,6 +23,7 @@ from taskflow.commands.undo import (
     undo,
 )
 from taskflow.commands.unit_history import PastEvent
+from taskflow.dates.time_zones import day_end, zone_of
 from taskflow.errors import NothingToUndo
 from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import (
@@ -59,7 +60,6 @@ from taskflow.streams.task import (
     TaskStatusChanged,
     TaskTrashed,
 )
-from taskflow.time_zones import day_end, zone_of
 
 OWNER, MEMBER, STRANGER = UUID(int=1), UUID(int=2), UUID(int=3)
 HERE, THERE, TASK_ID = UUID(int=10), UUID(int=11), UUID(int=12)

@@ -15,9 +15,9 @@ from pymongo.errors import OperationFailure, PyMongoError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from taskflow.dev_secrets import with_secrets
 from taskflow.local import mongodb
 from taskflow.local.addresses import remember
+from taskflow.local.dev_secrets import with_secrets
 from taskflow.local.private import make_private
 from taskflow.local.program import CannotStart, Program, Running
 from taskflow.local.servers import Servers

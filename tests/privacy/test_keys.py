@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from taskflow.commands import user
 from taskflow.commands.catalog import handler_of
 from taskflow.commands.execute import Executor
-from taskflow.dev_secrets import new_secret
 from taskflow.errors import KeyMissing, StoreError
 from taskflow.ids import new_id
+from taskflow.local.dev_secrets import new_secret
 from taskflow.privacy.keyring import KeyRing
 from taskflow.settings import Settings
 from taskflow.store.eventstore import EventStore, open_event_store

@@ -12,15 +12,15 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
+from taskflow.dates.timestamps import micros
 from taskflow.errors import Unavailable
 from taskflow.projections.declarations.tasks import NO_DUE, TASKS
 from taskflow.projections.mongo import Database
+from taskflow.query.task_query import SORTS
 from taskflow.readmodels import queries
 from taskflow.readmodels.queries import TaskFilter, Views, task_query
-from taskflow.search_tokens import terms, words
 from taskflow.streams.task import PRIORITIES, Comment, TaskState
-from taskflow.task_query import SORTS
-from taskflow.timestamps import micros
+from taskflow.text.search_tokens import terms, words
 from tests.projections.story import BEGAN, Story, fold
 from tests.unit.test_batch import log_of
 

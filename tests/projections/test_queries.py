@@ -17,19 +17,19 @@ from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandListener
 
 from taskflow.cancellation import raise_if_cancelled
+from taskflow.dates.timestamps import micros
 from taskflow.errors import Invalid
 from taskflow.projections import process as projections
 from taskflow.projections.declarations.tasks import TASKS
 from taskflow.projections.mongo import Database
 from taskflow.projections.registry import PROJECTIONS
+from taskflow.query.task_query import SORTS
 from taskflow.readmodels import queries
 from taskflow.readmodels.queries import STATUS_PAIRS_MAX, TaskFilter, Views, _cursor, all_pairs
 from taskflow.readmodels.saved_views import SavedViews
-from taskflow.search_tokens import terms
 from taskflow.settings import Settings
 from taskflow.streams.project import DEFAULT_WORKFLOW, Statuses
-from taskflow.task_query import SORTS
-from taskflow.timestamps import micros
+from taskflow.text.search_tokens import terms
 from tests.projections.conftest import Start
 from tests.projections.story import BEGAN, fold
 from tests.projections.world import World

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.addresses import (
+from taskflow.streams.claim import claim_id
+from taskflow.text.addresses import (
     ADDRESS_MAX,
     LOCAL_OCTETS_MAX,
     BadAddress,
@@ -18,7 +19,6 @@ from taskflow.addresses import (
     same_address,
     trimmed,
 )
-from taskflow.streams.claim import claim_id
 
 SAME = [
     ("ada@example.com", "ADA@EXAMPLE.COM", " Ada@Example.com\t", "\u00a0ada@example.com\u3000", "ada@example.com.",

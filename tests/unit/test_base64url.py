@@ -19,8 +19,8 @@ from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
 from taskflow.api.tokens import Tokens
 from taskflow.base64url import decode_base64url, encode_base64url
 from taskflow.commands.invitation_tokens import named_by, token_of
-from taskflow.dev_secrets import new_secret
 from taskflow.errors import Invalid, Malformed, Unauthenticated
+from taskflow.local.dev_secrets import new_secret
 from taskflow.readmodels import queries
 from taskflow.settings import Settings
 

@@ -17,8 +17,8 @@ from icalendar import Event
 from tests.unit.test_schedule import Story, utc
 
 from taskflow.api.calendar_due import COUNTED_MAX, add_due, clocks_of
+from taskflow.dates.time_zones import zone_of
 from taskflow.projections.declarations.tasks import TaskFacts, facts
-from taskflow.time_zones import zone_of
 
 BERLIN, AUCKLAND = "Europe/Berlin", "Pacific/Auckland"
 

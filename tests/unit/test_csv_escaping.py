@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from taskflow.csv_escaping import GUARD, escape_cell, unescape_cell
+from taskflow.text.csv_escaping import GUARD, escape_cell, unescape_cell
 
 EVERY = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point <= 0xDFFF]
 SIGNS = "=+-@"

@@ -19,7 +19,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from taskflow import __version__, cli
-from taskflow.dev_secrets import new_secret
+from taskflow.local.dev_secrets import new_secret
 from taskflow.local.jars import LOCK, locked
 from taskflow.settings import KEYS, SECRETS, Settings, variable
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from taskflow.api.device_tokens import DeviceTokens
-from taskflow.dev_secrets import new_secret
+from taskflow.local.dev_secrets import new_secret
 from taskflow.settings import Settings
 
 SETTINGS = Settings(token_secret=new_secret("token_secret"), device_token_ttl_s=1_000)

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from taskflow.api.envelopes import Envelope
 from taskflow.api.event_files import COLUMNS, csv_header, csv_lines, ndjson
-from taskflow.csv_escaping import unescape_cell
+from taskflow.text.csv_escaping import unescape_cell
 
 values = st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text(), max_size=4)
 ids = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)

@@ -32,12 +32,12 @@ from taskflow.commands.task_import import (
     comment,
     create,
 )
-from taskflow.csv_escaping import escape_cell, unescape_cell
 from taskflow.errors import Rejected
 from taskflow.projections.declarations.tasks import TASKS
 from taskflow.streams import PROJECT, TASK, Event, EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, LabelSet, ProjectCreated, ProjectState
 from taskflow.streams.task import ChecklistItem, Relation, TaskState
+from taskflow.text.csv_escaping import escape_cell, unescape_cell
 
 ANN, BOB, ID = UUID(int=1), UUID(int=2), UUID(int=9)
 AT = datetime(2026, 1, 1, tzinfo=UTC)

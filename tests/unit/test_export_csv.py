@@ -26,9 +26,9 @@ from taskflow.importer.exported import read_export
 from taskflow.importer.exported_csv import FAULTS_MAX
 from taskflow.importer.exported_file import Commented, Export, Item, Member, Person, Project, Related, Slots, Task
 from taskflow.importer.failures import BadFile
-from taskflow.names import normal_name
 from taskflow.streams.project import CATEGORIES, DEFAULT_WORKFLOW, ROLES
 from taskflow.streams.task import PRIORITIES
+from taskflow.text.names import normal_name
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ANN = Person(UUID(int=1), "Ann")

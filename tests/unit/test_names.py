@@ -13,8 +13,8 @@ from taskflow.commands.project import CreateProject
 from taskflow.commands.task import CreateTask, EditTask, label_changes
 from taskflow.commands.workflow import SetWorkflow
 from taskflow.errors import Malformed
-from taskflow.names import normal_name, normal_names
 from taskflow.streams.task import TaskLabelled
+from taskflow.text.names import normal_name, normal_names
 
 CAFE, CAFE_APART = "caf\u00e9", "cafe\u0301"
 BLANKS = st.text(st.sampled_from(" \t\n\u00a0\u2003\u3000\u200b\ufeff"), max_size=3)

@@ -17,7 +17,7 @@ from taskflow.commands.fields import STATUSES_MAX, TRANSITIONS_MAX
 from taskflow.commands.task import CreateTask, EditTask
 from taskflow.commands.workflow import SetWorkflow
 from taskflow.errors import Malformed, UnsupportedMedia
-from taskflow.query_params import Parameters
+from taskflow.query.query_params import Parameters
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.recursive(

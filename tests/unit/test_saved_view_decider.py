@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from taskflow.commands.saved_view import CreateView, EditView, SavedQuery, create, delete, edit, read
 from taskflow.errors import Invalid, Malformed, Rejected
-from taskflow.query_params import Parameters
+from taskflow.query.query_params import Parameters
+from taskflow.query.task_query import FILTERS, ORDERS, parse_task_query
 from taskflow.streams import EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated
 from taskflow.streams.project import evolve as evolve_project
 from taskflow.streams.saved_view import SavedViewState, ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved, evolve
-from taskflow.task_query import FILTERS, ORDERS, parse_task_query
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ANN, ID = UUID(int=1), UUID(int=2)

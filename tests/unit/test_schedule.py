@@ -15,13 +15,13 @@ from taskflow.commands.recurrence import checked, next_slot
 from taskflow.commands.schedule import zone_in
 from taskflow.commands.task import CreateTask, EditTask
 from taskflow.commands.user import EditProfile, edit
+from taskflow.dates.time_zones import NAMES, day_end, to_local, to_moment, zone_of
 from taskflow.errors import Invalid
 from taskflow.streams import PROJECT, TASK, USER, Event, EventMetadata
 from taskflow.streams.project import DEFAULT_WORKFLOW, ProjectCreated, ProjectState
 from taskflow.streams.schedule import Series, TaskDueSet, TaskRecurred, TaskRecurrenceSet, midnight
 from taskflow.streams.task import ChecklistItemAdded, ChecklistItemChecked, TaskState
 from taskflow.streams.user import UserRegistered
-from taskflow.time_zones import NAMES, day_end, to_local, to_moment, zone_of
 
 BERLIN, AUCKLAND, LORD_HOWE = "Europe/Berlin", "Pacific/Auckland", "Australia/Lord_Howe"
 OWNER, PROJECT_ID, TASK_ID = UUID(int=1), UUID(int=10), UUID(int=11)

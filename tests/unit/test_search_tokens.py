@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow import search_tokens as words_module
 from taskflow.commands.fields import DESCRIPTION_BYTES_MAX
-from taskflow.search_tokens import (
+from taskflow.text import search_tokens as words_module
+from taskflow.text.search_tokens import (
     CHARACTERS_MAX,
     QUERY_WORDS_MAX,
     WORD_MAX,

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from msgspec.structs import asdict, replace
 
 from taskflow import cli
-from taskflow.dev_secrets import OF_API, OF_PROJECTOR, OF_RELAY, load_or_create_secret, new_secret, with_secrets
 from taskflow.former_settings import NEW_NAMES
 from taskflow.local.addresses import forget, remember, with_local_urls
+from taskflow.local.dev_secrets import OF_API, OF_PROJECTOR, OF_RELAY, load_or_create_secret, new_secret, with_secrets
 from taskflow.settings import SECRETS, BadSettings, Settings, variable
 
 GOOD = {f"TASKFLOW_{name.upper()}": new_secret(name) for name in SECRETS}

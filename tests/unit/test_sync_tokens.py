@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.api.sync_tokens import Build, SyncToken, read_token, write_token
-from taskflow.dev_secrets import new_secret
 from taskflow.errors import Gone, Malformed
+from taskflow.local.dev_secrets import new_secret
 from taskflow.settings import Settings
 
 SETTINGS = Settings(token_secret=new_secret("token_secret"))

@@ -13,7 +13,7 @@ import taskflow
 from taskflow.projections.declarations import task_fields
 from taskflow.projections.declarations.tasks import SORTED_BY, TASKS
 from taskflow.projections.projection import Document
-from taskflow.task_query import SORTS
+from taskflow.query.task_query import SORTS
 
 PACKAGE = Path(taskflow.__file__).parent
 NAMES = {value for name, value in vars(task_fields).items() if name.isupper()}

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from taskflow.api.bodies import decode
 from taskflow.api.export_csv import header, line, project_line
 from taskflow.commands.task import CreateTask, EditTask
+from taskflow.dates.times import parse_time, truncate
+from taskflow.dates.timestamps import timestamp
 from taskflow.errors import Malformed
 from taskflow.importer.exported import read_export
 from taskflow.importer.mapping import Time
 from taskflow.importer.rows import _time_parser
 from taskflow.importer.todoist import read_backup
-from taskflow.query_params import Parameters
+from taskflow.query.query_params import Parameters
 from taskflow.streams.project import DEFAULT_WORKFLOW
-from taskflow.times import parse_time, truncate
-from taskflow.timestamps import timestamp
 
 LAST = datetime(2031, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 FINE = "2031-12-31T23:59:59.999999999Z"

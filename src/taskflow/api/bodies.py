@@ -15,9 +15,9 @@ from uuid import UUID
 import msgspec
 from msgspec import NODEFAULT, Struct, ValidationError, inspect
 
+from taskflow.dates.times import cut_times
 from taskflow.errors import Fault, Malformed, UnsupportedMedia
 from taskflow.ids import is_id
-from taskflow.times import cut_times
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from icalendar import Timezone, TimezoneDaylight, TimezoneStandard, vRecur
 
 from taskflow.commands.recurrence import next_slot, slots
+from taskflow.dates.time_zones import UTC_NAME, to_local, to_moment, zone_of
 from taskflow.streams.schedule import midnight
-from taskflow.time_zones import UTC_NAME, to_local, to_moment, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

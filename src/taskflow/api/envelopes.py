@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from taskflow.dates.timestamps import Timestamp, timestamp
 from taskflow.privacy.sealing import open_fields, personal_fields
 from taskflow.store.mapper import person_of, upcast
 from taskflow.streams import EVENT_TYPES
-from taskflow.timestamps import Timestamp, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from taskflow.api.envelopes import Envelope
-from taskflow.csv_escaping import escape_cell
+from taskflow.text.csv_escaping import escape_cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from taskflow.csv_escaping import escape_cell
+from taskflow.text.csv_escaping import escape_cell
 
 CSV: Final = "text/csv"
 COLUMNS: Final = (

@@ -13,11 +13,11 @@ from msgspec import Raw, Struct
 
 from taskflow.api import encoding, render
 from taskflow.api.export_csv import header, line, project_line
+from taskflow.dates.timestamps import Timestamp, timestamp, timestamp_or_none
 from taskflow.off_loop import on_thread
 from taskflow.projections.declarations.tasks import shown
 from taskflow.streams.project import Label, Role, Workflow
 from taskflow.streams.task import TaskState
-from taskflow.timestamps import Timestamp, timestamp, timestamp_or_none
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context

@@ -18,6 +18,7 @@ from litestar import Request, Response, get
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 
+from taskflow.dates.timestamps import timestamp
 from taskflow.kafka.connection import BrokerRefuses, ping
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.relay import status as relay_status
@@ -25,7 +26,6 @@ from taskflow.settings import BadSettings
 from taskflow.store.lease import WORKER, holder
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
 from taskflow.store.projector_faults import read_faults
-from taskflow.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

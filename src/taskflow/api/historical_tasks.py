@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from taskflow.api.reads import Reading
-    from taskflow.query_params import Parameters
+    from taskflow.query.query_params import Parameters
     from taskflow.streams.project import Statuses
     from taskflow.streams.task import TaskState
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from taskflow.dates.timestamps import Timestamp, timestamp
 from taskflow.streams.project import MemberInvited, Role
-from taskflow.timestamps import Timestamp, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

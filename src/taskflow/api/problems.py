@@ -13,8 +13,8 @@ from pymongo.errors import PyMongoError
 
 from taskflow import errors
 from taskflow.api.route import allowed
+from taskflow.dates.timestamps import Timestamp
 from taskflow.store.pool import TRANSIENT_ERRORS
-from taskflow.timestamps import Timestamp
 
 log = logging.getLogger(__name__)
 

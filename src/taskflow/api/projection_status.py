@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
+from taskflow.dates.timestamps import Timestamp, timestamp
 from taskflow.projections.projection import ATTEMPT
 from taskflow.projections.registry import PROJECTIONS
 from taskflow.readmodels.projection_status import HaltedPartition, read_progress
 from taskflow.store.projection_lag import read_lag
 from taskflow.store.projector_faults import read_faults
-from taskflow.timestamps import Timestamp, timestamp
 
 if TYPE_CHECKING:
     from taskflow.api.context import Context

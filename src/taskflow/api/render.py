@@ -9,11 +9,11 @@ from uuid import UUID
 from msgspec import Raw, Struct
 
 from taskflow.api.encoding import ENCODER
+from taskflow.dates.timestamps import Timestamp, timestamp, timestamp_or_none
 from taskflow.projections.declarations.tasks import TaskFacts
 from taskflow.streams.project import Category, Label, Role, Statuses, Workflow
 from taskflow.streams.saved_view import Query
 from taskflow.streams.user import Settings
-from taskflow.timestamps import Timestamp, timestamp, timestamp_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from taskflow.api.rate_limits import network_of
 from taskflow.errors import NotFound, Unauthenticated, UnsupportedMedia
 from taskflow.ids import correlation_id_of, parse_id
 from taskflow.off_loop import run_off_loop
-from taskflow.query_params import Parameters
+from taskflow.query.query_params import Parameters
 
 if TYPE_CHECKING:
     from taskflow.api.authentication import Principal

@@ -10,9 +10,9 @@ import msgspec
 
 from taskflow.api.bodies import loose_ids
 from taskflow.commands.fields import LABEL_MAX
+from taskflow.dates.times import cut_times
 from taskflow.errors import Fault, Malformed, NotFound, TaskflowError
 from taskflow.ids import UUID_PATTERN, parse_id
-from taskflow.times import cut_times
 
 if TYPE_CHECKING:
     from taskflow.api.route import RequestContext

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from taskflow.api.render import Person, person
-from taskflow.timestamps import Timestamp, timestamp, timestamp_or_none
+from taskflow.dates.timestamps import Timestamp, timestamp, timestamp_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

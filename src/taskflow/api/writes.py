@@ -28,9 +28,9 @@ from taskflow.api.system_roles import require_system_role
 from taskflow.commands.execute import Accepted, Handler, Request
 from taskflow.commands.import_scope import ImportCommand, receipts_scope
 from taskflow.commands.preview import preview
+from taskflow.dates.timestamps import timestamp
 from taskflow.errors import Fault, KeyReused, Malformed, Refusal, VersionConflict
 from taskflow.ids import command_id_of_key, earlier_command_id_of_key, is_id, new_id
-from taskflow.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

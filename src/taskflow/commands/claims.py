@@ -22,11 +22,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.addresses import BadAddress, canonical_address, registrable_address, same_address, trimmed
 from taskflow.errors import Invalid, Rejected
 from taskflow.streams import CLAIM, USER
 from taskflow.streams.claim import AddressClaimed, AddressReleased, claim_id, earlier_claim_id
 from taskflow.streams.user import UserClaimMoved, UserState
+from taskflow.text.addresses import BadAddress, canonical_address, registrable_address, same_address, trimmed
 
 if TYPE_CHECKING:
     from taskflow.commands.unit_of_work import UnitOfWork

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from taskflow.addresses import BadAddress, canonical_address, earlier_form
 from taskflow.cancellation import raise_if_cancelled
 from taskflow.commands.claims import move_claim
 from taskflow.commands.execute import Request
@@ -25,6 +24,7 @@ from taskflow.store.append import NOBODY
 from taskflow.store.pool import RETRY_S, TRANSIENT_ERRORS
 from taskflow.streams.claim import claim_id
 from taskflow.streams.user import UserRegistered
+from taskflow.text.addresses import BadAddress, canonical_address, earlier_form
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from taskflow.addresses import ADDRESS_MAX
-from taskflow.time_zones import NAME_MAX as TIME_ZONE_MAX
+from taskflow.dates.time_zones import NAME_MAX as TIME_ZONE_MAX
+from taskflow.text.addresses import ADDRESS_MAX
 
 TITLE_MAX: Final = 500
 DESCRIPTION_BYTES_MAX: Final = 100_000
@@ -66,7 +66,7 @@ VISIBLE: Final = rf"[^{_UNSEEN}]"
 """At least one character that can be seen."""
 
 _ADDRESS: Final = rf"^[{_BLANK}]*[^@{_UNSEEN}]+@[^@{_UNSEEN}]+[{_BLANK}]*{END_OF_TEXT}"
-"""A rough shape; `taskflow.addresses` checks the rest."""
+"""A rough shape; `taskflow.text.addresses` checks the rest."""
 
 NAME: Final = {"name": True}
 """Marks a field whose text is compared and stored in the form of `normal_name`: reading a body normalises it."""

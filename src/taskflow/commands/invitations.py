@@ -16,7 +16,6 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from taskflow.addresses import BadAddress, canonical_address, same_address, trimmed
 from taskflow.commands.access import project_for, require_role, require_user, role_rank
 from taskflow.commands.declaration import (
     PROJECT_ID,
@@ -41,6 +40,7 @@ from taskflow.streams.project import (
     ProjectState,
     Role,
 )
+from taskflow.text.addresses import BadAddress, canonical_address, same_address, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Collection

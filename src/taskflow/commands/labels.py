@@ -11,9 +11,9 @@ from taskflow.commands.declaration import PROJECT_ID, RestRoute, TargetType, on_
 from taskflow.commands.fields import PROJECT_LABELS_MAX, Colour, Command, Label
 from taskflow.commands.project import require_not_archived
 from taskflow.errors import NotFound, Rejected
-from taskflow.names import normal_name
 from taskflow.streams import Event
 from taskflow.streams.project import LabelRemoved, LabelSet, ProjectState
+from taskflow.text.names import normal_name
 
 # --- commands ------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dateutil.rrule import DAILY, MONTHLY, WEEKLY, YEARLY, rrule
 
 from taskflow.commands.recurrence_rule import Rule, parse_rule, plain, rule_fault
-from taskflow.time_zones import UTC_NAME, to_local, to_moment, zone_of
+from taskflow.dates.time_zones import UTC_NAME, to_local, to_moment, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

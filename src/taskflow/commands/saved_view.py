@@ -15,14 +15,14 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from taskflow import task_query
 from taskflow.commands.access import project_for, require_user
 from taskflow.commands.declaration import CommandType, DecisionContext, RestRoute, TargetType, change
 from taskflow.commands.fields import SAVED_VALUE_MAX, SAVED_VIEWS_MAX, Command, Name
 from taskflow.commands.project import require_not_archived
 from taskflow.errors import Invalid, Malformed, NotFound, Rejected, Uncounted
 from taskflow.ids import derived_id
-from taskflow.query_params import VALUES_MAX, Parameters
+from taskflow.query import task_query
+from taskflow.query.query_params import VALUES_MAX, Parameters
 from taskflow.streams import SAVED_VIEW, USER, Event
 from taskflow.streams.saved_view import ViewDeleted, ViewQueryChanged, ViewRenamed, ViewSaved
 

@@ -13,10 +13,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 from taskflow.commands.recurrence import checked, next_slot
 from taskflow.commands.recurrence_rule import plain, readable
+from taskflow.dates.time_zones import NAMES, UTC_NAME, day_end, to_local, zone_of
 from taskflow.errors import Invalid, Rejected
 from taskflow.streams import USER
 from taskflow.streams.schedule import TaskDueSet, TaskRecurred, TaskRecurrenceSet, begin_series, midnight
-from taskflow.time_zones import NAMES, UTC_NAME, day_end, to_local, zone_of
 
 if TYPE_CHECKING:
     from taskflow.commands.unit_of_work import UnitOfWork

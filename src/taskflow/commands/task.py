@@ -28,8 +28,8 @@ from taskflow.commands.fields import (
 from taskflow.commands.project import require_not_archived
 from taskflow.commands.ranks import rank_at
 from taskflow.commands.schedule import Schedule, new_schedule, recur, reschedule, zone_for
+from taskflow.dates.time_zones import UTC_NAME
 from taskflow.errors import Invalid, NotFound, Rejected
-from taskflow.names import normal_name, normal_names
 from taskflow.streams import TASK, USER, Event
 from taskflow.streams.project import Category, ProjectState, Status
 from taskflow.streams.schedule import scheduled
@@ -47,7 +47,7 @@ from taskflow.streams.task import (
     TaskStatusChanged,
     TaskTrashed,
 )
-from taskflow.time_zones import UTC_NAME
+from taskflow.text.names import normal_name, normal_names
 
 if TYPE_CHECKING:
     from taskflow.commands.unit_of_work import UnitOfWork

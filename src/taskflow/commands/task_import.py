@@ -41,7 +41,6 @@ from taskflow.commands.recurrence_rule import plain, readable
 from taskflow.commands.schedule import Schedule, new_schedule, zone_for
 from taskflow.commands.task import check_parent, named_status
 from taskflow.errors import Invalid, NotFound, Rejected
-from taskflow.names import normal_name, normal_names
 from taskflow.streams import TASK, USER, Event
 from taskflow.streams.project import Category, Status
 from taskflow.streams.schedule import Series
@@ -58,6 +57,7 @@ from taskflow.streams.task import (
     TaskStatusChanged,
 )
 from taskflow.streams.user import UserImported
+from taskflow.text.names import normal_name, normal_names
 
 if TYPE_CHECKING:
     from taskflow.commands.import_scope import ImportScope

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-from taskflow.addresses import trimmed
 from taskflow.commands.claims import ClaimedAddress, claim_address
 from taskflow.commands.declaration import RestRoute, on_own_account
 from taskflow.commands.fields import SETTINGS_MAX, Command, Email, Name, Password, Setting, SettingName, Url
@@ -27,6 +26,7 @@ from taskflow.streams.user import (
     UserSettingsChanged,
     UserState,
 )
+from taskflow.text.addresses import trimmed
 
 if TYPE_CHECKING:
     from taskflow.commands.unit_of_work import UnitOfWork

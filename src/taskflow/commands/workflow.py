@@ -23,9 +23,9 @@ from taskflow.commands.fields import (
 )
 from taskflow.commands.project import require_not_archived
 from taskflow.errors import Invalid, Rejected
-from taskflow.names import normal_name
 from taskflow.streams import Event
 from taskflow.streams.project import Category, ProjectState, ProjectWorkflowSet, Status, Transition, Workflow
+from taskflow.text.names import normal_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,12 +17,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from taskflow.dates.times import cut_times
 from taskflow.importer.exported_csv import read_csv
 from taskflow.importer.exported_file import Export, Person, Task, fault
 from taskflow.importer.failures import BadArguments, BadFile
 from taskflow.importer.sender import Item, open_lanes
 from taskflow.importer.target import ImportTarget
-from taskflow.times import cut_times
 
 if TYPE_CHECKING:
     import argparse

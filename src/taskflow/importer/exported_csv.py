@@ -18,11 +18,11 @@ import msgspec
 from msgspec import Struct
 
 from taskflow.client.answers import Label, Workflow
-from taskflow.csv_escaping import unescape_cell
+from taskflow.dates.times import cut_times
 from taskflow.importer.contract import Description, Name, Time
 from taskflow.importer.exported_file import Export, Member, Person, Project, Task
 from taskflow.importer.failures import BadFile
-from taskflow.times import cut_times
+from taskflow.text.csv_escaping import unescape_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from taskflow.client.answers import Label, Workflow
+from taskflow.dates.time_zones import NAMES, UTC_NAME
 from taskflow.importer.contract import (
     DESCRIPTION_BYTES_MAX,
     EXTERNAL_ID_MAX,
@@ -26,7 +27,6 @@ from taskflow.importer.contract import (
     Time,
     Title,
 )
-from taskflow.time_zones import NAMES, UTC_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from taskflow.client.answers import Status, Workflow
+from taskflow.dates.time_zones import NAMES
 from taskflow.importer.contract import LABEL_MAX, STATUSES_MAX, Category, Description, Name, Priority, StatusKey
 from taskflow.importer.failures import BadMapping
-from taskflow.time_zones import NAMES
 
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
 

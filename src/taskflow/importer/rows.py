@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from taskflow.csv_escaping import unescape_cell
+from taskflow.dates.time_zones import zone_of
+from taskflow.dates.times import truncate
 from taskflow.importer.contract import (
     COLUMN_MAX,
     EXTERNAL_ID_MAX,
@@ -21,8 +22,7 @@ from taskflow.importer.contract import (
 )
 from taskflow.importer.failures import BadMapping
 from taskflow.importer.mapping import Mapping, Time, literals, slots
-from taskflow.time_zones import zone_of
-from taskflow.times import truncate
+from taskflow.text.csv_escaping import unescape_cell
 
 _SHOWN_MAX: Final = 60
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)

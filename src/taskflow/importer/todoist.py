@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from taskflow.dates.time_zones import NAMES, UTC_NAME
 from taskflow.importer.contract import NAME_MAX
 from taskflow.importer.failures import BadFile
 from taskflow.importer.rejects import Rejects, Shown
@@ -23,7 +24,6 @@ from taskflow.importer.target import ImportTarget, project_id_of, require_open
 from taskflow.importer.todoist_csv import read_csv
 from taskflow.importer.todoist_json import read_json
 from taskflow.importer.todoist_run import TodoistImport
-from taskflow.time_zones import NAMES, UTC_NAME
 
 if TYPE_CHECKING:
     from taskflow.client.answers import Profile

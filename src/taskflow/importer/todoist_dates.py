@@ -11,8 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from taskflow.dates.time_zones import UTC_NAME, day_end, to_local, to_moment, zone_of
 from taskflow.importer.contract import INTERVAL_MAX
-from taskflow.time_zones import UTC_NAME, day_end, to_local, to_moment, zone_of
 
 Due = datetime | date
 """A day; a moment; or, without a zone, a local time."""

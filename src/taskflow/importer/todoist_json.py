@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
+from taskflow.dates.time_zones import NAMES
+from taskflow.dates.times import cut_times
 from taskflow.importer.contract import NAME_MAX
 from taskflow.importer.failures import BadFile
 from taskflow.importer.rows import Bad, RowFault
@@ -27,8 +29,6 @@ from taskflow.importer.todoist_rows import (
     digest,
     known_time,
 )
-from taskflow.time_zones import NAMES
-from taskflow.times import cut_times
 
 HEADER: Final = ("kind", "id", "content")
 Id = str | int

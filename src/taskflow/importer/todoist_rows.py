@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
+from taskflow.dates.time_zones import NAMES, UTC_NAME
 from taskflow.importer.contract import (
     COLUMN_MAX,
     COMMENT_MAX,
@@ -30,7 +31,6 @@ from taskflow.importer.contract import (
 )
 from taskflow.importer.rows import Bad, RowFault
 from taskflow.importer.todoist_dates import Due, Repeat
-from taskflow.time_zones import NAMES, UTC_NAME
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "high", "medium", "low")
 """From Todoist's first to its fourth, which is that of whoever gave none."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from taskflow.dev_secrets import load_or_create_secret
+from taskflow.local.dev_secrets import load_or_create_secret
 from taskflow.local.program import CannotStart, Program
 
 REPLICA_SET: Final = "rs0"

@@ -16,7 +16,7 @@ from typing import Final
 
 import asyncpg
 
-from taskflow.dev_secrets import load_or_create_secret
+from taskflow.local.dev_secrets import load_or_create_secret
 from taskflow.local.program import CannotStart, Program, User, finish
 
 _USERS: Final = ("postgres", "nobody")

@@ -12,8 +12,8 @@ import asyncpg
 import httpx
 
 from taskflow.backoff import Backoff
-from taskflow.dev_secrets import with_secrets
 from taskflow.local.addresses import FIELDS, forget, remember
+from taskflow.local.dev_secrets import with_secrets
 from taskflow.local.program import CannotStart, Program, Running, free_port
 from taskflow.local.servers import Servers
 from taskflow.settings import SECRETS, variable

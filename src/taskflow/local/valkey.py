@@ -9,7 +9,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from taskflow.dev_secrets import load_or_create_secret
+from taskflow.local.dev_secrets import load_or_create_secret
 from taskflow.local.private import write_private
 from taskflow.local.program import CannotStart, Program
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from taskflow.addresses import same_address
 from taskflow.errors import Invalid
 from taskflow.privacy.hash_queue import HashQueue
+from taskflow.text.addresses import same_address
 
 if TYPE_CHECKING:
     from taskflow.settings import Settings

@@ -13,9 +13,9 @@ from msgspec import Struct, field
 
 from taskflow.lru import SharedLruCache
 from taskflow.projections.projection import Projection, Sums
-from taskflow.search_tokens import words_bytes
 from taskflow.store.recorded import RecordedEvent
 from taskflow.streams import Event, EventMetadata
+from taskflow.text.search_tokens import words_bytes
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """MongoDB's limit."""

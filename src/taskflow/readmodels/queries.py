@@ -15,8 +15,8 @@ from pymongo.errors import ExecutionTimeout
 from pymongo.read_concern import ReadConcern
 
 from taskflow.base64url import decode_base64url, encode_base64url
+from taskflow.dates.timestamps import micros
 from taskflow.errors import Invalid, Unavailable
-from taskflow.names import normal_name
 from taskflow.page_bounds import BOARD_BYTES_MAX, PAGE_BYTES_MAX, fitting_rows
 from taskflow.projections.declarations.task_fields import (
     ASSIGNEE_ID,
@@ -35,6 +35,7 @@ from taskflow.projections.declarations.task_fields import (
 )
 from taskflow.projections.declarations.tasks import ShownTask
 from taskflow.projections.registry import PROJECTIONS
+from taskflow.query.task_query import TaskConditions
 from taskflow.readmodels import stats
 from taskflow.readmodels.batch_loader import BatchLoader
 from taskflow.readmodels.bounded_fetch import OversizedField, fetch_fitting, fetch_whole, size_of, sized, values_of
@@ -42,8 +43,7 @@ from taskflow.readmodels.mongo_breaker import MongoBreaker, read_within
 from taskflow.streams.project import ProjectState
 from taskflow.streams.task import PRIORITIES
 from taskflow.streams.user import UserState
-from taskflow.task_query import TaskConditions
-from taskflow.timestamps import micros
+from taskflow.text.names import normal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from pymongo.asynchronous.cursor import AsyncCursor
 
     from taskflow.projections.mongo import Database
+    from taskflow.query.task_query import TaskQuery
     from taskflow.readmodels.bounded_fetch import Value
     from taskflow.readmodels.stats import Counts
-    from taskflow.search_tokens import Term
     from taskflow.streams.project import Statuses
-    from taskflow.task_query import TaskQuery
+    from taskflow.text.search_tokens import Term
 
 T = TypeVar("T")
 

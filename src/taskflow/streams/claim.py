@@ -15,9 +15,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow.addresses import canonical_address, earlier_form
 from taskflow.ids import derived_id
 from taskflow.streams.stream_type import Event, EventMetadata, StreamType
+from taskflow.text.addresses import canonical_address, earlier_form
 
 
 def claim_id(claim_secret: bytes, address: str) -> UUID:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from taskflow.api.openapi.parameters import Schema
-from taskflow.timestamps import Timestamp
+from taskflow.dates.timestamps import Timestamp
 
 
 class HealthBody(Struct, frozen=True, kw_only=True):

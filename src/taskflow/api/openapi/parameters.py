@@ -11,12 +11,12 @@ from taskflow.api.writes import KEY_MAX
 from taskflow.commands.fields import LABEL_MAX, SAVED_VALUE_MAX, VISIBLE
 from taskflow.commands.invitation_tokens import TOKEN_MAX
 from taskflow.page_bounds import PAGE_BYTES_MAX
-from taskflow.query_params import VALUES_MAX
-from taskflow.search_tokens import QUERY_MAX
+from taskflow.query.query_params import VALUES_MAX
+from taskflow.query.task_query import ME, NOBODY, ORDERS
 from taskflow.streams import EVENT_TYPES
 from taskflow.streams.project import CATEGORIES
 from taskflow.streams.task import PRIORITIES, RelationType
-from taskflow.task_query import ME, NOBODY, ORDERS
+from taskflow.text.search_tokens import QUERY_MAX
 
 if TYPE_CHECKING:
     from taskflow.api.route import Route

@@ -21,8 +21,8 @@ from taskflow.api.targets import target_schema
 from taskflow.commands.catalog import COMMANDS
 from taskflow.commands.saved_view import SavedQuery
 from taskflow.ids import UUID_PATTERN
+from taskflow.query.task_query import FILTERS
 from taskflow.streams import EVENT_TYPES
-from taskflow.task_query import FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,9 +11,9 @@ from taskflow.api.project_reads import load_one
 from taskflow.api.reads import COMMON, Source, begin
 from taskflow.api.render import Person
 from taskflow.api.route import BASE, RequestContext, Route
+from taskflow.dates.timestamps import micros
 from taskflow.streams.project import CATEGORIES, CLOSED, Category
 from taskflow.streams.task import PRIORITIES, Priority
-from taskflow.timestamps import micros
 
 if TYPE_CHECKING:
     from litestar import Response

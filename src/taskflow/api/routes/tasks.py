@@ -16,10 +16,10 @@ from taskflow.api.reads import COMMON, PAGED, Source, begin
 from taskflow.api.route import BASE, RequestContext, Route
 from taskflow.errors import NotFound, Unavailable
 from taskflow.projections.declarations.tasks import shown
+from taskflow.query.task_query import FILTERS, TaskQuery, parse_task_query
 from taskflow.readmodels.pages import KeptTask, PageKey
 from taskflow.readmodels.queries import Page, TaskFilter, all_pairs, status_pairs
 from taskflow.streams import TASK
-from taskflow.task_query import FILTERS, TaskQuery, parse_task_query
 
 if TYPE_CHECKING:
     from taskflow.api.reads import Reading

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 from pymongo import ASCENDING, IndexModel
 
-from taskflow.names import normal_names
+from taskflow.dates.timestamps import Timestamp, micros, timestamp, timestamp_or_none
 from taskflow.projections.declarations.task_fields import (
     ASSIGNEE_ID,
     CREATED_AT,
@@ -36,12 +36,12 @@ from taskflow.projections.declarations.task_fields import (
     WORDS,
 )
 from taskflow.projections.projection import Document, Projection, SumKey, Sums
-from taskflow.search_tokens import words
 from taskflow.streams import TASK
 from taskflow.streams.project import Category
 from taskflow.streams.schedule import Series
 from taskflow.streams.task import PRIORITIES, Priority, Relation, TaskState
-from taskflow.timestamps import Timestamp, micros, timestamp, timestamp_or_none
+from taskflow.text.names import normal_names
+from taskflow.text.search_tokens import words
 
 NO_DUE: Final = 2**62
 """Stored for a task without a due time, so that it sorts after tasks with one."""

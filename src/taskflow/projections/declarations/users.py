@@ -6,10 +6,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from taskflow.addresses import BadAddress, canonical_address, earlier_form
 from taskflow.projections.projection import Document, Projection
 from taskflow.streams import USER
 from taskflow.streams.user import UserState
+from taskflow.text.addresses import BadAddress, canonical_address, earlier_form
 
 
 def document(user: UserState) -> Document:

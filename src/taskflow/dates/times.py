@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from taskflow.names import normal_name
+from taskflow.text.names import normal_name
 
 _FINER: Final = re.compile(r"(?<=[.,][0-9]{6})[0-9]+")
 """The digits of a fraction of a second beyond the sixth."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import idna
 
-from taskflow.invisible import BLANKS, CONTROLS, IGNORABLE
+from taskflow.text.invisible import BLANKS, CONTROLS, IGNORABLE
 
 ADDRESS_MAX: Final = 254
 """Characters as given, and octets in canonical form (RFC 5321, with the domain in ASCII)."""

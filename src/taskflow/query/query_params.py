@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from taskflow.dates.times import parse_time
 from taskflow.errors import Fault, Malformed
-from taskflow.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

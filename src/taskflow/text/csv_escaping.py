@@ -15,7 +15,7 @@ import re
 import unicodedata
 from typing import Final
 
-from taskflow.invisible import BLANKS, CONTROLS, IGNORABLE
+from taskflow.text.invisible import BLANKS, CONTROLS, IGNORABLE
 
 GUARD: Final = "'"
 _SIGNS: Final = frozenset("=+-@\u2010\u2011\u2012\u2013\u2014\u2015\u2212")

@@ -7,16 +7,16 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from taskflow import search_tokens
+from taskflow.dates.timestamps import micros
 from taskflow.ids import parse_id
-from taskflow.names import normal_name
-from taskflow.search_tokens import BadQuery, Term
 from taskflow.streams.project import CATEGORIES
 from taskflow.streams.task import PRIORITIES
-from taskflow.timestamps import micros
+from taskflow.text import search_tokens
+from taskflow.text.names import normal_name
+from taskflow.text.search_tokens import BadQuery, Term
 
 if TYPE_CHECKING:
-    from taskflow.query_params import Parameters
+    from taskflow.query.query_params import Parameters
 
 SORTS: Final = ("created_at", "updated_at", "due_at", "priority", "rank")
 ORDERS: Final = (*SORTS, *[f"-{field}" for field in SORTS])

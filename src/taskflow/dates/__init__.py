@@ -1,0 +1,1 @@
+"""Times, days and time zones as text and as values. All pure."""
