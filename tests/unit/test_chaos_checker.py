@@ -151,9 +151,12 @@ def _answered_otherwise(truth: Evidence) -> Evidence:
 
 
 def _swapped_in_log(truth: Evidence) -> Evidence:
-    log = list(truth.log)
-    log[10], log[11] = log[11], log[10]
-    return replace(truth, log=log)
+    """Two neighbours, neither of which begins a stream: what does not begin with its creation cannot be folded."""
+    log, events = list(truth.log), list(truth.events)
+    at = next(n for n in range(len(log) - 1) if log[n].stream_version > 1 and log[n + 1].stream_version > 1)
+    log[at], log[at + 1] = log[at + 1], log[at]
+    events[at], events[at + 1] = events[at + 1], events[at]
+    return replace(truth, log=log, events=events)
 
 
 def _position_left_out(truth: Evidence) -> Evidence:
