@@ -11,6 +11,8 @@ import httpx
 import pytest
 from msgspec import Struct
 
+from taskflow.settings import Settings
+from tests.api.beside import grant_at_the_machine
 from tests.api.stack import Stack, accepted, open_stack
 from tests.conftest import Fleet
 
@@ -49,10 +51,10 @@ def world(stack: Stack) -> World:
     """Of each test's own: what one run does to it no other meets."""
     url = stack.urls[0]
     with httpx.Client(base_url=f"{url}/api/v1", timeout=TIMEOUT_S) as http:
-        return _make(url, http)
+        return _make(url, http, stack.settings)
 
 
-def _make(url: str, http: httpx.Client) -> World:
+def _make(url: str, http: httpx.Client, settings: Settings) -> World:
     def register(name: str) -> tuple[dict[str, str], str, str]:
         account = {"email": f"{uuid4().hex}@example.com", "password": f"correct horse {uuid4().hex}", "name": name}
         answer = accepted(http.post("/auth/register", json=account), 201)
@@ -60,6 +62,7 @@ def _make(url: str, http: httpx.Client) -> World:
 
     account, me, token = register("Ada Lovelace")
     _, member, theirs = register("Bob")
+    grant_at_the_machine(settings, me, "admin")
     http.headers["Authorization"] = f"Bearer {token}"
 
     def make(path: str, body: dict[str, object] | None = None) -> dict[str, str]:
@@ -74,6 +77,7 @@ def _make(url: str, http: httpx.Client) -> World:
         make("/tasks", {"title": title, "project_id": project, "labels": ["red"]})["id"]
         for title in ("Draw", "Build", "Spare")
     )
+    retitled = accepted(http.patch(f"/tasks/{other}", json={"title": "Build it"}))
     names = {
         "ME": me,
         "MEMBER": member,
@@ -82,6 +86,7 @@ def _make(url: str, http: httpx.Client) -> World:
         "TASK": task,
         "OTHER_TASK": other,
         "SPARE_TASK": spare,
+        "ANNULLABLE": str(retitled["position"]),
         "COMMENT": make(f"/tasks/{task}/comments", {"body": f"for @[{member}]"})["id"],
         "ITEM": make(f"/tasks/{task}/checklist", {"text": "wheels"})["id"],
         "INVITATION": make(f"/projects/{project}/invitations", {"email": "eve@example.com", "role": "viewer"})["id"],

@@ -235,7 +235,8 @@ class ProjectionWorker(Struct, frozen=True):
 
 
 class ProjectionStatus(Struct, frozen=True, kw_only=True):
-    """Everything at or before `position` is applied; `lag_events` of the log are not, the oldest for `lag_seconds`."""
+    """Everything at or before `position` is applied; `lag_events` of the log are not, the oldest for `lag_seconds`.
+    `rebuild` is None: no other attempt is being built."""
 
     name: str
     version: int
@@ -247,6 +248,7 @@ class ProjectionStatus(Struct, frozen=True, kw_only=True):
     lag_events: int
     lag_seconds: float
     rate: float
+    rebuild: None
     dead_letters: int
     halted: list[HaltedPartition]
     workers: list[ProjectionWorker]
