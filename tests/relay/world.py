@@ -63,6 +63,8 @@ class Writer:
             self._versions[stream] += 1
             versions.append(self._versions[stream])
         async with self._pool.acquire() as connection, connection.transaction():
+            # This event loop is the relay's too: a transaction of the tests may wait longer than one of the append may.
+            await connection.execute("set local idle_in_transaction_session_timeout = 0")
             await connection.execute("select pg_advisory_xact_lock(7466)")
             await connection.execute(
                 _WRITE, count, streams, versions, [shard_of(s) for s in streams], [new_id() for _ in streams]
