@@ -106,7 +106,12 @@ class Model(Struct):
             if event.stream_id in self.parked or any(one.stream_id == event.stream_id for one in changes.parked):
                 continue
             held = changes.held.get(event.stream_id) or self.held.get(event.stream_id)
-            apply(self.view, changes, held, event, data, partition, folded=self.folded_anew(event, data))
+            try:
+                state = self.folded_anew(event, data)
+            except Exception as error:  # noqa: BLE001 - as in the writer: the fold is pure, so the data is at fault
+                apply(self.view, changes, held, event, error, partition)
+            else:
+                apply(self.view, changes, held, event, data, partition, folded=state)
         assert changes.held.keys() == changes.documents.keys()
         self.held |= changes.held
         self.documents |= changes.documents
