@@ -111,12 +111,17 @@ async def test_what_waits_for_an_operator_is_named(
 
 
 async def test_a_refusal_of_mongodb_is_told(
-    operator: Caller, in_the_store: Callable[[Callable[[Any], Awaitable[None]]], Awaitable[None]]
+    operator: Caller,
+    http: httpx.AsyncClient,
+    in_the_store: Callable[[Callable[[Any], Awaitable[None]]], Awaitable[None]],
 ) -> None:
     await in_the_store(lambda pool: record_fault(pool, "projects", "w1", "not authorised"))
     try:
         shown = (await seen(operator))["projects"]
         assert (shown["state"], shown["reason"]) == ("refused", "not authorised")
+        text = (await http.get("/metrics")).text
+        assert 'taskflow_view_refused{view="projects"} 1.0' in text
+        assert 'taskflow_view_refused{view="tasks"} 0.0' in text
     finally:
         await in_the_store(lambda pool: clear_fault(pool, "projects", "w1"))
     assert (await seen(operator))["projects"]["state"] != "refused"

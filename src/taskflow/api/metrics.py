@@ -21,6 +21,7 @@ from taskflow.readmodels.rejections import read_rejections
 from taskflow.relay import status as relay_status
 from taskflow.store.lease import WORKER, holder
 from taskflow.store.pool import TRANSIENT_ERRORS, abandon_after
+from taskflow.store.projector_faults import read_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +37,6 @@ _VIEW_METRICS: Final[tuple[tuple[str, str, Callable[[ProjectionBody], float]], .
     ("taskflow_view_position", "Everything in the log at or before it is applied", lambda one: one.position),
     ("taskflow_view_lag_seconds", "Age of the oldest event that is not applied", lambda one: one.lag_seconds),
     ("taskflow_view_rate", "Events of the log that the view went past, per second", lambda one: one.rate),
-    (
-        "taskflow_view_refused",
-        "Whether MongoDB refuses the view's writes until an operator acts",
-        lambda one: one.reason is not None,
-    ),
     ("taskflow_view_halted", "Partitions that wait for an operator", lambda one: len(one.halted)),
     ("taskflow_view_parked", "Streams that could not be applied", lambda one: one.dead_letters),
     ("taskflow_view_workers", "Workers that advance the view", lambda one: len(one.workers)),
@@ -55,6 +51,7 @@ class Metrics(Collector):
         self._context = context
         self._relay: RelayStatus | None = None
         self._worker_works: bool | None = None
+        self._faults: dict[str, str] = {}
         self._projections: list[ProjectionBody] = []
         self._rejected: list[tuple[str, str, int]] = []
         self._rendered: list[Any] = []
@@ -83,7 +80,13 @@ class Metrics(Collector):
     def handler(self) -> HTTPRouteHandler:
         @get("/metrics")
         async def metrics() -> Response[bytes]:
-            await asyncio.gather(self._ask_relay(), self._ask_worker(), self._ask_rejections(), self._ask_projections())
+            await asyncio.gather(
+                self._ask_relay(),
+                self._ask_worker(),
+                self._ask_rejections(),
+                self._ask_faults(),
+                self._ask_projections(),
+            )
             # The samples are collected here. Formatting them takes long with many routes and statuses, so a thread
             # does.
             self._rendered = list(self._samples())
@@ -104,6 +107,11 @@ class Metrics(Collector):
             )
         except TRANSIENT_ERRORS:
             self._worker_works = None
+
+    async def _ask_faults(self) -> None:
+        # Apart from the status of the projections, because a MongoDB that refuses writes may refuse reads too.
+        with suppress(*TRANSIENT_ERRORS):  # keeps the previous ones
+            self._faults = await abandon_after(METRICS_TIMEOUT_S, read_faults(self._context.store.pool))
 
     async def _ask_projections(self) -> None:
         with suppress(PyMongoError, *TRANSIENT_ERRORS):  # keeps the previous ones
@@ -183,6 +191,12 @@ class Metrics(Collector):
             for one in self._projections:
                 metric.add_metric([one.name], value(one))
             yield metric
+        faults = GaugeMetricFamily(
+            "taskflow_view_refused", "Whether MongoDB refuses a view's writes until an operator acts", labels=["view"]
+        )
+        for view in PROJECTIONS:
+            faults.add_metric([view], view in self._faults)
+        yield faults
 
     def _slots(self) -> Iterator[Any]:
         """Long work that is running, and long work that was refused because too much was running."""
